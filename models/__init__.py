@@ -1,0 +1,47 @@
+"""The networks a sweep can search, one family a file. PyTorch only: no sweep, no database here."""
+
+from __future__ import annotations
+
+from models import birnn, cnn, mlp, rcnn
+from models.architecture import TRAINING_HYPERPARAMETERS, Architecture, count_parameters
+from models.custom import load_architecture
+
+ARCHITECTURES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        birnn.ARCHITECTURE,
+        cnn.ARCHITECTURE,
+        rcnn.ARCHITECTURE,
+        mlp.ARCHITECTURE,
+    )
+}
+
+__all__ = [
+    "ARCHITECTURES",
+    "TRAINING_HYPERPARAMETERS",
+    "Architecture",
+    "count_parameters",
+    "find_architecture",
+]
+
+
+def find_architecture(name: str) -> Architecture:
+    """Find an architecture by its name, or load a person's own.
+
+    Args:
+        name: One of `ARCHITECTURES`, or file and class as `mynet.py:MyNet`.
+
+    Returns:
+        The architecture.
+
+    Raises:
+        ValueError: When there is none of that name, or the person's file cannot be used.
+    """
+    if name in ARCHITECTURES:
+        return ARCHITECTURES[name]
+    if ":" in name or name.endswith(".py"):
+        return load_architecture(name)
+    raise ValueError(
+        f"model: unknown, got {name!r}, expected one of {', '.join(ARCHITECTURES)}, or "
+        "file.py:ClassName for a network of your own"
+    )

@@ -1,0 +1,144 @@
+"""What a sweep has to know of a family of networks: how to build one and what to search."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from models.dimension import Dimension, Value
+
+TRAINING_HYPERPARAMETERS = ("lr", "beta1", "beta2", "batch_size", "weight_decay", "asymmetry")
+"""Hyperparameters that the training takes; every other one goes to the network."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family of networks with the space it is searched in.
+
+    Attributes:
+        name: Name a person types, as `cnn`.
+        network: The class; its `__init__` takes every structural hyperparameter by keyword.
+        rationale: One or two sentences on why this family may suit the task.
+        defaults: A value for every hyperparameter of the space; the report's where it has one.
+        space: What is searched on a GPU, around the report's sizes.
+        cpu_space: Dimensions that replace those of `space` where a sweep runs on a CPU.
+        starting_points: Settings tuned by hand in the report, tried before anything else, also
+            where they lie outside the space. A hyperparameter that the report did not set is left
+            out.
+        recommended: Settings that were measured to leave the null loss soon, tried next; empty
+            where none are known.
+    """
+
+    name: str
+    network: type[nn.Module]
+    rationale: str
+    defaults: Mapping[str, Value]
+    space: Mapping[str, Dimension]
+    cpu_space: Mapping[str, Dimension] = field(default_factory=dict)
+    starting_points: tuple[Mapping[str, Value], ...] = ()
+    recommended: Mapping[str, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the parts speak of the same hyperparameters.
+
+        Raises:
+            ValueError: When a default is missing, lies outside the space, or a part names a
+                hyperparameter that neither the network nor the training takes.
+        """
+        taken = {*self.network_hyperparameters, *TRAINING_HYPERPARAMETERS}
+        _refuse_unknown(f"{self.name}.space", self.space, taken)
+        _refuse_unknown(f"{self.name}.cpu_space", self.cpu_space, self.space)
+        for point in (*self.starting_points, self.recommended):
+            _refuse_unknown(f"{self.name}.starting_points", point, self.space)
+        _refuse_unknown(f"{self.name}.defaults", self.defaults, self.space)
+        for name, dimension in self.space.items():
+            if name not in self.defaults or not dimension.contains(self.defaults[name]):
+                raise ValueError(
+                    f"{self.name}.defaults.{name}: not in the space, got "
+                    f"{self.defaults.get(name)!r}, expected {dimension}; change the default"
+                )
+
+    @property
+    def network_hyperparameters(self) -> tuple[str, ...]:
+        """Names of the hyperparameters that go to the network, in the order it takes them."""
+        return tuple(_list_keywords(self.network))
+
+    @property
+    def training_hyperparameters(self) -> tuple[str, ...]:
+        """Names of the hyperparameters of the space that go to the training."""
+        return tuple(name for name in self.space if name in TRAINING_HYPERPARAMETERS)
+
+    def select_space(self, on_cpu: bool) -> dict[str, Dimension]:
+        """Select the search space for the kind of device.
+
+        Args:
+            on_cpu: Whether the networks are trained on a CPU.
+
+        Returns:
+            A dimension for every hyperparameter.
+        """
+        return {**self.space, **(self.cpu_space if on_cpu else {})}
+
+    def build(self, hyperparameters: Mapping[str, Value]) -> nn.Module:
+        """Build one network with freshly drawn weights (torch's seed decides them).
+
+        Args:
+            hyperparameters: Every structural hyperparameter by name. Those of the training may be
+                there too and are not looked at.
+
+        Returns:
+            The network on the CPU, in training mode; it maps x_BCL (B, 4, 4000) to (B, 4000).
+
+        Raises:
+            ValueError: When a name is unknown or missing, or the network refuses a value.
+        """
+        keywords = _list_keywords(self.network)
+        _refuse_unknown(self.name, hyperparameters, {*keywords, *TRAINING_HYPERPARAMETERS})
+        missing = [
+            name
+            for name, is_needed in keywords.items()
+            if name not in hyperparameters and (is_needed or name in self.space)
+        ]
+        if missing:
+            raise ValueError(
+                f"{self.name}: a hyperparameter is missing, got {sorted(hyperparameters)}, "
+                f"expected also {missing}; start from the defaults"
+            )
+        chosen = {name: hyperparameters[name] for name in keywords if name in hyperparameters}
+        return self.network(**chosen)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the numbers a training can change.
+
+    Args:
+        network: Any network.
+
+    Returns:
+        Elements of all parameters that ask for a gradient.
+    """
+    return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
+
+
+def _list_keywords(network: type[nn.Module]) -> dict[str, bool]:
+    """List what `__init__` takes by keyword, and whether each has to be given."""
+    keyword_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = list(inspect.signature(network.__init__).parameters.values())[1:]
+    return {
+        parameter.name: parameter.default is inspect.Parameter.empty
+        for parameter in parameters
+        if parameter.kind in keyword_kinds
+    }
+
+
+def _refuse_unknown(where: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a name that nothing takes."""
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{where}: unknown hyperparameter, got {', '.join(unknown)}, expected names out of "
+            f"{', '.join(sorted(known))}"
+        )

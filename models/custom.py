@@ -1,0 +1,184 @@
+"""A person's own network, from a file of theirs: `--model mynet.py:MyNet`.
+
+The protocol is three lines: what is searched, what builds the network, what it computes.
+
+    class MyNet(torch.nn.Module):
+        space = {"hidden_size": "8:64:log"}
+        def __init__(self, hidden_size: int) -> None: ...
+        def forward(self, x_BCL): ...  # (B, 4, 4000) -> (B, 4000)
+
+A value of `space` is a dimension of `models.space` or its text. Learning rate and Adam's betas are
+searched in ranges that suit most networks, unless `space` names them too. Loading the file runs
+it, like any program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture import Architecture
+from models.dimension import Choice, Dimension, Fixed, Float, Int, Value
+from models.space import parse_dimension
+
+TRAINING_SPACE: Mapping[str, Dimension] = {
+    "lr": Float(1e-4, 1e-2, "log"),
+    "beta1": Float(0.8, 0.99, "one_minus_log"),
+    "beta2": Float(0.9, 0.9999, "one_minus_log"),
+}
+TRAINING_DEFAULTS: Mapping[str, Value] = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999}
+PROBE_SHAPE = (2, 4, 4000)
+
+
+def load_architecture(name: str) -> Architecture:
+    """Load a person's own network and check it on two empty events.
+
+    Args:
+        name: File and class, as `mynet.py:MyNet`.
+
+    Returns:
+        The architecture, called by that name; each default is the middle of its dimension, and
+        there are no starting points.
+
+    Raises:
+        ValueError: When the name has no class, the file is missing or cannot be run, the class is
+            missing or no `torch.nn.Module`, its space is missing or does not fit its `__init__`,
+            or its output has the wrong shape.
+    """
+    file_name, colon, class_name = name.rpartition(":")
+    if not colon or not file_name or not class_name.isidentifier():
+        raise ValueError(
+            f"model: no class named, got {name!r}, expected file.py:ClassName; name the class"
+        )
+    network = _find_class(_run_file(Path(file_name)), Path(file_name), class_name)
+    space = {**TRAINING_SPACE, **_read_space(network, name)}
+    middles = {key: _find_middle(dimension) for key, dimension in space.items()}
+    defaults = {
+        key: TRAINING_DEFAULTS[key]
+        if key in TRAINING_DEFAULTS and space[key].contains(TRAINING_DEFAULTS[key])
+        else middle
+        for key, middle in middles.items()
+    }
+    architecture = Architecture(
+        name=name,
+        network=network,
+        rationale=(network.__doc__ or "A network from a file.").strip(),
+        defaults=defaults,
+        space=space,
+    )
+    _check_output(architecture)
+    return architecture
+
+
+def _run_file(path: Path) -> ModuleType:
+    """Run a Python file as a module of its own."""
+    if not path.is_file():
+        raise ValueError(f"model: no such file, got {str(path)!r}, expected a Python file")
+    module_name = f"_custom_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"model: not a Python file, got {str(path)!r}, expected a name in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
+            spec.loader.exec_module(module)
+    except SyntaxError as exc:
+        raise ValueError(
+            f"model: syntax error in {path}, line {exc.lineno}: {exc.msg}; correct the file"
+        ) from exc
+    except (Exception, SystemExit) as exc:
+        raise ValueError(
+            f"model: {path} cannot be run, got {_describe(exc)}; correct the file"
+        ) from exc
+    return module
+
+
+def _find_class(module: ModuleType, path: Path, class_name: str) -> type[nn.Module]:
+    """Find the network's class in its module."""
+    found = vars(module).get(class_name)
+    if found is None:
+        classes = sorted(
+            key
+            for key, value in vars(module).items()
+            if isinstance(value, type) and value.__module__ == module.__name__
+        )
+        raise ValueError(
+            f"model: no such class in {path}, got {class_name!r}, expected one of {classes}"
+        )
+    if not isinstance(found, type) or not issubclass(found, nn.Module):
+        raise ValueError(
+            f"model: {class_name} in {path} is no network, got {found!r}, expected a class derived "
+            "from torch.nn.Module"
+        )
+    return found
+
+
+def _read_space(network: type[nn.Module], name: str) -> dict[str, Dimension]:
+    """Read the class attribute `space`."""
+    written = getattr(network, "space", None)
+    if not isinstance(written, Mapping):
+        raise ValueError(
+            f"model: {name} has no space, got {written!r}, expected a class attribute such as "
+            'space = {"hidden_size": "8:64:log"}'
+        )
+    space: dict[str, Dimension] = {}
+    for key, entry in written.items():
+        if isinstance(entry, Float | Int | Choice | Fixed):
+            space[str(key)] = entry
+            continue
+        try:
+            space[str(key)] = parse_dimension(str(entry), TRAINING_SPACE.get(str(key)))
+        except ValueError as exc:
+            raise ValueError(f"{name}.space.{key}: {exc}") from exc
+    return space
+
+
+def _find_middle(dimension: Dimension) -> Value:
+    """Find a value in the middle of a dimension, on its scale."""
+    if isinstance(dimension, Fixed):
+        return dimension.value
+    if isinstance(dimension, Choice):
+        return dimension.values[len(dimension.values) // 2]
+    if isinstance(dimension, Int):
+        if dimension.log:
+            return round(math.sqrt(dimension.low * dimension.high))
+        num_steps = (dimension.high - dimension.low) // dimension.step
+        return dimension.low + num_steps // 2 * dimension.step
+    if dimension.scale == "log":
+        return math.sqrt(dimension.low * dimension.high)
+    if dimension.scale == "one_minus_log":
+        return 1 - math.sqrt((1 - dimension.low) * (1 - dimension.high))
+    return (dimension.low + dimension.high) / 2
+
+
+def _check_output(architecture: Architecture) -> None:
+    """Build the network at its defaults and look at what comes out, drawing no shared numbers."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            output = architecture.build(architecture.defaults).eval()(torch.zeros(PROBE_SHAPE))
+        except Exception as exc:
+            raise ValueError(
+                f"model: {architecture.name} fails on a batch of shape {PROBE_SHAPE} with "
+                f"{dict(architecture.defaults)}, got {_describe(exc)}; correct the class"
+            ) from exc
+    expected = (PROBE_SHAPE[0], PROBE_SHAPE[2])
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if shape != expected:
+        raise ValueError(
+            f"model: {architecture.name} gives the wrong output, got {shape}, expected {expected} "
+            f"for a batch of shape {PROBE_SHAPE}; correct its forward"
+        )
+
+
+def _describe(exc: BaseException) -> str:
+    """Write an exception in one line."""
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())}"

@@ -1,0 +1,96 @@
+"""Files that are whole or not there: checkpoints, weights, exports.
+
+A file is written under a temporary name in the same folder, flushed to the disk, and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from storage.sweeps import Sweep
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: where it shall be; its folder is made where it is missing.
+        write: writes the content to the path it is given.
+
+    Raises:
+        OSError: when the disk is full or the folder not writable; `path` is then as before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write(temporary)
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder whole or not at all; a folder of that name must not be there.
+
+    Raises:
+        FileExistsError: when `path` exists.
+        OSError: when the disk is full or the place not writable.
+    """
+    if path.exists():
+        raise FileExistsError(str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        write(temporary)
+        for file in temporary.rglob("*"):
+            _flush(file)
+        temporary.chmod(0o755)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Make sure that a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class TrialFolder:
+    """Where one trial keeps its checkpoint and the weights of its best epoch.
+
+    The time of the sweep's creation is part of the name, so that a sweep never takes up what
+    another of the same name left behind, from a database that was removed or stands beside it.
+
+    Args:
+        artifacts: the artifact folder of the sweep's workers.
+        sweep: the trial's sweep.
+        slot: the trial's slot of the budget.
+    """
+
+    def __init__(self, artifacts: Path, sweep: Sweep, slot: int) -> None:
+        name = f"{sweep.name}-{round(sweep.created_s * 1000):x}"
+        self.path = artifacts / "trials" / name / f"{slot:05d}"
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.weights = self.path / "weights.safetensors"
+
+    def drop_checkpoint(self) -> None:
+        """Remove what only an unfinished trial needs, with what a killed writer left of it."""
+        for left in self.path.glob(f".{self.checkpoint.name}.*"):
+            left.unlink(missing_ok=True)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Remove everything the trial kept."""
+        shutil.rmtree(self.path, ignore_errors=True)

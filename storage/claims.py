@@ -1,0 +1,240 @@
+"""Who trains which trial: slots are claimed, leased, renewed, released and finished.
+
+A claim is a lease: it ends at a time of the database's clock unless it is renewed. Whoever finds
+a lease that has run out takes the same trial over. Every write of a claim's holder checks that
+the claim is still its own, so that a worker that was away too long cannot overwrite its
+successor's numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.engine import read_clock_s, transact
+from storage.errors import LostClaimError
+from storage.sweeps import RUNNING, WAITING
+from storage.tables import attempts, trials
+
+FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to train one trial, until the lease runs out.
+
+    `slot` counts the budget from 0; `attempt` counts the times this trial was claimed, from 1.
+    """
+
+    trial_id: int
+    sweep_id: int
+    slot: int
+    attempt: int
+    worker: str
+
+
+def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -> Claim | None:
+    """Take the first trial that waits or whose lease has run out, in one transaction.
+
+    Args:
+        sweep_id: of the sweep.
+        worker: who claims, a name unique to the process.
+        lease_s: for how long the claim holds without being renewed.
+
+    Returns:
+        The claim, or None when every trial is finished or in somebody's hands.
+    """
+
+    def work(connection: sa.Connection) -> Claim | None:
+        now_s = read_clock_s(connection)
+        lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+        row = connection.execute(
+            sa.select(trials.c.id, trials.c.slot, trials.c.attempts, trials.c.started_s)
+            .where(trials.c.sweep_id == sweep_id, sa.or_(trials.c.state == WAITING, lost))
+            .order_by(trials.c.slot)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).first()
+        if row is None:
+            return None
+        attempt = row.attempts + 1
+        connection.execute(
+            attempts.update()
+            .where(attempts.c.trial_id == row.id, attempts.c.ended_s.is_(None))
+            .values(ended_s=now_s, ending=EXPIRED)
+        )
+        connection.execute(
+            trials.update()
+            .where(trials.c.id == row.id)
+            .values(
+                state=RUNNING,
+                worker=worker,
+                attempts=attempt,
+                lease_until_s=now_s + lease_s,
+                started_s=now_s if row.started_s is None else row.started_s,
+            )
+        )
+        connection.execute(
+            attempts.insert().values(
+                trial_id=row.id, attempt=attempt, worker=worker, started_s=now_s
+            )
+        )
+        return Claim(row.id, sweep_id, row.slot, attempt, worker)
+
+    return transact(engine, work)
+
+
+def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
+    """Hold a claim for another `lease_s` from now.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        until_s = read_clock_s(connection) + lease_s
+        update_claimed(connection, claim, lease_until_s=until_s)
+
+    transact(engine, work)
+
+
+def expire_claims(engine: sa.Engine, sweep_id: int, is_gone: Callable[[str], bool]) -> int:
+    """End at once the leases of workers that are known to be gone.
+
+    Args:
+        is_gone: says of a worker's name whether its process is known to have ended.
+
+    Returns:
+        How many leases were ended.
+    """
+
+    def work(connection: sa.Connection) -> int:
+        now_s = read_clock_s(connection)
+        rows = connection.execute(
+            sa.select(trials.c.id, trials.c.worker)
+            .where(
+                trials.c.sweep_id == sweep_id,
+                trials.c.state == RUNNING,
+                trials.c.lease_until_s >= now_s,
+            )
+            .with_for_update()
+        ).all()
+        gone = [row.id for row in rows if is_gone(row.worker)]
+        connection.execute(
+            trials.update().where(trials.c.id.in_(gone)).values(lease_until_s=now_s - 1)
+        )
+        return len(gone)
+
+    return transact(engine, work)
+
+
+def begin_claimed(engine: sa.Engine, claim: Claim, number: int, params: Mapping[str, Any]) -> None:
+    """Note a claimed trial's number in the study and its hyperparameters.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+    text = json.dumps(params)
+    transact(engine, lambda c: update_claimed(c, claim, number=number, params=text))
+
+
+def release_claim(engine: sa.Engine, claim: Claim) -> None:
+    """Give a trial back unfinished; whoever claims it next goes on from its checkpoint.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        update_claimed(connection, claim, state=WAITING, worker=None, lease_until_s=None)
+        _end_attempt(connection, claim, RELEASED)
+
+    transact(engine, work)
+
+
+def finish_claim(
+    engine: sa.Engine,
+    claim: Claim,
+    *,
+    state: str,
+    outcome: str,
+    reason: str | None,
+    feasible: bool,
+    best_epoch: int | None,
+) -> None:
+    """Store what came of a trial: its slot of the budget is spent.
+
+    Args:
+        state: complete, pruned or failed.
+        outcome: the state more closely (complete, pruned, dead, diverged, error).
+        reason: one line or a traceback, where there is something to say.
+        feasible: whether the trial may be called the best.
+        best_epoch: the epoch whose weights and metrics are the trial's, from 1.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        if _is_finished_by(connection, claim):
+            return  # the connection broke between the commit and its answer
+        update_claimed(
+            connection,
+            claim,
+            state=state,
+            outcome=outcome,
+            reason=reason,
+            feasible=feasible,
+            best_epoch=best_epoch,
+            finished_s=read_clock_s(connection),
+            lease_until_s=None,
+        )
+        _end_attempt(connection, claim, FINISHED)
+
+    transact(engine, work)
+
+
+def update_claimed(connection: sa.Connection, claim: Claim, **values: Any) -> None:
+    """Write columns of a trial within a transaction, if the claim still holds.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+    result = connection.execute(
+        trials.update()
+        .where(
+            trials.c.id == claim.trial_id,
+            trials.c.state == RUNNING,
+            trials.c.worker == claim.worker,
+            trials.c.attempts == claim.attempt,
+        )
+        .values(**values)
+    )
+    if result.rowcount != 1:
+        raise LostClaimError(
+            f"trial in slot {claim.slot}: the claim of {claim.worker} ran out and another worker "
+            "holds the trial, got a write after the lease's end, expected a renewed lease; "
+            "nothing was stored"
+        )
+
+
+def _is_finished_by(connection: sa.Connection, claim: Claim) -> bool:
+    query = sa.select(attempts.c.ending).where(
+        attempts.c.trial_id == claim.trial_id, attempts.c.attempt == claim.attempt
+    )
+    return connection.execute(query).scalar() == FINISHED
+
+
+def _end_attempt(connection: sa.Connection, claim: Claim, ending: str) -> None:
+    connection.execute(
+        attempts.update()
+        .where(
+            attempts.c.trial_id == claim.trial_id,
+            attempts.c.attempt == claim.attempt,
+        )
+        .values(ended_s=read_clock_s(connection), ending=ending)
+    )

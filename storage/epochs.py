@@ -1,0 +1,157 @@
+"""The learning curves: one row for each epoch of each trial, and trials read with their best."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.claims import Claim, update_claimed
+from storage.engine import read, read_clock_s, transact
+from storage.tables import epochs, trials
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training events, and the validation that followed it.
+
+    Losses are per event; `found`, `missed`, `predicted_found` and `false_positives` are the S,
+    MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1.
+    """
+
+    epoch: int
+    events_seen: int
+    train_loss: float
+    validation_loss: float
+    events: int
+    found: int
+    missed: int
+    predicted_found: int
+    false_positives: int
+    lr: float
+    duration_s: float
+
+    @property
+    def efficiency(self) -> float:
+        """Share of true vertices found, 0 when there is none."""
+        true_peaks = self.found + self.missed
+        return self.found / true_peaks if true_peaks else 0.0
+
+    @property
+    def fp_rate(self) -> float:
+        """False positives per event, 0 when there is no event."""
+        return self.false_positives / self.events if self.events else 0.0
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as stored, with the epoch whose metrics are its own (None before the first)."""
+
+    id: int
+    slot: int
+    number: int | None
+    state: str
+    outcome: str | None
+    reason: str | None
+    attempts: int
+    worker: str | None
+    started_s: float | None
+    finished_s: float | None
+    params: Mapping[str, Any]
+    feasible: bool | None
+    best: Epoch | None
+    last: Epoch | None
+
+
+_COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
+
+
+def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> None:
+    """Store epochs of a claimed trial; those already stored stay as they are.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        update_claimed(connection, claim, worker=claim.worker)
+        stored = set(
+            connection.execute(
+                sa.select(epochs.c.epoch).where(epochs.c.trial_id == claim.trial_id)
+            ).scalars()
+        )
+        now_s = read_clock_s(connection)
+        rows = [
+            asdict(result)
+            | {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
+            for result in results
+            if result.epoch not in stored
+        ]
+        if rows:
+            connection.execute(epochs.insert(), rows)
+
+    transact(engine, work)
+
+
+def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:
+    """Read a trial's epochs in order."""
+    query = sa.select(*_COLUMNS).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
+    rows = read(engine, lambda connection: connection.execute(query).all())
+    return [Epoch(*row) for row in rows]
+
+
+def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
+    """Read all trials of a sweep that have begun, by slot, with their best and last epochs."""
+    query = (
+        sa.select(trials)
+        .where(trials.c.sweep_id == sweep_id, trials.c.number.is_not(None))
+        .order_by(trials.c.slot)
+    )
+    last = (
+        sa.select(epochs.c.trial_id, sa.func.max(epochs.c.epoch).label("epoch"))
+        .join(trials, trials.c.id == epochs.c.trial_id)
+        .where(trials.c.sweep_id == sweep_id)
+        .group_by(epochs.c.trial_id)
+        .subquery()
+    )
+    last_query = sa.select(epochs.c.trial_id, *_COLUMNS).join(
+        last, sa.and_(epochs.c.trial_id == last.c.trial_id, epochs.c.epoch == last.c.epoch)
+    )
+    best_query = (
+        sa.select(epochs.c.trial_id, *_COLUMNS)
+        .join(
+            trials,
+            sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
+        )
+        .where(trials.c.sweep_id == sweep_id)
+    )
+
+    def work(connection: sa.Connection) -> list[TrialRow]:
+        found = connection.execute(query).all()
+        lasts = {row[0]: Epoch(*row[1:]) for row in connection.execute(last_query)}
+        bests = {row[0]: Epoch(*row[1:]) for row in connection.execute(best_query)}
+        return [_make_trial(row, bests.get(row.id), lasts.get(row.id)) for row in found]
+
+    return read(engine, work)
+
+
+def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:
+    return TrialRow(
+        id=row.id,
+        slot=row.slot,
+        number=row.number,
+        state=row.state,
+        outcome=row.outcome,
+        reason=row.reason,
+        attempts=row.attempts,
+        worker=row.worker,
+        started_s=row.started_s,
+        finished_s=row.finished_s,
+        params=json.loads(row.params) if row.params else {},
+        feasible=row.feasible,
+        best=best,
+        last=last,
+    )

@@ -1,0 +1,194 @@
+"""The one place that knows how Optuna keeps its studies; nothing else uses its private names.
+
+A trial of ours begins exactly one trial of the study: it is made with the slot it belongs to in a
+single write, so that a worker killed right afterwards leaves a trial that its successor finds
+again, instead of a zombie and a second one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL
+
+from storage.engine import get_engine_options, prepare_engine, retry
+from storage.errors import StorageError
+
+SLOT_KEY = "sweep:slot"
+FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
+CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def open_study_storage(url: URL) -> BaseStorage:
+    """Open Optuna's side of the database, cached; its tables are made where they are missing."""
+    text = url.render_as_string(hide_password=False)
+    storage = RDBStorage(text, engine_kwargs=get_engine_options(url))
+    prepare_engine(storage.engine)
+    return optuna.storages.get_storage(storage)
+
+
+def create_study(
+    storage: BaseStorage, name: str, *, direction: Literal["minimize", "maximize"], metric_name: str
+) -> optuna.Study:
+    """Create the study of a sweep, or take the empty one that a killed creation left behind.
+
+    Raises:
+        StorageError: when somebody else's study of that name is in the database.
+    """
+    try:
+        left = storage.get_study_id_from_name(name)
+    except KeyError:
+        pass
+    else:
+        num_trials = storage.get_n_trials(left)
+        if num_trials:
+            raise StorageError(
+                f"sweep: a study of Optuna has that name, got {name!r} with {num_trials} trials "
+                "that belong to no sweep, expected a new name; choose one with --sweep"
+            )
+        storage.delete_study(left)  # its direction may be another one
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction=direction, load_if_exists=True
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([metric_name])
+    return study
+
+
+def load_study(
+    storage: BaseStorage,
+    name: str,
+    sampler: optuna.samplers.BaseSampler | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> optuna.Study:
+    """Open the study of a sweep with the sampler and pruner that its config asks for."""
+    return retry(
+        lambda: optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+    )
+
+
+def find_trial(study: optuna.Study, slot: int) -> FrozenTrial | None:
+    """Find the study's trial of a slot, or None before it has begun."""
+    for trial in retry(lambda: study.get_trials(deepcopy=False)):
+        if trial.system_attrs.get(SLOT_KEY) == slot:
+            return trial
+    return None
+
+
+def begin_trial(study: optuna.Study, slot: int, fixed_params: Mapping[str, Any]) -> Trial:
+    """Begin the trial of a slot, or go on with the one that was begun for it before.
+
+    Args:
+        study: with the sampler that is to choose what is not fixed.
+        slot: of the sweep's budget.
+        fixed_params: values by the study's parameter names; the sampler chooses the others.
+
+    Returns:
+        A running trial from which parameters can be suggested; those suggested before stay.
+    """
+    storage = study._storage
+    begun = find_trial(study, slot)
+    if begun is not None:
+        if begun.state == TrialState.WAITING:
+            storage.set_trial_state_values(begun._trial_id, TrialState.RUNNING)
+        return Trial(study, begun._trial_id)
+    template = optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        system_attrs={SLOT_KEY: slot, FIXED_KEY: dict(fixed_params)},
+    )
+    study._thread_local.cached_all_trials = None
+    return Trial(study, storage.create_new_trial(study._study_id, template_trial=template))
+
+
+def suspend_trial(trial: Trial) -> None:
+    """Show a trial that was given back unfinished as waiting, not as running."""
+    retry(lambda: trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING))
+
+
+def report_epoch(trial: Trial, value: float, step: int) -> None:
+    """Report an epoch's objective once; an epoch that was reported before stays as it is."""
+    stored = retry(lambda: trial.storage.get_trial(trial._trial_id))
+    if step not in stored.intermediate_values:
+        retry(lambda: trial.report(value, step))
+
+
+def is_to_prune(trial: Trial) -> bool:
+    """Ask the study's pruner whether the trial should end after its last reported epoch."""
+    return retry(trial.should_prune)
+
+
+def set_attributes(trial: Trial, attributes: Mapping[str, Any]) -> None:
+    """Write a trial's user attributes: columns and axes of the dashboard."""
+    for key, value in attributes.items():
+        retry(lambda key=key, value=value: trial.set_user_attr(key, value))  # type: ignore[misc]
+
+
+def set_feasible(trial: Trial, feasible: bool) -> None:
+    """Tell the sampler and the dashboard whether the trial keeps the sweep's conditions."""
+    constraints = [0.0 if feasible else 1.0]
+    retry(
+        lambda: trial.storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS_KEY, constraints)
+    )
+
+
+def finish_trial(study: optuna.Study, trial: Trial, state: TrialState, value: float | None) -> None:
+    """Tell the study what came of a trial; a trial that is finished already stays as it is.
+
+    Args:
+        state: COMPLETE, PRUNED or FAIL.
+        value: the finite objective of a complete trial, None otherwise (Optuna then takes the
+            last reported one of a pruned trial).
+    """
+    retry(
+        lambda: study.tell(
+            trial,
+            values=value if state == TrialState.COMPLETE else None,
+            state=state,
+            skip_if_finished=True,
+        )
+    )
+
+
+def read_study_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Read all trials of a study, shared with its cache: do not change them."""
+    return retry(lambda: study.get_trials(deepcopy=False))
+
+
+def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
+    """Attach a file to a running trial or to a study, so that the dashboard shows it.
+
+    Args:
+        folder: the artifact folder that the dashboard is started with.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    upload_artifact(
+        artifact_store=FileSystemArtifactStore(folder),
+        file_path=str(path),
+        study_or_trial=target,
+    )
+
+
+def save_note(study: optuna.Study, text: str) -> None:
+    """Replace the study's note (Markdown)."""
+    import optuna_dashboard
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        retry(lambda: optuna_dashboard.save_note(study, text))
+
+
+def save_figure(study: optuna.Study, figure: Any, figure_id: str) -> None:
+    """Put a small Plotly figure on the study's first page, replacing the one of the same id."""
+    import optuna_dashboard
+
+    optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=figure_id)

@@ -1,0 +1,188 @@
+"""Sweeps in the database: created once with a frozen config, found by name, stopped, counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.engine import read, read_clock_s, transact
+from storage.errors import UnknownSweepError
+from storage.tables import sweeps, trials
+
+WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One search. `config` and `provenance` are JSON objects; the config never changes."""
+
+    id: int
+    name: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    budget: int
+    created_s: float
+    stop_requested: bool
+
+    @classmethod
+    def from_row(cls, row: sa.Row[Any]) -> Sweep:
+        return cls(
+            id=row.id,
+            name=row.name,
+            config=json.loads(row.config),
+            provenance=json.loads(row.provenance),
+            budget=row.budget,
+            created_s=row.created_s,
+            stop_requested=row.stop_requested,
+        )
+
+
+@dataclass(frozen=True)
+class TrialCounts:
+    """How many trials of a sweep's budget are in each state; `budget` is their sum."""
+
+    waiting: int
+    running: int
+    complete: int
+    pruned: int
+    failed: int
+
+    @property
+    def budget(self) -> int:
+        return self.waiting + self.running + self.finished
+
+    @property
+    def finished(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+def create_sweep(
+    engine: sa.Engine,
+    name: str,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    budget: int,
+) -> Sweep:
+    """Store a new sweep with one waiting trial for each slot of its budget.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: when the name is taken.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        sweep_id = connection.execute(
+            sweeps.insert()
+            .values(
+                name=name,
+                config=json.dumps(config, sort_keys=True),
+                provenance=json.dumps(provenance, sort_keys=True),
+                budget=budget,
+                created_s=read_clock_s(connection),
+                stop_requested=False,
+            )
+            .returning(sweeps.c.id)
+        ).scalar_one()
+        _add_slots(connection, sweep_id, range(budget))
+
+    transact(engine, work)
+    return find_sweep(engine, name)
+
+
+def find_sweep(engine: sa.Engine, name: str) -> Sweep:
+    """Read a sweep.
+
+    Raises:
+        UnknownSweepError: when there is none of that name.
+    """
+    query = sa.select(sweeps).where(sweeps.c.name == name)
+    row = read(engine, lambda connection: connection.execute(query).first())
+    if row is None:
+        known = ", ".join(sweep.name for sweep in list_sweeps(engine)) or "none"
+        raise UnknownSweepError(
+            f"sweep: not in the database, got {name!r}, expected one of: {known}; "
+            "name one with --sweep or start it with `sweep run`"
+        )
+    return Sweep.from_row(row)
+
+
+def list_sweeps(engine: sa.Engine) -> list[Sweep]:
+    """Read all sweeps, oldest first."""
+    query = sa.select(sweeps).order_by(sweeps.c.id)
+    rows = read(engine, lambda connection: connection.execute(query).all())
+    return [Sweep.from_row(row) for row in rows]
+
+
+def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
+    """Set how many trials a sweep trains.
+
+    A larger budget adds waiting trials; a smaller one takes waiting trials away, never one that
+    has begun.
+
+    Returns:
+        The budget now: `budget`, or more where more trials have begun already.
+    """
+
+    def work(connection: sa.Connection) -> int:
+        _lock(connection, sweep_id)
+        mine = trials.c.sweep_id == sweep_id
+        connection.execute(
+            trials.delete().where(
+                mine,
+                trials.c.state == WAITING,
+                trials.c.attempts == 0,
+                trials.c.slot >= budget,
+            )
+        )
+        held = set(connection.execute(sa.select(trials.c.slot).where(mine)).scalars())
+        free = (slot for slot in range(budget) if slot not in held)
+        _add_slots(connection, sweep_id, list(free)[: max(0, budget - len(held))])
+        result = max(len(held), budget)
+        connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(budget=result))
+        return result
+
+    return transact(engine, work)
+
+
+def request_stop(engine: sa.Engine, sweep_id: int, stop: bool = True) -> None:
+    """Ask all workers of a sweep to stop after the epoch they are in, or take that back."""
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(stop_requested=stop)
+    transact(engine, lambda connection: connection.execute(statement))
+
+
+def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:
+    """Say whether the workers of a sweep are to stop."""
+    query = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == sweep_id)
+    return bool(read(engine, lambda connection: connection.execute(query).scalar_one()))
+
+
+def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:
+    """Count a sweep's trials by state; a trial whose lease has run out counts as waiting."""
+
+    def work(connection: sa.Connection) -> TrialCounts:
+        now_s = read_clock_s(connection)
+        lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+        state = sa.case((lost, WAITING), else_=trials.c.state).label("now")
+        rows = connection.execute(
+            sa.select(state, sa.func.count()).where(trials.c.sweep_id == sweep_id).group_by("now")
+        ).all()
+        found = {str(name): int(count) for name, count in rows}
+        return TrialCounts(
+            *(found.get(name, 0) for name in (WAITING, RUNNING, COMPLETE, PRUNED, FAILED))
+        )
+
+    return read(engine, work)
+
+
+def _lock(connection: sa.Connection, sweep_id: int) -> None:
+    """Hold the sweep's row until the transaction ends (SQLite holds the whole file anyway)."""
+    connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
+
+
+def _add_slots(connection: sa.Connection, sweep_id: int, slots: Iterable[int]) -> None:
+    rows = [{"sweep_id": sweep_id, "slot": slot, "state": WAITING, "attempts": 0} for slot in slots]
+    if rows:
+        connection.execute(trials.insert(), rows)

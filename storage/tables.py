@@ -1,0 +1,132 @@
+"""The tables of this project, which stand beside Optuna's in the same database.
+
+    sweeps    one search: its frozen config, its budget, whether it is to stop
+    trials    one slot of a budget: who holds it until when, what came of it
+    attempts  one process's time with a trial
+    epochs    one epoch of a trial: all metrics
+    versions  the schema's version
+
+Times are seconds since 1970 by the database's clock.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from storage.engine import read, show_url, transact
+from storage.errors import StorageError
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+versions = sa.Table(
+    "sweep_versions",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+)
+
+sweeps = sa.Table(
+    "sweep_sweeps",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("config", sa.Text, nullable=False),  # JSON, frozen
+    sa.Column("provenance", sa.Text, nullable=False),  # JSON: versions, machine, command
+    sa.Column("budget", sa.Integer, nullable=False),
+    sa.Column("created_s", sa.Double, nullable=False),
+    sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
+)
+
+trials = sa.Table(
+    "sweep_trials",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("sweep_id", sa.ForeignKey("sweep_sweeps.id"), nullable=False),
+    sa.Column("slot", sa.Integer, nullable=False),  # 0 .. budget - 1
+    sa.Column("number", sa.Integer),  # Optuna's, once it has begun
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("outcome", sa.String(32)),  # complete, pruned, dead, diverged, error, ...
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("worker", sa.String(200)),
+    sa.Column("lease_until_s", sa.Double),
+    sa.Column("started_s", sa.Double),
+    sa.Column("finished_s", sa.Double),
+    sa.Column("params", sa.Text),  # JSON: every hyperparameter, by its own name
+    sa.Column("feasible", sa.Boolean),
+    sa.Column("best_epoch", sa.Integer),
+    sa.UniqueConstraint("sweep_id", "slot"),
+)
+sa.Index("sweep_trials_by_state", trials.c.sweep_id, trials.c.state, trials.c.slot)
+
+attempts = sa.Table(
+    "sweep_attempts",
+    metadata,
+    sa.Column("trial_id", sa.ForeignKey("sweep_trials.id"), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),  # from 1
+    sa.Column("worker", sa.String(200), nullable=False),
+    sa.Column("started_s", sa.Double, nullable=False),
+    sa.Column("ended_s", sa.Double),
+    sa.Column("ending", sa.String(32)),  # finished, released, expired
+)
+
+epochs = sa.Table(
+    "sweep_epochs",
+    metadata,
+    sa.Column("trial_id", sa.ForeignKey("sweep_trials.id"), primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),  # from 1
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("events_seen", sa.Integer, nullable=False),
+    sa.Column("train_loss", sa.Double, nullable=False),
+    sa.Column("validation_loss", sa.Double, nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("found", sa.Integer, nullable=False),
+    sa.Column("missed", sa.Integer, nullable=False),
+    sa.Column("predicted_found", sa.Integer, nullable=False),
+    sa.Column("false_positives", sa.Integer, nullable=False),
+    sa.Column("lr", sa.Double, nullable=False),
+    sa.Column("duration_s", sa.Double, nullable=False),
+    sa.Column("recorded_s", sa.Double, nullable=False),
+)
+
+
+def create_tables(engine: sa.Engine) -> None:
+    """Make the tables where they are missing. Only one process may do this (DESIGN 0).
+
+    Raises:
+        StorageError: when the database was written by a newer version of this project.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        metadata.create_all(connection)
+        if connection.execute(sa.select(versions.c.version)).first() is None:
+            connection.execute(versions.insert().values(version=SCHEMA_VERSION))
+
+    transact(engine, work)
+    check_tables(engine)
+
+
+def has_tables(engine: sa.Engine) -> bool:
+    """Say whether the database holds this project's tables."""
+    return read(engine, lambda connection: sa.inspect(connection).has_table(versions.name))
+
+
+def check_tables(engine: sa.Engine) -> None:
+    """Refuse a database without sweeps, or one of another schema version.
+
+    Raises:
+        StorageError: in either case.
+    """
+    shown = show_url(engine.url)
+    if not has_tables(engine):
+        raise StorageError(
+            f"storage: no sweeps in {shown}, got a database without this project's tables, "
+            "expected one that `sweep run` made; check --storage or SWEEP_STORAGE"
+        )
+    found = read(engine, lambda c: c.execute(sa.select(versions.c.version)).scalar_one())
+    if found != SCHEMA_VERSION:
+        raise StorageError(
+            f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; "
+            "use the version of sweep that made it"
+        )

@@ -1,0 +1,1 @@
+"""sweep: hyperparameter sweeps for networks that find proton-proton collision points."""

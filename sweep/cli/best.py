@@ -1,0 +1,87 @@
+"""`sweep best`, `sweep evaluate`, `sweep score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import (
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    Artifacts,
+    Json,
+    Storage,
+    SweepName,
+    choose_sweep,
+    open_database,
+)
+
+
+def best(
+    sweep: SweepName = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the model into this new folder, checked.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    json: Json = False,
+) -> None:
+    """Show the best trials by the sweep's objective; take the best model home."""
+    from sweep.cli.output import print_json, print_note
+    from sweep.cli.tables import print_best
+    from sweep.results.best import describe_best, find_best
+    from sweep.results.export import export_trial
+    from sweep.results.status import read_status
+
+    engine = open_database(storage)
+    status = read_status(engine, choose_sweep(engine, sweep))
+    trial = find_best(status)
+    if json:
+        print_json(describe_best(status, trial))
+    else:
+        print_best(status)
+    if export is not None:
+        exported = export_trial(status, trial, artifacts, export)
+        onnx = "with ONNX" if exported.has_onnx else "without ONNX (install pv-sweep[export])"
+        print_note(f"{export}: trial {trial.number} written, loaded again and compared, {onnx}")
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder that `sweep best --export` wrote.")],
+    data: Annotated[list[str] | None, typer.Option(help="Events; again for more.")] = None,
+    x_key: Annotated[str | None, typer.Option(help="Name of the features in the files.")] = None,
+    y_key: Annotated[str | None, typer.Option(help="Name of the target in the files.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Features of an HDF5 file that has both: kernel or poca.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Judge an exported model on any events; without --data, on its own validation events."""
+    from sweep.cli.output import print_json
+    from sweep.cli.tables import print_score
+    from sweep.results.evaluation import evaluate_export
+
+    score = evaluate_export(model, [Path(name) for name in data or ()], x_key, y_key, variant)
+    if json:
+        print_json(score.to_json())
+    else:
+        print_score(score)
+
+
+def score(
+    truth: Annotated[Path, typer.Argument(help="npz with `y`, (N, 4000), NaN where masked.")],
+    prediction: Annotated[Path, typer.Argument(help="npz with `prediction`, (N, 4000).")],
+    json: Json = False,
+) -> None:
+    """Score predicted histograms from anywhere against the truth."""
+    from sweep.cli.output import print_json
+    from sweep.cli.tables import print_score
+    from sweep.training.scoring import score_files
+
+    found = score_files(truth, prediction)
+    if json:
+        print_json(found.to_json())
+    else:
+        print_score(found)

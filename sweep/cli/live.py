@@ -1,0 +1,125 @@
+"""The live view of `sweep run`: one line a running trial at a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+import sqlalchemy as sa
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from storage.epochs import Epoch, TrialRow
+from storage.sweeps import FAILED, Sweep
+from sweep.cli.output import format_duration, print_note
+from sweep.results.status import Status, read_status
+
+
+class LiveView:
+    """Shows a sweep while its workers train; use it as a context manager.
+
+    Everything goes to standard error: results alone belong on standard output.
+    """
+
+    def __init__(self, engine: sa.Engine, sweep: Sweep) -> None:
+        self._engine = engine
+        self._sweep = sweep
+        self._seen = {row.id: row.state for row in read_status(engine, sweep).begun}
+        console = Console(stderr=True, highlight=False, markup=False)
+        self._live = (
+            Live(console=console, auto_refresh=False, transient=True)
+            if sys.stderr.isatty()
+            else None
+        )
+
+    def __enter__(self) -> LiveView:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _exc: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Say something that stays."""
+        if self._live:
+            self._live.console.print(text)
+        else:
+            print_note(text)
+
+    def update(self) -> Status:
+        """Read the sweep and show it."""
+        status = read_status(self._engine, self._sweep)
+        for trial in status.begun:
+            if trial.finished_s is not None and self._seen.get(trial.id) != trial.state:
+                self._say_finished(trial, status)
+            self._seen[trial.id] = trial.state
+        if self._live:
+            self._live.update(_draw(status), refresh=True)
+        return status
+
+    def _say_finished(self, trial: TrialRow, status: Status) -> None:
+        if self._live:
+            return
+        epoch = trial.best
+        metrics = f", {_write_metrics(epoch)}" if epoch else ""
+        if trial.state == FAILED and trial.reason:
+            metrics += f": {trial.reason.strip().splitlines()[-1]}"
+        best = ", the best so far" if status.ranked and status.ranked[0].id == trial.id else ""
+        print_note(
+            f"trial {trial.number} {trial.outcome or trial.state}{metrics}{best} "
+            f"({_write_counts(status)})"
+        )
+
+
+def show_status(status: Status) -> None:
+    """Show a sweep once, on standard output."""
+    console = Console(highlight=False, markup=False)
+    data, recipe = status.config.data, status.config.recipe
+    console.print(
+        f"{status.sweep.name}: {status.config.model}, {data.num_train} training and "
+        f"{data.num_validation} validation events, {recipe.epochs} epochs; {status.num_dead} dead"
+    )
+    console.print(_draw(status))
+
+
+def _draw(status: Status) -> RenderableType:
+    table = Table("trial", "epoch", "loss", "efficiency", "FP / event", box=None, pad_edge=False)
+    for trial in status.running:
+        epoch = trial.last
+        row = [str(trial.number)]
+        row.append(f"{epoch.epoch if epoch else 0}/{status.config.recipe.epochs}")
+        if epoch:
+            row += [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}"]
+            row += [f"{epoch.fp_rate:.3f}"]
+        table.add_row(*row)
+    lines = [_write_counts(status)]
+    if status.ranked and status.ranked[0].best:
+        best = status.ranked[0]
+        lines.append(f"best: trial {best.number}, {_write_metrics(status.ranked[0].best)}")
+    return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines), table)
+
+
+def _write_counts(status: Status) -> str:
+    counts = status.counts
+    parts = [f"{counts.finished} of {status.sweep.budget} trials", f"{counts.pruned} pruned"]
+    if counts.failed:
+        parts.append(f"{counts.failed} failed")
+    if status.time_left_s is not None:
+        parts.append(f"{format_duration(status.time_left_s)} left")
+    return ", ".join(parts)
+
+
+def _write_metrics(epoch: Epoch) -> str:
+    return (
+        f"loss {epoch.validation_loss:.4g}, efficiency {epoch.efficiency:.3f}, "
+        f"{epoch.fp_rate:.3f} FP / event"
+    )

@@ -1,0 +1,69 @@
+"""Options that mean the same on every command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from storage.sweeps import Sweep
+
+DEFAULT_STORAGE = "sqlite:///sweep.db"
+DEFAULT_ARTIFACTS = "sweep_artifacts"
+
+Storage = Annotated[
+    str,
+    typer.Option(
+        envvar="SWEEP_STORAGE",
+        help="Database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+        show_default=True,
+    ),
+]
+Artifacts = Annotated[
+    Path,
+    typer.Option(envvar="SWEEP_ARTIFACTS", help="Folder of checkpoints, weights and pictures."),
+]
+SweepName = Annotated[
+    str | None,
+    typer.Option("--sweep", help="Name of the sweep; not needed where there is only one."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+
+
+def open_database(storage: str) -> sa.Engine:
+    """Open a database that holds sweeps.
+
+    Raises:
+        StorageError: when it is missing or holds none.
+    """
+    from storage.engine import open_engine, parse_url
+    from storage.tables import check_tables
+
+    engine = open_engine(parse_url(storage))
+    check_tables(engine)
+    return engine
+
+
+def choose_sweep(engine: sa.Engine, name: str | None) -> Sweep:
+    """Find the sweep of a name, or the only one.
+
+    Raises:
+        ConfigError: when no name was given and there is not exactly one.
+        UnknownSweepError: when there is none of that name.
+    """
+    from storage.sweeps import find_sweep, list_sweeps
+    from sweep.errors import ConfigError
+
+    if name is not None:
+        return find_sweep(engine, name)
+    known = list_sweeps(engine)
+    if len(known) != 1:
+        names = ", ".join(sweep.name for sweep in known) or "none"
+        raise ConfigError(
+            f"sweep: which one, got no name, expected one of: {names}; name it with --sweep"
+        )
+    return known[0]

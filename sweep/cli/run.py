@@ -1,0 +1,120 @@
+"""`sweep run` and `sweep worker`: the main job."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Json, Storage
+
+
+def run(
+    model: Annotated[
+        str | None,
+        typer.Option(help="birnn, cnn, mlp, rcnn, or FILE.py:CLASS for a network of your own."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials to train in all.  [50]")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Events: course .npz or PV-Finder HDF5; again for more files."),
+    ] = None,
+    val_data: Annotated[
+        list[str] | None, typer.Option(help="Events to validate on; else some are split off.")
+    ] = None,
+    events: Annotated[int | None, typer.Option(help="Training events.")] = None,
+    val_events: Annotated[int | None, typer.Option(help="Validation events.")] = None,
+    x_key: Annotated[str | None, typer.Option(help="Name of the features in the files.")] = None,
+    y_key: Annotated[str | None, typer.Option(help="Name of the target in the files.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Features of an HDF5 file that has both: kernel or poca.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training events.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="fast, or report: trained as the hand-tuned report did.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds after which the sweep stops gently.")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    sweep: Annotated[str | None, typer.Option(help="Name of the sweep.  [the model's]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, gp, qmc or random.  [tpe]")] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="median, percentile, halving or none.  [median]")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="validation_loss or efficiency.  [validation_loss]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
+    ] = None,
+    fix: Annotated[list[str] | None, typer.Option(help="num_layers=2; again for more.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train the trials of a sweep: create it, or go on with it.
+
+    Options that are not given keep what the sweep was created with.
+    """
+    from sweep.cli.main_job import JobOptions, run_job
+    from sweep.request import Request
+
+    run_job(
+        Request(
+            model=model,
+            data=tuple(data or ()),
+            val_data=tuple(val_data or ()),
+            x_key=x_key,
+            y_key=y_key,
+            variant=variant,
+            events=events,
+            val_events=val_events,
+            epochs=epochs,
+            recipe=recipe,
+            sampler=sampler,
+            pruner=pruner,
+            objective=objective,
+            seed=seed,
+            dimensions=tuple(set_ or ()),
+            fixed=tuple(fix or ()),
+        ),
+        JobOptions(
+            trials=trials,
+            timeout_s=timeout,
+            storage=storage,
+            artifacts=artifacts,
+            sweep=sweep,
+            workers=workers,
+        ),
+        config,
+        as_json=json,
+    )
+
+
+def worker(
+    sweep: Annotated[str, typer.Option(help="Name of the sweep.")],
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Threads of PyTorch on a CPU.")] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Train trials of a sweep in this process until its budget is spent."""
+    from sweep.cli.output import print_note
+    from sweep.worker import Signals, WorkerOptions, run_worker
+
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    signals = Signals(parent)
+    signals.install()
+    options = WorkerOptions(storage, sweep, artifacts, device, threads)
+    run_worker(options, signals, print_note)

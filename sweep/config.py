@@ -1,0 +1,235 @@
+"""What defines a sweep: frozen, validated, kept in the database, and compared before it goes on.
+
+Whatever could change a trial's numbers is here; what only says how far to go or where to run
+(budget, workers, time limits) is not, so that it may change while a sweep lives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sweep.errors import ConfigError
+
+Value = int | float | str
+Objective = Literal["validation_loss", "efficiency"]
+Direction = Literal["minimize", "maximize"]
+DIRECTIONS: Mapping[Objective, Direction] = {
+    "validation_loss": "minimize",
+    "efficiency": "maximize",
+}
+
+
+class _Part(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Part):
+    """Which events train and judge the networks.
+
+    Attributes:
+        files: Training files; empty for the toy events made by this project.
+        validation_files: Files to judge by; empty when validation events are split off `files`.
+        x_key, y_key: Names of the arrays in the files, where they are not found by shape.
+        variant: Which features of a PV-Finder HDF5 file, where it has both kinds.
+        toy_seed: Seed of the toy events.
+        num_train, num_validation: Numbers of events.
+        split_seed: Seed of the permutation that splits.
+        train_fingerprint, validation_fingerprint: Hashes of the events themselves.
+        null_loss: Loss of predicting zero on the validation events.
+    """
+
+    files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    x_key: str | None = None
+    y_key: str | None = None
+    variant: Literal["kernel", "poca"] | None = None
+    toy_seed: int = Field(default=1, ge=0)
+    num_train: int = Field(gt=0)
+    num_validation: int = Field(gt=0)
+    split_seed: int = Field(default=0, ge=0)
+    train_fingerprint: str
+    validation_fingerprint: str
+    null_loss: float
+
+
+class Recipe(_Part):
+    """How one trial is trained.
+
+    Attributes:
+        name: `fast` (one-cycle schedule, AdamW, clipping) or `report` (as the hand-tuned
+            report: Adam at a constant rate, no clipping).
+        epochs: Passes over the training events.
+        optimizer: The PyTorch optimiser.
+        schedule: Learning rate over the steps; `one_cycle` rises to the trial's `lr` and falls.
+        warmup_fraction: Share of the steps on which a one-cycle schedule rises.
+        clip_norm: Largest norm of the gradient, or None.
+        weight_decay: Of trials whose space does not name it.
+        grace_events: Training events a trial may see before it can be pruned, because networks
+            leave the null loss late (PHYSICS 0.5).
+    """
+
+    name: str
+    epochs: int = Field(gt=0)
+    optimizer: Literal["adam", "adamw"]
+    schedule: Literal["one_cycle", "constant"]
+    warmup_fraction: float = Field(default=0.3, gt=0, lt=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    grace_events: int = Field(ge=0)
+
+
+class SamplerConfig(_Part):
+    """The search algorithm; what does not concern it is None. Settings of TPE are written out so
+    that a new version of Optuna does not change them."""
+
+    name: Literal["tpe", "random", "gp", "qmc"]
+    num_startup_trials: int | None = None
+    multivariate: bool | None = None
+    constant_liar: bool | None = None
+    num_ei_candidates: int | None = None
+
+
+class PrunerConfig(_Part):
+    """The rule that stops a trial early; what does not concern it is None.
+
+    Attributes:
+        name: `median` and `percentile` compare with the finished trials at the same epoch,
+            `halving` keeps the best share at each of ever later epochs, `none` stops nothing.
+        percentile: Share of trials, in percent, that may go on.
+        num_startup_trials: Complete trials before any comparison.
+        reduction_factor: Of successive halving.
+    """
+
+    name: Literal["median", "percentile", "halving", "none"]
+    percentile: float | None = Field(default=None, gt=0, lt=100)
+    num_startup_trials: int | None = None
+    reduction_factor: int | None = None
+
+
+class SearchConfig(_Part):
+    """How configurations are chosen and judged."""
+
+    objective: Objective = "validation_loss"
+    sampler: SamplerConfig
+    pruner: PrunerConfig
+    seed: int = Field(default=1, ge=0)
+
+
+class SweepConfig(_Part):
+    """Everything that defines a sweep.
+
+    Attributes:
+        model: An architecture's name, or `FILE.py:CLASS` for a person's own network.
+        model_digest: Hash of that file; empty for the architectures of this project.
+        profile: Which defaults the sweep started from.
+        space: Each hyperparameter's dimension as text, as `--set` takes it.
+        starting_points: Settings that are tried before the sampler chooses any.
+        num_hand_tuned: How many of them, the first ones, are those of the report.
+    """
+
+    model: str
+    model_digest: str = ""
+    profile: Literal["cpu", "gpu"]
+    space: dict[str, str]
+    starting_points: tuple[dict[str, Value], ...] = ()
+    num_hand_tuned: int = 0
+    data: DataConfig
+    recipe: Recipe
+    search: SearchConfig
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> SweepConfig:
+        """Read a config from the database.
+
+        Raises:
+            ConfigError: when another version of this project wrote it in another form.
+        """
+        try:
+            return cls.model_validate_json(json.dumps(stored))
+        except ValidationError as exc:
+            raise ConfigError(
+                f"stored sweep: its config is not readable, got {describe_fault(exc)}, expected "
+                "one of this version; use the version of sweep that made it"
+            ) from exc
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the config as a JSON object."""
+        return self.model_dump(mode="json")
+
+
+def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
+    """Build one of the recipes by name.
+
+    Args:
+        name: `fast` or `report`.
+        epochs: As asked for, or None.
+        default_epochs: Of the profile; the report's recipe needs hundreds of thousands of
+            event-passes, so its own default is 100.
+
+    Raises:
+        ConfigError: when the name or the number is not usable.
+    """
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"epochs: too few, got {epochs}, expected at least 1; raise --epochs")
+    if name == "fast":
+        return Recipe(
+            name=name,
+            epochs=epochs or default_epochs,
+            optimizer="adamw",
+            schedule="one_cycle",
+            warmup_fraction=0.3,
+            clip_norm=1.0,
+            weight_decay=0.01,
+            grace_events=2000,
+        )
+    if name == "report":
+        return Recipe(
+            name=name,
+            epochs=epochs or 100,
+            optimizer="adam",
+            schedule="constant",
+            clip_norm=None,
+            grace_events=2_500_000,
+        )
+    raise ConfigError(f"recipe: unknown, got {name!r}, expected fast or report; change --recipe")
+
+
+def list_differences(stored: SweepConfig, asked: SweepConfig) -> list[str]:
+    """List what differs between two configs, one `place: stored X, asked Y` each."""
+    derived = {"starting_points", "num_hand_tuned"}  # from the space, which says it better
+    first, second = (
+        {key: value for key, value in config.to_json().items() if key not in derived}
+        for config in (stored, asked)
+    )
+    return _list_differences("", first, second)
+
+
+def _list_differences(place: str, stored: Any, asked: Any) -> list[str]:
+    if isinstance(stored, dict) and isinstance(asked, dict):
+        return [
+            line
+            for key in dict.fromkeys([*stored, *asked])
+            for line in _list_differences(
+                f"{place}.{key}" if place else key, stored.get(key), asked.get(key)
+            )
+        ]
+    if stored == asked:
+        return []
+    return [f"{place}: stored {_show(stored)}, asked {_show(asked)}"]
+
+
+def _show(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value)
+
+
+def describe_fault(exc: ValidationError) -> str:
+    """Put the first fault that pydantic found into one line: `place: what (got VALUE)`."""
+    fault = exc.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "config"
+    return f"{place}: {fault['msg']} (got {fault.get('input')!r})"

@@ -1,0 +1,1 @@
+"""Events: reading, checking, caching, making, splitting, describing (import from the modules)."""

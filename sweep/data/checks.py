@@ -1,0 +1,71 @@
+"""The rules that every chunk of events must keep before it may be cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.errors import DataError
+
+
+class EventChecker:
+    """Check the chunks of one source, one after the other, and the whole at the end."""
+
+    def __init__(self, where: str) -> None:
+        """Begin with event 0.
+
+        Args:
+            where: The source, as it is named in messages.
+        """
+        self._where = where
+        self._first_event = 0
+        self._found_target = False
+
+    def check(self, x_BCL: NDArray[np.floating[Any]], y_BL: NDArray[np.floating[Any]]) -> None:
+        """Check the next chunk.
+
+        Args:
+            x_BCL: Features, shape (B, 4, 4000).
+            y_BL: Targets, shape (B, 4000), NaN where masked.
+
+        Raises:
+            DataError: When a feature is NaN or infinite (as float32 too), or a target is infinite
+                or negative.
+        """
+        # float64 values beyond float32 become infinite here, on purpose
+        with np.errstate(over="ignore"):
+            x_BCL = x_BCL.astype(np.float32, copy=False)
+            y_BL = y_BL.astype(np.float32, copy=False)
+        self._refuse_where(~np.isfinite(x_BCL), x_BCL, "X: NaN or inf", "finite features")
+        self._refuse_where(np.isinf(y_BL), y_BL, "y: inf", "finite targets, or NaN to mask")
+        self._refuse_where(y_BL < 0, y_BL, "y: negative target", "targets of 0 or more")
+        self._found_target = self._found_target or not bool(np.isnan(y_BL).all())
+        self._first_event += len(x_BCL)
+
+    def finish(self) -> None:
+        """Check the whole.
+
+        Raises:
+            DataError: When every bin of every event is masked.
+        """
+        if not self._found_target:
+            raise DataError(
+                f"{self._where}: y: every bin of every event is NaN, got {self._first_event} "
+                "masked events, expected targets; look at how the file was made"
+            )
+
+    def _refuse_where(
+        self, bad: NDArray[np.bool_], values: NDArray[np.floating[Any]], what: str, rule: str
+    ) -> None:
+        if not bad.any():
+            return
+        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        names = ("event", "feature", "bin") if bad.ndim == 3 else ("event", "bin")
+        numbers = (int(place[0]) + self._first_event, *(int(index) for index in place[1:]))
+        spot = " ".join(f"{name} {number}" for name, number in zip(names, numbers, strict=True))
+        raise DataError(
+            f"{self._where}: {what}, got {values[place]} at {spot}, expected {rule}; "
+            "mend or leave out such events"
+        )

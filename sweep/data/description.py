@@ -1,0 +1,279 @@
+"""What a set of events holds: counts, ranges, vertices, the loss of saying nothing, oddities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.data.events import EventSet
+from sweep.data.store import Progress, compute_blank_hash
+from sweep.errors import DataError
+from sweep.geometry import NUM_BINS, NUM_FEATURES
+
+FEATURE_NAMES = ("density", "density squared or second density", "x", "y")
+CHUNK_EVENTS = 128
+
+LOSS_EPSILON = 1e-5
+"""Added to prediction and target before their ratio is taken (PHYSICS 2.5)."""
+
+PEAK_THRESHOLD = 0.01
+PEAK_MIN_INTEGRAL = 0.2
+PEAK_MIN_BINS = 3
+
+USUAL_RANGES = ((-0.001, 2.5), (-0.001, 6.25), (-1.11, 1.11), (-1.11, 1.11))
+"""What PV-Finder's own chain gives in each feature (PHYSICS 5, 6.2, 6.4), rounded outwards."""
+
+USUAL_MAX_TARGET = 6.0
+"""A vertex of 150 tracks fills its bin with less (PHYSICS 2.3 AA)."""
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Smallest, mean and largest value of one quantity over all its finite bins."""
+
+    name: str
+    low: float
+    mean: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """A set of events in numbers.
+
+    Attributes:
+        sources: Where the events came from.
+        fingerprint: 16 hex digits that identify the content.
+        num_events: Number of events N.
+        x_shape: (N, 4, 4000).
+        y_shape: (N, 4000).
+        x_dtype: How features are kept on disk (they are float32 once loaded).
+        y_dtype: The same for targets.
+        nan_fraction: Share of masked bins, in [0, 1].
+        ranges: One for each feature, then one for the target.
+        nonzero_fraction: Share of bins where the first feature is not zero, in [0, 1].
+        mean_true_peaks: Peaks of the target in an event, on average.
+        max_true_peaks: Peaks of the target in the fullest event.
+        mean_generated_vertices: Generated category-1 vertices in an event, on average, or None
+            where the source does not tell.
+        null_loss: Loss of predicting zero everywhere (see `compute_null_loss`).
+        oddities: One sentence for each thing a person should know; empty when all is as usual.
+    """
+
+    sources: tuple[str, ...]
+    fingerprint: str
+    num_events: int
+    x_shape: tuple[int, ...]
+    y_shape: tuple[int, ...]
+    x_dtype: str
+    y_dtype: str
+    nan_fraction: float
+    ranges: tuple[ValueRange, ...]
+    nonzero_fraction: float
+    mean_true_peaks: float
+    max_true_peaks: int
+    mean_generated_vertices: float | None
+    null_loss: float
+    oddities: tuple[str, ...]
+
+
+def describe_events(events: EventSet, *, progress: Progress | None = None) -> Description:
+    """Read all events once and describe them.
+
+    Args:
+        events: What to describe, at least one event.
+        progress: Called with (events read, events in all).
+
+    Returns:
+        The description.
+
+    Raises:
+        DataError: When the set is empty.
+    """
+    tally = _Tally()
+    for x_BCL, y_BL in _iterate(events, progress):
+        tally.add(x_BCL, y_BL)
+    generated = events.num_generated_vertices
+    num_events = len(events)
+    x_dtype, y_dtype = events.dtypes
+    return Description(
+        sources=events.sources,
+        fingerprint=events.fingerprint,
+        num_events=num_events,
+        x_shape=(num_events, NUM_FEATURES, NUM_BINS),
+        y_shape=(num_events, NUM_BINS),
+        x_dtype=x_dtype,
+        y_dtype=y_dtype,
+        nan_fraction=tally.num_masked / (num_events * NUM_BINS),
+        ranges=tally.summarise_ranges(num_events),
+        nonzero_fraction=tally.num_nonzero / (num_events * NUM_BINS),
+        mean_true_peaks=float(np.mean(tally.peaks)),
+        max_true_peaks=int(np.max(tally.peaks)),
+        mean_generated_vertices=None if generated is None else float(generated.mean()),
+        null_loss=tally.null_loss / num_events,
+        oddities=(*_find_copies(events), *tally.list_oddities(num_events)),
+    )
+
+
+def compute_null_loss(events: EventSet) -> float:
+    """Compute the loss of predicting zero everywhere: a network near it has found nothing.
+
+    The symmetric ratio loss of PHYSICS 2.5 (uc-lhcb/pv-finder, model/loss.py) with c = 0 and
+    epsilon 1e-5: summed over the bins that are not masked, divided by 4000, averaged over events.
+
+    Args:
+        events: At least one event.
+
+    Returns:
+        The loss, at least 0; an event whose bins are all masked counts as 0.
+
+    Raises:
+        DataError: When the set is empty.
+    """
+    total = sum(float(_sum_null_loss(y_BL)) for _, y_BL in _iterate(events, None))
+    return total / len(events)
+
+
+def count_true_peaks(y_BL: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Count the peaks of targets as the reference peak finder does (PHYSICS 2.6).
+
+    A peak is a run of bins of at least 0.01 that holds 3 bins or more and an integral of at least
+    0.2; masked bins neither add to a run nor end it, the last bin does. Meant for describing:
+    an integral that meets 0.2 to the last float32 bit may be decided differently.
+
+    Args:
+        y_BL: Targets, shape (B, 4000), NaN where masked; B may be 0.
+
+    Returns:
+        Peaks of each event, shape (B,).
+    """
+    closed = np.pad(y_BL, ((0, 0), (0, 1)))  # a zero after the last bin ends every run
+    events = np.repeat(np.arange(len(closed)), closed.shape[1])
+    values = closed.reshape(-1)
+    valid = ~np.isnan(values)
+    values, events = values[valid], events[valid]
+    inside = np.concatenate([[False], values >= PEAK_THRESHOLD])
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    first, last = edges[0::2], edges[1::2]
+    running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+    integral = np.float32(running[last] - running[first])
+    good = (last - first >= PEAK_MIN_BINS) & (integral >= np.float32(PEAK_MIN_INTEGRAL))
+    return np.bincount(events[first[good]], minlength=len(y_BL)).astype(np.int64)
+
+
+def load_event(events: EventSet, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Load the one event that a person asks for.
+
+    Args:
+        events: Where to look.
+        index: Its number, from 0.
+
+    Returns:
+        x_CL, shape (4, 4000), and y_L, shape (4000,), NaN where masked.
+
+    Raises:
+        DataError: When there is no event of that number.
+    """
+    if not 0 <= index < len(events):
+        raise DataError(
+            f"{' + '.join(events.sources)}: no such event, got {index}, expected 0 to "
+            f"{len(events) - 1}; choose another --event"
+        )
+    x_BCL, y_BL = events.load([index])
+    return x_BCL[0], y_BL[0]
+
+
+class _Tally:
+    """Running sums over chunks."""
+
+    def __init__(self) -> None:
+        self.num_masked = 0
+        self.num_nonzero = 0
+        self.null_loss = 0.0
+        self.peaks: list[int] = []
+        self._sums = np.zeros(NUM_FEATURES + 1)
+        self._lows = np.full(NUM_FEATURES + 1, np.inf)
+        self._highs = np.full(NUM_FEATURES + 1, -np.inf)
+        self._num_empty = self._num_dark = self._num_masked_events = 0
+
+    def add(self, x_BCL: NDArray[np.float32], y_BL: NDArray[np.float32]) -> None:
+        masked = np.isnan(y_BL)
+        self.num_masked += int(masked.sum())
+        self.num_nonzero += int(np.count_nonzero(x_BCL[:, 0]))
+        self.null_loss += _sum_null_loss(y_BL)
+        peaks = count_true_peaks(y_BL)
+        self.peaks.extend(peaks.tolist())
+        self._num_dark += int((peaks == 0).sum())
+        self._num_empty += int((~x_BCL.any(axis=(1, 2))).sum())
+        self._num_masked_events += int(masked.all(axis=1).sum())
+        values = [*(x_BCL[:, feature] for feature in range(NUM_FEATURES)), y_BL[~masked]]
+        for number, part in enumerate(values):
+            if part.size:
+                self._sums[number] += part.sum(dtype=np.float64)
+                self._lows[number] = min(self._lows[number], part.min())
+                self._highs[number] = max(self._highs[number], part.max())
+
+    def summarise_ranges(self, num_events: int) -> tuple[ValueRange, ...]:
+        num_bins = num_events * NUM_BINS
+        counts = [*[num_bins] * NUM_FEATURES, num_bins - self.num_masked]
+        return tuple(
+            ValueRange(name, float(low), float(total / count), float(high))
+            if count
+            else ValueRange(name, float("nan"), float("nan"), float("nan"))
+            for name, low, total, high, count in zip(
+                (*FEATURE_NAMES, "target"), self._lows, self._sums, self._highs, counts, strict=True
+            )
+        )
+
+    def list_oddities(self, num_events: int) -> Iterator[str]:
+        if self._num_empty:
+            yield f"{self._num_empty} empty events (all features zero)"
+        if self._num_masked_events:
+            yield f"{self._num_masked_events} events with every bin masked"
+        if self._num_dark > 0.05 * num_events:
+            yield f"{self._num_dark} events without a true peak"
+        usual = (*USUAL_RANGES, (0.0, USUAL_MAX_TARGET))
+        for found, (low, high) in zip(self.summarise_ranges(num_events), usual, strict=True):
+            if found.low < low or found.high > high:
+                yield (
+                    f"{found.name} runs from {found.low:.4g} to {found.high:.4g}, usual is "
+                    f"{low:g} to {high:g}: another scaling?"
+                )
+            elif found.low == found.high:
+                yield f"{found.name} is {found.low:g} in every bin"
+        if not self.num_masked:
+            yield "no bin is masked: vertices with few tracks count as absent"
+
+
+def _iterate(
+    events: EventSet, progress: Progress | None
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    if len(events) == 0:
+        raise DataError("events: none to look at, got 0, expected at least 1; give other data")
+    for start in range(0, len(events), CHUNK_EVENTS):
+        stop = min(start + CHUNK_EVENTS, len(events))
+        yield events.load(np.arange(start, stop))
+        if progress is not None:
+            progress(stop, len(events))
+
+
+def _sum_null_loss(y_BL: NDArray[np.float32]) -> float:
+    """Sum -ln(2 r / (r^2 + 1)), r = epsilon / (y + epsilon), over valid bins, divided by 4000."""
+    target = y_BL[~np.isnan(y_BL)].astype(np.float64)
+    ratio = LOSS_EPSILON / (target + LOSS_EPSILON)
+    return float(-np.log(2.0 * ratio / (ratio * ratio + 1.0)).sum() / NUM_BINS)
+
+
+def _find_copies(events: EventSet) -> Iterator[str]:
+    hashes = events.hashes[events.hashes != compute_blank_hash()]
+    _, first = np.unique(hashes, return_index=True)
+    if len(first) < len(hashes):
+        copy = int(np.setdiff1d(np.arange(len(hashes)), first)[0])
+        original = int(np.flatnonzero(events.hashes == hashes[copy])[0])
+        yield (
+            f"{len(hashes) - len(first)} events are copies of others "
+            f"(the first repeats event {original})"
+        )

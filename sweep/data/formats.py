@@ -1,0 +1,139 @@
+"""Open files of events, whatever their format: checked and cached once, mapped ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sweep.data.checks import EventChecker
+from sweep.data.events import EventSet
+from sweep.data.hdf5 import HDF5_MAGIC, Hdf5Events, Variant
+from sweep.data.npz import NpzEvents
+from sweep.data.store import (
+    STORE_VERSION,
+    EventChunk,
+    EventStore,
+    Progress,
+    find_store,
+    lock_store,
+    write_store,
+)
+from sweep.errors import DataError
+
+
+def open_events(
+    paths: Sequence[Path],
+    *,
+    x_key: str | None = None,
+    y_key: str | None = None,
+    variant: Variant | None = None,
+    progress: Progress | None = None,
+) -> EventSet:
+    """Open files of events and join them, in the order given.
+
+    The first opening of a file checks all of it and keeps a copy in the cache, as plain arrays that
+    later openings map into memory. The copy belongs to the file's path, size and time of change and
+    to the keys asked for; a changed file is read again.
+
+    Args:
+        paths: Course archives (`.npz` with `X` and `y`) or PV-Finder HDF5 files, at least one.
+        x_key: Name of the features in an archive; found by name and shape by default.
+        y_key: Name of the targets in an archive; found by name and shape by default.
+        variant: Features of an HDF5 file: `kernel` or `poca`; `kernel` where it has both.
+        progress: Called with (events read, events of this file) while a file is read.
+
+    Returns:
+        The events; float16 sources are kept as float16, all others as float32.
+
+    Raises:
+        DataError: When a file is missing, unreadable, no archive, damaged, of the wrong shape, has
+            unknown keys or pickled objects, or holds NaN or inf in X, or inf, negative or only NaN
+            in y. Nothing is cached then.
+    """
+    if not paths:
+        raise DataError("data: no file given, expected at least one; name it with --data")
+    return EventSet([_open_file(Path(path), x_key, y_key, variant, progress) for path in paths])
+
+
+def _open_file(
+    path: Path,
+    x_key: str | None,
+    y_key: str | None,
+    variant: Variant | None,
+    progress: Progress | None,
+) -> EventStore:
+    """Find the store of one file, or make it."""
+    name = _name_store(path, (x_key, y_key, variant))
+    store = find_store(name)
+    if store is not None:
+        return store
+    with lock_store(name):
+        store = find_store(name)
+        if store is not None:
+            return store
+        source = _open_source(path, x_key, y_key, variant)
+        keeps = [np.dtype("<f2" if dtype.itemsize == 2 else "<f4") for dtype in source.dtypes]
+        return write_store(
+            name,
+            path.name,
+            source.num_events,
+            (keeps[0], keeps[1]),
+            _read_checked(path, source),
+            vertices=source.read_vertices(),
+            progress=progress,
+        )
+
+
+def _name_store(path: Path, options: tuple[str | None, ...]) -> str:
+    """Name the store after the file's identity; a missing file is found here."""
+    try:
+        status = path.stat()
+    except OSError as exc:
+        raise DataError(
+            f"{path}: cannot be read, got {exc.strerror}, expected a file; check the path"
+        ) from exc
+    if not path.is_file():
+        raise DataError(
+            f"{path}: not a file, got a directory or device, expected .npz or HDF5; "
+            "name the file itself"
+        )
+    identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, STORE_VERSION, *options]
+    content = json.dumps(identity).encode()
+    return f"file-{hashlib.blake2b(content, digest_size=12).hexdigest()}"
+
+
+def _open_source(
+    path: Path, x_key: str | None, y_key: str | None, variant: Variant | None
+) -> NpzEvents | Hdf5Events:
+    try:
+        with open(path, "rb") as handle:
+            is_hdf5 = handle.read(len(HDF5_MAGIC)) == HDF5_MAGIC
+    except OSError as exc:
+        raise DataError(
+            f"{path}: cannot be read, got {exc.strerror}, expected a readable file; "
+            "check its permissions"
+        ) from exc
+    if not is_hdf5:
+        return NpzEvents(path, x_key, y_key)
+    if x_key is not None or y_key is not None:
+        raise DataError(
+            f"{path}: unknown key, got {x_key or y_key}, expected no key names for an HDF5 file; "
+            "choose its features with --variant"
+        )
+    return Hdf5Events(path, variant)
+
+
+def _read_checked(path: Path, source: NpzEvents | Hdf5Events) -> Iterator[EventChunk]:
+    checker = EventChecker(str(path))
+    for x_BCL, y_BL in source.read_chunks():
+        try:
+            checker.check(x_BCL, y_BL)
+        except DataError:
+            source.verify()  # a damaged file unpacks to nonsense: then that is what is wrong
+            raise
+        yield x_BCL, y_BL
+    checker.finish()

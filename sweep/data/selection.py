@@ -1,0 +1,191 @@
+"""Which events a sweep asks for, opened as training and validation events.
+
+A sweep's config keeps a selection with the fingerprints of what it gave; every worker opens the
+same selection again and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.config import DataConfig
+from sweep.data.description import compute_null_loss
+from sweep.data.events import EventSet
+from sweep.data.formats import open_events
+from sweep.data.hdf5 import Variant
+from sweep.data.splits import Split, pair_events, split_events
+from sweep.data.toy import open_toy_events
+from sweep.errors import DataError
+
+Progress = Callable[[int, int], None]
+
+VALIDATION_SEED_OFFSET = 2**31
+"""Added to the toy seed for validation, so that more training events change none of those."""
+VALIDATION_SHARE = 0.2
+"""Largest share of the events of files that is set aside for validation unasked."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is asked of the data.
+
+    Attributes:
+        files: Training files; empty for the toy events of this project.
+        validation_files: Files to judge by; empty to split validation events off.
+        x_key, y_key: Names of the arrays in the files, where they are not found by shape.
+        variant: Which features of a PV-Finder HDF5 file, where it has both kinds.
+        num_train, num_validation: Numbers of events asked for, or None.
+        max_train, max_validation: Where no number is asked for, take as many as there are but no
+            more than this; None for no bound.
+        toy_seed: Seed of the toy events.
+        split_seed: Seed of the permutation that splits.
+    """
+
+    files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    x_key: str | None = None
+    y_key: str | None = None
+    variant: Variant | None = None
+    num_train: int | None = None
+    num_validation: int | None = None
+    max_train: int | None = None
+    max_validation: int | None = None
+    toy_seed: int = 1
+    split_seed: int = 0
+
+
+def name_files(names: Sequence[str]) -> tuple[str, ...]:
+    """Give files the names under which any worker finds them, wherever it was started."""
+    return tuple(str(Path(name).resolve()) for name in names)
+
+
+def open_selection(selection: Selection, progress: Progress | None = None) -> Split:
+    """Open the events that a selection asks for.
+
+    Args:
+        progress: Told how many of how many events are made or read.
+
+    Raises:
+        DataError: when a file cannot be used, there are fewer events than asked for, or an event
+            is on both sides.
+    """
+    counts = {"events": selection.num_train, "val-events": selection.num_validation}
+    for option, count in counts.items():
+        if count is not None and count < 1:
+            raise DataError(
+                f"{option}: too few, got {count}, expected at least 1; raise --{option}"
+            )
+    if selection.validation_files and not selection.files:
+        raise DataError(
+            f"val-data: without training files, got {selection.validation_files[0]}, expected "
+            "--data too; name the training files"
+        )
+    if not selection.files:
+        return _open_toy(selection, progress)
+    return _open_files(selection, progress)
+
+
+def _open_toy(selection: Selection, progress: Progress | None) -> Split:
+    num_train = selection.num_train or selection.max_train
+    num_validation = selection.num_validation or selection.max_validation
+    if num_train is None or num_validation is None:
+        raise DataError(
+            "events: toy events have no natural number, got none, expected one; add --events"
+        )
+    train = open_toy_events(num_train, selection.toy_seed, progress=progress)
+    validation = open_toy_events(
+        num_validation, selection.toy_seed + VALIDATION_SEED_OFFSET, progress=progress
+    )
+    return pair_events(train, validation)
+
+
+def _open_files(selection: Selection, progress: Progress | None) -> Split:
+    events = _open(selection, selection.files, progress)
+    if selection.validation_files:
+        validation = _open(selection, selection.validation_files, progress)
+        num_train = selection.num_train or _bound(len(events), selection.max_train)
+        num_validation = selection.num_validation or _bound(
+            len(validation), selection.max_validation
+        )
+        return pair_events(
+            events,
+            validation,
+            num_train=num_train,
+            num_validation=num_validation,
+            seed=selection.split_seed,
+        )
+    num_validation = selection.num_validation or _bound(
+        max(1, int(VALIDATION_SHARE * len(events))), selection.max_validation
+    )
+    num_train = selection.num_train or _bound(
+        max(1, len(events) - num_validation), selection.max_train
+    )
+    return split_events(
+        events, num_train=num_train, num_validation=num_validation, seed=selection.split_seed
+    )
+
+
+def _open(selection: Selection, files: tuple[str, ...], progress: Progress | None) -> EventSet:
+    return open_events(
+        [Path(name) for name in files],
+        x_key=selection.x_key,
+        y_key=selection.y_key,
+        variant=selection.variant,
+        progress=progress,
+    )
+
+
+def _bound(available: int, largest: int | None) -> int:
+    return available if largest is None else min(available, largest)
+
+
+def describe_split(selection: Selection, split: Split) -> DataConfig:
+    """Give what a sweep's config keeps of a selection and the events that it gave."""
+    return DataConfig(
+        files=selection.files,
+        validation_files=selection.validation_files,
+        x_key=selection.x_key,
+        y_key=selection.y_key,
+        variant=selection.variant,
+        toy_seed=selection.toy_seed,
+        num_train=len(split.train),
+        num_validation=len(split.validation),
+        split_seed=selection.split_seed,
+        train_fingerprint=split.train.fingerprint,
+        validation_fingerprint=split.validation.fingerprint,
+        null_loss=compute_null_loss(split.validation),
+    )
+
+
+def reopen_split(config: DataConfig, progress: Progress | None = None) -> Split:
+    """Open the events of a stored sweep and make sure that they are the same.
+
+    Raises:
+        DataError: when a file is missing or holds other events than the sweep began with.
+    """
+    split = open_selection(
+        Selection(
+            files=config.files,
+            validation_files=config.validation_files,
+            x_key=config.x_key,
+            y_key=config.y_key,
+            variant=config.variant,
+            num_train=config.num_train,
+            num_validation=config.num_validation,
+            toy_seed=config.toy_seed,
+            split_seed=config.split_seed,
+        ),
+        progress,
+    )
+    for side, events, expected in (
+        ("training", split.train, config.train_fingerprint),
+        ("validation", split.validation, config.validation_fingerprint),
+    ):
+        if events.fingerprint != expected:
+            raise DataError(
+                f"data: the {side} events are not those of the sweep, got fingerprint "
+                f"{events.fingerprint}, expected {expected}; bring the files back as they were"
+            )
+    return split

@@ -1,0 +1,339 @@
+"""Cache stores: checked events as plain arrays on disk, so that many workers map one copy.
+
+A store is a directory that holds `x.npy`, `y.npy`, `hashes.npy`, `digests.npy`, `meta.json` and,
+where known, the generated vertices. It is written in a temporary directory, synced, and renamed:
+a store that exists is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.data.vertices import VERTEX_KEYS, Vertices
+from sweep.errors import DataError
+from sweep.geometry import NUM_BINS, NUM_FEATURES
+
+STORE_VERSION = 1
+"""Raised when the layout or the meaning of a store changes; older stores are then not looked at."""
+
+Progress = Callable[[int, int], None]
+"""Called with (events done, events in all)."""
+
+EventChunk = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
+"""x_BCL (B, 4, 4000) and y_BL (B, 4000), already checked."""
+
+
+def get_cache_dir() -> Path:
+    """Return the directory under which stores are kept, not necessarily existing.
+
+    Returns:
+        `$SWEEP_CACHE` where it is set, else the user's cache directory for `pv-sweep`.
+    """
+    chosen = os.environ.get("SWEEP_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("pv-sweep"))
+
+
+@dataclass(frozen=True)
+class EventStore:
+    """One store on disk; its arrays are mapped when first used and are read-only.
+
+    Attributes:
+        path: The store's directory.
+        source: Where the events came from, for people.
+        num_events: Number of events N, at least 1.
+    """
+
+    path: Path
+    source: str
+    num_events: int
+
+    @cached_property
+    def x_NCL(self) -> NDArray[np.floating[Any]]:
+        """Features, shape (N, 4, 4000), float16 or float32, memory-mapped."""
+        return self._map("x.npy")
+
+    @cached_property
+    def y_NL(self) -> NDArray[np.floating[Any]]:
+        """Targets, shape (N, 4000), float16 or float32, NaN where masked, memory-mapped."""
+        return self._map("y.npy")
+
+    @cached_property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Hash of each event's features as float16, shape (N,)."""
+        return np.asarray(np.load(self.path / "hashes.npy", allow_pickle=False), dtype=np.uint64)
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint64]:
+        """Hash of each event's features, target and mask as float32, shape (N,)."""
+        return np.asarray(np.load(self.path / "digests.npy", allow_pickle=False), dtype=np.uint64)
+
+    @cached_property
+    def vertices(self) -> Vertices | None:
+        """Generated vertices, or None where the source did not keep them."""
+        arrays = {
+            key: np.load(self.path / f"{key}.npy", allow_pickle=False)
+            for key in VERTEX_KEYS
+            if (self.path / f"{key}.npy").is_file()
+        }
+        return Vertices.from_arrays(arrays, self.num_events)
+
+    def __reduce__(self) -> tuple[type[EventStore], tuple[Path, str, int]]:
+        """Travel to another process as a path: the arrays are mapped anew there."""
+        return (EventStore, (self.path, self.source, self.num_events))
+
+    def _map(self, name: str) -> NDArray[np.floating[Any]]:
+        try:
+            array: NDArray[np.floating[Any]] = np.load(
+                self.path / name, mmap_mode="r", allow_pickle=False
+            )
+        except FileNotFoundError as exc:
+            raise DataError(
+                f"{self.path}: the cached events are gone, expected {name}; run the command again, "
+                "it makes them anew"
+            ) from exc
+        return array
+
+
+def find_store(name: str) -> EventStore | None:
+    """Find a finished store in the cache.
+
+    Args:
+        name: Name of the store, as given to `write_store`.
+
+    Returns:
+        The store, or None where there is none or it is damaged (shorter than it should be).
+    """
+    path = get_cache_dir() / "events" / name
+    try:
+        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        store = EventStore(path, str(meta["source"]), int(meta["num_events"]))
+        x_NCL, y_NL = store.x_NCL, store.y_NL
+        lengths = {len(x_NCL), len(y_NL), len(store.hashes), len(store.digests), store.num_events}
+    except (OSError, ValueError, KeyError, DataError):
+        return None
+    return store if len(lengths) == 1 and meta["version"] == STORE_VERSION else None
+
+
+@contextlib.contextmanager
+def lock_store(name: str) -> Iterator[None]:
+    """Hold the right to write a store, waiting for whoever holds it now.
+
+    Where the file system knows no locks this does nothing: two writers then both do the work, and
+    the second finds the first one's store in place.
+
+    Args:
+        name: Name of the store.
+
+    Raises:
+        DataError: When the cache directory cannot be written.
+    """
+    directory = get_cache_dir() / "locks"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = open(directory / name, "wb")  # noqa: SIM115 (closed by the with below)
+    except OSError as exc:
+        raise DataError(
+            f"{directory}: the cache cannot be written, got {exc.strerror}; "
+            "set SWEEP_CACHE to a directory that can"
+        ) from exc
+    with handle:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for left in (get_cache_dir() / "events").glob(f".{name}-*"):
+                shutil.rmtree(left, ignore_errors=True)  # of a writer that was killed
+        yield
+
+
+def write_store(
+    name: str,
+    source: str,
+    num_events: int,
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]],
+    chunks: Iterable[EventChunk],
+    *,
+    vertices: Vertices | Callable[[], Vertices] | None = None,
+    progress: Progress | None = None,
+) -> EventStore:
+    """Write a store, whole or not at all.
+
+    Args:
+        name: Name of the store; a store of that name that exists already wins.
+        source: Where the events come from, for people.
+        num_events: Number of events the chunks hold together.
+        dtypes: float16 or float32 for features and for targets, as they are to be kept.
+        chunks: Checked events, in order. What they raise passes through and leaves nothing behind.
+        vertices: Generated vertices of all events, or a function that gives them once all chunks
+            have been consumed; None where they are not known.
+        progress: Called after each chunk.
+
+    Returns:
+        The finished store.
+
+    Raises:
+        DataError: When the disk is full or the cache cannot be written.
+    """
+    final = get_cache_dir() / "events" / name
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+    except OSError as exc:
+        raise _describe_write_fault(final.parent, exc) from exc
+    try:
+        _fill(temporary, num_events, dtypes, chunks, progress)
+        if callable(vertices):
+            vertices = vertices()
+        for key, array in (vertices.to_arrays() if vertices else {}).items():
+            _write_array(temporary / f"{key}.npy", array)
+        meta = {"version": STORE_VERSION, "source": source, "num_events": num_events}
+        with open(temporary / "meta.json", "wb") as handle:
+            handle.write(json.dumps(meta).encode())
+            _sync(handle)
+        _put_in_place(temporary, final)
+    except OSError as exc:
+        raise _describe_write_fault(final.parent, exc) from exc
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return EventStore(final, source, num_events)
+
+
+def hash_features(x_BCL: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
+    """Hash each event's features as float16: the same event in another float type is the same.
+
+    Args:
+        x_BCL: Features, shape (B, 4, 4000), finite, any float dtype.
+
+    Returns:
+        Hashes, shape (B,).
+    """
+    with np.errstate(over="ignore"):
+        half_BCL = np.ascontiguousarray(x_BCL, dtype="<f2").view("<u2").copy()
+    half_BCL[half_BCL == 0x8000] = 0  # -0.0 is 0.0
+    return np.array([_hash_bytes(event.data) for event in half_BCL], dtype=np.uint64)
+
+
+def hash_content(
+    x_BCL: NDArray[np.floating[Any]], y_BL: NDArray[np.floating[Any]]
+) -> NDArray[np.uint64]:
+    """Hash everything in each event as float32: features, target and mask.
+
+    Args:
+        x_BCL: Features as they are kept, shape (B, 4, 4000).
+        y_BL: Targets as they are kept, shape (B, 4000); all NaN count as the same.
+
+    Returns:
+        Digests, shape (B,).
+    """
+    single_BCL = np.ascontiguousarray(x_BCL, dtype="<f4")
+    single_BL = np.array(y_BL, dtype="<f4", order="C")
+    single_BL[np.isnan(single_BL)] = np.nan
+    digests = [_hash_bytes(x.data, y.data) for x, y in zip(single_BCL, single_BL, strict=True)]
+    return np.array(digests, dtype=np.uint64)
+
+
+def compute_blank_hash() -> np.uint64:
+    """Compute the hash of an event whose features are all zero, which overlap tests ignore."""
+    x_BCL = np.zeros((1, NUM_FEATURES, NUM_BINS), dtype=np.float16)
+    return np.uint64(hash_features(x_BCL)[0])
+
+
+def _hash_bytes(*parts: memoryview) -> int:
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        state.update(part)
+    return int.from_bytes(state.digest(), "little")
+
+
+def _fill(
+    directory: Path,
+    num_events: int,
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]],
+    chunks: Iterable[EventChunk],
+    progress: Progress | None,
+) -> None:
+    """Write x, y and both hashes, chunk by chunk (plain writes: a full disk is then an error)."""
+    hashes: list[NDArray[np.uint64]] = []
+    digests: list[NDArray[np.uint64]] = []
+    done = 0
+    with open(directory / "x.npy", "wb") as x_file, open(directory / "y.npy", "wb") as y_file:
+        _write_header(x_file, dtypes[0], (num_events, NUM_FEATURES, NUM_BINS))
+        _write_header(y_file, dtypes[1], (num_events, NUM_BINS))
+        for x_BCL, y_BL in chunks:
+            kept_x_BCL = np.ascontiguousarray(x_BCL, dtype=dtypes[0])
+            kept_y_BL = np.ascontiguousarray(y_BL, dtype=dtypes[1])
+            hashes.append(hash_features(x_BCL))
+            digests.append(hash_content(kept_x_BCL, kept_y_BL))
+            x_file.write(kept_x_BCL.data)
+            y_file.write(kept_y_BL.data)
+            done += len(x_BCL)
+            if progress is not None:
+                progress(done, num_events)
+        _sync(x_file)
+        _sync(y_file)
+    if done != num_events:
+        raise RuntimeError(f"store: {done} events written, {num_events} announced")
+    _write_array(directory / "hashes.npy", np.concatenate(hashes))
+    _write_array(directory / "digests.npy", np.concatenate(digests))
+
+
+def _put_in_place(temporary: Path, final: Path) -> None:
+    """Rename the finished directory; where another writer was first, theirs stays."""
+    if final.exists() and find_store(final.name) is None:
+        shutil.rmtree(final)
+    try:
+        os.rename(temporary, final)
+    except OSError as exc:
+        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not final.is_dir():
+            raise
+    if os.name == "posix":
+        descriptor = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_header(handle: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(handle, header)
+
+
+def _write_array(path: Path, array: NDArray[np.generic]) -> None:
+    with open(path, "wb") as handle:
+        np.lib.format.write_array(handle, array, allow_pickle=False)
+        _sync(handle)
+
+
+def _sync(handle: IO[bytes]) -> None:
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def _describe_write_fault(directory: Path, exc: OSError) -> DataError:
+    return DataError(
+        f"{directory}: the events could not be cached, got {exc.strerror or exc}; make room or set "
+        "SWEEP_CACHE to another directory"
+    )

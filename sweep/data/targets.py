@@ -1,0 +1,81 @@
+"""What a network should answer: the target histogram and its mask (PHYSICS 2.3 AA, 2.4)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
+
+HALF_WINDOW_BINS = 5
+"""A vertex fills the bin below or at its position and five on each side."""
+
+REFERENCE_SIGMA_MM = 0.15
+"""A vertex narrower than this gets its area enlarged by the ratio."""
+
+FEW_TRACKS_SIGMA_MM = 0.1
+MIN_TRACKS_FOR_RESOLUTION = 4
+MASK_THRESHOLD = 0.01
+
+
+def compute_resolution_mm(num_tracks: int) -> float:
+    """Compute the expected position resolution of a vertex along the beam.
+
+    Args:
+        num_tracks: Charged particles in acceptance, at least 0.
+
+    Returns:
+        0.001 (926 n^-0.84 + 10.7) mm for 4 tracks or more (LHCb-PUB-2017-005), else 0.1 mm.
+    """
+    if num_tracks < MIN_TRACKS_FOR_RESOLUTION:
+        return FEW_TRACKS_SIGMA_MM
+    return float(0.001 * (926.0 * num_tracks**-0.84 + 10.7))
+
+
+def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Draw vertices into a histogram, each as a Gaussian as wide as its resolution (PHYSICS 2.3).
+
+    Bin contents are CDF differences over the window of 11 bins around floor((z + 99.95) * 10), as
+    in uc-lhcb/pv-finder, model/origdata_mdsA.py. Its edge faults are not repeated: a window that
+    leaves the histogram is clipped, neither wrapped to the other end nor dropped. Contributions of
+    close vertices add.
+
+    Args:
+        z_mm: Positions, shape (V,); V may be 0.
+        num_tracks: Charged particles in acceptance, shape (V,), at least 0.
+
+    Returns:
+        Histogram, shape (4000,), at least 0; a vertex beyond -99.95 < z < 299.95 adds nothing.
+    """
+    histogram = np.zeros(NUM_BINS)
+    first_center_mm = Z_MIN_MM + 0.5 * BIN_WIDTH_MM
+    last_center_mm = first_center_mm + (NUM_BINS - 1) * BIN_WIDTH_MM
+    for z, tracks in zip(z_mm.tolist(), num_tracks.tolist(), strict=True):
+        if not first_center_mm < z < last_center_mm:
+            continue
+        sigma = compute_resolution_mm(tracks)
+        area = max(1.0, REFERENCE_SIGMA_MM / sigma)
+        center = math.floor((z - first_center_mm) / BIN_WIDTH_MM)
+        first = max(0, center - HALF_WINDOW_BINS)
+        last = min(NUM_BINS - 1, center + HALF_WINDOW_BINS)
+        edges = Z_MIN_MM + BIN_WIDTH_MM * np.arange(first, last + 2)
+        cdf = [0.5 * math.erf((edge - z) / (sigma * math.sqrt(2.0))) for edge in edges]
+        histogram[first : last + 1] += area * np.diff(cdf)
+    return histogram
+
+
+def mask_target(target: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mask the bins that belong to a vertex with too few tracks to be asked for (PHYSICS 2.4).
+
+    Args:
+        target: Histogram of the vertices to find, at least 0, any shape.
+        other: Histogram of the other vertices, same shape.
+
+    Returns:
+        The target, NaN where `other` is above 0.01 and the target itself below 0.01
+        (uc-lhcb/pv-finder, model/collectdata*.py).
+    """
+    masked = (other > MASK_THRESHOLD) & (target < MASK_THRESHOLD)
+    return np.where(masked, np.float32(np.nan), target)

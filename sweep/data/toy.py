@@ -1,0 +1,137 @@
+"""Toy events made on this machine: drawn, tracked, histogrammed, cached (PHYSICS 6.3).
+
+They need no file and are what a sweep trains on when none is given. Each event depends on the
+recipe, the seed and its number only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.data.events import EventSet
+from sweep.data.recipe import RECIPE_VERSION, draw_event
+from sweep.data.store import STORE_VERSION, EventChunk, find_store, lock_store, write_store
+from sweep.data.targets import fill_target, mask_target
+from sweep.data.vertices import Vertices
+from sweep.errors import DataError
+
+KDE_SCALE = 2500.0
+"""Feature 0 is the density estimate over this (PHYSICS 5)."""
+
+POSITION_SCALE = 2.0
+"""Features 2 and 3 are x and y in mm times this (PHYSICS 5)."""
+
+CHUNK_EVENTS = 32
+
+ToyEvent = tuple[NDArray[np.float16], NDArray[np.float16], Vertices]
+
+
+def open_toy_events(
+    num_events: int, seed: int, *, progress: Callable[[int, int], None] | None = None
+) -> EventSet:
+    """Open toy events, making them first where the cache does not hold them yet.
+
+    The cache knows them by recipe, seed and number. All cores this process may use take part in
+    making them; the result does not depend on how many there are.
+
+    Args:
+        num_events: How many, at least 1.
+        seed: Seed of the set, at least 0; the first events of a larger set are those of a smaller.
+        progress: Called with (events made, events in all) while they are made.
+
+    Returns:
+        The events, stored as float16.
+
+    Raises:
+        DataError: When a number is out of range, or the cache cannot be written.
+    """
+    if num_events < 1:
+        raise DataError(f"events: got {num_events}, expected at least 1; ask for more")
+    if seed < 0:
+        raise DataError(f"seed: got {seed}, expected 0 or more; choose another")
+    name = f"toy-v{STORE_VERSION}-recipe{RECIPE_VERSION}-seed{seed}-events{num_events}"
+    store = find_store(name)
+    if store is None:
+        with lock_store(name):
+            store = find_store(name)
+            if store is None:
+                made: list[Vertices] = []
+                half = np.dtype("<f2")
+                store = write_store(
+                    name,
+                    f"toy recipe {RECIPE_VERSION}, seed {seed}",
+                    num_events,
+                    (half, half),
+                    _make_chunks(num_events, seed, made),
+                    vertices=lambda: _join_vertices(made),
+                    progress=progress,
+                )
+    return EventSet([store])
+
+
+def make_toy_event(seed: int, index: int) -> ToyEvent:
+    """Make one toy event.
+
+    Args:
+        seed: Seed of its set, at least 0.
+        index: Its number in the set, at least 0.
+
+    Returns:
+        x_CL (4, 4000): [KDE / 2500, its square, 2 x_mm, 2 y_mm]; y_L (4000,), NaN where masked;
+        and the event's generated vertices.
+    """
+    # numba compiles or loads on import; only those who make events pay for it
+    from sweep.data.kernel import compute_kernel
+
+    tracks, vertices = draw_event(seed, index)
+    kernel, x_mm, y_mm = compute_kernel(
+        tracks.x_mm, tracks.y_mm, tracks.z_mm, tracks.slope_x, tracks.slope_y, tracks.chi2
+    )
+    density = kernel / KDE_SCALE
+    x_CL = np.stack([density, density * density, POSITION_SCALE * x_mm, POSITION_SCALE * y_mm])
+    is_wanted = vertices.category == 1
+    target, other = (
+        fill_target(vertices.z_mm[chosen], vertices.num_tracks[chosen]).astype(np.float32)
+        for chosen in (is_wanted, ~is_wanted)
+    )
+    return x_CL.astype(np.float16), mask_target(target, other).astype(np.float16), vertices
+
+
+def _make_chunks(num_events: int, seed: int, made: list[Vertices]) -> Iterator[EventChunk]:
+    """Yield the events in order, a few dozen ahead of the writer; note their vertices in `made`."""
+    num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    num_threads = num_threads or os.cpu_count() or 1
+    waiting: deque[Future[ToyEvent]] = deque()
+    with ThreadPoolExecutor(num_threads) as pool:
+        try:
+            done = 0
+            for index in range(num_events):
+                waiting.append(pool.submit(make_toy_event, seed, index))
+                if len(waiting) == CHUNK_EVENTS + 4 * num_threads or index == num_events - 1:
+                    while len(waiting) > (4 * num_threads if index < num_events - 1 else 0):
+                        size = min(CHUNK_EVENTS, num_events - done)
+                        events = [waiting.popleft().result() for _ in range(size)]
+                        made.extend(vertices for _, _, vertices in events)
+                        yield (
+                            np.stack([x for x, _, _ in events]),
+                            np.stack([y for _, y, _ in events]),
+                        )
+                        done += size
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _join_vertices(parts: list[Vertices]) -> Vertices:
+    sizes = [len(part.z_mm) for part in parts]
+    return Vertices(
+        np.concatenate([part.z_mm for part in parts]),
+        np.concatenate([part.num_tracks for part in parts]),
+        np.concatenate([part.category for part in parts]),
+        np.cumsum([0, *sizes], dtype=np.int64),
+    )

@@ -1,0 +1,28 @@
+"""The faults a person can put right, one class each; `str(error)` is the one line they are shown.
+
+Every message reads `where: what is wrong, got VALUE, expected RULE; what to do`. The command line
+turns any of them into that line and exit code 1; everything else is a defect and keeps its
+traceback.
+"""
+
+from __future__ import annotations
+
+
+class SweepError(Exception):
+    """Base of all faults that a person can put right."""
+
+
+class ConfigError(SweepError):
+    """An option, a search space or a configuration file is not usable."""
+
+
+class DataError(SweepError):
+    """A file of events cannot be used as it is."""
+
+
+class ModelError(SweepError):
+    """A network cannot be built, loaded or run as asked."""
+
+
+class ConflictError(SweepError):
+    """A stored sweep differs from what was asked; nothing stored was changed."""

@@ -1,0 +1,22 @@
+"""The beam-line histogram that every event, target and prediction is drawn on (PHYSICS 2.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUM_FEATURES = 4
+NUM_BINS = 4000
+BIN_WIDTH_MM = 0.1
+Z_MIN_MM = -100.0
+Z_MAX_MM = Z_MIN_MM + NUM_BINS * BIN_WIDTH_MM
+
+
+def compute_bin_centers_mm() -> NDArray[np.float64]:
+    """Compute the centre of each bin along the beam line.
+
+    Returns:
+        Positions in mm, shape (4000,), from -99.95 to 299.95 (uc-lhcb/pv-finder,
+        ana/compute_over.h).
+    """
+    return Z_MIN_MM + (np.arange(NUM_BINS, dtype=np.float64) + 0.5) * BIN_WIDTH_MM

@@ -1,0 +1,82 @@
+"""Judges epochs and trials: which epoch is a trial's own, which trial is dead, which is best.
+
+Loss alone misleads: a network that predicts zero everywhere has the null loss, and the hand-tuned
+report ranked such a one above a working one (PHYSICS 0.3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from storage.epochs import Epoch, TrialRow
+from storage.sweeps import COMPLETE, TrialCounts
+from sweep.config import DIRECTIONS, Objective, SweepConfig
+
+NULL_MARGIN = 0.02
+"""A loss within this share of the null loss counts as the null loss (PHYSICS 8.1)."""
+
+MIN_FAILURES = 3
+MAX_FAILED_SHARE = 0.5
+"""A sweep stops when at least MIN_FAILURES trials and more than this share of the finished ones
+failed."""
+
+
+def is_failing(counts: TrialCounts) -> bool:
+    """Say whether so many trials failed that going on is no use."""
+    return counts.failed >= MIN_FAILURES and counts.failed > MAX_FAILED_SHARE * counts.finished
+
+
+def is_dead(epoch: Epoch, null_loss: float) -> bool:
+    """Say whether a network has found nothing: no true peak, or a loss near the null loss."""
+    return epoch.found == 0 or abs(epoch.validation_loss - null_loss) <= NULL_MARGIN * null_loss
+
+
+def get_value(epoch: Epoch, objective: Objective) -> float:
+    """Give an epoch's value of the objective."""
+    return epoch.validation_loss if objective == "validation_loss" else epoch.efficiency
+
+
+def is_better(value: float, other: float, objective: Objective) -> bool:
+    """Say whether a value of the objective is strictly better than another."""
+    return value < other if DIRECTIONS[objective] == "minimize" else value > other
+
+
+def find_best_epoch(curve: Sequence[Epoch], objective: Objective, null_loss: float) -> Epoch | None:
+    """Find the epoch whose weights and metrics are the trial's own.
+
+    Returns:
+        The epoch with the best objective among those that are not dead; among all where every one
+        is; None for an empty curve. The earliest of equals.
+    """
+    alive = [epoch for epoch in curve if not is_dead(epoch, null_loss)] or list(curve)
+    sign = 1 if DIRECTIONS[objective] == "minimize" else -1
+    return min(alive, key=lambda epoch: sign * get_value(epoch, objective), default=None)
+
+
+def rank_trials(trials: Iterable[TrialRow], objective: Objective) -> list[TrialRow]:
+    """Rank the trials that may be called the best: complete and feasible, best first."""
+    sign = 1 if DIRECTIONS[objective] == "minimize" else -1
+    rated = [
+        (sign * get_value(trial.best, objective), trial.slot, trial)
+        for trial in trials
+        if trial.state == COMPLETE and trial.feasible and trial.best is not None
+    ]
+    return [trial for _value, _slot, trial in sorted(rated, key=lambda entry: entry[:2])]
+
+
+def count_grace_epochs(config: SweepConfig) -> int:
+    """Count the epochs a trial may always train: those within the recipe's grace of events."""
+    return math.ceil(config.recipe.grace_events / config.data.num_train)
+
+
+def is_stuck(curve: Sequence[Epoch], config: SweepConfig) -> bool:
+    """Say whether a trial is no better than the null loss although its grace is over.
+
+    Under the pruner `none` nothing is ever stuck.
+    """
+    if config.search.pruner.name == "none" or not curve:
+        return False
+    lowest = min(epoch.validation_loss for epoch in curve)
+    floor = (1 - NULL_MARGIN) * config.data.null_loss
+    return curve[-1].epoch >= count_grace_epochs(config) and lowest >= floor

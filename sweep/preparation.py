@@ -1,0 +1,107 @@
+"""Prepares the database for a sweep: schema, study, sweep row.
+
+Exactly one process does this before any worker starts; several at once fail on a fresh database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from storage import studies
+from storage.engine import create_engine, parse_url
+from storage.errors import UnknownSweepError
+from storage.sweeps import Sweep, change_budget, create_sweep, find_sweep, request_stop
+from storage.tables import check_tables, create_tables, has_tables
+from sweep.config import SweepConfig
+from sweep.errors import ConfigError, ConflictError
+from sweep.launch.local import count_gpus
+from sweep.plan import CPU, GPU, plan_sweep
+from sweep.provenance import describe_versions
+from sweep.request import Request
+from sweep.search import get_direction
+
+DEFAULT_TRIALS = 50
+
+
+def prepare_sweep(
+    request: Request,
+    storage: str,
+    name: str | None,
+    trials: int | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[sa.Engine, Sweep, list[str]]:
+    """Create a sweep, or find it again and take back a request to stop it.
+
+    Args:
+        request: What was asked of it.
+        storage: Address of the database.
+        name: Of the sweep, or None for that of the model.
+        trials: Its budget from now on, or None for what it has, DEFAULT_TRIALS at first.
+        progress: Told how many of how many toy events are there.
+
+    Returns:
+        The database, the sweep, and what should be said about it.
+
+    Raises:
+        SweepError, StorageError: when something asked for cannot be; the database is then as it
+            was.
+        ConflictError: when the sweep exists and was asked to go on differently.
+    """
+    name = _check_name(_name_sweep(request) if name is None else name)
+    engine = create_engine(parse_url(storage))
+    stored = _find_stored(engine, name)
+    config = SweepConfig.from_json(stored.config) if stored else None
+    plan = plan_sweep(request, GPU if count_gpus() else CPU, config, progress)
+    notes = list(plan.notes)
+    if stored is None:
+        create_tables(engine)
+        studies.create_study(
+            studies.open_study_storage(parse_url(storage)),
+            name,
+            direction=get_direction(plan.config.search),
+            metric_name=plan.config.search.objective.replace("_", " "),
+        )
+        budget = trials or DEFAULT_TRIALS
+        try:
+            sweep = create_sweep(engine, name, plan.config.to_json(), describe_versions(), budget)
+        except sa.exc.IntegrityError as exc:
+            raise ConflictError(
+                f"sweep {name}: somebody else has just created it, got two at once, expected one; "
+                "run again to go on with it"
+            ) from exc
+        return engine, sweep, notes
+    request_stop(engine, stored.id, stop=False)
+    if trials is not None:
+        budget = change_budget(engine, stored.id, trials)
+        if budget != trials:
+            notes.append(f"{budget} trials have begun already; the budget stays {budget}")
+    return engine, find_sweep(engine, name), notes
+
+
+def _find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+    if not has_tables(engine):
+        return None
+    check_tables(engine)
+    try:
+        return find_sweep(engine, name)
+    except UnknownSweepError:
+        return None
+
+
+def _check_name(name: str) -> str:
+    """Refuse a name that cannot be part of a file's name: logs and checkpoints bear it."""
+    if not re.fullmatch(r"[\w][\w .()+=,-]{0,99}", name):
+        raise ConfigError(
+            f"sweep: not a name, got {name!r}, expected up to 100 letters, digits, spaces and "
+            "_ . - + = , ( ); choose another with --sweep"
+        )
+    return name
+
+
+def _name_sweep(request: Request) -> str:
+    if request.model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    return request.model.rpartition(":")[2]

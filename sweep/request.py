@@ -1,0 +1,98 @@
+"""What a person asked of a sweep: the options of `sweep run` laid over a `sweep.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from sweep.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked; None or empty where they did not say.
+
+    `dimensions` and `fixed` are texts `name=dimension`, as `--set` and `--fix` take them.
+    """
+
+    model: str | None = None
+    data: tuple[str, ...] = ()
+    val_data: tuple[str, ...] = ()
+    x_key: str | None = None
+    y_key: str | None = None
+    variant: str | None = None
+    events: int | None = None
+    val_events: int | None = None
+    epochs: int | None = None
+    recipe: str | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    objective: str | None = None
+    seed: int | None = None
+    dimensions: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+
+
+def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
+    """Read a `sweep.toml`.
+
+    Its keys are the options of `sweep run`; the table `[space]` holds what `--set` and `--fix`
+    would.
+
+    Returns:
+        The request, and the keys that are not part of it (trials, workers, timeout, ...).
+
+    Raises:
+        ConfigError: when the file is missing, no TOML, or a value has the wrong kind.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            f"{path}: no such file, got a missing path, expected a TOML file; check --config"
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+        raise ConfigError(f"{path}: not TOML, got {exc}, expected key = value; mend it") from exc
+    space = content.pop("space", {})
+    if not isinstance(space, dict):
+        raise ConfigError(f"{path}: space: got {space!r}, expected a table; write [space]")
+    known = {field.name for field in fields(Request)} - {"dimensions", "fixed"}
+    asked = {key: _read_value(path, key, content.pop(key)) for key in list(content) if key in known}
+    dimensions = tuple(f"{name}={_write_dimension(value)}" for name, value in space.items())
+    return Request(**asked, dimensions=dimensions), content
+
+
+def _read_value(path: Path, key: str, value: Any) -> Any:
+    if key in ("data", "val_data"):
+        value = (value,) if isinstance(value, str) else value
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise ConfigError(f"{path}: {key}: got {value!r}, expected a list of file names")
+        return tuple(value)
+    whole = key in ("events", "val_events", "epochs", "seed")
+    if isinstance(value, bool) or not isinstance(value, int if whole else str):
+        kind = "a whole number" if whole else "text"
+        raise ConfigError(f"{path}: {key}: got {value!r}, expected {kind}; mend it")
+    return value
+
+
+def _write_dimension(value: Any) -> str:
+    return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
+
+
+def merge_requests(over: Request, under: Request) -> Request:
+    """Lay one request over another; dimensions of both apply, the upper one's last."""
+    chosen = {
+        field.name: getattr(over, field.name)
+        for field in fields(Request)
+        if getattr(over, field.name) not in (None, ())
+    }
+    return replace(
+        under,
+        **chosen
+        | {
+            "dimensions": (*under.dimensions, *over.dimensions),
+            "fixed": (*under.fixed, *over.fixed),
+        },
+    )

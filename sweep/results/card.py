@@ -1,0 +1,75 @@
+"""The model card of an export: what the network is, how good, and how to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.epochs import TrialRow
+from sweep.results.status import Status
+from sweep.training.scoring import Score
+
+
+def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_onnx: bool) -> None:
+    """Write a model card in Markdown."""
+    config = status.config
+    low, high = score.efficiency_interval
+    fp_low, fp_high = score.fp_rate_interval
+    counts = score.counts
+    params = "\n".join(f"| {name} | {value} |" for name, value in trial.params.items())
+    loss = f"{score.validation_loss:.5g}"
+    best_epoch = trial.best.epoch if trial.best else "-"
+    source = ", ".join(Path(name).name for name in config.data.files) or (
+        f"toy events of seed {config.data.toy_seed}"
+    )
+    onnx = "| `model.onnx` | the same network for ONNX runtimes: `x` to `y`, any batch |\n"
+    path.write_text(
+        f"""# {config.model}: sweep {status.sweep.name}, trial {trial.number}
+
+Finds proton-proton collision points: from 4 features x 4000 bins along the beam line (0.1 mm each,
+from -100 mm to 300 mm) to a histogram with a peak at each vertex.
+
+| metric on {counts.events} validation events | value | 68 % interval |
+|---|---|---|
+| validation loss per event (null loss {config.data.null_loss:.4g}) | {loss} | |
+| efficiency ({counts.found} of {counts.true_peaks} true peaks) | {score.efficiency:.4f} \
+| {low:.4f} to {high:.4f} |
+| false positives per event ({counts.false_positives} in all) | {score.fp_rate:.4f} \
+| {fp_low:.4f} to {fp_high:.4f} |
+
+The trial was chosen as the best of its sweep by these same events, so expect slightly worse on
+others; `sweep evaluate` tells.
+
+Features, in this order: KDE / 2500, its square, 2 x and 2 y (mm) where the KDE is largest. Peaks:
+bins of at least 0.01, at least 3 of them, sum at least 0.2; a true peak is found when a predicted
+one lies within 5 bins (0.5 mm).
+
+## Trained with
+
+| hyperparameter | value |
+|---|---|
+{params}
+
+{config.data.num_train} events ({source}, fingerprint {config.data.train_fingerprint}), recipe \
+`{config.recipe.name}`, {config.recipe.epochs} epochs, best epoch {best_epoch}; \
+validation fingerprint {config.data.validation_fingerprint}.
+
+## Files
+
+| file | what |
+|---|---|
+| `weights.safetensors` | weights of the best epoch |
+| `config.json` | architecture, hyperparameters, the whole config of the sweep, versions |
+| `metrics.json` | the numbers above |
+{onnx if has_onnx else ""}
+## Use
+
+    sweep evaluate FOLDER --data FILE.npz
+
+```python
+from pathlib import Path
+from sweep.results.evaluation import load_export
+network = load_export(Path("FOLDER")).network   # (B, 4, 4000) -> (B, 4000)
+```
+""",
+        encoding="utf-8",
+    )

@@ -1,0 +1,173 @@
+"""An exported model, loaded and judged on any events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from torch import nn
+
+from models.space import Value
+from sweep.config import DataConfig, describe_fault
+from sweep.data.events import EventSet
+from sweep.data.formats import open_events
+from sweep.data.selection import reopen_split
+from sweep.errors import ModelError
+from sweep.plan import load_model, read_variant
+from sweep.training.batches import Batches
+from sweep.training.scoring import Score, ScoreAccumulator
+from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
+
+WEIGHTS_FILE = "weights.safetensors"
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.json"
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A network taken home: its class, its hyperparameters, its weights."""
+
+    model: str
+    hyperparameters: Mapping[str, Value]
+    data: DataConfig
+    network: nn.Module
+
+
+class _SweepPart(BaseModel):
+    """What of the sweep's config an exported model needs."""
+
+    data: DataConfig
+
+
+class _ExportConfig(BaseModel):
+    """What of an export's config file is needed to load the model."""
+
+    model: str
+    hyperparameters: dict[str, Value]
+    sweep_config: _SweepPart
+
+
+def build_network(model: str, hyperparameters: Mapping[str, Value]) -> nn.Module:
+    """Build a network of a trial's hyperparameters, those of the training left out.
+
+    Raises:
+        ModelError: when the architecture is unknown or refuses a value.
+    """
+    architecture, _digest = load_model(model)
+    names = architecture.network_hyperparameters
+    try:
+        return architecture.build({k: v for k, v in hyperparameters.items() if k in names})
+    except ValueError as exc:
+        raise ModelError(str(exc)) from exc
+
+
+def load_export(folder: Path) -> ExportedModel:
+    """Load a model that `sweep best --export` wrote.
+
+    Raises:
+        ModelError: when a file is missing or broken, or the weights are not of this network.
+    """
+    config = _read_config(folder)
+    model = config.model
+    if ":" in model:
+        model = f"{folder / Path(model.rpartition(':')[0]).name}:{model.rpartition(':')[2]}"
+    network = build_network(model, config.hyperparameters)
+    load_weights(network, folder / WEIGHTS_FILE)
+    network.eval()
+    return ExportedModel(model, config.hyperparameters, config.sweep_config.data, network)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load weights into a network.
+
+    Raises:
+        ModelError: when the file is missing, broken, or of another network.
+    """
+    try:
+        network.load_state_dict(safetensors.torch.load_file(path))
+    except FileNotFoundError as exc:
+        raise ModelError(
+            f"{path}: no weights, got a missing file, expected those of the trial; "
+            "use the --artifacts folder of the machine that trained it"
+        ) from exc
+    except (SafetensorError, RuntimeError, OSError) as exc:
+        reason = str(exc).splitlines()[0]
+        raise ModelError(
+            f"{path}: the weights do not fit, got {reason!r}, expected those of this network; "
+            "export the model again"
+        ) from exc
+
+
+def evaluate(network: nn.Module, events: EventSet, device: torch.device) -> Score:
+    """Judge a network on events: loss, efficiency, false positives per event.
+
+    Args:
+        network: Maps (B, 4, 4000) to (B, 4000).
+        events: At least one.
+        device: Where to compute, in full precision.
+    """
+    accumulator = ScoreAccumulator()
+    batches = Batches(events, VALIDATION_BATCH_SIZE, device)
+    for prediction_BL, y_BL in predict_batches(network.to(device), batches):
+        accumulator.add(prediction_BL, y_BL)
+    return accumulator.result()
+
+
+def evaluate_export(
+    folder: Path,
+    files: Sequence[Path],
+    x_key: str | None = None,
+    y_key: str | None = None,
+    variant: str | None = None,
+) -> Score:
+    """Judge an exported model on files of events, or on its sweep's own validation events.
+
+    Args:
+        folder: That `sweep best --export` wrote.
+        files: Events; empty for those that the sweep judged its trials by.
+        x_key, y_key: Names of the arrays in the files, where they are not found by shape.
+        variant: Which features of an HDF5 file that has both; those of the training by default.
+
+    Raises:
+        ModelError, DataError: when the model or the events cannot be used.
+    """
+    with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
+        exported = load_export(folder)
+        if files:
+            is_hdf5 = not any(path.suffix == ".npz" for path in files)
+            chosen = read_variant(variant) or (exported.data.variant if is_hdf5 else None)
+            events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen)
+        else:
+            events = reopen_split(exported.data).validation
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return evaluate(exported.network, events, device)
+
+
+def _read_config(folder: Path) -> _ExportConfig:
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ModelError(
+            f"{folder}: no exported model, got no {CONFIG_FILE}, expected a folder that "
+            "`sweep best --export` wrote; check the path"
+        ) from exc
+    except (ValueError, OSError) as exc:
+        raise ModelError(
+            f"{path}: not readable, got {exc}, expected JSON; export the model again"
+        ) from exc
+    try:
+        return _ExportConfig.model_validate(config)
+    except ValidationError as exc:
+        raise ModelError(
+            f"{path}: not a model's, got {describe_fault(exc)}, expected what "
+            "`sweep best --export` wrote; export the model again"
+        ) from exc

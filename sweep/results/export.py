@@ -1,0 +1,220 @@
+"""Takes the best model home: a folder that loads without the database, checked before it is done.
+
+The folder holds the weights (safetensors), the config, the metrics with their intervals, a model
+card, ONNX where that extra is installed, and a person's own network file where there is one. It is
+written under a temporary name, loaded again by a fresh process that judges it on the sweep's own
+validation events, compared with what the trial had, and only then given its name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from storage.artifacts import TrialFolder, write_folder
+from storage.epochs import TrialRow
+from sweep.data.selection import reopen_split
+from sweep.data.splits import Split
+from sweep.errors import ModelError, SweepError
+from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.plan import load_model
+from sweep.provenance import describe_versions
+from sweep.results.best import get_epoch
+from sweep.results.card import write_card
+from sweep.results.evaluation import (
+    CONFIG_FILE,
+    METRICS_FILE,
+    WEIGHTS_FILE,
+    build_network,
+    load_weights,
+)
+from sweep.results.scores import get_score
+from sweep.results.status import Status
+from sweep.training.matching import MatchCounts
+from sweep.training.scoring import Score
+
+ONNX_FILE = "model.onnx"
+LOSS_TOLERANCE = 1e-4
+"""Largest relative difference of the loss when it is computed again: another process may use
+another number of threads, which changes the order of sums."""
+ONNX_TOLERANCE = 1e-3
+"""Largest difference of a predicted height between ONNX and PyTorch."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written: the folder, the score computed again from it, and whether ONNX is in."""
+
+    folder: Path
+    score: Score
+    has_onnx: bool
+
+
+def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path) -> Export:
+    """Write a trial's model into a folder of its own and check it.
+
+    Args:
+        status: Of the trial's sweep.
+        trial: Complete and feasible.
+        artifacts: Folder where the workers kept its weights.
+        folder: To be made; must not be there yet.
+
+    Raises:
+        SweepError: when the folder exists, the weights are missing, or the model that was read
+            back differs from the trial; nothing is left then.
+    """
+    if folder.exists():
+        raise SweepError(
+            f"{folder}: exists already, got a file or folder, expected a new name; "
+            "choose another or remove it"
+        )
+    _architecture, digest = load_model(status.config.model)
+    if digest != status.config.model_digest:
+        raise ModelError(
+            f"model: {status.config.model} is another program than the sweep began with, got hash "
+            f"{digest}, expected {status.config.model_digest}; bring the file back"
+        )
+    split = reopen_split(status.config.data)
+    weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
+    network = build_network(status.config.model, trial.params)
+    load_weights(network, weights)
+    checked: list[Score] = []
+
+    def write(temporary: Path) -> None:
+        _write_parts(temporary, status, trial, network, weights, split)
+        checked.append(_check(temporary, trial))
+
+    try:
+        write_folder(folder, write)
+    except OSError as exc:
+        raise SweepError(
+            f"{folder}: cannot be written, got {exc}, expected a new folder where there is room; "
+            "choose another"
+        ) from exc
+    return Export(folder, checked[0], (folder / ONNX_FILE).is_file())
+
+
+def _write_parts(
+    folder: Path,
+    status: Status,
+    trial: TrialRow,
+    network: nn.Module,
+    weights: Path,
+    split: Split,
+) -> None:
+    config = status.config
+    score = get_score(get_epoch(trial))
+    shutil.copyfile(weights, folder / WEIGHTS_FILE)
+    if ":" in config.model:
+        source = Path(config.model.rpartition(":")[0])
+        shutil.copyfile(source, folder / source.name)
+    _write_json(
+        folder / CONFIG_FILE,
+        {
+            "model": config.model,
+            "hyperparameters": dict(trial.params),
+            "sweep": status.sweep.name,
+            "trial": trial.number,
+            "sweep_config": config.to_json(),
+            "trained_with": dict(status.sweep.provenance),
+            "exported_with": describe_versions(),
+        },
+    )
+    _write_json(folder / METRICS_FILE, {**score.to_json(), "null_loss": config.data.null_loss})
+    has_onnx = _write_onnx(folder / ONNX_FILE, network, split)
+    write_card(folder / "README.md", status, trial, score, has_onnx)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_onnx(path: Path, network: nn.Module, split: Split) -> bool:
+    """Write the network as ONNX and compare its output with PyTorch's; False without the extra."""
+    if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
+        return False
+    import onnxruntime
+
+    network.eval()
+    example = torch.zeros(2, NUM_FEATURES, NUM_BINS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=65536)},),
+            dynamo=True,
+            verbose=False,
+        )
+        if program is None:
+            raise ModelError("export: PyTorch wrote no ONNX program; export without the extra")
+        program.save(str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    num_events = min(5, len(split.validation))
+    x_BCL, _y_BL = split.validation.load(range(num_events))
+    with torch.inference_mode():
+        expected_BL = network(torch.from_numpy(x_BCL)).numpy()
+    found_BL = session.run(["y"], {"x": x_BCL})[0]
+    difference = float(np.abs(found_BL - expected_BL).max())
+    if found_BL.shape != expected_BL.shape or not difference <= ONNX_TOLERANCE:
+        raise ModelError(
+            f"{path.name}: it predicts something else than PyTorch, got a difference of "
+            f"{difference:.2g}, expected at most {ONNX_TOLERANCE}; export without the extra"
+        )
+    return True
+
+
+def _check(folder: Path, trial: TrialRow) -> Score:
+    """Judge the folder's model in a fresh process and compare it with the trial.
+
+    Raises:
+        ModelError: when the process fails or the metrics differ.
+    """
+    process = subprocess.run(
+        [sys.executable, "-m", "sweep", "evaluate", str(folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode != 0:
+        last = (process.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ModelError(f"export: the model does not load in a fresh process, got {last!r}")
+    found = json.loads(process.stdout)
+    score = get_score(get_epoch(trial))
+    _compare(score.to_json(), found)
+    counts = MatchCounts(
+        events=found["events"],
+        found=found["found"],
+        predicted_found=found["predicted_found"],
+        missed=found["missed"],
+        false_positives=found["false_positives"],
+    )
+    return Score(counts=counts, validation_loss=found["validation_loss"])
+
+
+def _compare(expected: dict[str, Any], found: dict[str, Any]) -> None:
+    for key in ("events", "found", "missed", "predicted_found", "false_positives"):
+        if expected[key] != found[key]:
+            raise ModelError(
+                f"export: {key} differs when it is computed again, got {found[key]}, expected "
+                f"{expected[key]} as the trial had; export on the machine that trained it"
+            )
+    loss = expected["validation_loss"]
+    if abs(found["validation_loss"] - loss) > LOSS_TOLERANCE * loss:
+        raise ModelError(
+            f"export: the loss differs when it is computed again, got "
+            f"{found['validation_loss']}, expected {loss}; export on the machine that trained it"
+        )

@@ -1,0 +1,39 @@
+"""What `sweep models` tells of the architectures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models import ARCHITECTURES, count_parameters
+from sweep.plan import load_model
+from sweep.results.evaluation import build_network
+
+
+def describe_models(name: str | None = None) -> list[dict[str, Any]]:
+    """Describe the architectures of this project, or one of any kind.
+
+    Returns:
+        For each: `name`; `parameters` of the network at the default settings; `space` and
+        `cpu_space` as texts that `--set` takes; `starting_points` of the report; `recommended`,
+        which is tried after them; `defaults`; `rationale`.
+
+    Raises:
+        ModelError: when there is none of that name.
+    """
+    described = []
+    for model in [name] if name else ARCHITECTURES:
+        architecture, _digest = load_model(model)
+        network = build_network(model, architecture.defaults)
+        described.append(
+            {
+                "name": architecture.name,
+                "parameters": count_parameters(network),
+                "space": {k: str(v) for k, v in architecture.select_space(False).items()},
+                "cpu_space": {k: str(v) for k, v in architecture.select_space(True).items()},
+                "starting_points": [dict(point) for point in architecture.starting_points],
+                "recommended": dict(architecture.recommended),
+                "defaults": dict(architecture.defaults),
+                "rationale": architecture.rationale,
+            }
+        )
+    return described

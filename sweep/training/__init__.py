@@ -1,0 +1,1 @@
+"""Training one trial, and the metrics that say what it is worth."""

@@ -1,0 +1,97 @@
+"""Hands events to a network batch by batch, from the memory-mapped store or the device itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweep.data.events import EventSet
+from sweep.geometry import NUM_BINS, NUM_FEATURES
+
+RESIDENT_SHARE = 0.4
+"""Share of a GPU's free memory that the events of one set may take to be kept there."""
+
+
+class Batches:
+    """Events of one set in batches.
+
+    Args:
+        events: The set.
+        batch_size: Events in a batch; the last one holds what is left.
+        device: Where the batches shall be. A GPU with room keeps all events.
+    """
+
+    def __init__(self, events: EventSet, batch_size: int, device: torch.device) -> None:
+        self.events = events
+        self.num_events = len(events)
+        self.batch_size = batch_size
+        self.device = device
+        self._resident = self._keep_on_device() if device.type == "cuda" else None
+
+    def __len__(self) -> int:
+        """Number of batches in a pass."""
+        return -(-self.num_events // self.batch_size)
+
+    def shuffle(self, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give all events once, in an order that only the seed and the epoch decide.
+
+        Yields:
+            x_BCL (B, 4, 4000) and y_BL (B, 4000), float32, NaN where masked.
+        """
+        order = np.random.default_rng([seed, epoch]).permutation(self.num_events)
+        return self._serve(order)
+
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give all events once, in the set's order; shapes as `shuffle`."""
+        return self._serve(np.arange(self.num_events))
+
+    def _serve(self, order: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
+        parts = [
+            order[start : start + self.batch_size]
+            for start in range(0, self.num_events, self.batch_size)
+        ]
+        if self._resident is not None:
+            x_NCL, y_NL = self._resident
+            for part in parts:
+                chosen = torch.from_numpy(part).to(self.device)
+                yield x_NCL[chosen].float(), y_NL[chosen].float()
+            return
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            coming = reader.submit(self._load, parts[0])
+            for following in [*parts[1:], None]:
+                x_BCL, y_BL = coming.result()
+                if following is not None:
+                    coming = reader.submit(self._load, following)
+                yield (
+                    x_BCL.to(self.device, non_blocking=True),
+                    y_BL.to(self.device, non_blocking=True),
+                )
+
+    def _load(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        x_BCL, y_BL = self.events.load(indices)
+        x, y = torch.from_numpy(x_BCL), torch.from_numpy(y_BL)
+        return (x.pin_memory(), y.pin_memory()) if self.device.type == "cuda" else (x, y)
+
+    def _keep_on_device(self) -> tuple[Tensor, Tensor] | None:
+        """Copy all events to the GPU where they fit, in half precision only if stored so."""
+        is_half = self.events.dtypes == ("float16", "float16")
+        dtype = torch.float16 if is_half else torch.float32
+        needed = self.num_events * (NUM_FEATURES + 1) * NUM_BINS * dtype.itemsize
+        free, _total = torch.cuda.mem_get_info(self.device)
+        if needed > RESIDENT_SHARE * free:
+            return None
+        x_NCL = torch.empty(
+            (self.num_events, NUM_FEATURES, NUM_BINS), dtype=dtype, device=self.device
+        )
+        y_NL = torch.empty((self.num_events, NUM_BINS), dtype=dtype, device=self.device)
+        for start in range(0, self.num_events, 512):
+            part = np.arange(start, min(start + 512, self.num_events))
+            x_BCL, y_BL = self.events.load(part)
+            x_NCL[start : start + len(part)] = torch.from_numpy(x_BCL).to(self.device)
+            y_NL[start : start + len(part)] = torch.from_numpy(y_BL).to(self.device)
+        return x_NCL, y_NL

@@ -1,0 +1,258 @@
+"""Matching of predicted peaks to true ones: the counts behind efficiency and FP rate.
+
+The rules are the reference's (uc-lhcb/pv-finder, model/efficiency.py `efficiency`; PHYSICS 2.6),
+count for count: the same finder runs on truth and prediction, neither direction is one-to-one, and
+a prediction on a masked bin counts neither way. The one difference: the number of events is exact,
+where the reference's sums start at one event.
+
+Shapes: B event, L bin, P peak, 4 counts in the order of `COUNT_NAMES`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sweep.training.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks, find_peaks
+
+MAX_DISTANCE_BINS = 5.0
+"""Farthest match, included: 0.5 mm (uc-lhcb/pv-finder, model/training.py, PARAM_EFF)."""
+
+COUNT_NAMES = ("found", "predicted_found", "missed", "false_positives")
+"""Columns of `count_matches_per_event`; S, Sp, MT and FP in the reference."""
+
+
+@dataclass(frozen=True)
+class MatchCounts:
+    """Counts of matched and unmatched peaks; counts of different events add up.
+
+    Attributes:
+        events: Number of events, exact.
+        found: True peaks with a predicted one near (S).
+        predicted_found: Predicted peaks with a true one near (Sp), not at masked bins.
+        missed: True peaks without (MT).
+        false_positives: Predicted peaks without (FP), not at masked bins.
+    """
+
+    events: int = 0
+    found: int = 0
+    predicted_found: int = 0
+    missed: int = 0
+    false_positives: int = 0
+
+    @property
+    def true_peaks(self) -> int:
+        """Number of true peaks."""
+        return self.found + self.missed
+
+    @property
+    def efficiency(self) -> float:
+        """Found share of the true peaks, 0 to 1; 0.0 when there are none, as in the reference."""
+        return self.found / self.true_peaks if self.true_peaks else 0.0
+
+    @property
+    def fp_rate(self) -> float:
+        """False positives per event; 0.0 when there are no events."""
+        return self.false_positives / self.events if self.events else 0.0
+
+    def __add__(self, other: MatchCounts) -> MatchCounts:
+        """Add the counts of other events."""
+        return MatchCounts(
+            events=self.events + other.events,
+            found=self.found + other.found,
+            predicted_found=self.predicted_found + other.predicted_found,
+            missed=self.missed + other.missed,
+            false_positives=self.false_positives + other.false_positives,
+        )
+
+
+@dataclass(frozen=True)
+class PeakClasses:
+    """Positions of one event's peaks in bins, float32, by what became of them.
+
+    Attributes:
+        found_P: True peaks with a predicted one near.
+        missed_P: True peaks without.
+        matched_P: Predicted peaks with a true one near.
+        false_P: Predicted peaks without.
+        masked_P: Predicted peaks at masked bins, which count neither way.
+    """
+
+    found_P: Tensor
+    missed_P: Tensor
+    matched_P: Tensor
+    false_P: Tensor
+    masked_P: Tensor
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Peaks of both sides and what is true of each."""
+
+    truth: Peaks
+    prediction: Peaks
+    is_found_P: Tensor
+    is_matched_P: Tensor
+    is_masked_P: Tensor
+
+
+def count_matches(
+    truth_BL: Tensor,
+    prediction_BL: Tensor,
+    *,
+    max_distance_bins: float = MAX_DISTANCE_BINS,
+    settings: PeakFinderSettings = DEFAULT_SETTINGS,
+) -> MatchCounts:
+    """Count found, missed and false peaks over all events.
+
+    Args:
+        truth_BL: Target histograms, shape (B, L); NaN masks a bin.
+        prediction_BL: Predicted histograms, shape (B, L), on the same device; NaN is allowed.
+        max_distance_bins: Farthest match in bins, included.
+        settings: What counts as a peak, on both sides.
+
+    Returns:
+        The counts, with `events` = B.
+
+    Raises:
+        ValueError: When the shapes differ or are not (B, L), when a value is infinite, or when
+            max_distance_bins is negative or not finite.
+    """
+    counts_B4 = count_matches_per_event(
+        truth_BL, prediction_BL, max_distance_bins=max_distance_bins, settings=settings
+    )
+    found, predicted_found, missed, false_positives = counts_B4.sum(dim=0).tolist()
+    return MatchCounts(
+        events=truth_BL.shape[0],
+        found=found,
+        predicted_found=predicted_found,
+        missed=missed,
+        false_positives=false_positives,
+    )
+
+
+def count_matches_per_event(
+    truth_BL: Tensor,
+    prediction_BL: Tensor,
+    *,
+    max_distance_bins: float = MAX_DISTANCE_BINS,
+    settings: PeakFinderSettings = DEFAULT_SETTINGS,
+) -> Tensor:
+    """Count found, missed and false peaks of each event.
+
+    Args:
+        truth_BL: Target histograms, shape (B, L); NaN masks a bin.
+        prediction_BL: Predicted histograms, shape (B, L), on the same device; NaN is allowed.
+        max_distance_bins: Farthest match in bins, included.
+        settings: What counts as a peak, on both sides.
+
+    Returns:
+        Counts, shape (B, 4), int64, columns as in `COUNT_NAMES`, on the inputs' device.
+
+    Raises:
+        ValueError: As `count_matches`.
+    """
+    match = _match(truth_BL, prediction_BL, max_distance_bins, settings)
+    is_counted_P = ~match.is_masked_P
+    num_events = truth_BL.shape[0]
+    columns = (
+        match.truth.event_P[match.is_found_P],
+        match.prediction.event_P[match.is_matched_P & is_counted_P],
+        match.truth.event_P[~match.is_found_P],
+        match.prediction.event_P[~match.is_matched_P & is_counted_P],
+    )
+    counts = [torch.bincount(event_P, minlength=num_events) for event_P in columns]
+    return torch.stack(counts, dim=1)
+
+
+def classify_peaks(
+    truth_L: Tensor,
+    prediction_L: Tensor,
+    *,
+    max_distance_bins: float = MAX_DISTANCE_BINS,
+    settings: PeakFinderSettings = DEFAULT_SETTINGS,
+) -> PeakClasses:
+    """Sort the peaks of one event into found, missed, matched, false and masked ones.
+
+    Args:
+        truth_L: Target histogram, shape (L,); NaN masks a bin.
+        prediction_L: Predicted histogram, shape (L,), on the same device; NaN is allowed.
+        max_distance_bins: Farthest match in bins, included.
+        settings: What counts as a peak, on both sides.
+
+    Returns:
+        The positions in bins, for drawing; their numbers are the event's counts.
+
+    Raises:
+        ValueError: As `count_matches`.
+    """
+    match = _match(truth_L[None], prediction_L[None], max_distance_bins, settings)
+    true_P = match.truth.position_P
+    predicted_P = match.prediction.position_P
+    is_counted_P = ~match.is_masked_P
+    return PeakClasses(
+        found_P=true_P[match.is_found_P],
+        missed_P=true_P[~match.is_found_P],
+        matched_P=predicted_P[match.is_matched_P & is_counted_P],
+        false_P=predicted_P[~match.is_matched_P & is_counted_P],
+        masked_P=predicted_P[match.is_masked_P],
+    )
+
+
+def _match(
+    truth_BL: Tensor,
+    prediction_BL: Tensor,
+    max_distance_bins: float,
+    settings: PeakFinderSettings,
+) -> _Match:
+    if truth_BL.shape != prediction_BL.shape:
+        raise ValueError(
+            f"matching: truth and prediction do not fit, got {tuple(truth_BL.shape)} and "
+            f"{tuple(prediction_BL.shape)}, expected one shape (events, bins); check the model's "
+            "output"
+        )
+    if not (math.isfinite(max_distance_bins) and max_distance_bins >= 0.0):
+        raise ValueError(
+            f"matching: max_distance_bins is out of range, got {max_distance_bins}, expected a "
+            f"finite number of at least 0; the reference uses {MAX_DISTANCE_BINS}"
+        )
+    truth = find_peaks(truth_BL, settings)
+    prediction = find_peaks(prediction_BL, settings)
+    # torch.round takes halves to the even bin, as the reference's Python round does.
+    bin_P = prediction.position_P.round().to(torch.int64)
+    return _Match(
+        truth=truth,
+        prediction=prediction,
+        is_found_P=_has_neighbour(truth, prediction, max_distance_bins),
+        is_matched_P=_has_neighbour(prediction, truth, max_distance_bins),
+        is_masked_P=torch.isnan(truth_BL[prediction.event_P, bin_P]),
+    )
+
+
+def _has_neighbour(peaks: Peaks, others: Peaks, max_distance_bins: float) -> Tensor:
+    """Whether each peak has one of the others in its event within the distance, in float32.
+
+    Only the nearest on either side can be: a search in the sorted list replaces all pairs, so that
+    memory stays small for an output of nothing but peaks.
+    """
+    farthest = torch.tensor(max_distance_bins, dtype=torch.float32).item()
+    has_neighbour_P = torch.zeros_like(peaks.event_P, dtype=torch.bool)
+    if len(others.event_P) == 0:
+        return has_neighbour_P
+    key_others, order = _make_keys(others).sort()
+    after_P = torch.searchsorted(key_others, _make_keys(peaks))
+    for candidate_P in (after_P - 1, after_P):
+        is_real_P = (candidate_P >= 0) & (candidate_P < len(key_others))
+        other_P = order[candidate_P.clamp(0, len(key_others) - 1)]
+        is_real_P &= others.event_P[other_P] == peaks.event_P
+        distance_P = (others.position_P[other_P] - peaks.position_P).abs()
+        has_neighbour_P |= is_real_P & (distance_P <= farthest)
+    return has_neighbour_P
+
+
+def _make_keys(peaks: Peaks) -> Tensor:
+    """Integers that sort by event, then position: the bits of floats from 0 up sort as they do."""
+    return (peaks.event_P << 32) | peaks.position_P.view(torch.int32).to(torch.int64)

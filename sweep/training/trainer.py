@@ -1,0 +1,229 @@
+"""Trains one network: a generator of epoch results that knows neither Optuna nor a database.
+
+Whoever consumes it decides when to stop. Between two epochs its whole state can be captured and
+restored, so that an interrupted training ends where an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sweep.config import Recipe, Value
+from sweep.data.splits import Split
+from sweep.training.batches import Batches
+from sweep.training.loss import compute_ratio_loss_B
+from sweep.training.scoring import Score, ScoreAccumulator
+
+VALIDATION_BATCH_SIZE = 64
+
+
+class DivergedError(Exception):
+    """The training or its predictions ceased to be finite numbers."""
+
+
+class InterruptedTrainingError(Exception):
+    """Whoever consumes the training asked for its end within an epoch."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One pass over the training events and the validation that followed it.
+
+    Attributes:
+        epoch: From 1.
+        events_seen: Training events seen so far, over all epochs.
+        train_loss: Mean training loss per event over the pass (with the trial's asymmetry).
+        score: The three metrics on the validation events; its loss is the symmetric one.
+        lr: Learning rate at the end of the pass.
+        duration_s: Seconds for the pass and its validation.
+    """
+
+    epoch: int
+    events_seen: int
+    train_loss: float
+    score: Score
+    lr: float
+    duration_s: float
+
+
+class Trainer:
+    """One network in training.
+
+    Args:
+        network: Maps x_BCL (B, 4, 4000) to predictions (B, 4000); moved to `device`.
+        split: Events to learn from and to judge by.
+        recipe: How to train.
+        hyperparameters: At least lr, beta1, beta2, batch_size; without weight_decay the
+            recipe's is taken, without asymmetry 0.
+        seed: Decides the order of events.
+        device: Where to compute.
+        is_interrupted: Asked before each batch, of training and validation; True ends the epoch at
+            once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        split: Split,
+        recipe: Recipe,
+        hyperparameters: Mapping[str, Value],
+        *,
+        seed: int,
+        device: torch.device,
+        is_interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.network = network.to(device)
+        self.device = device
+        self.recipe = recipe
+        self.seed = seed
+        self.is_interrupted = is_interrupted
+        self.asymmetry = float(hyperparameters.get("asymmetry", 0.0))
+        self.train = Batches(split.train, int(hyperparameters["batch_size"]), device)
+        self.validation = Batches(split.validation, VALIDATION_BATCH_SIZE, device)
+        self.optimizer = _build_optimizer(network, recipe, hyperparameters)
+        self.scheduler = _build_scheduler(
+            self.optimizer, recipe, float(hyperparameters["lr"]), len(self.train) * recipe.epochs
+        )
+        self.epoch = 0
+        # bfloat16 needs no loss scaling; GPUs without it (before Ampere) train in full precision.
+        self.is_mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(
+            including_emulation=False
+        )
+
+    def run(self) -> Iterator[EpochResult]:
+        """Train epoch after epoch until the recipe's end.
+
+        Raises:
+            DivergedError: when a loss or a prediction is NaN or infinite.
+            InterruptedTrainingError: when `is_interrupted` said so within an epoch; the state is
+                then that of no epoch's end and must not be captured.
+        """
+        while self.epoch < self.recipe.epochs:
+            started_s = time.monotonic()
+            train_loss = self._train_once(self.epoch + 1)
+            score = self._validate(self.epoch + 1)
+            self.epoch += 1
+            yield EpochResult(
+                epoch=self.epoch,
+                events_seen=self.epoch * self.train.num_events,
+                train_loss=train_loss,
+                score=score,
+                lr=float(self.optimizer.param_groups[0]["lr"]),
+                duration_s=time.monotonic() - started_s,
+            )
+
+    def capture(self) -> dict[str, Any]:
+        """Capture everything that the next epochs depend on; tensors are the live ones."""
+        return {
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else {},
+            "rng": torch.get_rng_state(),
+            "cuda_rng": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a captured state."""
+        self.epoch = int(state["epoch"])
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        torch.set_rng_state(state["rng"])
+        if self.device.type == "cuda" and state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+    def _train_once(self, epoch: int) -> float:
+        self.network.train()
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for x_BCL, y_BL in self.train.shuffle(self.seed, epoch):
+            if self.is_interrupted():
+                raise InterruptedTrainingError
+            loss_B = self._compute_loss_B(x_BCL, y_BL)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss_B.mean().backward()  # type: ignore[no-untyped-call]
+            if self.recipe.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+            self.optimizer.step()
+            if self.scheduler:
+                self.scheduler.step()
+            total += loss_B.detach().sum()
+        train_loss = float(total) / self.train.num_events
+        if not math.isfinite(train_loss):
+            raise DivergedError(f"epoch {epoch}: training loss {train_loss}")
+        return train_loss
+
+    def _compute_loss_B(self, x_BCL: Tensor, y_BL: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.is_mixed):
+            prediction_BL = self.network(x_BCL)
+        return compute_ratio_loss_B(prediction_BL.float(), y_BL, asymmetry=self.asymmetry)
+
+    def _validate(self, epoch: int) -> Score:
+        accumulator = ScoreAccumulator()
+        for prediction_BL, y_BL in predict_batches(self.network, self.validation):
+            if self.is_interrupted():
+                raise InterruptedTrainingError
+            if not torch.isfinite(prediction_BL).all():
+                raise DivergedError(f"epoch {epoch}: prediction is not finite")
+            try:
+                accumulator.add(prediction_BL, y_BL)
+            except ValueError as exc:  # finite heights whose sums are not
+                raise DivergedError(f"epoch {epoch}: {exc}") from exc
+        score = accumulator.result()
+        if score.validation_loss is None or not math.isfinite(score.validation_loss):
+            raise DivergedError(f"epoch {epoch}: validation loss {score.validation_loss}")
+        return score
+
+
+def predict_batches(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+    """Predict all events in order, in full precision.
+
+    Yields:
+        Predictions and targets, each (B, 4000).
+    """
+    network.eval()
+    with torch.inference_mode():
+        for x_BCL, y_BL in batches.in_order():
+            yield network(x_BCL).float(), y_BL
+
+
+def _build_optimizer(
+    network: nn.Module,
+    recipe: Recipe,
+    hyperparameters: Mapping[str, Value],
+) -> torch.optim.Optimizer:
+    kinds: dict[str, type[torch.optim.Adam]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+    }
+    return kinds[recipe.optimizer](
+        network.parameters(),
+        lr=float(hyperparameters["lr"]),
+        betas=(float(hyperparameters["beta1"]), float(hyperparameters["beta2"])),
+        weight_decay=float(hyperparameters.get("weight_decay", recipe.weight_decay)),
+        fused=True,
+    )
+
+
+def _build_scheduler(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, lr: float, num_steps: int
+) -> torch.optim.lr_scheduler.OneCycleLR | None:
+    if recipe.schedule == "constant":
+        return None
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=lr,
+        total_steps=num_steps,
+        pct_start=recipe.warmup_fraction,
+        cycle_momentum=False,  # beta1 is a hyperparameter of the trial
+    )

@@ -1,0 +1,389 @@
+"""One trial: suggest, build, train, record, judge, tell.
+
+Within an epoch the checkpoint is written first, then the curve, then the study: a worker killed in
+between leaves a checkpoint that is ahead, and its successor fills in what is missing. At the end
+the study is told first and the slot is spent last: a worker killed in between leaves a finished
+trial of the study, and its successor only spends the slot. Before either, the claim is renewed: a
+worker that was away for longer than its lease learns it there, and harms nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sa
+import torch
+from optuna.exceptions import OptunaError, UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, Trial
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import nn
+
+from models.space import Float, Value
+from storage import studies
+from storage.artifacts import TrialFolder, write_file
+from storage.claims import Claim, begin_claimed, finish_claim, release_claim
+from storage.engine import retry
+from storage.epochs import Epoch, read_trials, record_epochs
+from storage.errors import ArtifactError, StorageError
+from storage.sweeps import FAILED, PRUNED, is_stop_requested
+from sweep.errors import SweepError
+from sweep.judgement import find_best_epoch, get_value, is_better, is_dead, is_stuck, rank_trials
+from sweep.pictures import draw_trial
+from sweep.plan import read_space
+from sweep.search import build_pruner, build_sampler, derive_seed, fix_point, suggest
+from sweep.session import Interruption, Session
+from sweep.training.trainer import (
+    DivergedError,
+    EpochResult,
+    InterruptedTrainingError,
+    Trainer,
+)
+from sweep.verdict import DEAD, DONE, STUCK, STUDY_STATES, WORSE, Verdict
+
+logger = logging.getLogger(__name__)
+
+NUM_KEPT_WEIGHTS = 10
+"""How many trials of a sweep, the best ones, keep their weights on disk."""
+SIGNIFICANT_DIGITS = 5
+"""Of the numbers shown as attributes: more push the dashboard's columns off the screen."""
+
+
+def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Verdict | None:
+    """Train the trial of a claim to its end, from its checkpoint where there is one.
+
+    Args:
+        session: What the worker holds open.
+        claim: The right to train it.
+        interruption: Asked between batches and between epochs.
+
+    Returns:
+        What came of it, or None when it was given back unfinished.
+
+    Raises:
+        LostClaimError: when another worker took the trial over; nothing of it is stored then.
+        StorageError, DataError: when the database, the disk or the events fail; that is no
+            verdict, and the trial stays unfinished.
+    """
+    study = studies.load_study(
+        session.study_storage,
+        session.sweep.name,
+        build_sampler(session.config.search, claim.slot),
+        build_pruner(session.config),
+    )
+    begun = studies.find_trial(study, claim.slot)
+    if begun is not None and begun.state.is_finished():
+        return _spend_slot(session, claim, begun)
+    try:
+        return _TrialRun(session, claim, study, interruption).run()
+    except UpdateFinishedTrialError:  # told meanwhile by a worker that was taken for lost
+        told = studies.find_trial(study, claim.slot)
+        if told is None or not told.state.is_finished():
+            raise
+        return _spend_slot(session, claim, told)
+
+
+def _spend_slot(session: Session, claim: Claim, told: FrozenTrial) -> Verdict:
+    """Spend the slot of a trial that was told to the study by a worker killed right after."""
+    state = {study: ours for ours, study in STUDY_STATES.items()}[told.state]
+    attributes = told.user_attrs
+    verdict = Verdict(state, str(attributes.get("outcome", state)), attributes.get("reason"))
+    finish_claim(
+        session.engine,
+        claim,
+        state=verdict.state,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        feasible=verdict.outcome == DONE.outcome,
+        best_epoch=attributes.get("best_epoch"),
+    )
+    TrialFolder(session.artifacts, session.sweep, claim.slot).drop_checkpoint()
+    return verdict
+
+
+class _TrialRun:
+    """One attempt at a trial: its network, its curve so far and the weights of its best epoch."""
+
+    def __init__(
+        self, session: Session, claim: Claim, study: optuna.Study, interruption: Interruption
+    ) -> None:
+        self.session = session
+        self.config = session.config
+        self.claim = claim
+        self.study = study
+        self.interruption = interruption
+        self.folder = TrialFolder(session.artifacts, session.sweep, claim.slot)
+        self.trial, self.params = self._begin()
+        self.curve: list[Epoch] = []
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    def run(self) -> Verdict | None:
+        try:
+            verdict = self._reach_verdict()
+            if verdict is not None:
+                self._finish(verdict)
+                return verdict
+        except (ArtifactError, SweepError):  # of the disk or the events, not of the network
+            self._give_back()
+            raise
+        self._give_back()
+        return None
+
+    def _reach_verdict(self) -> Verdict | None:
+        try:
+            return self._train()
+        except InterruptedTrainingError:
+            return None
+        except DivergedError as exc:
+            return Verdict(PRUNED, "diverged", str(exc))
+        except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
+            raise
+        except Exception:  # a network may raise anything; its traceback is the verdict
+            return Verdict(FAILED, "error", traceback.format_exc())
+
+    def _give_back(self) -> None:
+        """Release the trial unfinished: the study first, since the next worker may be quick."""
+        self.interruption.hold()
+        studies.suspend_trial(self.trial)
+        release_claim(self.session.engine, self.claim)
+
+    def _begin(self) -> tuple[Trial, dict[str, Value]]:
+        trial, params = retry(self._suggest)
+        begin_claimed(self.session.engine, self.claim, trial.number, params)
+        renamed = {
+            name: params[name]
+            for name, dimension in read_space(self.config).items()
+            if isinstance(dimension, Float) and dimension.scale == "one_minus_log"
+        }
+        studies.set_attributes(trial, renamed)
+        return trial, params
+
+    def _suggest(self) -> tuple[Trial, dict[str, Value]]:
+        """Begin the trial or find it begun; safe to repeat, what was suggested stays."""
+        space = read_space(self.config)
+        points = self.config.starting_points
+        point = points[self.claim.slot] if self.claim.slot < len(points) else {}
+        self.study.sampler = build_sampler(self.config.search, self.claim.slot)
+        trial = studies.begin_trial(self.study, self.claim.slot, fix_point(point, space))
+        return trial, suggest(trial, space, point)
+
+    def _build_network(self) -> nn.Module:
+        names = self.session.architecture.network_hyperparameters
+        return self.session.architecture.build(
+            {name: value for name, value in self.params.items() if name in names}
+        )
+
+    def _train(self) -> Verdict | None:
+        torch.manual_seed(derive_seed(self.config.search.seed, "weights", self.claim.slot))
+        trainer = Trainer(
+            self._build_network(),
+            self.session.split,
+            self.config.recipe,
+            self.params,
+            seed=derive_seed(self.config.search.seed, "order", self.claim.slot),
+            device=self.session.device,
+            is_interrupted=self.interruption.is_immediate,
+        )
+        self._restore(trainer)
+        verdict = self._judge() if self.curve else None
+        if verdict is not None:
+            return verdict
+        for result in trainer.run():
+            self._take(trainer, result)
+            verdict = self._judge()
+            if verdict is not None:
+                return verdict
+            if trainer.epoch < self.config.recipe.epochs and self._is_to_stop():
+                return None
+        best = self._find_best()
+        return DONE if best and not is_dead(best, self.config.data.null_loss) else DEAD
+
+    def _take(self, trainer: Trainer, result: EpochResult) -> None:
+        """Keep one epoch: checkpoint first, then the curve, then the study."""
+        self.curve.append(_to_row(result))
+        if self._find_best() == self.curve[-1]:
+            self.best_weights = {
+                name: tensor.detach().cpu().clone()
+                for name, tensor in trainer.network.state_dict().items()
+            }
+        state = {
+            "trainer": trainer.capture(),
+            "curve": [asdict(epoch) for epoch in self.curve],
+            "best_weights": self.best_weights,
+        }
+        self.interruption.hold()
+        _keep(self.folder.checkpoint, lambda path: torch.save(state, path))
+        self._record()
+
+    def _record(self) -> None:
+        record_epochs(self.session.engine, self.claim, self.curve)
+        for epoch in self.curve:
+            value = get_value(epoch, self.config.search.objective)
+            studies.report_epoch(self.trial, _round(value), epoch.epoch)
+
+    def _restore(self, trainer: Trainer) -> None:
+        """Go on from the trial's checkpoint, if this or an earlier worker left one here."""
+        if not self.folder.checkpoint.is_file():
+            return
+        try:
+            state = torch.load(
+                self.folder.checkpoint, map_location=self.session.device, weights_only=True
+            )
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
+            logger.warning(
+                "trial %s begins anew: its checkpoint %s cannot be read (%s)",
+                self.trial.number,
+                self.folder.checkpoint,
+                exc,
+            )
+            return
+        trainer.restore(state["trainer"])
+        self.curve = [Epoch(**epoch) for epoch in state["curve"]]
+        self.best_weights = {name: tensor.cpu() for name, tensor in state["best_weights"].items()}
+        self._record()
+
+    def _judge(self) -> Verdict | None:
+        """Say whether the trial ends here; at the last epoch nothing is left to be pruned."""
+        if self.curve[-1].epoch >= self.config.recipe.epochs:
+            return None
+        if is_stuck(self.curve, self.config):
+            return STUCK
+        return WORSE if studies.is_to_prune(self.trial) else None
+
+    def _is_to_stop(self) -> bool:
+        return self.interruption.is_gentle() or is_stop_requested(
+            self.session.engine, self.session.sweep.id
+        )
+
+    def _find_best(self) -> Epoch | None:
+        return find_best_epoch(self.curve, self.config.search.objective, self.config.data.null_loss)
+
+    def _finish(self, verdict: Verdict) -> None:
+        self.interruption.hold()
+        best = self._find_best()
+        is_feasible = verdict == DONE
+        attributes: dict[str, Any] = {"outcome": verdict.outcome}
+        if best is not None:
+            attributes |= {
+                "validation_loss": _round(best.validation_loss),
+                "efficiency": _round(best.efficiency),
+                "fp_rate": _round(best.fp_rate),
+                "best_epoch": best.epoch,
+            }
+        if verdict.reason:
+            attributes["reason"] = verdict.reason
+        studies.set_attributes(self.trial, attributes)
+        if verdict.outcome in (DONE.outcome, DEAD.outcome):
+            studies.set_feasible(self.trial, is_feasible)
+        if is_feasible and best is not None:
+            _keep(self.folder.weights, lambda path: save_file(self.best_weights, str(path)))
+            if self._leads(best):
+                self._attach_pictures()
+        value = _round(get_value(best, self.config.search.objective)) if best else None
+        studies.finish_trial(self.study, self.trial, STUDY_STATES[verdict.state], value)
+        finish_claim(
+            self.session.engine,
+            self.claim,
+            state=verdict.state,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            feasible=is_feasible,
+            best_epoch=best.epoch if best else None,
+        )
+        self._tidy(is_feasible)
+
+    def _leads(self, best: Epoch) -> bool:
+        """Say whether the trial is the best so far."""
+        objective = self.config.search.objective
+        rivals = rank_trials(read_trials(self.session.engine, self.session.sweep.id), objective)
+        return (
+            not rivals
+            or rivals[0].best is None
+            or is_better(
+                get_value(best, objective), get_value(rivals[0].best, objective), objective
+            )
+        )
+
+    def _attach_pictures(self) -> None:
+        """Attach learning curves and a sample output; must come before the study is told."""
+        network = self._build_network()
+        network.load_state_dict(self.best_weights)
+        with tempfile.TemporaryDirectory() as name:
+            try:
+                pictures = draw_trial(
+                    Path(name),
+                    network,
+                    self.session.split.validation,
+                    self.curve,
+                    self.config.data.null_loss,
+                    title=f"{self.session.sweep.name}, trial {self.trial.number}",
+                )
+            except Exception:  # a trained network is worth more than its pictures
+                logger.warning("trial %s has no pictures", self.trial.number, exc_info=True)
+                return
+            for path in pictures:
+                studies.attach_file(self.trial, path, self.session.artifacts)
+
+    def _tidy(self, keep: bool) -> None:
+        """Remove the checkpoint, and the weights of all trials but the best."""
+        self.folder.drop_checkpoint()
+        if not keep:
+            self.folder.drop()
+        ranked = rank_trials(
+            read_trials(self.session.engine, self.session.sweep.id),
+            self.config.search.objective,
+        )
+        for row in ranked[NUM_KEPT_WEIGHTS:]:
+            TrialFolder(self.session.artifacts, self.session.sweep, row.slot).drop()
+
+
+def _keep(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file of the trial; that it cannot be written says nothing about the network."""
+    try:
+        write_file(path, write)
+    except (OSError, RuntimeError, SafetensorError) as exc:
+        reason = (str(exc).strip() or repr(exc)).splitlines()[0]
+        raise ArtifactError(
+            f"{path}: cannot be written, got {reason!r}, expected room on the disk and a folder "
+            "that is writable; see to it and go on with `sweep run`"
+        ) from exc
+
+
+def _to_row(result: EpochResult) -> Epoch:
+    counts = result.score.counts
+    loss = result.score.validation_loss
+    if loss is None:
+        raise ValueError(f"epoch {result.epoch}: no validation loss, got None, expected a number")
+    return Epoch(
+        epoch=result.epoch,
+        events_seen=result.events_seen,
+        train_loss=result.train_loss,
+        validation_loss=loss,
+        events=counts.events,
+        found=counts.found,
+        missed=counts.missed,
+        predicted_found=counts.predicted_found,
+        false_positives=counts.false_positives,
+        lr=result.lr,
+        duration_s=result.duration_s,
+    )
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+
+
+def describe_point(params: Mapping[str, Value]) -> str:
+    """Put a configuration into one line: `lr=0.001 hidden_size=16`."""
+    return " ".join(
+        f"{name}={_round(value) if isinstance(value, float) else value}"
+        for name, value in params.items()
+    )

@@ -1,0 +1,29 @@
+"""What can come of a trial, in the words of the database and of the study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optuna.trial import TrialState
+
+from storage.sweeps import COMPLETE, FAILED, PRUNED
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a trial, in the words of the database and of the study."""
+
+    state: str
+    outcome: str
+    reason: str | None = None
+
+
+DONE = Verdict(COMPLETE, "complete")
+DEAD = Verdict(COMPLETE, "dead", "found nothing: no true peak, or a loss near the null loss")
+STUCK = Verdict(PRUNED, "dead", "no better than the null loss when its grace was over")
+WORSE = Verdict(PRUNED, "pruned", "worse than the other trials at this epoch")
+STUDY_STATES = {
+    COMPLETE: TrialState.COMPLETE,
+    PRUNED: TrialState.PRUNED,
+    FAILED: TrialState.FAIL,
+}

@@ -1,0 +1,288 @@
+"""The whole path of a person: run, go on, look, take the best model home, judge it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from storage.engine import open_engine, parse_url
+from storage.epochs import read_curve, read_trials
+from storage.sweeps import find_sweep
+from sweep.preparation import prepare_sweep
+from sweep.request import Request
+from sweep.session import Session
+from sweep.worker import Signals, WorkerOptions, run_worker
+
+NAME = "MyNet"
+DEADLINE_S = 200.0
+METRICS = ["validation_loss", "efficiency", "fp_rate"]
+COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
+STATES = ["sweep", "budget", "complete", "pruned", "failed", "running", "waiting"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a finished sweep of three trials, and what the run printed."""
+
+    folder: Path
+    arguments: list[str]
+    out: str
+    err: str
+
+    @property
+    def storage(self) -> str:
+        """Address of its database."""
+        return f"sqlite:///{self.folder / 'sweep.db'}"
+
+    @property
+    def options(self) -> list[str]:
+        """What the commands that look at it need, wherever they are called."""
+        return ["--storage", self.storage]
+
+
+def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
+    """Run a command as a shell would; gives what it wrote."""
+    process = subprocess.run(
+        [sys.executable, "-m", "sweep", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        env=os.environ,
+        check=False,
+    )
+    assert process.returncode == code, process.stderr
+    return process.stdout, process.stderr
+
+
+def read_tables(storage: str) -> dict[str, list[Any]]:
+    """Read every row of the database."""
+    engine = open_engine(parse_url(storage))
+    metadata = sa.MetaData()
+    metadata.reflect(engine)
+    with engine.connect() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(sa.select(table))]
+            for table in metadata.sorted_tables
+        }
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_file: Path) -> Place:
+    """The main job, run to its end on two workers with the defaults of storage and artifacts."""
+    folder = tmp_path_factory.mktemp("job")
+    arguments = ["run", "--model", f"{own_network}:MyNet", "--data", str(events_file)]
+    arguments += ["--events", "24", "--val-events", "12", "--epochs", "3", "--workers", "2"]
+    arguments += ["--fix", "lr=0.05", "--fix", "batch_size=12"]
+    out, err = run(folder, *arguments, "--trials", "3", "--json")
+    return Place(folder, arguments, out, err)
+
+
+@pytest.fixture
+def copy(place: Place, tmp_path: Path) -> Place:
+    """A copy of the finished sweep that a test may change."""
+    shutil.copytree(place.folder, tmp_path / "copy")
+    return Place(tmp_path / "copy", place.arguments, "", "")
+
+
+def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
+    """Standard output is one object; each finished trial is told on standard error."""
+    printed = json.loads(place.out)
+    best = printed.pop("best")
+    assert printed == dict(zip(STATES, [NAME, 3, 3, 0, 0, 0, 0], strict=True))
+    assert best["efficiency"] > 0.5
+    for number in range(3):
+        assert f"trial {number} complete" in place.err
+    assert sorted(path.name for path in place.folder.iterdir() if "-" not in path.name) == [
+        "sweep.db",
+        "sweep_artifacts",
+    ]
+
+
+def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
+    copy: Place, call: Callable[..., Any]
+) -> None:
+    """The trials that were there stay as they were, and options that are not given too."""
+    engine = open_engine(parse_url(copy.storage))
+    before = read_trials(engine, 1)
+    out, _err = run(copy.folder, *copy.arguments[:3], "--trials", "5", "--json", "--workers", "1")
+    printed = json.loads(out)
+    assert (printed["budget"], printed["complete"]) == (5, 5)
+    after = read_trials(engine, 1)
+    assert after[:3] == before
+    assert [row.slot for row in after] == [0, 1, 2, 3, 4]
+    curves = [read_curve(engine, row.id) for row in after]
+    assert len({tuple(e.validation_loss for e in curve) for curve in curves}) == 5
+    tables = read_tables(copy.storage)
+    artifacts = ["--artifacts", copy.folder / "sweep_artifacts"]
+    answer = call(*copy.arguments[:3], "--trials", 2, *copy.options, *artifacts)
+    assert answer.code == 0
+    assert "5 trials have begun already; the budget stays 5" in answer.err
+    assert "nothing left to train: 5 of 5 trials finished" in answer.err
+    for table in ("sweep_sweeps", "sweep_trials", "sweep_epochs", "trials"):
+        assert read_tables(copy.storage)[table] == tables[table]
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (["--set", "hidden_size=2:4"], 'space.hidden_size: stored "1:8", asked "2:4"'),
+        (["--fix", "lr=0.1"], 'space.lr: stored "0.05", asked "0.1"'),
+        (["--epochs", "4"], "recipe.epochs: stored 3, asked 4"),
+        (["--events", "20"], "data.num_train: stored 24, asked 20"),
+        (["--seed", "2"], "search.seed: stored 1, asked 2"),
+        (["--objective", "efficiency"], "search.objective"),
+        (["--data", "other.npz"], "data.files"),
+    ],
+)
+def test_other_sweep_of_the_same_name_is_refused(
+    place: Place,
+    call: Callable[..., Any],
+    events_file: Path,
+    tmp_path: Path,
+    change: list[str],
+    difference: str,
+) -> None:
+    """One line says what differs, and nothing stored is harmed."""
+    with np.load(events_file) as events:
+        np.savez(tmp_path / "other.npz", X=events["X"] * 0.5, y=events["y"])
+    before = read_tables(place.storage)
+    answer = call(*place.arguments, *place.options, "--trials", 9, *change)
+    assert answer.code == 1
+    assert difference in answer.err
+    assert answer.err.count("\n") == 1
+    assert answer.err.startswith("error: sweep: it is another one already")
+    assert answer.out == ""
+    assert read_tables(place.storage) == before
+
+
+def test_status_and_list_say_how_far_it_is(place: Place, call: Callable[..., Any]) -> None:
+    """As objects with the keys that scripts count on, and as tables."""
+    status = json.loads(call("status", *place.options, "--json").out)
+    assert sorted(status) == sorted(STATES)
+    assert status["complete"] == 3
+    assert json.loads(call("list", *place.options, "--json").out) == [status]
+    assert NAME in call("list", *place.options).out
+    assert "3 of 3 trials" in call("status", *place.options).out
+
+
+def test_best_has_the_lowest_loss(place: Place, call: Callable[..., Any]) -> None:
+    """And says by which hyperparameters, by their own names."""
+    best = json.loads(call("best", *place.options, "--json").out)
+    assert list(best) == ["sweep", "trial", *METRICS, "params"]
+    assert sorted(best["params"]) == ["batch_size", "beta1", "beta2", "hidden_size", "lr"]
+    rows = read_trials(open_engine(parse_url(place.storage)), 1)
+    losses = {row.number: row.best.validation_loss for row in rows if row.best}
+    assert best["validation_loss"] == min(losses.values()) == losses[best["trial"]]
+    assert "Null loss" in call("best", *place.options).out
+
+
+def test_best_model_is_taken_home_and_judged_alike(
+    place: Place, call: Callable[..., Any], events_file: Path, tmp_path: Path
+) -> None:
+    """Exported, checked in a fresh process, then evaluated on its own and on other events."""
+    artifacts = ["--artifacts", place.folder / "sweep_artifacts"]
+    answer = call("best", *place.options, *artifacts, "--export", "model", "--json")
+    assert answer.code == 0, answer.err
+    best = json.loads(answer.out)
+    files = {path.name for path in (tmp_path / "model").iterdir()}
+    assert {"README.md", "config.json", "metrics.json", "mynet.py", "weights.safetensors"} <= files
+    evaluated = json.loads(call("evaluate", "model", "--json").out)
+    assert set(COUNTS + METRICS) <= set(evaluated)
+    assert evaluated["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-5)
+    assert [evaluated[key] for key in METRICS[1:]] == [best[key] for key in METRICS[1:]]
+    other = json.loads(call("evaluate", "model", "--data", events_file, "--json").out)
+    assert other["events"] == 36
+    again = call("best", *place.options, *artifacts, "--export", "model")
+    assert again.code == 1
+    assert "exists already" in again.err
+
+
+def test_histograms_from_anywhere_are_scored(
+    events_file: Path, call: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The truth against itself finds everything."""
+    with np.load(events_file) as events:
+        np.savez(tmp_path / "prediction.npz", prediction=events["y"])
+    score = json.loads(call("score", events_file, "prediction.npz", "--json").out)
+    assert set(COUNTS + METRICS) <= set(score)
+    assert (score["efficiency"], score["fp_rate"]) == (1.0, 0.0)
+    assert score["validation_loss"] == pytest.approx(0, abs=1e-6)
+
+
+def test_models_are_listed(call: Callable[..., Any], own_network: Path, tmp_path: Path) -> None:
+    """Those of this project, and a person's own beside the shell."""
+    listed = json.loads(call("models", "--json").out)
+    assert {model["name"] for model in listed} >= {"birnn", "cnn", "mlp", "rcnn"}
+    for model in listed:
+        assert {"name", "parameters", "space", "starting_points"} <= set(model)
+    shutil.copy(own_network, tmp_path / "mynet.py")
+    (own,) = json.loads(call("models", "--model", "mynet.py:MyNet", "--json").out)
+    assert own["space"]["hidden_size"] == "1:8"
+
+
+def test_dead_and_pruned_trials_are_never_best(
+    make_session: Callable[..., Session], sqlite_url: str, call: Callable[..., Any]
+) -> None:
+    """However low their loss: there is no best trial then, and one line says so."""
+    session = make_session(sqlite_url, "DeadNet")
+    options = WorkerOptions(sqlite_url, session.sweep.name, session.artifacts, num_threads=1)
+    assert run_worker(options, Signals()) == 2
+    for arguments in (["best"], ["best", "--json"], ["best", "--export", "model"]):
+        answer = call(*arguments, "--storage", sqlite_url)
+        assert (answer.code, answer.out) == (1, "")
+        assert answer.err.startswith("error: sweep net: no best trial, got 2 complete (2 of the")
+        assert answer.err.count("\n") == 1
+
+
+def test_sweep_whose_trials_fail_stops_with_the_reason(
+    tmp_path: Path, own_network: Path, events_file: Path, call: Callable[..., Any]
+) -> None:
+    """After three of six, with exit code 1; the traceback is kept."""
+    arguments = ["--model", f"{own_network}:BrokenNet", "--data", str(events_file), "--trials", "6"]
+    arguments += ["--events", "24", "--val-events", "12", "--epochs", "2", "--workers", "1"]
+    _out, err = run(tmp_path, "run", *arguments, code=1)
+    assert "trial 0 error" in err
+    last = err.splitlines()[-1]
+    assert last.startswith("error: sweep BrokenNet: most trials fail, got 3 of 3, the last with")
+    assert "no such layer" in last
+    engine = open_engine(parse_url(f"sqlite:///{tmp_path / 'sweep.db'}"))
+    rows = read_trials(engine, find_sweep(engine, "BrokenNet").id)
+    assert [row.state for row in rows] == ["failed"] * 3
+    assert all("Traceback" in str(row.reason) for row in rows)
+
+
+def test_cnn_tries_the_hand_tuned_settings_first(
+    database_url: str, events_file: Path, tmp_path: Path
+) -> None:
+    """The project's own network, on both databases: the starting points are the first trials."""
+    request = Request(
+        model="cnn",
+        data=(str(events_file),),
+        events=24,
+        val_events=12,
+        epochs=1,
+        dimensions=("hidden_size=8,16", "num_layers=2:3"),
+    )
+    _engine, sweep, notes = prepare_sweep(request, database_url, None, 4)
+    options = WorkerOptions(database_url, "cnn", tmp_path / "artifacts", num_threads=1)
+    assert run_worker(options, Signals()) == 4
+    engine = open_engine(parse_url(database_url))
+    rows = read_trials(engine, sweep.id)
+    points = sweep.config["starting_points"]
+    assert points
+    assert any("starting point 0: moved hidden_size 64 to 16" in note for note in notes)
+    for row, point in zip(rows, points, strict=False):
+        for name, value in point.items():
+            assert row.params[name] == pytest.approx(value)

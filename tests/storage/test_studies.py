@@ -1,0 +1,202 @@
+"""The adapter to Optuna: one trial of the study for each slot, whatever ends in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import optuna_dashboard
+import plotly.graph_objects
+import pytest
+from optuna.trial import TrialState
+
+from storage import studies
+from storage.engine import parse_url
+from storage.errors import StorageError
+
+NAME = "cnn"
+
+
+@pytest.fixture
+def shelf(database_url: str) -> Iterator[optuna.storages.BaseStorage]:
+    """Optuna's side of a fresh database, of either kind in turn."""
+    opened = studies.open_study_storage(parse_url(database_url))
+    yield opened
+    opened.remove_session()
+
+
+@pytest.fixture
+def study(shelf: optuna.storages.BaseStorage) -> optuna.Study:
+    """A study that is to be minimised."""
+    return studies.create_study(shelf, NAME, direction="minimize", metric_name="validation loss")
+
+
+def reopen(database_url: str) -> optuna.Study:
+    """Open the study as another process does: with an empty cache."""
+    return studies.load_study(studies.open_study_storage(parse_url(database_url)), NAME)
+
+
+def test_study_names_its_metric(study: optuna.Study, database_url: str) -> None:
+    """The dashboard labels its axes with it."""
+    again = reopen(database_url)
+    assert again.metric_names == ["validation loss"]
+    assert again.direction.name == "MINIMIZE"
+
+
+def test_empty_study_of_a_killed_creation_is_made_anew(
+    study: optuna.Study, shelf: optuna.storages.BaseStorage, database_url: str
+) -> None:
+    """Its direction may have been another one, which Optuna would keep silently."""
+    studies.create_study(shelf, NAME, direction="maximize", metric_name="efficiency")
+    again = reopen(database_url)
+    assert (again.direction.name, again.metric_names) == ("MAXIMIZE", ["efficiency"])
+
+
+def test_study_of_somebody_else_is_refused(
+    study: optuna.Study, shelf: optuna.storages.BaseStorage
+) -> None:
+    """Trials that belong to no sweep are not taken for a sweep's."""
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    with pytest.raises(StorageError, match="a study of Optuna has that name"):
+        studies.create_study(shelf, NAME, direction="minimize", metric_name="loss")
+    assert len(study.trials) == 1
+
+
+def test_slot_begins_one_trial(study: optuna.Study, database_url: str) -> None:
+    """Beginning again, here or in another process, finds the trial that was begun."""
+    begun = studies.begin_trial(study, 3, {})
+    assert studies.begin_trial(study, 3, {}).number == begun.number
+    assert studies.begin_trial(reopen(database_url), 3, {}).number == begun.number
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+
+
+def test_slots_begin_trials_of_their_own(study: optuna.Study) -> None:
+    """Another slot is another trial, and each is found by its slot."""
+    numbers = [studies.begin_trial(study, slot, {}).number for slot in (5, 0)]
+    found = [studies.find_trial(study, slot) for slot in (5, 0)]
+    assert [trial.number for trial in found if trial] == numbers
+    assert len(set(numbers)) == 2
+    assert studies.find_trial(study, 1) is None
+
+
+def test_fixed_params_survive_a_kill_before_the_first_suggestion(
+    study: optuna.Study, database_url: str
+) -> None:
+    """The successor suggests the same starting point, and samples what is not fixed."""
+    studies.begin_trial(study, 0, {"lr": 0.125})
+    trial = studies.begin_trial(reopen(database_url), 0, {})
+    assert trial.suggest_float("lr", 1e-3, 1.0, log=True) == 0.125
+    assert 8 <= trial.suggest_int("hidden_size", 8, 64) <= 64
+
+
+def test_suggested_params_stay(study: optuna.Study, database_url: str) -> None:
+    """A trial that goes on has the values it began with, whatever the sampler would say now."""
+    begun = studies.begin_trial(study, 0, {})
+    value = begun.suggest_float("lr", 0.0, 1.0)
+    again = studies.begin_trial(reopen(database_url), 0, {})
+    assert again.suggest_float("lr", 0.0, 1.0) == value
+
+
+def test_suspended_trial_waits_and_goes_on(study: optuna.Study, database_url: str) -> None:
+    """It is not shown as running meanwhile, and its reports stay."""
+    begun = studies.begin_trial(study, 0, {})
+    studies.report_epoch(begun, 0.5, 1)
+    studies.suspend_trial(begun)
+    other = reopen(database_url)
+    assert [trial.state for trial in other.trials] == [TrialState.WAITING]
+    again = studies.begin_trial(other, 0, {})
+    studies.report_epoch(again, 0.4, 2)
+    (found,) = reopen(database_url).trials
+    assert (found.number, found.state) == (begun.number, TrialState.RUNNING)
+    assert found.intermediate_values == {1: 0.5, 2: 0.4}
+
+
+def test_epoch_is_reported_once(study: optuna.Study) -> None:
+    """The first value stays, and no warning is given (warnings are errors here)."""
+    trial = studies.begin_trial(study, 0, {})
+    studies.report_epoch(trial, 0.5, 1)
+    studies.report_epoch(trial, 0.7, 1)
+    assert study.trials[0].intermediate_values == {1: 0.5}
+
+
+def test_trial_is_finished_once(study: optuna.Study) -> None:
+    """A second verdict does not change the first."""
+    trial = studies.begin_trial(study, 0, {})
+    studies.finish_trial(study, trial, TrialState.COMPLETE, 0.25)
+    studies.finish_trial(study, trial, TrialState.FAIL, None)
+    (found,) = study.trials
+    assert (found.state, found.value) == (TrialState.COMPLETE, 0.25)
+
+
+def test_pruned_trial_keeps_its_last_report(study: optuna.Study) -> None:
+    """Without a report it has no number at all."""
+    for slot, value in ((0, 0.5), (1, None)):
+        trial = studies.begin_trial(study, slot, {})
+        if value is not None:
+            studies.report_epoch(trial, value, 1)
+        studies.finish_trial(study, trial, TrialState.PRUNED, None)
+    assert [trial.value for trial in study.trials] == [0.5, None]
+
+
+def test_infeasible_trial_is_never_best(study: optuna.Study, database_url: str) -> None:
+    """Optuna's own best obeys the constraint, and the dashboard finds it where it looks."""
+    for slot, value, feasible in ((0, 0.1, False), (1, 0.9, True)):
+        trial = studies.begin_trial(study, slot, {})
+        studies.set_feasible(trial, feasible)
+        studies.finish_trial(study, trial, TrialState.COMPLETE, value)
+    again = reopen(database_url)
+    assert again.best_trial.number == 1
+    dead, alive = again.trials
+    assert (dead.system_attrs["constraints"], alive.system_attrs["constraints"]) == ([1.0], [0.0])
+    assert max(dead.constraints.values()) > 0 >= max(alive.constraints.values())
+
+
+def test_sampler_goes_on_beside_trials_without_constraints(study: optuna.Study) -> None:
+    """Pruned and failed trials have none; TPE takes them without a warning."""
+    sampler = optuna.samplers.TPESampler(
+        n_startup_trials=2, multivariate=True, constant_liar=True, seed=1
+    )
+    study.sampler = sampler
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL) * 3
+    for slot, state in enumerate(states):
+        trial = studies.begin_trial(study, slot, {})
+        value = trial.suggest_float("lr", 0.0, 1.0)
+        studies.report_epoch(trial, value, 1)
+        if state == TrialState.COMPLETE:
+            studies.set_feasible(trial, slot > 0)
+        studies.finish_trial(study, trial, state, value)
+    assert [trial.state for trial in study.trials] == list(states)
+
+
+def test_attributes_are_written(study: optuna.Study) -> None:
+    """Numbers stay numbers, so that the dashboard offers them as axes; the last value counts."""
+    trial = studies.begin_trial(study, 0, {})
+    studies.set_attributes(trial, {"efficiency": 0.5, "outcome": "dead"})
+    studies.set_attributes(trial, {"efficiency": 0.75})
+    assert studies.read_study_trials(study)[0].user_attrs == {
+        "efficiency": 0.75,
+        "outcome": "dead",
+    }
+
+
+def test_note_and_figure_reach_the_dashboard(study: optuna.Study, database_url: str) -> None:
+    """A note is replaced, and a figure stands under its own name."""
+    studies.save_note(study, "first")
+    studies.save_note(study, "# best\n" + "long " * 1000)
+    studies.save_figure(study, plotly.graph_objects.Figure(), "metrics")
+    again = reopen(database_url)
+    assert optuna_dashboard.get_note(again) == "# best\n" + "long " * 1000
+    attributes = again._storage.get_study_system_attrs(again._study_id)
+    assert any(key.startswith("dashboard:plot_data:metrics") for key in attributes)
+
+
+def test_file_is_attached_to_a_running_trial(study: optuna.Study, tmp_path: Path) -> None:
+    """The dashboard finds its name and content in the artifact folder."""
+    picture = tmp_path / "curve.png"
+    picture.write_bytes(b"png")
+    trial = studies.begin_trial(study, 0, {})
+    studies.attach_file(trial, picture, tmp_path / "artifacts")
+    (meta,) = optuna.artifacts.get_all_artifact_meta(trial)
+    assert meta.filename == "curve.png"
+    assert (tmp_path / "artifacts" / meta.artifact_id).read_bytes() == b"png"

@@ -1,0 +1,93 @@
+"""Exported models loaded again: judged on the features they were trained on, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.torch import save_file
+
+from models import ARCHITECTURES
+from sweep.errors import ModelError
+from sweep.results.evaluation import evaluate_export
+
+STRUCTURE = {"hidden_size": 4, "num_layers": 1, "head": "identity", "activation": "relu"}
+DATA = {
+    "num_train": 1,
+    "num_validation": 1,
+    "train_fingerprint": "",
+    "validation_fingerprint": "",
+    "null_loss": 0.1,
+}
+
+
+def write_export(folder: Path, config: Any) -> Path:
+    """Write the parts of an export that are needed to load it."""
+    folder.mkdir()
+    save_file(ARCHITECTURES["cnn"].build(STRUCTURE).state_dict(), folder / "weights.safetensors")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+def make_config(**data: Any) -> dict[str, Any]:
+    """Make the config of an export."""
+    return {
+        "model": "cnn",
+        "hyperparameters": STRUCTURE,
+        "sweep_config": {"data": DATA | data},
+    }
+
+
+@pytest.fixture
+def both_features(tmp_path: Path) -> Path:
+    """A PV-Finder file with both kinds of features, which differ."""
+    path = tmp_path / "both.h5"
+    kernel = np.zeros((3, 4000), np.float16)
+    kernel[:, 1000:1010] = 0.5
+    target = np.zeros_like(kernel)
+    target[:, 1003:1007] = 0.3
+    with h5py.File(path, "w") as file:
+        for name in ("kernel", "poca_KDE_A", "poca_KDE_B"):
+            file[name] = kernel * (1.0 if name == "kernel" else 0.25)
+        for name in ("Xmax", "Ymax", "poca_KDE_A_xMax", "poca_KDE_A_yMax", "pv_other"):
+            file[name] = np.zeros_like(kernel)
+        file["pv"] = target
+    return path
+
+
+def test_model_is_judged_on_the_features_it_was_trained_on(
+    tmp_path: Path, both_features: Path
+) -> None:
+    """Where a file has both kinds, the kind of the training is taken, unless another is named."""
+    folder = write_export(tmp_path / "model", make_config(variant="poca"))
+    trained = evaluate_export(folder, [both_features])
+    poca = evaluate_export(folder, [both_features], variant="poca")
+    kernel = evaluate_export(folder, [both_features], variant="kernel")
+    assert trained == poca
+    assert trained.validation_loss != kernel.validation_loss
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        [],
+        {"model": "cnn"},
+        {"model": "cnn", "hyperparameters": STRUCTURE, "sweep_config": {}},
+        {"model": "cnn", "hyperparameters": STRUCTURE, "sweep_config": {"data": {}}},
+        {"model": "cnn", "hyperparameters": [], "sweep_config": {"data": DATA}},
+        make_config() | {"model": "transformer"},
+        make_config() | {"hyperparameters": STRUCTURE | {"hidden_size": 8}},
+    ],
+)
+def test_broken_export_is_refused_in_one_line(
+    tmp_path: Path, both_features: Path, config: Any
+) -> None:
+    """A config that is not an export's, or weights of another network, are one clear line."""
+    folder = write_export(tmp_path / "model", config)
+    with pytest.raises(ModelError) as caught:
+        evaluate_export(folder, [both_features])
+    assert len(str(caught.value).splitlines()) == 1

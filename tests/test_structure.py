@@ -1,0 +1,163 @@
+"""The rules of the house, read from the source: who imports whom, and who may print."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("models", "storage", "sweep")
+FORBIDDEN = {
+    "models": ("sweep", "storage", "optuna", "sqlalchemy"),
+    "storage": ("sweep", "models", "torch"),
+    "sweep.errors": ("sweep", "storage", "models", "torch"),
+    "sweep.config": ("torch", "storage", "models", "sweep.trial", "sweep.worker"),
+    "sweep.data": ("torch", "storage", "models", "optuna", "sweep.training", "sweep.results"),
+    "sweep.training": ("storage", "models", "optuna", "sqlalchemy", "sweep.results", "sweep.trial"),
+    "sweep.search": ("sqlalchemy", "storage.engine", "sweep.trial", "sweep.worker"),
+    "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
+    "sweep.worker": ("sweep.launch", "sweep.results"),
+    "sweep.results": ("sweep.launch", "sweep.worker"),
+    "sweep": ("sweep.cli",),
+}
+"""What a module, or all modules of a package, may not import; nobody imports the command line."""
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {
+    _name(path): ast.parse(path.read_text(encoding="utf-8"))
+    for package in OURS
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def _list_imports(name: str, everywhere: bool = True) -> Iterator[str]:
+    """Give what a module imports; `from package import module` counts as the module."""
+    tree = TREES[name]
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in TREES or node.module not in TREES else str(node.module)
+
+
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_module_imports_only_what_it_may(package: str) -> None:
+    """The layers of STYLE: models, storage and the service do not leak into each other."""
+    found = [
+        (name, imported)
+        for name in TREES
+        if _is_in(name, package) and not (package == "sweep" and name.startswith("sweep.cli"))
+        for imported in _list_imports(name)
+        for forbidden in FORBIDDEN[package]
+        if _is_in(imported, forbidden) and name != "sweep.__main__"
+    ]
+    assert found == []
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """A reader can go from the bottom to the top, also through what functions import."""
+    graph = {name: {i for i in _list_imports(name) if i in TREES} - {name} for name in TREES}
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_underscored_names_stay_in_their_module() -> None:
+    """What begins with an underscore is imported by nobody else."""
+    found = [
+        (name, alias.name)
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name.startswith("_") or any(p.startswith("_") for p in str(node.module).split("."))
+    ]
+    assert [entry for entry in found if entry[1] != "annotations"] == []
+
+
+def test_private_names_of_objects_are_used_only_by_their_own_class() -> None:
+    """`other._name` is Optuna's or a neighbour's; only the adapter of studies knows Optuna's."""
+    found = [
+        (name, ast.unparse(node))
+        for name, tree in TREES.items()
+        if name != "storage.studies"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    ]
+    assert [entry for entry in found if not entry[1].startswith("other._")] == []
+
+
+def test_only_the_command_line_prints_or_exits() -> None:
+    """Everything else returns, raises or logs."""
+    found = [
+        (name, ast.unparse(node.func))
+        for name, tree in TREES.items()
+        if not _is_in(name, "sweep.cli")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit", "os._exit")
+    ]
+    assert found == []
+
+
+def test_files_stay_readable() -> None:
+    """400 lines is the point to split."""
+    long = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for package in OURS
+        for path in (ROOT / package).rglob("*.py")
+    }
+    assert {path: lines for path, lines in long.items() if lines > 400} == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "heavy"),
+    [
+        ("sweep.cli", ("torch", "optuna", "numpy", "pandas", "matplotlib", "plotly", "sqlalchemy")),
+        ("sweep.config", ("torch", "optuna")),
+        ("sweep.data.selection", ("torch", "optuna")),
+        ("storage.sweeps", ("torch", "optuna")),
+    ],
+)
+def test_light_modules_load_nothing_heavy(what: str, heavy: tuple[str, ...]) -> None:
+    """`sweep --help` answers at once, because what it imports is light."""
+    code = f"import sys, {what}; print(*(name for name in {heavy} if name in sys.modules))"
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert process.stdout.split() == []
+
+
+def test_help_lists_the_commands_without_torch() -> None:
+    """Asked as a person does, in a process of its own."""
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['sweep', '--help']\n"
+        "try:\n    runpy.run_module('sweep', run_name='__main__')\n"
+        "except SystemExit as exc:\n    assert not exc.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for command in ("run", "worker", "status", "list", "best", "evaluate", "score", "models"):
+        assert command in process.stdout.split()

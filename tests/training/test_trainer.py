@@ -1,0 +1,206 @@
+"""The training loop: repeatable, resumable, guarded."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models import ARCHITECTURES
+from sweep.config import Recipe, build_recipe
+from sweep.data.formats import open_events
+from sweep.data.splits import Split, pair_events
+from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.training.batches import Batches
+from sweep.training.loss import compute_null_loss_B
+from sweep.training.trainer import (
+    DivergedError,
+    EpochResult,
+    InterruptedTrainingError,
+    Trainer,
+)
+
+CPU = torch.device("cpu")
+HYPERPARAMETERS = {"lr": 5e-3, "beta1": 0.9, "beta2": 0.99, "batch_size": 8}
+SMALL = {"hidden_size": 4, "num_layers": 2, "head": "softplus", "activation": "relu"}
+
+
+def write_events(path: Path, num_events: int, seed: int) -> Path:
+    """Write bumps over noise as features, narrow peaks at the same places as target."""
+    random = np.random.default_rng(seed)
+    bins = np.arange(NUM_BINS)
+    x = np.zeros((num_events, NUM_FEATURES, NUM_BINS), np.float32)
+    y = np.zeros((num_events, NUM_BINS), np.float32)
+    for event in range(num_events):
+        for centre in random.integers(100, NUM_BINS - 100, 4):
+            x[event, 0] += 0.4 * np.exp(-0.5 * ((bins - centre) / 10) ** 2)
+            y[event] += 0.6 * np.exp(-0.5 * ((bins - centre) / 1.5) ** 2)
+    x[:, 1] = x[:, 0] ** 2
+    x[:, 2:] = random.normal(0, 0.05, (num_events, 2, NUM_BINS))
+    y[y < 1e-6] = 0
+    np.savez(path, X=x.astype(np.float16), y=y.astype(np.float16))
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks on a busy machine lose more than they gain by a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    """33 training events, so that the last batch of 8 holds one, and 12 to validate on."""
+    folder = tmp_path_factory.mktemp("events")
+    return pair_events(
+        open_events([write_events(folder / "train.npz", 33, seed=1)]),
+        open_events([write_events(folder / "validation.npz", 12, seed=2)]),
+    )
+
+
+def make_trainer(split: Split, epochs: int = 3, recipe: Recipe | None = None) -> Trainer:
+    torch.manual_seed(5)
+    return Trainer(
+        ARCHITECTURES["cnn"].build(SMALL),
+        split,
+        recipe or build_recipe("fast", epochs, epochs),
+        HYPERPARAMETERS,
+        seed=7,
+        device=CPU,
+    )
+
+
+def get_numbers(result: EpochResult) -> tuple[object, ...]:
+    """Everything of a result but the time it took."""
+    return (result.epoch, result.events_seen, result.train_loss, result.score, result.lr)
+
+
+def test_same_seed_gives_same_numbers(split: Split) -> None:
+    """Training twice with the same seeds gives exactly the same curve."""
+    first = [get_numbers(result) for result in make_trainer(split).run()]
+    second = [get_numbers(result) for result in make_trainer(split).run()]
+    assert first == second
+    assert [numbers[0] for numbers in first] == [1, 2, 3]
+
+
+def test_restored_training_ends_like_an_uninterrupted_one(split: Split) -> None:
+    """A training captured after an epoch and restored elsewhere goes on exactly as it was."""
+    whole = [get_numbers(result) for result in make_trainer(split).run()]
+    interrupted = make_trainer(split)
+    first = get_numbers(next(interrupted.run()))
+    state = copy.deepcopy(interrupted.capture())
+    torch.manual_seed(999)
+    resumed = Trainer(
+        ARCHITECTURES["cnn"].build(SMALL),
+        split,
+        build_recipe("fast", 3, 3),
+        HYPERPARAMETERS,
+        seed=7,
+        device=CPU,
+    )
+    resumed.restore(state)
+    rest = [get_numbers(result) for result in resumed.run()]
+    assert [first, *rest] == whole
+
+
+def test_training_learns(split: Split) -> None:
+    """A small network ends below the null loss on events with clear peaks."""
+    _x, y = split.validation.load(range(len(split.validation)))
+    null_loss = float(compute_null_loss_B(torch.from_numpy(y)).mean())
+    torch.manual_seed(5)
+    trainer = Trainer(
+        ARCHITECTURES["cnn"].build({**SMALL, "hidden_size": 8}),
+        split,
+        build_recipe("fast", 20, 20),
+        {**HYPERPARAMETERS, "lr": 2e-2, "batch_size": 3},
+        seed=7,
+        device=CPU,
+    )
+    *_, result = trainer.run()
+    last = result.score
+    assert last.validation_loss is not None
+    assert last.validation_loss < 0.7 * null_loss
+    assert last.efficiency > 0.5
+
+
+def test_one_cycle_rate_rises_and_falls(split: Split) -> None:
+    """The learning rate of the fast recipe ends far below its peak; the report's stays."""
+    fast = [result.lr for result in make_trainer(split, epochs=6).run()]
+    assert max(fast) <= HYPERPARAMETERS["lr"]
+    assert fast[-1] < 1e-2 * max(fast)
+    report = make_trainer(split, recipe=build_recipe("report", 2, 2))
+    assert [result.lr for result in report.run()] == [HYPERPARAMETERS["lr"]] * 2
+
+
+class _Nan(nn.Module):
+    """Predicts a number that becomes NaN when its weight grows."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.value = value
+
+    def forward(self, x_BCL: Tensor) -> Tensor:
+        return x_BCL[:, 0] * self.weight * self.value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_non_finite_output_is_divergence(split: Split, value: float) -> None:
+    """A network whose output is NaN or infinite raises instead of giving a number."""
+    trainer = Trainer(
+        _Nan(value),
+        split,
+        build_recipe("fast", 1, 1),
+        HYPERPARAMETERS,
+        seed=1,
+        device=CPU,
+    )
+    with pytest.raises(DivergedError, match="epoch 1"):
+        list(trainer.run())
+
+
+def test_interruption_ends_within_the_epoch(split: Split) -> None:
+    """A training that is told to stop raises at the next batch and gives no result."""
+    asked = []
+
+    def is_interrupted() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    torch.manual_seed(5)
+    trainer = Trainer(
+        ARCHITECTURES["cnn"].build(SMALL),
+        split,
+        build_recipe("fast", 3, 3),
+        HYPERPARAMETERS,
+        seed=7,
+        device=CPU,
+        is_interrupted=is_interrupted,
+    )
+    with pytest.raises(InterruptedTrainingError):
+        next(trainer.run())
+    assert len(asked) == 3
+    assert trainer.epoch == 0
+
+
+def test_batches_hold_every_event_once(split: Split) -> None:
+    """A shuffled pass serves each event exactly once, in another order each epoch."""
+    batches = Batches(split.train, 8, CPU)
+    assert len(batches) == 5
+    served = torch.cat([x_BCL[:, 0].sum(dim=1) for x_BCL, _ in batches.shuffle(3, 1)])
+    again = torch.cat([x_BCL[:, 0].sum(dim=1) for x_BCL, _ in batches.shuffle(3, 1)])
+    other = torch.cat([x_BCL[:, 0].sum(dim=1) for x_BCL, _ in batches.shuffle(3, 2)])
+    ordered = torch.cat([x_BCL[:, 0].sum(dim=1) for x_BCL, _ in batches.in_order()])
+    assert torch.equal(served, again)
+    assert not torch.equal(served, other)
+    assert torch.equal(served.sort().values, ordered.sort().values)
+    assert torch.equal(other.sort().values, ordered.sort().values)
