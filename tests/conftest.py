@@ -107,6 +107,13 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(autouse=True)
+def seed_torch() -> None:
+    """Give every test the same random numbers, in whatever order and company it runs."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(1)
+
+
+@pytest.fixture(autouse=True)
 def close_connections() -> Iterator[None]:
     """Close what a test opened: commands leave that to the end of their process."""
     opened: list[Any] = []

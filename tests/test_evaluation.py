@@ -28,7 +28,9 @@ DATA = {
 def write_export(folder: Path, config: Any) -> Path:
     """Write the parts of an export that are needed to load it."""
     folder.mkdir()
-    save_file(ARCHITECTURES["cnn"].build(STRUCTURE).state_dict(), folder / "weights.safetensors")
+    weights = ARCHITECTURES["cnn"].build(STRUCTURE).state_dict()
+    positive = {name: tensor.abs() for name, tensor in weights.items()}  # more in, more out
+    save_file(positive, folder / "weights.safetensors")
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
