@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from storage.engine import read_clock_s, transact
 from storage.errors import LostClaimError
 from storage.sweeps import RUNNING, WAITING
-from storage.tables import attempts, trials
+from storage.tables import attempts, epochs, trials
+from storage.workers import see
 
 FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
 
@@ -28,6 +29,8 @@ class Claim:
     """The right to train one trial, until the lease runs out.
 
     `slot` counts the budget from 0; `attempt` counts the times this trial was claimed, from 1.
+    `num_lost` counts the attempts whose worker was lost since the trial last came an epoch
+    further. `alone` says that the trial needs a device for itself.
     """
 
     trial_id: int
@@ -35,6 +38,8 @@ class Claim:
     slot: int
     attempt: int
     worker: str
+    num_lost: int = 0
+    alone: bool = False
 
 
 def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -> Claim | None:
@@ -51,14 +56,7 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
 
     def work(connection: sa.Connection) -> Claim | None:
         now_s = read_clock_s(connection)
-        lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-        row = connection.execute(
-            sa.select(trials.c.id, trials.c.slot, trials.c.attempts, trials.c.started_s)
-            .where(trials.c.sweep_id == sweep_id, sa.or_(trials.c.state == WAITING, lost))
-            .order_by(trials.c.slot)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).first()
+        row = _choose_trial(connection, sweep_id, now_s)
         if row is None:
             return None
         attempt = row.attempts + 1
@@ -67,6 +65,7 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
             .where(attempts.c.trial_id == row.id, attempts.c.ended_s.is_(None))
             .values(ended_s=now_s, ending=EXPIRED)
         )
+        num_lost = 0 if row.attempts == 0 else _count_lost(connection, row.id)
         connection.execute(
             trials.update()
             .where(trials.c.id == row.id)
@@ -83,13 +82,40 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
                 trial_id=row.id, attempt=attempt, worker=worker, started_s=now_s
             )
         )
-        return Claim(row.id, sweep_id, row.slot, attempt, worker)
+        return Claim(row.id, sweep_id, row.slot, attempt, worker, num_lost, row.alone)
 
     return transact(engine, work)
 
 
+def _choose_trial(connection: sa.Connection, sweep_id: int, now_s: float) -> sa.Row[Any] | None:
+    """Lock the first trial that lost its worker, or else the first that waits."""
+    lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+    for is_free in (lost, trials.c.state == WAITING):
+        row = connection.execute(
+            sa.select(trials)
+            .where(trials.c.sweep_id == sweep_id, is_free)
+            .order_by(trials.c.slot)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        ).first()
+        if row is not None:
+            return row
+    return None
+
+
+def _count_lost(connection: sa.Connection, trial_id: int) -> int:
+    """Count the attempts that were lost without bringing the trial an epoch further."""
+    furthest = sa.select(sa.func.max(epochs.c.attempt)).where(epochs.c.trial_id == trial_id)
+    query = sa.select(sa.func.count()).where(
+        attempts.c.trial_id == trial_id,
+        attempts.c.ending == EXPIRED,
+        attempts.c.attempt > sa.func.coalesce(furthest.scalar_subquery(), 0),
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
-    """Hold a claim for another `lease_s` from now.
+    """Hold a claim for another `lease_s` from now; its worker was seen.
 
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
@@ -98,6 +124,7 @@ def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
     def work(connection: sa.Connection) -> None:
         until_s = read_clock_s(connection) + lease_s
         update_claimed(connection, claim, lease_until_s=until_s)
+        see(connection, claim.worker)
 
     transact(engine, work)
 
@@ -142,15 +169,25 @@ def begin_claimed(engine: sa.Engine, claim: Claim, number: int, params: Mapping[
     transact(engine, lambda c: update_claimed(c, claim, number=number, params=text))
 
 
-def release_claim(engine: sa.Engine, claim: Claim) -> None:
+def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> None:
     """Give a trial back unfinished; whoever claims it next goes on from its checkpoint.
+
+    Args:
+        alone: whether the trial needs a device for itself from now on.
 
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
 
     def work(connection: sa.Connection) -> None:
-        update_claimed(connection, claim, state=WAITING, worker=None, lease_until_s=None)
+        update_claimed(
+            connection,
+            claim,
+            state=WAITING,
+            worker=None,
+            lease_until_s=None,
+            alone=alone or claim.alone,
+        )
         _end_attempt(connection, claim, RELEASED)
 
     transact(engine, work)

@@ -85,19 +85,22 @@ def find_trial(study: optuna.Study, slot: int) -> FrozenTrial | None:
     return None
 
 
-def begin_trial(study: optuna.Study, slot: int, fixed_params: Mapping[str, Any]) -> Trial:
+def begin_trial(
+    study: optuna.Study, slot: int, fixed_params: Mapping[str, Any], *, is_first: bool = False
+) -> Trial:
     """Begin the trial of a slot, or go on with the one that was begun for it before.
 
     Args:
         study: with the sampler that is to choose what is not fixed.
         slot: of the sweep's budget.
         fixed_params: values by the study's parameter names; the sampler chooses the others.
+        is_first: whether nobody can have begun the trial before, which spares looking for it.
 
     Returns:
         A running trial from which parameters can be suggested; those suggested before stay.
     """
     storage = study._storage
-    begun = find_trial(study, slot)
+    begun = None if is_first else find_trial(study, slot)
     if begun is not None:
         if begun.state == TrialState.WAITING:
             storage.set_trial_state_values(begun._trial_id, TrialState.RUNNING)

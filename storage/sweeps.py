@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from storage.engine import read, read_clock_s, transact
 from storage.errors import UnknownSweepError
-from storage.tables import sweeps, trials
+from storage.tables import attempts, sweeps, trials
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 
@@ -27,6 +27,7 @@ class Sweep:
     budget: int
     created_s: float
     stop_requested: bool
+    trial_timeout_s: float | None
 
     @classmethod
     def from_row(cls, row: sa.Row[Any]) -> Sweep:
@@ -38,6 +39,7 @@ class Sweep:
             budget=row.budget,
             created_s=row.created_s,
             stop_requested=row.stop_requested,
+            trial_timeout_s=row.trial_timeout_s,
         )
 
 
@@ -147,6 +149,12 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
     return transact(engine, work)
 
 
+def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:
+    """Set for how long a trial may train; workers heed it from their next trial on."""
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(trial_timeout_s=timeout_s)
+    transact(engine, lambda connection: connection.execute(statement))
+
+
 def request_stop(engine: sa.Engine, sweep_id: int, stop: bool = True) -> None:
     """Ask all workers of a sweep to stop after the epoch they are in, or take that back."""
     statement = sweeps.update().where(sweeps.c.id == sweep_id).values(stop_requested=stop)
@@ -157,6 +165,41 @@ def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:
     """Say whether the workers of a sweep are to stop."""
     query = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == sweep_id)
     return bool(read(engine, lambda connection: connection.execute(query).scalar_one()))
+
+
+def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
+    """Read the sweeps that are not to stop and whose budget is not spent, in fair turn.
+
+    Returns:
+        First the one with the fewest trials in training, of equals the one whose last trial was
+        claimed longest ago.
+    """
+
+    def work(connection: sa.Connection) -> list[Sweep]:
+        now_s = read_clock_s(connection)
+        held = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
+        turn = (
+            sa.select(trials.c.sweep_id, sa.func.sum(sa.case((held, 1), else_=0)).label("num_held"))
+            .where(trials.c.state.in_((WAITING, RUNNING)))
+            .group_by(trials.c.sweep_id)
+            .subquery()
+        )
+        last = (
+            sa.select(trials.c.sweep_id, sa.func.max(attempts.c.started_s).label("claimed_s"))
+            .join(attempts, attempts.c.trial_id == trials.c.id)
+            .group_by(trials.c.sweep_id)
+            .subquery()
+        )
+        query = (
+            sa.select(sweeps)
+            .join(turn, turn.c.sweep_id == sweeps.c.id)
+            .outerjoin(last, last.c.sweep_id == sweeps.c.id)
+            .where(sweeps.c.stop_requested.is_(False))
+            .order_by(turn.c.num_held, sa.func.coalesce(last.c.claimed_s, 0), sweeps.c.id)
+        )
+        return [Sweep.from_row(row) for row in connection.execute(query)]
+
+    return read(engine, work)
 
 
 def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:

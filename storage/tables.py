@@ -4,6 +4,7 @@
     trials    one slot of a budget: who holds it until when, what came of it
     attempts  one process's time with a trial
     epochs    one epoch of a trial: all metrics
+    workers   one process that trains or has trained, and when it was last heard of
     versions  the schema's version
 
 Times are seconds since 1970 by the database's clock.
@@ -13,10 +14,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.engine import read, show_url, transact
+from storage.engine import read, show_url
 from storage.errors import StorageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -36,6 +37,7 @@ sweeps = sa.Table(
     sa.Column("budget", sa.Integer, nullable=False),
     sa.Column("created_s", sa.Double, nullable=False),
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("trial_timeout_s", sa.Double),  # of training, or none
 )
 
 trials = sa.Table(
@@ -56,6 +58,7 @@ trials = sa.Table(
     sa.Column("params", sa.Text),  # JSON: every hyperparameter, by its own name
     sa.Column("feasible", sa.Boolean),
     sa.Column("best_epoch", sa.Integer),
+    sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),  # on its device
     sa.UniqueConstraint("sweep_id", "slot"),
 )
 sa.Index("sweep_trials_by_state", trials.c.sweep_id, trials.c.state, trials.c.slot)
@@ -69,6 +72,16 @@ attempts = sa.Table(
     sa.Column("started_s", sa.Double, nullable=False),
     sa.Column("ended_s", sa.Double),
     sa.Column("ending", sa.String(32)),  # finished, released, expired
+)
+
+workers = sa.Table(
+    "sweep_workers",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("device", sa.String(200), nullable=False),
+    sa.Column("started_s", sa.Double, nullable=False),
+    sa.Column("seen_s", sa.Double, nullable=False),
+    sa.Column("ended_s", sa.Double),
 )
 
 epochs = sa.Table(
@@ -91,22 +104,6 @@ epochs = sa.Table(
 )
 
 
-def create_tables(engine: sa.Engine) -> None:
-    """Make the tables where they are missing. Only one process may do this (DESIGN 0).
-
-    Raises:
-        StorageError: when the database was written by a newer version of this project.
-    """
-
-    def work(connection: sa.Connection) -> None:
-        metadata.create_all(connection)
-        if connection.execute(sa.select(versions.c.version)).first() is None:
-            connection.execute(versions.insert().values(version=SCHEMA_VERSION))
-
-    transact(engine, work)
-    check_tables(engine)
-
-
 def has_tables(engine: sa.Engine) -> bool:
     """Say whether the database holds this project's tables."""
     return read(engine, lambda connection: sa.inspect(connection).has_table(versions.name))
@@ -124,9 +121,19 @@ def check_tables(engine: sa.Engine) -> None:
             f"storage: no sweeps in {shown}, got a database without this project's tables, "
             "expected one that `sweep run` made; check --storage or SWEEP_STORAGE"
         )
-    found = read(engine, lambda c: c.execute(sa.select(versions.c.version)).scalar_one())
-    if found != SCHEMA_VERSION:
+    found = read_version(engine)
+    if found < SCHEMA_VERSION:
+        raise StorageError(
+            f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; bring it "
+            "forward with `sweep storage migrate` when no worker of the older version runs"
+        )
+    if found > SCHEMA_VERSION:
         raise StorageError(
             f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; "
-            "use the version of sweep that made it"
+            "use the newer version of sweep that made it"
         )
+
+
+def read_version(engine: sa.Engine) -> int:
+    """Read the schema's version of a database that has one."""
+    return int(read(engine, lambda c: c.execute(sa.select(versions.c.version)).scalar_one()))

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from storage import studies
 from storage.engine import create_engine, parse_url
 from storage.errors import UnknownSweepError
+from storage.migrations import create_tables
 from storage.sweeps import Sweep, change_budget, create_sweep, find_sweep, request_stop
-from storage.tables import check_tables, create_tables, has_tables
+from storage.tables import check_tables, has_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.launch.local import count_gpus

@@ -10,11 +10,10 @@ worker that was away for longer than its lease learns it there, and harms nothin
 from __future__ import annotations
 
 import logging
-import pickle
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,18 @@ import sqlalchemy as sa
 import torch
 from optuna.exceptions import OptunaError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import nn
 
 from models.space import Float, Value
 from storage import studies
-from storage.artifacts import TrialFolder, write_file
+from storage.artifacts import TrialFolder
 from storage.claims import Claim, begin_claimed, finish_claim, release_claim
 from storage.engine import retry
-from storage.epochs import Epoch, read_trials, record_epochs
+from storage.epochs import Epoch, read_curve, read_trials, record_epochs
 from storage.errors import ArtifactError, StorageError
 from storage.sweeps import FAILED, PRUNED, is_stop_requested
+from sweep.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_weights
+from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
 from sweep.judgement import find_best_epoch, get_value, is_better, is_dead, is_stuck, rank_trials
 from sweep.pictures import draw_trial
@@ -53,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 NUM_KEPT_WEIGHTS = 10
 """How many trials of a sweep, the best ones, keep their weights on disk."""
+MAX_LOST_ATTEMPTS = 4
+"""After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""
 SIGNIFICANT_DIGITS = 5
 """Of the numbers shown as attributes: more push the dashboard's columns off the screen."""
 
@@ -79,9 +80,10 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
         build_sampler(session.config.search, claim.slot),
         build_pruner(session.config),
     )
-    begun = studies.find_trial(study, claim.slot)
-    if begun is not None and begun.state.is_finished():
-        return _spend_slot(session, claim, begun)
+    if claim.attempt > 1:
+        begun = studies.find_trial(study, claim.slot)
+        if begun is not None and begun.state.is_finished():
+            return _spend_slot(session, claim, begun)
     try:
         return _TrialRun(session, claim, study, interruption).run()
     except UpdateFinishedTrialError:  # told meanwhile by a worker that was taken for lost
@@ -121,9 +123,12 @@ class _TrialRun:
         self.study = study
         self.interruption = interruption
         self.folder = TrialFolder(session.artifacts, session.sweep, claim.slot)
+        self._may_have_begun = claim.attempt > 1
         self.trial, self.params = self._begin()
         self.curve: list[Epoch] = []
         self.best_weights: dict[str, torch.Tensor] = {}
+        self._needs_to_be_alone = False
+        self._began_epoch_s = time.monotonic()
 
     def run(self) -> Verdict | None:
         try:
@@ -138,22 +143,36 @@ class _TrialRun:
         return None
 
     def _reach_verdict(self) -> Verdict | None:
+        if self.claim.num_lost >= MAX_LOST_ATTEMPTS:
+            self.curve = read_curve(self.session.engine, self.claim.trial_id)
+            return Verdict(
+                FAILED,
+                "lost",
+                f"its worker was killed or lost {self.claim.num_lost} times in a row before the "
+                "trial came an epoch further",
+            )
         try:
             return self._train()
         except InterruptedTrainingError:
-            return None
+            return self._too_late() if self._is_late() else None
         except DivergedError as exc:
             return Verdict(PRUNED, "diverged", str(exc))
         except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
             raise
-        except Exception:  # a network may raise anything; its traceback is the verdict
-            return Verdict(FAILED, "error", traceback.format_exc())
+        except Exception as exc:  # a network may raise anything; its traceback is the verdict
+            if not is_out_of_memory(exc):
+                return Verdict(FAILED, "error", traceback.format_exc())
+            if self.claim.alone:
+                return Verdict(FAILED, "out_of_memory", traceback.format_exc())
+            logger.warning("trial %s: out of memory, to be tried alone", self.trial.number)
+            self._needs_to_be_alone = True
+            return None
 
     def _give_back(self) -> None:
         """Release the trial unfinished: the study first, since the next worker may be quick."""
         self.interruption.hold()
         studies.suspend_trial(self.trial)
-        release_claim(self.session.engine, self.claim)
+        release_claim(self.session.engine, self.claim, alone=self._needs_to_be_alone)
 
     def _begin(self) -> tuple[Trial, dict[str, Value]]:
         trial, params = retry(self._suggest)
@@ -172,7 +191,10 @@ class _TrialRun:
         points = self.config.starting_points
         point = points[self.claim.slot] if self.claim.slot < len(points) else {}
         self.study.sampler = build_sampler(self.config.search, self.claim.slot)
-        trial = studies.begin_trial(self.study, self.claim.slot, fix_point(point, space))
+        is_first, self._may_have_begun = not self._may_have_begun, True
+        trial = studies.begin_trial(
+            self.study, self.claim.slot, fix_point(point, space), is_first=is_first
+        )
         return trial, suggest(trial, space, point)
 
     def _build_network(self) -> nn.Module:
@@ -190,7 +212,7 @@ class _TrialRun:
             self.params,
             seed=derive_seed(self.config.search.seed, "order", self.claim.slot),
             device=self.session.device,
-            is_interrupted=self.interruption.is_immediate,
+            is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
         )
         self._restore(trainer)
         verdict = self._judge() if self.curve else None
@@ -201,8 +223,12 @@ class _TrialRun:
             verdict = self._judge()
             if verdict is not None:
                 return verdict
-            if trainer.epoch < self.config.recipe.epochs and self._is_to_stop():
-                return None
+            if trainer.epoch < self.config.recipe.epochs:
+                if self._is_late():
+                    return self._too_late()
+                if self._is_to_stop():
+                    return None
+            self._began_epoch_s = time.monotonic()
         best = self._find_best()
         return DONE if best and not is_dead(best, self.config.data.null_loss) else DEAD
 
@@ -214,13 +240,8 @@ class _TrialRun:
                 name: tensor.detach().cpu().clone()
                 for name, tensor in trainer.network.state_dict().items()
             }
-        state = {
-            "trainer": trainer.capture(),
-            "curve": [asdict(epoch) for epoch in self.curve],
-            "best_weights": self.best_weights,
-        }
         self.interruption.hold()
-        _keep(self.folder.checkpoint, lambda path: torch.save(state, path))
+        save_checkpoint(self.folder, Checkpoint(trainer.capture(), self.curve, self.best_weights))
         self._record()
 
     def _record(self) -> None:
@@ -231,24 +252,12 @@ class _TrialRun:
 
     def _restore(self, trainer: Trainer) -> None:
         """Go on from the trial's checkpoint, if this or an earlier worker left one here."""
-        if not self.folder.checkpoint.is_file():
-            return
-        try:
-            state = torch.load(
-                self.folder.checkpoint, map_location=self.session.device, weights_only=True
-            )
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
-            logger.warning(
-                "trial %s begins anew: its checkpoint %s cannot be read (%s)",
-                self.trial.number,
-                self.folder.checkpoint,
-                exc,
-            )
-            return
-        trainer.restore(state["trainer"])
-        self.curve = [Epoch(**epoch) for epoch in state["curve"]]
-        self.best_weights = {name: tensor.cpu() for name, tensor in state["best_weights"].items()}
-        self._record()
+        found = load_checkpoint(self.folder, self.session.device)
+        if found is not None:
+            trainer.restore(found.trainer)
+            self.curve = list(found.curve)
+            self.best_weights = found.best_weights
+            self._record()
 
     def _judge(self) -> Verdict | None:
         """Say whether the trial ends here; at the last epoch nothing is left to be pruned."""
@@ -257,6 +266,16 @@ class _TrialRun:
         if is_stuck(self.curve, self.config):
             return STUCK
         return WORSE if studies.is_to_prune(self.trial) else None
+
+    def _is_late(self) -> bool:
+        """Say whether the trial has trained for longer than a trial of its sweep may."""
+        limit_s = self.session.sweep.trial_timeout_s
+        trained_s = sum(epoch.duration_s for epoch in self.curve)
+        return limit_s is not None and trained_s + time.monotonic() - self._began_epoch_s > limit_s
+
+    def _too_late(self) -> Verdict:
+        limit_s = self.session.sweep.trial_timeout_s
+        return Verdict(PRUNED, "timeout", f"not done after {limit_s:g} s of training")
 
     def _is_to_stop(self) -> bool:
         return self.interruption.is_gentle() or is_stop_requested(
@@ -284,7 +303,7 @@ class _TrialRun:
         if verdict.outcome in (DONE.outcome, DEAD.outcome):
             studies.set_feasible(self.trial, is_feasible)
         if is_feasible and best is not None:
-            _keep(self.folder.weights, lambda path: save_file(self.best_weights, str(path)))
+            save_weights(self.folder, self.best_weights)
             if self._leads(best):
                 self._attach_pictures()
         value = _round(get_value(best, self.config.search.objective)) if best else None
@@ -343,18 +362,6 @@ class _TrialRun:
         )
         for row in ranked[NUM_KEPT_WEIGHTS:]:
             TrialFolder(self.session.artifacts, self.session.sweep, row.slot).drop()
-
-
-def _keep(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file of the trial; that it cannot be written says nothing about the network."""
-    try:
-        write_file(path, write)
-    except (OSError, RuntimeError, SafetensorError) as exc:
-        reason = (str(exc).strip() or repr(exc)).splitlines()[0]
-        raise ArtifactError(
-            f"{path}: cannot be written, got {reason!r}, expected room on the disk and a folder "
-            "that is writable; see to it and go on with `sweep run`"
-        ) from exc
 
 
 def _to_row(result: EpochResult) -> Epoch:

@@ -196,7 +196,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """A fresh database with this project's tables, of either kind in turn."""
     from storage.engine import create_engine, parse_url
-    from storage.tables import create_tables
+    from storage.migrations import create_tables
 
     opened = create_engine(parse_url(database_url))
     create_tables(opened)
@@ -272,8 +272,8 @@ def make_session(
 
     from storage import studies
     from storage.engine import create_engine, parse_url
+    from storage.migrations import create_tables
     from storage.sweeps import create_sweep
-    from storage.tables import create_tables
     from sweep.plan import CPU, plan_sweep
     from sweep.request import Request
     from sweep.session import Session

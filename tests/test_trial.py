@@ -20,10 +20,11 @@ from storage.errors import ArtifactError, LostClaimError
 from storage.sweeps import count_trials
 from storage.tables import epochs, trials
 from sweep.judgement import rank_trials
+from sweep.lease import Lease
 from sweep.session import Session
+from sweep.signals import Signals
 from sweep.trial import run_trial
 from sweep.verdict import Verdict
-from sweep.worker import Lease, Signals
 
 HOUR_S = 3600.0
 MakeSession = Callable[..., Session]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,9 +18,12 @@ from storage.claims import Claim, claim_trial
 from storage.sweeps import count_trials, request_stop
 from storage.tables import trials
 from sweep.errors import ConfigError, ConflictError
-from sweep.launch.local import choose_places, count_cores, is_gone
+from sweep.identity import is_gone, name_worker
+from sweep.launch.local import choose_places, count_cores
+from sweep.lease import Lease
 from sweep.session import Session
-from sweep.worker import Lease, Signals, WorkerOptions, run_worker
+from sweep.signals import Signals
+from sweep.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
 DEADLINE_S = 60.0
@@ -186,13 +188,14 @@ def test_termination_is_at_once(installed: Signals) -> None:
 
 
 def test_gone_is_only_a_process_of_this_machine_that_ended() -> None:
-    """Of other machines nothing is known."""
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    host = socket.gethostname()
-    assert is_gone(f"{host}:{ended.pid}:abc")
-    assert not is_gone(f"{host}:{os.getpid()}:abc")
-    assert not is_gone(f"elsewhere:{ended.pid}:abc")
+    """Of other machines, other boots and other containers nothing is known."""
+    code = "from sweep.identity import name_worker; print(name_worker())"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    name = ended.stdout.strip()
+    host, process, tail = name.split(":")
+    assert is_gone(name)
+    assert not is_gone(name_worker())
+    assert not is_gone(f"{host}:{process}:00000000-{tail.partition('-')[2]}")
     assert not is_gone("no name")
 
 

@@ -23,14 +23,15 @@ from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.tables import print_best
 from sweep.errors import ConfigError, SweepError
+from sweep.identity import is_gone
 from sweep.judgement import is_failing
-from sweep.launch.local import Workers, choose_places, is_gone
+from sweep.launch.local import Workers, choose_places
 from sweep.preparation import prepare_sweep
 from sweep.request import Request, merge_requests, read_request
 from sweep.results.best import describe_best
 from sweep.results.dashboard import publish
 from sweep.results.status import Status, read_status
-from sweep.worker import Signals
+from sweep.signals import Signals
 
 FILE_KEYS = ", ".join(
     [field.name for field in fields(Request) if field.name not in ("dimensions", "fixed")]

@@ -111,7 +111,8 @@ def worker(
 ) -> None:
     """Train trials of a sweep in this process until its budget is spent."""
     from sweep.cli.output import print_note
-    from sweep.worker import Signals, WorkerOptions, run_worker
+    from sweep.signals import Signals
+    from sweep.worker import WorkerOptions, run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     signals = Signals(parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -57,25 +56,6 @@ def choose_places(num_workers: int | None) -> list[Place]:
     cores = count_cores()
     wanted = num_workers or cores
     return [Place("cpu", num_threads=max(1, cores // wanted)) for _ in range(wanted)]
-
-
-def is_gone(worker: str) -> bool:
-    """Say whether a worker is known to be gone: it ran on this machine and its process ended.
-
-    Args:
-        worker: Its name, `host:process:random`.
-    """
-    host, _, rest = worker.partition(":")
-    process = rest.partition(":")[0]
-    if host != socket.gethostname() or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 @dataclass

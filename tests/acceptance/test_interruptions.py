@@ -24,10 +24,12 @@ from optuna.trial import TrialState
 from storage import studies
 from storage.engine import create_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from storage.migrations import create_tables
 from storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
-from storage.tables import attempts, create_tables
+from storage.tables import attempts
 from sweep.session import Session
-from sweep.worker import Signals, WorkerOptions, run_worker
+from sweep.signals import Signals
+from sweep.worker import WorkerOptions, run_worker
 
 DEADLINE_S = 200.0
 NAME = "FaintNet"

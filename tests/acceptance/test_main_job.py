@@ -22,7 +22,8 @@ from storage.sweeps import find_sweep
 from sweep.preparation import prepare_sweep
 from sweep.request import Request
 from sweep.session import Session
-from sweep.worker import Signals, WorkerOptions, run_worker
+from sweep.signals import Signals
+from sweep.worker import WorkerOptions, run_worker
 
 NAME = "MyNet"
 DEADLINE_S = 200.0

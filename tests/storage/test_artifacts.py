@@ -11,7 +11,7 @@ import pytest
 from storage.artifacts import TrialFolder, write_file, write_folder
 from storage.sweeps import Sweep
 
-SWEEP = Sweep(1, "cnn", {}, {}, 5, 1_700_000_000.5, False)
+SWEEP = Sweep(1, "cnn", {}, {}, 5, 1_700_000_000.5, False, None)
 
 
 def break_off(path: Path) -> None:

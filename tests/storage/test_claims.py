@@ -186,7 +186,7 @@ class TestClaims:
         assert lost is not None
         assert sweeps.count_trials(engine, sweep.id).waiting == 3
         taken = claim(engine, sweep, "b")
-        assert taken == replace(lost, attempt=2, worker="b")
+        assert taken == replace(lost, attempt=2, worker="b", num_lost=1)
         assert read_endings(engine) == [(1, "expired"), (2, None)]
 
     def test_renewed_lease_is_not_taken_over(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:

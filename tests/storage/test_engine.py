@@ -23,7 +23,8 @@ from storage.engine import (
     transact,
 )
 from storage.errors import StorageError
-from storage.tables import check_tables, create_tables, versions
+from storage.migrations import create_tables
+from storage.tables import SCHEMA_VERSION, check_tables, versions
 
 HOLD = """
 import sys
@@ -135,7 +136,7 @@ def test_other_schema_version_is_refused(engine: sa.Engine) -> None:
     """A database of a newer version of this project is not touched."""
     with engine.begin() as connection:
         connection.execute(versions.update().values(version=99))
-    with pytest.raises(StorageError, match="got version 99, expected 1"):
+    with pytest.raises(StorageError, match=f"got version 99, expected {SCHEMA_VERSION}"):
         create_tables(engine)
 
 
@@ -143,7 +144,7 @@ def test_tables_can_be_created_again(engine: sa.Engine) -> None:
     """The second time changes nothing."""
     create_tables(engine)
     with engine.connect() as connection:
-        assert connection.execute(sa.select(versions.c.version)).scalars().all() == [1]
+        assert connection.execute(sa.select(versions.c.version)).scalars().all() == [SCHEMA_VERSION]
 
 
 def test_clock_counts_seconds_since_1970(engine: sa.Engine) -> None:
@@ -239,7 +240,7 @@ def test_other_fault_is_raised_at_once(engine: sa.Engine) -> None:
 
     def work(connection: sa.Connection) -> None:
         tries.append(1)
-        connection.execute(versions.insert().values(version=1))
+        connection.execute(versions.insert().values(version=SCHEMA_VERSION))
 
     with pytest.raises(sa.exc.IntegrityError):
         transact(engine, work)

@@ -1,0 +1,82 @@
+"""Makes the tables, and brings those of an older version forward, step by step.
+
+A step is never changed once it was released: databases have gone through it. Each is written out
+here instead of being derived from `storage.tables`, which describes the newest version only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from storage.engine import transact
+from storage.tables import SCHEMA_VERSION, check_tables, has_tables, metadata, versions
+
+
+def create_tables(engine: sa.Engine) -> None:
+    """Make the tables where they are missing. Only one process may do this (DESIGN 0).
+
+    Raises:
+        StorageError: when the database was written by another version of this project.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        if sa.inspect(connection).has_table(versions.name):
+            return
+        metadata.create_all(connection)
+        connection.execute(versions.insert().values(version=SCHEMA_VERSION))
+
+    transact(engine, work)
+    check_tables(engine)
+
+
+def migrate_tables(engine: sa.Engine) -> tuple[int, int]:
+    """Bring the tables of an older version forward, all steps in one transaction.
+
+    Returns:
+        The version found and the version now: equal when there was nothing to do.
+
+    Raises:
+        StorageError: when the database holds no sweeps, or those of a newer version.
+    """
+    if not has_tables(engine):
+        check_tables(engine)  # says so
+
+    def work(connection: sa.Connection) -> int:
+        found = int(
+            connection.execute(sa.select(versions.c.version).with_for_update()).scalar_one()
+        )
+        operations = Operations(MigrationContext.configure(connection))
+        for version in range(found, SCHEMA_VERSION):
+            _STEPS[version](operations)
+        if found < SCHEMA_VERSION:
+            connection.execute(versions.update().values(version=SCHEMA_VERSION))
+        return found
+
+    found = transact(engine, work)
+    check_tables(engine)
+    return found, SCHEMA_VERSION
+
+
+def _add_workers(operations: Operations) -> None:
+    """Time limits of trials, trials that need a device for themselves, and the workers."""
+    operations.add_column("sweep_sweeps", sa.Column("trial_timeout_s", sa.Double))
+    operations.add_column(
+        "sweep_trials",
+        sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
+    operations.create_table(
+        "sweep_workers",
+        sa.Column("name", sa.String(200), primary_key=True),
+        sa.Column("device", sa.String(200), nullable=False),
+        sa.Column("started_s", sa.Double, nullable=False),
+        sa.Column("seen_s", sa.Double, nullable=False),
+        sa.Column("ended_s", sa.Double),
+    )
+
+
+_STEPS: dict[int, Callable[[Operations], None]] = {1: _add_workers}
+"""By the version they begin with."""

@@ -1,0 +1,93 @@
+"""What a trial keeps on disk: a checkpoint to go on from, and the weights of its best epoch."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from storage.artifacts import TrialFolder, write_file
+from storage.epochs import Epoch
+from storage.errors import ArtifactError
+from sweep.device import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trial between two epochs.
+
+    Attributes:
+        trainer: What `Trainer.capture` gave.
+        curve: All epochs so far.
+        best_weights: Of the best of them, on the CPU.
+    """
+
+    trainer: Mapping[str, Any]
+    curve: Sequence[Epoch]
+    best_weights: Weights
+
+
+def save_checkpoint(folder: TrialFolder, checkpoint: Checkpoint) -> None:
+    """Replace a trial's checkpoint, whole or not at all.
+
+    Raises:
+        ArtifactError: when the disk is full or the folder not writable.
+    """
+    state = {
+        "trainer": checkpoint.trainer,
+        "curve": [asdict(epoch) for epoch in checkpoint.curve],
+        "best_weights": checkpoint.best_weights,
+    }
+    _keep(folder.checkpoint, lambda path: torch.save(state, path))
+
+
+def load_checkpoint(folder: TrialFolder, device: torch.device) -> Checkpoint | None:
+    """Read the checkpoint that this or an earlier worker left; None where none can be read."""
+    if not folder.checkpoint.is_file():
+        return None
+    try:
+        state = torch.load(folder.checkpoint, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
+        if is_out_of_memory(exc):
+            raise
+        logger.warning(
+            "a trial begins anew: its checkpoint %s cannot be read (%s)", folder.checkpoint, exc
+        )
+        return None
+    return Checkpoint(
+        state["trainer"],
+        [Epoch(**epoch) for epoch in state["curve"]],
+        {name: tensor.cpu() for name, tensor in state["best_weights"].items()},
+    )
+
+
+def save_weights(folder: TrialFolder, weights: Weights) -> None:
+    """Keep the weights of a trial's best epoch.
+
+    Raises:
+        ArtifactError: when the disk is full or the folder not writable.
+    """
+    _keep(folder.weights, lambda path: save_file(weights, str(path)))
+
+
+def _keep(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file of the trial; that it cannot be written says nothing about the network."""
+    try:
+        write_file(path, write)
+    except (OSError, RuntimeError, SafetensorError) as exc:
+        reason = (str(exc).strip() or repr(exc)).splitlines()[0]
+        raise ArtifactError(
+            f"{path}: cannot be written, got {reason!r}, expected room on the disk and a folder "
+            "that is writable; see to it and go on with `sweep run`"
+        ) from exc

@@ -1,0 +1,49 @@
+"""A worker's name, and what it says: on which machine it runs, and whether it is known to be gone.
+
+A process's number means something only on one boot of one machine, and within one container there.
+The name therefore holds a digest of both: after a reboot, or seen from another container, the same
+number belongs to somebody else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import uuid
+from pathlib import Path
+
+
+def name_worker() -> str:
+    """Name this process: `host:process:machine-random`, unique for ever."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_describe_machine()}-{uuid.uuid4().hex[:6]}"
+
+
+def is_gone(worker: str) -> bool:
+    """Say whether a worker is known to be gone: it ran here and its process has ended.
+
+    Args:
+        worker: Its name. Of a worker elsewhere nothing is known, so False.
+    """
+    _host, _, rest = worker.partition(":")
+    process, _, tail = rest.partition(":")
+    if not process.isdigit() or tail.partition("-")[0] != _describe_machine():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _describe_machine() -> str:
+    """Give the digest of what this process's number belongs to."""
+    parts = [socket.gethostname()]
+    try:
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:  # another system than Linux
+        parts.append(str(uuid.getnode()))
+    return hashlib.blake2b("".join(parts).encode(), digest_size=4).hexdigest()

@@ -1,0 +1,92 @@
+"""The lease of a trial, renewed by a thread while the trial is trained."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+
+import sqlalchemy as sa
+
+from storage.claims import Claim, renew_claim
+from storage.errors import LostClaimError, StorageError
+from sweep.errors import ConfigError
+from sweep.signals import Signals
+
+logger = logging.getLogger(__name__)
+
+LEASE_S = 60.0
+
+
+def read_lease_s() -> float:
+    """Read for how long a claim holds without being renewed: `SWEEP_LEASE_S`, or LEASE_S.
+
+    Raises:
+        ConfigError: when the variable is no time.
+    """
+    text = os.environ.get("SWEEP_LEASE_S", str(LEASE_S))
+    try:
+        lease_s = float(text)
+    except ValueError:
+        lease_s = math.nan
+    if not 0 < lease_s < math.inf:
+        raise ConfigError(
+            f"SWEEP_LEASE_S: got {text!r}, expected seconds above 0; mend or unset it"
+        )
+    return lease_s
+
+
+class Lease:
+    """Renews a claim in a thread of its own while its trial is trained.
+
+    A fault of the database does not end the thread: it tries again until the claim is lost.
+    """
+
+    def __init__(self, engine: sa.Engine, claim: Claim, lease_s: float, signals: Signals) -> None:
+        self._engine = engine
+        self._claim = claim
+        self._lease_s = lease_s
+        self._signals = signals
+        self._done = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def is_gentle(self) -> bool:
+        """Say whether the trial should be left after its epoch."""
+        return self._signals.is_gentle() or self._lost.is_set()
+
+    def is_immediate(self) -> bool:
+        """Say whether the trial should be left at once."""
+        return self._signals.is_immediate() or self._lost.is_set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a reason to leave; True when there is one."""
+        return self._signals.wait(timeout_s) or self.is_gentle()
+
+    def hold(self) -> None:
+        """Renew the claim now.
+
+        Raises:
+            LostClaimError: when another worker took the trial over.
+        """
+        renew_claim(self._engine, self._claim, self._lease_s)
+
+    def _renew(self) -> None:
+        while not self._done.wait(self._lease_s / 3):
+            try:
+                self.hold()
+            except LostClaimError:
+                if not self._done.is_set():
+                    self._lost.set()
+                return
+            except (sa.exc.SQLAlchemyError, StorageError) as exc:
+                logger.warning("lease of slot %s not renewed yet: %s", self._claim.slot, exc)

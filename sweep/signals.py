@@ -1,0 +1,48 @@
+"""The signals that ask a process to leave: the first gently, the next at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+
+
+class Signals:
+    """Listens for the signals that ask a worker to leave; the first gently, the next at once.
+
+    Args:
+        parent: Process whose end asks this one to leave gently, or None.
+    """
+
+    def __init__(self, parent: int | None = None) -> None:
+        self._parent = parent
+        self._gentle = threading.Event()
+        self._immediate = threading.Event()
+
+    def install(self) -> None:
+        """Listen from now on; only the main thread may call this."""
+        signal.signal(signal.SIGINT, self._receive)
+        signal.signal(signal.SIGTERM, self._receive)
+
+    def is_gentle(self) -> bool:
+        """Say whether to leave after the epoch."""
+        is_orphan = self._parent is not None and os.getppid() != self._parent
+        return is_orphan or self._gentle.is_set()
+
+    def is_immediate(self) -> bool:
+        """Say whether to leave at once."""
+        return self._immediate.is_set()
+
+    def ask(self, *, at_once: bool = False) -> None:
+        """Ask to leave after the epoch, as a SIGINT does, or at once, as a SIGTERM does."""
+        if at_once:
+            self._immediate.set()
+        self._gentle.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a signal; True when one has come."""
+        return self._gentle.wait(timeout_s)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self.ask(at_once=number == signal.SIGTERM or self._gentle.is_set())
