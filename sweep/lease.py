@@ -70,7 +70,7 @@ class Lease:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for a reason to leave; True when there is one."""
-        return self._signals.wait(timeout_s) or self.is_gentle()
+        return self._signals.wait(timeout_s) or self._lost.is_set()
 
     def hold(self) -> None:
         """Renew the claim now.

@@ -48,6 +48,7 @@ class Profile:
 
 CPU = Profile("cpu", num_train=1000, num_validation=400, epochs=8, batch_size=16)
 GPU = Profile("gpu", num_train=20_000, num_validation=5000, epochs=30, batch_size=64)
+PROFILES: dict[str, Profile] = {profile.name: profile for profile in (CPU, GPU)}
 REPORT_BATCH_SIZE = 128
 TRAINING_BOUNDS = {
     "lr": (1e-12, 1e3, "a number above 0"),
@@ -80,7 +81,7 @@ def plan_sweep(
 
     Args:
         request: What was asked.
-        profile: Defaults of the device, used when a sweep begins.
+        profile: Defaults of the device, used when a sweep begins that does not ask for others.
         stored: The config of the sweep that goes on, or None.
         progress: Told how many of how many toy events are there.
 
@@ -91,8 +92,7 @@ def plan_sweep(
     model = request.model or (stored.model if stored else None)
     if model is None:
         raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    if stored is not None:
-        profile = CPU if stored.profile == "cpu" else GPU
+    profile = _choose_profile(request, profile, stored)
     file, colon, name = model.rpartition(":")
     if colon:  # found from any folder, as the files of events are
         model = f"{Path(file).resolve()}:{name}"
@@ -166,6 +166,13 @@ def load_model(model: str) -> tuple[Architecture, str]:
 def read_space(config: SweepConfig) -> dict[str, Dimension]:
     """Read the search space that a config holds as text."""
     return {name: parse_dimension(text) for name, text in config.space.items()}
+
+
+def _choose_profile(request: Request, profile: Profile, stored: SweepConfig | None) -> Profile:
+    name = request.profile or (stored.profile if stored else profile.name)
+    if name not in PROFILES:
+        raise ConfigError(f"profile: unknown, got {name!r}, expected cpu or gpu; change --profile")
+    return PROFILES[name]
 
 
 def _plan_recipe(request: Request, profile: Profile, stored: SweepConfig | None) -> Recipe:

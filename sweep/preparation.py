@@ -18,8 +18,7 @@ from storage.sweeps import Sweep, change_budget, create_sweep, find_sweep, reque
 from storage.tables import check_tables, has_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
-from sweep.launch.local import count_gpus
-from sweep.plan import CPU, GPU, plan_sweep
+from sweep.plan import Profile, plan_sweep
 from sweep.provenance import describe_versions
 from sweep.request import Request
 from sweep.search import get_direction
@@ -32,6 +31,7 @@ def prepare_sweep(
     storage: str,
     name: str | None,
     trials: int | None,
+    profile: Profile,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[sa.Engine, Sweep, list[str]]:
     """Create a sweep, or find it again and take back a request to stop it.
@@ -41,6 +41,7 @@ def prepare_sweep(
         storage: Address of the database.
         name: Of the sweep, or None for that of the model.
         trials: Its budget from now on, or None for what it has, DEFAULT_TRIALS at first.
+        profile: Defaults of the devices that are here.
         progress: Told how many of how many toy events are there.
 
     Returns:
@@ -55,7 +56,7 @@ def prepare_sweep(
     engine = create_engine(parse_url(storage))
     stored = _find_stored(engine, name)
     config = SweepConfig.from_json(stored.config) if stored else None
-    plan = plan_sweep(request, GPU if count_gpus() else CPU, config, progress)
+    plan = plan_sweep(request, profile, config, progress)
     notes = list(plan.notes)
     if stored is None:
         create_tables(engine)

@@ -31,6 +31,7 @@ class Request:
     pruner: str | None = None
     objective: str | None = None
     seed: int | None = None
+    profile: str | None = None
     dimensions: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
 

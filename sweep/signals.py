@@ -1,22 +1,25 @@
-"""The signals that ask a process to leave: the first gently, the next at once."""
+"""What asks a process to leave: signals, the first gently, the next at once; and its own time."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 from types import FrameType
 
 
 class Signals:
-    """Listens for the signals that ask a worker to leave; the first gently, the next at once.
+    """Listens for what asks a worker to leave: the first signal gently, the next at once.
 
     Args:
         parent: Process whose end asks this one to leave gently, or None.
+        timeout_s: Time from now after which to leave gently, or None.
     """
 
-    def __init__(self, parent: int | None = None) -> None:
+    def __init__(self, parent: int | None = None, timeout_s: float | None = None) -> None:
         self._parent = parent
+        self._deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         self._gentle = threading.Event()
         self._immediate = threading.Event()
 
@@ -28,7 +31,11 @@ class Signals:
     def is_gentle(self) -> bool:
         """Say whether to leave after the epoch."""
         is_orphan = self._parent is not None and os.getppid() != self._parent
-        return is_orphan or self._gentle.is_set()
+        return is_orphan or self.is_late() or self._gentle.is_set()
+
+    def is_late(self) -> bool:
+        """Say whether the time is up."""
+        return self._deadline_s is not None and time.monotonic() > self._deadline_s
 
     def is_immediate(self) -> bool:
         """Say whether to leave at once."""
@@ -41,8 +48,11 @@ class Signals:
         self._gentle.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for a signal; True when one has come."""
-        return self._gentle.wait(timeout_s)
+        """Wait for a reason to leave; True when there is one."""
+        if self._deadline_s is not None:
+            timeout_s = min(timeout_s, max(0.0, self._deadline_s - time.monotonic()))
+        self._gentle.wait(timeout_s)
+        return self.is_gentle()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self.ask(at_once=number == signal.SIGTERM or self._gentle.is_set())

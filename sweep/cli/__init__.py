@@ -13,7 +13,7 @@ from sweep.cli.best import best, evaluate, score
 from sweep.cli.data import data_app
 from sweep.cli.output import print_error
 from sweep.cli.run import run, worker
-from sweep.cli.status import list_sweeps, models, status, stop
+from sweep.cli.status import list_sweeps, models, resume, status, stop
 from sweep.errors import SweepError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command()(run)
 app.command()(status)
 app.command("list")(list_sweeps)
 app.command()(stop)
+app.command()(resume)
 app.command()(best)
 app.command()(evaluate)
 app.command()(score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 
 import sqlalchemy as sa
@@ -13,8 +14,11 @@ from rich.text import Text
 
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import FAILED, Sweep
+from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
 from sweep.results.status import Status, read_status
+
+WATCH_S = 1.0
 
 
 class LiveView:
@@ -89,18 +93,28 @@ def show_status(status: Status) -> None:
         f"{data.num_validation} validation events, {recipe.epochs} epochs; {status.num_dead} dead"
     )
     console.print(_draw(status))
+    if status.workers:
+        console.print(_draw_workers(status))
+
+
+def follow_status(view: LiveView) -> None:
+    """Show a sweep until its budget is spent, wherever it is trained."""
+    status = view.update()
+    while status.counts.finished < status.counts.budget:
+        time.sleep(WATCH_S)
+        status = view.update()
 
 
 def _draw(status: Status) -> RenderableType:
-    table = Table("trial", "epoch", "loss", "efficiency", "FP / event", box=None, pad_edge=False)
+    columns = ("trial", "epoch", "loss", "efficiency", "FP / event")
+    table = Table(*columns, box=None, pad_edge=False)
+    table.add_column("on", no_wrap=True, overflow="ellipsis")
+    places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
     for trial in status.running:
         epoch = trial.last
-        row = [str(trial.number)]
-        row.append(f"{epoch.epoch if epoch else 0}/{status.config.recipe.epochs}")
-        if epoch:
-            row += [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}"]
-            row += [f"{epoch.fp_rate:.3f}"]
-        table.add_row(*row)
+        row = [str(trial.number), f"{epoch.epoch if epoch else 0}/{status.config.recipe.epochs}"]
+        row += _list_metrics(epoch) if epoch else ["", "", ""]
+        table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
     lines = [_write_counts(status)]
     if status.ranked and status.ranked[0].best:
         best = status.ranked[0]
@@ -108,11 +122,36 @@ def _draw(status: Status) -> RenderableType:
     return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines), table)
 
 
+def _draw_workers(status: Status) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("worker", no_wrap=True, overflow="ellipsis")
+    table.add_column("device", no_wrap=True, overflow="ellipsis")
+    for name in ("trial", "lease", "last heard of"):
+        table.add_column(name, no_wrap=True)
+    for worker in status.workers:
+        trial = "none" if worker.sweep is None else str(worker.trial)
+        lease = "" if worker.lease_s is None else format_duration(max(0.0, worker.lease_s))
+        name = ":".join(worker.name.split(":")[:2])
+        heard = f"{format_duration(worker.silent_s)} ago"
+        table.add_row(name, worker.device, trial, lease, heard)
+    return table
+
+
+def _write_place(worker: WorkerRow) -> str:
+    return f"{worker.name.partition(':')[0]}, {worker.device}"
+
+
+def _list_metrics(epoch: Epoch) -> list[str]:
+    return [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}", f"{epoch.fp_rate:.3f}"]
+
+
 def _write_counts(status: Status) -> str:
     counts = status.counts
     parts = [f"{counts.finished} of {status.sweep.budget} trials", f"{counts.pruned} pruned"]
     if counts.failed:
         parts.append(f"{counts.failed} failed")
+    if status.trials_per_hour is not None:
+        parts.append(f"{status.trials_per_hour:.3g} an hour")
     if status.time_left_s is not None:
         parts.append(f"{format_duration(status.time_left_s)} left")
     return ", ".join(parts)

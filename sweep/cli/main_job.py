@@ -1,57 +1,76 @@
-"""The supervisor behind `sweep run`: prepares the database, starts workers, shows what they do."""
+"""The main job behind `sweep run`: prepares the sweep, has it trained, prints the best."""
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import tempfile
-import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
 import sqlalchemy as sa
 
 from storage import studies
 from storage.claims import expire_claims
 from storage.engine import hide_password, parse_url
-from storage.sweeps import FAILED, Sweep, count_trials, find_sweep
+from storage.sweeps import FAILED, Sweep, change_trial_timeout, count_trials, find_sweep
 from sweep.cli.live import LiveView
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
+from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
 from sweep.errors import ConfigError, SweepError
 from sweep.identity import is_gone
 from sweep.judgement import is_failing
-from sweep.launch.local import Workers, choose_places
+from sweep.launch.launcher import Job, Launcher
+from sweep.launch.local import LocalWorkers
+from sweep.launch.places import Place, choose_places, count_gpus, parse_gpus
+from sweep.plan import CPU, GPU
 from sweep.preparation import prepare_sweep
 from sweep.request import Request, merge_requests, read_request
 from sweep.results.best import describe_best
 from sweep.results.dashboard import publish
 from sweep.results.status import Status, read_status
-from sweep.signals import Signals
 
+NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
+WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
 FILE_KEYS = ", ".join(
     [field.name for field in fields(Request) if field.name not in ("dimensions", "fixed")]
-    + ["trials", "timeout", "workers", "sweep", "[space]"]
+    + [*WHOLE_NUMBERS, *NUMBERS, "sweep", "[space]"]
 )
 DEFAULT_CONFIG = Path("sweep.toml")
-POLL_S = 0.5
-PUBLISH_S = 10.0
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How far to go and where: what may change while a sweep lives."""
+    """How far to go and where: what may change while a sweep lives.
+
+    Attributes:
+        trials: The budget from now on, or None for what it is.
+        timeout_s: After which the workers started here stop gently, or None.
+        trial_timeout_s: For how long a trial may train, or None for what was said before.
+        storage: Address of the database.
+        artifacts: Folder of checkpoints, weights and pictures.
+        sweep: Name of the sweep, or None for the model's.
+        workers: How many to start, or None for one a slot.
+        gpus: Text that says which GPUs to use, or None for all.
+        per_gpu: Workers that share a GPU, or None.
+        is_detached: Whether to register the sweep only, for workers elsewhere.
+    """
 
     trials: int | None
     timeout_s: float | None
+    trial_timeout_s: float | None
     storage: str
     artifacts: Path
     sweep: str | None
     workers: int | None
+    gpus: str | None
+    per_gpu: int | None
+    is_detached: bool
 
 
 def run_job(request: Request, options: JobOptions, config: Path | None, *, as_json: bool) -> None:
@@ -63,20 +82,14 @@ def run_job(request: Request, options: JobOptions, config: Path | None, *, as_js
     if config is not None or DEFAULT_CONFIG.is_file():
         request, options = _lay_over_file(request, options, config or DEFAULT_CONFIG)
     _check_options(options)
+    places = [] if options.is_detached else _choose_places(options)
     _make_folder(options.artifacts)
-    with show_progress("making or reading events") as progress:
-        engine, sweep, notes = prepare_sweep(
-            request, options.storage, options.sweep, options.trials, progress
-        )
-    for note in notes:
-        print_note(note)
-    num_gone = expire_claims(engine, sweep.id, is_gone)
-    if num_gone:
-        print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
-    study = studies.load_study(studies.open_study_storage(parse_url(options.storage)), sweep.name)
-    is_done = _supervise(engine, sweep, options, study)
+    engine, sweep = _prepare(request, options, places)
+    if options.is_detached:
+        _report_registered(engine, sweep, options, as_json=as_json)
+        return
+    is_done = _train(engine, sweep, options, places)
     status = read_status(engine, find_sweep(engine, sweep.name))
-    publish(study, status)
     if as_json:
         best = describe_best(status, status.ranked[0]) if status.ranked else None
         print_json({**status.to_json(), "best": best})
@@ -86,6 +99,73 @@ def run_job(request: Request, options: JobOptions, config: Path | None, *, as_js
         _refuse_to_go_on(status)
     if not is_done:
         print_note(f"stopped; to go on: {_write_resume(options, sweep)}")
+
+
+def _choose_places(options: JobOptions) -> list[Place]:
+    return choose_places(options.workers, parse_gpus(options.gpus), options.per_gpu)
+
+
+def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tuple[sa.Engine, Sweep]:
+    """Create the sweep or find it, and say what should be said about it."""
+    has_gpus = any(place.gpu is not None for place in places) if places else count_gpus() > 0
+    with show_progress("making or reading events") as progress:
+        engine, sweep, notes = prepare_sweep(
+            request,
+            options.storage,
+            options.sweep,
+            options.trials,
+            GPU if has_gpus else CPU,
+            progress,
+        )
+    for note in notes:
+        print_note(note)
+    if options.trial_timeout_s is not None:
+        change_trial_timeout(engine, sweep.id, options.trial_timeout_s)
+    return engine, sweep
+
+
+def _report_registered(
+    engine: sa.Engine, sweep: Sweep, options: JobOptions, *, as_json: bool
+) -> None:
+    """Say that the sweep waits for workers, and how they are started."""
+    status = read_status(engine, sweep)
+    if as_json:
+        print_json(status.to_json())
+    command = ["sweep", "worker", "--sweep", sweep.name, *_list_places(options)]
+    print_note(
+        f"{sweep.name}: {status.counts.waiting} of {sweep.budget} trials wait for workers; "
+        f"on any machine that reaches the database: {shlex.join(command)}"
+    )
+
+
+def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]) -> bool:
+    """Have the trials trained that are left; True when the budget is spent."""
+    counts = count_trials(engine, sweep.id)
+    left = counts.waiting + counts.running
+    if left == 0:
+        print_note(f"nothing left to train: {counts.finished} of {counts.budget} trials finished")
+        return True
+    num_gone = expire_claims(engine, sweep.id, is_gone)
+    if num_gone:
+        print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
+    study = studies.load_study(studies.open_study_storage(parse_url(options.storage)), sweep.name)
+    wanted = places if options.workers else places[:left]
+    with LiveView(engine, sweep) as view:
+        try:
+            launcher = _build_launcher(engine, sweep, options, wanted)
+            Supervision(launcher, view, study, options.timeout_s).follow()
+        finally:
+            expire_claims(engine, sweep.id, is_gone)
+            status = view.update()
+    publish(study, status)
+    return status.counts.waiting + status.counts.running == 0
+
+
+def _build_launcher(
+    engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]
+) -> Launcher:
+    job = Job(options.storage, sweep.name, options.artifacts.absolute())
+    return LocalWorkers(job, places, lambda: expire_claims(engine, sweep.id, is_gone))
 
 
 def _refuse_to_go_on(status: Status) -> None:
@@ -106,12 +186,11 @@ def _refuse_to_go_on(status: Status) -> None:
 def _lay_over_file(request: Request, options: JobOptions, path: Path) -> tuple[Request, JobOptions]:
     """Take from a TOML file what the command line does not say."""
     asked, others = read_request(path)
-    known: dict[str, Any] = {}
-    for key, kind in (("trials", int), ("timeout", (int, float)), ("workers", int), ("sweep", str)):
-        value = others.pop(key, None)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
-            raise ConfigError(f"{path}: {key}: got {value!r}, expected another kind; mend it")
-        known["timeout_s" if key == "timeout" else key] = value
+    known = {
+        field: _take(path, others, key, kind)
+        for kind, keys in ((int, WHOLE_NUMBERS), ((int, float), NUMBERS), (str, {"sweep": "sweep"}))
+        for key, field in keys.items()
+    }
     if others:
         raise ConfigError(
             f"{path}: unknown key, got {', '.join(others)}, expected one of {FILE_KEYS}; check the "
@@ -121,13 +200,27 @@ def _lay_over_file(request: Request, options: JobOptions, path: Path) -> tuple[R
     return merge_requests(request, asked), replace(options, **given)
 
 
+def _take(path: Path, content: dict[str, Any], key: str, kind: Any) -> Any:
+    """Take a key out of a file's content; None where it is not there."""
+    value = content.pop(key, None)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
+        raise ConfigError(f"{path}: {key}: got {value!r}, expected another kind; mend it")
+    return value
+
+
 def _check_options(options: JobOptions) -> None:
-    for name, value in (("trials", options.trials), ("workers", options.workers)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name}: got {value}, expected at least 1; raise --{name}")
-    if options.timeout_s is not None and not options.timeout_s > 0:
+    counts = {"trials": options.trials, "workers": options.workers, "per-gpu": options.per_gpu}
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ConfigError(f"{name}: got {count}, expected at least 1; raise --{name}")
+    times = {"timeout": options.timeout_s, "trial-timeout": options.trial_timeout_s}
+    for name, time_s in times.items():
+        if time_s is not None and not 0 < time_s < math.inf:
+            raise ConfigError(f"{name}: got {time_s}, expected seconds above 0; raise --{name}")
+    if options.is_detached and options.timeout_s is not None:
         raise ConfigError(
-            f"timeout: got {options.timeout_s}, expected seconds above 0; raise --timeout"
+            f"timeout: nothing is trained here, got {options.timeout_s} beside --detach, expected "
+            "it where the workers are started; give it to `sweep worker`"
         )
 
 
@@ -142,76 +235,6 @@ def _make_folder(folder: Path) -> None:
             f"artifacts: cannot be written, got {folder} ({exc.strerror}), expected a folder; "
             "change --artifacts"
         ) from exc
-
-
-def _supervise(engine: sa.Engine, sweep: Sweep, options: JobOptions, study: optuna.Study) -> bool:
-    """Run workers until the budget is spent; True when it is."""
-    counts = count_trials(engine, sweep.id)
-    left = counts.waiting + counts.running
-    if left == 0:
-        print_note(f"nothing left to train: {counts.finished} of {counts.budget} trials finished")
-        return True
-    places = choose_places(options.workers)[: left if options.workers is None else None]
-    signals = Signals()
-    signals.install()
-    workers = Workers(
-        options.storage,
-        sweep.name,
-        options.artifacts.absolute(),
-        places,
-        on_death=lambda: expire_claims(engine, sweep.id, is_gone),
-    )
-    deadline_s = None if options.timeout_s is None else time.monotonic() + options.timeout_s
-    with LiveView(engine, sweep) as view:
-        try:
-            workers.start()
-            _follow(workers, view, signals, deadline_s, study)
-        finally:
-            workers.end()
-            expire_claims(engine, sweep.id, is_gone)
-            view.update()
-    counts = count_trials(engine, sweep.id)
-    return counts.waiting + counts.running == 0
-
-
-def _follow(
-    workers: Workers,
-    view: LiveView,
-    signals: Signals,
-    deadline_s: float | None,
-    study: optuna.Study,
-) -> None:
-    """Show the sweep until its workers have ended, and pass on what should end them."""
-    num_asked = 0
-    is_late = False
-    published_s = time.monotonic()
-    published: Status | None = None
-    while workers.watch():
-        status = view.update()
-        if not is_late and deadline_s is not None and time.monotonic() > deadline_s:
-            is_late = True
-            view.say("time is up: stopping after the epochs that are being trained")
-            signals.ask()
-        wanted = 2 if signals.is_immediate() else 1 if signals.is_gentle() else 0
-        while num_asked < wanted:
-            num_asked += 1
-            workers.ask_to_stop(at_once=num_asked == 2)
-            if wanted == 1 and not is_late:
-                view.say("stopping after this epoch; Ctrl-C again to stop at once")
-        if time.monotonic() - published_s > PUBLISH_S:
-            if published is None or published.counts.finished != status.counts.finished:
-                _try_to_publish(study, status, view)
-                published = status
-            published_s = time.monotonic()
-        time.sleep(POLL_S)
-
-
-def _try_to_publish(study: optuna.Study, status: Status, view: LiveView) -> None:
-    """Refresh the dashboard; that it cannot be done now must not end a sweep that trains."""
-    try:
-        publish(study, status)
-    except (optuna.exceptions.OptunaError, sa.exc.SQLAlchemyError) as exc:
-        view.say(f"the dashboard's note is not refreshed yet: {str(exc).splitlines()[0]}")
 
 
 def _write_resume(options: JobOptions, sweep: Sweep) -> str:

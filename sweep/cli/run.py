@@ -10,6 +10,8 @@ import typer
 
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Json, Storage
 
+Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]
+
 
 def run(
     model: Annotated[
@@ -35,8 +37,14 @@ def run(
     recipe: Annotated[
         str | None, typer.Option(help="fast, or report: trained as the hand-tuned report did.")
     ] = None,
-    timeout: Annotated[
-        float | None, typer.Option(help="Seconds after which the sweep stops gently.")
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]"),
+    ] = None,
+    timeout: Timeout = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds of training after which a trial is pruned."),
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
@@ -57,6 +65,13 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")
     ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")
+    ] = None,
+    per_gpu: Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Only register the sweep, for `sweep worker`.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
     ] = None,
@@ -85,16 +100,21 @@ def run(
             pruner=pruner,
             objective=objective,
             seed=seed,
+            profile=profile,
             dimensions=tuple(set_ or ()),
             fixed=tuple(fix or ()),
         ),
         JobOptions(
             trials=trials,
             timeout_s=timeout,
+            trial_timeout_s=trial_timeout,
             storage=storage,
             artifacts=artifacts,
             sweep=sweep,
             workers=workers,
+            gpus=gpus,
+            per_gpu=per_gpu,
+            is_detached=detach,
         ),
         config,
         as_json=json,
@@ -102,20 +122,30 @@ def run(
 
 
 def worker(
-    sweep: Annotated[str, typer.Option(help="Name of the sweep.")],
+    sweep: Annotated[
+        str | None, typer.Option(help="Work on this sweep only.  [all, in fair turn]")
+    ] = None,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Wait for more where nothing is left to train.")
+    ] = False,
+    timeout: Timeout = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="Threads of PyTorch on a CPU.")] = None,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Train trials of a sweep in this process until its budget is spent."""
+    """Train trials in this process, of any sweep of the database, until nothing is left.
+
+    SIGINT asks it to leave after the epoch, a second one or SIGTERM to leave at once. Either way
+    its trial goes on elsewhere from its checkpoint.
+    """
     from sweep.cli.output import print_note
     from sweep.signals import Signals
     from sweep.worker import WorkerOptions, run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")
-    signals = Signals(parent)
+    signals = Signals(parent, timeout)
     signals.install()
-    options = WorkerOptions(storage, sweep, artifacts, device, threads)
+    options = WorkerOptions(storage, sweep, artifacts, device, threads, forever)
     run_worker(options, signals, print_note)

@@ -1,4 +1,4 @@
-"""`sweep status`, `sweep list`, `sweep stop`, `sweep models`."""
+"""`sweep status`, `sweep list`, `sweep stop`, `sweep resume`, `sweep models`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,26 @@ from sweep.cli.options import (
 )
 
 
-def status(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
-    """Show how far a sweep is and what runs."""
-    from sweep.cli.live import show_status
+def status(
+    sweep: SweepName = None,
+    storage: Storage = DEFAULT_STORAGE,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until the sweep is done.")] = False,
+    json: Json = False,
+) -> None:
+    """Show how far a sweep is, what runs where, at what pace."""
+    from sweep.cli.live import LiveView, follow_status, show_status
     from sweep.cli.output import print_json
     from sweep.results.status import read_status
 
     engine = open_database(storage)
-    found = read_status(engine, choose_sweep(engine, sweep))
+    found = choose_sweep(engine, sweep)
+    if watch:
+        with LiveView(engine, found) as view:
+            follow_status(view)
     if json:
-        print_json(found.to_json())
+        print_json(read_status(engine, found).describe())
     else:
-        show_status(found)
+        show_status(read_status(engine, found))
 
 
 def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
@@ -53,7 +61,19 @@ def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
     request_stop(engine, found.id)
-    print_note(f"{found.name}: workers stop after their epoch; `sweep run` goes on")
+    print_note(f"{found.name}: workers stop after their epoch; `sweep resume` takes that back")
+
+
+def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
+    """Take `sweep stop` back: workers that stay, and those that come, go on with the sweep."""
+    from storage.sweeps import count_trials, request_stop
+    from sweep.cli.output import print_note
+
+    engine = open_database(storage)
+    found = choose_sweep(engine, sweep)
+    request_stop(engine, found.id, stop=False)
+    waiting = count_trials(engine, found.id).waiting
+    print_note(f"{found.name}: {waiting} trials wait for workers; `sweep run` starts some here")
 
 
 def models(

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: one a device or a group of cores, watched and replaced."""
+"""Workers as processes of this machine: one a slot of a GPU or of the cores, watched, replaced."""
 
 from __future__ import annotations
 
@@ -7,93 +7,50 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from sweep.errors import SweepError
+from sweep.launch.launcher import Job, name_logs, read_fault
+from sweep.launch.places import Place
 
-MAX_RESTARTS = 3
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where one worker computes.
-
-    Attributes:
-        device: PyTorch's name of the device, as the worker sees it.
-        gpu: Index of the one GPU the worker may see, or None on a CPU.
-        num_threads: Threads of PyTorch on a CPU, or None.
-    """
-
-    device: str
-    gpu: int | None = None
-    num_threads: int | None = None
-
-
-def count_gpus() -> int:
-    """Count the GPUs that PyTorch can use here."""
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def count_cores() -> int:
-    """Count the processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def choose_places(num_workers: int | None) -> list[Place]:
-    """Choose where workers run: every GPU, or the CPU.
-
-    Args:
-        num_workers: As many as asked for, or None for one a GPU, or one a core of the CPU.
-    """
-    num_gpus = count_gpus()
-    if num_gpus:
-        return [Place("cuda:0", gpu=index % num_gpus) for index in range(num_workers or num_gpus)]
-    cores = count_cores()
-    wanted = num_workers or cores
-    return [Place("cpu", num_threads=max(1, cores // wanted)) for _ in range(wanted)]
+MAX_IDLE_DEATHS = 3
+"""A worker killed more often than this without holding a trial is not started again. One that is
+killed with a trial in hand is: the trial is given up first, after so many lost attempts."""
+END_TIMEOUT_S = 20.0
 
 
 @dataclass
 class _Child:
-    """One worker process and how often its place was filled again."""
+    """One worker process and how often in a row its place was filled again to no use."""
 
     place: Place
     log: Path
     process: subprocess.Popen[bytes]
-    num_restarts: int = 0
+    num_idle_deaths: int = 0
 
 
-@dataclass
-class Workers:
+class LocalWorkers:
     """The worker processes of one sweep on this machine.
 
     Args:
-        storage: Address of the database; passed in the environment, because a process's
-            arguments are visible to all.
-        sweep: Name of the sweep.
-        artifacts: Folder of checkpoints, weights, pictures and logs.
-        places: Where each worker computes.
-        on_death: Called when a worker was killed, before its place is filled again.
+        job: What they work on.
+        places: Where each computes.
+        free_trials: Called when a worker was killed, before its place is filled again: frees the
+            trials of processes that are gone and says how many there were.
     """
 
-    storage: str
-    sweep: str
-    artifacts: Path
-    places: Sequence[Place]
-    on_death: Callable[[], object]
-    _children: list[_Child] = field(default_factory=list)
-    _is_stopping: bool = False
+    def __init__(self, job: Job, places: Sequence[Place], free_trials: Callable[[], int]) -> None:
+        self._job = job
+        self._places = places
+        self._free_trials = free_trials
+        self._children: list[_Child] = []
+        self._is_stopping = False
 
     def start(self) -> None:
         """Start one process for each place."""
-        for index, place in enumerate(self.places):
-            log = self.artifacts / "logs" / f"{self.sweep}-worker-{index}.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
+        logs = name_logs(self._job, self._places)
+        for place, log in zip(self._places, logs, strict=True):
             log.write_bytes(b"")
             self._children.append(_Child(place, log, self._spawn(place, log)))
 
@@ -104,22 +61,16 @@ class Workers:
             How many are alive.
 
         Raises:
-            SweepError: when a worker ended with a fault, or was killed too often.
+            SweepError: when a worker ended with a fault, or is killed again and again while it
+                holds no trial.
         """
         for child in self._children:
             code = child.process.poll()
             if code is None or code == 0 or self._is_stopping:
                 continue
             if code > 0:
-                raise SweepError(_read_fault(child.log))
-            if child.num_restarts == MAX_RESTARTS:
-                raise SweepError(
-                    f"worker: killed by {signal.Signals(-code).name}, got {MAX_RESTARTS + 1} "
-                    f"deaths, expected a worker that lives; look into {child.log}"
-                )
-            self.on_death()
-            child.num_restarts += 1
-            child.process = self._spawn(child.place, child.log)
+                raise SweepError(read_fault(child.log))
+            self._replace(child, signal.Signals(-code).name)
         return sum(child.process.poll() is None for child in self._children)
 
     def ask_to_stop(self, *, at_once: bool = False) -> None:
@@ -127,16 +78,25 @@ class Workers:
         self._is_stopping = True
         self._send(signal.SIGTERM if at_once else signal.SIGINT)
 
-    def end(self, timeout_s: float = 20.0) -> None:
+    def end(self) -> None:
         """End all workers that are alive: gently by SIGTERM, after a while by SIGKILL."""
         self._is_stopping = True
         self._send(signal.SIGTERM)
         for child in self._children:
             try:
-                child.process.wait(timeout_s)
+                child.process.wait(END_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+
+    def _replace(self, child: _Child, killer: str) -> None:
+        child.num_idle_deaths = 0 if self._free_trials() else child.num_idle_deaths + 1
+        if child.num_idle_deaths > MAX_IDLE_DEATHS:
+            raise SweepError(
+                f"worker: killed by {killer}, got {child.num_idle_deaths} deaths in a row without "
+                f"a trial in hand, expected a worker that lives; look into {child.log}"
+            )
+        child.process = self._spawn(child.place, child.log)
 
     def _send(self, number: signal.Signals) -> None:
         for child in self._children:
@@ -144,35 +104,14 @@ class Workers:
                 child.process.send_signal(number)
 
     def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "SWEEP_STORAGE": self.storage}
-        if place.gpu is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = _name_gpu(place.gpu)
-        if place.num_threads is not None:
-            environment["OMP_NUM_THREADS"] = str(place.num_threads)
-        command = [sys.executable, "-m", "sweep", "worker", "--sweep", self.sweep]
-        command += ["--artifacts", str(self.artifacts), "--device", place.device]
-        command += ["--parent", str(os.getpid())]
-        if place.num_threads is not None:
-            command += ["--threads", str(place.num_threads)]
+        command = [sys.executable, "-m", "sweep", *self._job.list_arguments(place)]
+        settings = {**self._job.describe_environment(), **place.describe_environment()}
         with log.open("ab") as output:
             return subprocess.Popen(
-                command,
+                [*command, "--parent", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env={**os.environ, **settings},
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on
             )
-
-
-def _name_gpu(index: int) -> str:
-    """Give the name by which a child sees only the GPU of this index among those seen here."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return visible.split(",")[index] if visible else str(index)
-
-
-def _read_fault(log: Path) -> str:
-    """Read the line with which a worker ended, for the person who watches the supervisor."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    last = lines[-1].removeprefix("error: ") if lines else "no output"
-    return f"{last} (log of the worker: {log})"

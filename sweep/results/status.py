@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from storage.engine import read, read_clock_s
 from storage.epochs import TrialRow, read_trials
 from storage.sweeps import RUNNING, Sweep, TrialCounts, count_trials
+from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
 from sweep.judgement import rank_trials
 
@@ -24,8 +26,10 @@ class Status:
         running: Those in a worker's hands, with their last epoch.
         ranked: Complete and feasible trials, best first.
         num_dead: Finished trials whose network is no better than predicting zero.
-        time_left_s: Until the budget is spent at the pace so far, or None before the first
-            finished trial and after the last.
+        workers: Those that are there and work on this sweep or on nothing.
+        trials_per_hour: The pace, from the median time of a finished trial and the number that
+            runs now; None before the first has finished and where none runs.
+        time_left_s: Until the budget is spent at that pace, or None.
     """
 
     sweep: Sweep
@@ -35,11 +39,22 @@ class Status:
     running: Sequence[TrialRow]
     ranked: Sequence[TrialRow]
     num_dead: int
+    workers: Sequence[WorkerRow]
+    trials_per_hour: float | None
     time_left_s: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `sweep status --json` prints."""
+        """Give what `sweep list --json` prints of the sweep."""
         return {"sweep": self.sweep.name, "budget": self.sweep.budget, **asdict(self.counts)}
+
+    def describe(self) -> dict[str, Any]:
+        """Give what `sweep status --json` prints: the counts, the workers and the pace."""
+        return {
+            **self.to_json(),
+            "workers": [asdict(worker) for worker in self.workers],
+            "trials_per_hour": self.trials_per_hour,
+            "time_left_s": self.time_left_s,
+        }
 
 
 def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
@@ -47,6 +62,8 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
     config = SweepConfig.from_json(sweep.config)
     rows = read_trials(engine, sweep.id)
     counts = count_trials(engine, sweep.id)
+    median_s = _compute_median_time_s(rows)
+    pace = 3600 * counts.running / median_s if median_s and counts.running else None
     return Status(
         sweep=sweep,
         config=config,
@@ -55,26 +72,32 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
         running=[row for row in rows if row.state == RUNNING],
         ranked=rank_trials(rows, config.search.objective),
         num_dead=sum(row.outcome == "dead" for row in rows),
-        time_left_s=_estimate_time_left_s(rows, counts, read(engine, read_clock_s)),
+        workers=list_workers(engine, sweep.id),
+        trials_per_hour=pace,
+        time_left_s=_estimate_time_left_s(rows, counts, median_s, read(engine, read_clock_s)),
     )
 
 
-def _estimate_time_left_s(
-    rows: Sequence[TrialRow], counts: TrialCounts, now_s: float
-) -> float | None:
-    """Estimate from the mean time that finished trials took, shared among what runs now."""
-    left = counts.waiting + counts.running
+def _compute_median_time_s(rows: Sequence[TrialRow]) -> float | None:
+    """Compute the median time of a finished trial; nights between attempts do not move it."""
     times = [
         row.finished_s - row.started_s
         for row in rows
         if row.finished_s is not None and row.started_s is not None
     ]
-    if not times or not left:
+    return statistics.median(times) if times else None
+
+
+def _estimate_time_left_s(
+    rows: Sequence[TrialRow], counts: TrialCounts, median_s: float | None, now_s: float
+) -> float | None:
+    """Estimate from the median time of a trial, shared among what runs now."""
+    left = counts.waiting + counts.running
+    if median_s is None or not left:
         return None
-    mean_s = sum(times) / len(times)
     spent_s = sum(
-        min(now_s - row.started_s, mean_s)
+        min(now_s - row.started_s, median_s)
         for row in rows
         if row.state == RUNNING and row.started_s is not None
     )
-    return max(0.0, left * mean_s - spent_s) / max(1, counts.running)
+    return max(0.0, left * median_s - spent_s) / max(1, counts.running)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from storage.engine import open_engine, parse_url
 from storage.epochs import read_curve, read_trials
 from storage.sweeps import find_sweep
+from sweep.plan import CPU
 from sweep.preparation import prepare_sweep
 from sweep.request import Request
 from sweep.session import Session
@@ -171,9 +172,11 @@ def test_other_sweep_of_the_same_name_is_refused(
 def test_status_and_list_say_how_far_it_is(place: Place, call: Callable[..., Any]) -> None:
     """As objects with the keys that scripts count on, and as tables."""
     status = json.loads(call("status", *place.options, "--json").out)
-    assert sorted(status) == sorted(STATES)
+    assert sorted(status) == sorted([*STATES, "workers", "trials_per_hour", "time_left_s"])
     assert status["complete"] == 3
-    assert json.loads(call("list", *place.options, "--json").out) == [status]
+    assert (status["workers"], status["trials_per_hour"], status["time_left_s"]) == ([], None, None)
+    listed = json.loads(call("list", *place.options, "--json").out)
+    assert listed == [{name: status[name] for name in STATES}]
     assert NAME in call("list", *place.options).out
     assert "3 of 3 trials" in call("status", *place.options).out
 
@@ -276,7 +279,7 @@ def test_cnn_tries_the_hand_tuned_settings_first(
         epochs=1,
         dimensions=("hidden_size=8,16", "num_layers=2:3"),
     )
-    _engine, sweep, notes = prepare_sweep(request, database_url, None, 4)
+    _engine, sweep, notes = prepare_sweep(request, database_url, None, 4, CPU)
     options = WorkerOptions(database_url, "cnn", tmp_path / "artifacts", num_threads=1)
     assert run_worker(options, Signals()) == 4
     engine = open_engine(parse_url(database_url))

@@ -1,0 +1,79 @@
+"""Watches the workers of a sweep: shows what they do, passes on what should end them."""
+
+from __future__ import annotations
+
+import time
+
+import optuna
+import sqlalchemy as sa
+
+from sweep.cli.live import LiveView
+from sweep.launch.launcher import Launcher
+from sweep.results.dashboard import publish
+from sweep.results.status import Status
+from sweep.signals import Signals
+
+POLL_S = 1.0
+PUBLISH_S = 10.0
+
+
+class Supervision:
+    """One sweep being trained, from the side of the person who started it.
+
+    Args:
+        launcher: Runs the workers.
+        view: Shows the sweep.
+        study: What the dashboard shows of it.
+        timeout_s: After which the sweep stops gently, or None.
+    """
+
+    def __init__(
+        self, launcher: Launcher, view: LiveView, study: optuna.Study, timeout_s: float | None
+    ) -> None:
+        self._launcher = launcher
+        self._view = view
+        self._study = study
+        self._signals = Signals(timeout_s=timeout_s)
+        self._num_asked = 0
+        self._published_s = time.monotonic()
+        self._published: Status | None = None
+
+    def follow(self) -> None:
+        """Show the sweep until its workers have ended.
+
+        Raises:
+            SweepError: when they cannot be started, end with a fault, or cannot be kept alive.
+        """
+        self._signals.install()
+        try:
+            self._launcher.start()
+            while self._launcher.watch():
+                self._pass_on()
+                self._publish(self._view.update())
+                time.sleep(POLL_S)
+        finally:
+            self._launcher.end()
+
+    def _pass_on(self) -> None:
+        """Ask the workers to leave where a signal or the time asks for it, once for each."""
+        wanted = 2 if self._signals.is_immediate() else 1 if self._signals.is_gentle() else 0
+        while self._num_asked < wanted:
+            self._num_asked += 1
+            self._launcher.ask_to_stop(at_once=self._num_asked == 2)
+            if wanted == 1 and self._signals.is_late():
+                self._view.say("time is up: stopping after the epochs that are being trained")
+            elif wanted == 1:
+                self._view.say("stopping after this epoch; Ctrl-C again to stop at once")
+
+    def _publish(self, status: Status) -> None:
+        """Refresh the dashboard now and then; a fault of that must not end a sweep that trains."""
+        if time.monotonic() - self._published_s <= PUBLISH_S:
+            return
+        self._published_s = time.monotonic()
+        if self._published and self._published.counts.finished == status.counts.finished:
+            return
+        try:
+            publish(self._study, status)
+        except (optuna.exceptions.OptunaError, sa.exc.SQLAlchemyError) as exc:
+            self._view.say(f"the dashboard's note is not refreshed yet: {str(exc).splitlines()[0]}")
+        self._published = status

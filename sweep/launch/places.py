@@ -1,0 +1,121 @@
+"""Where workers may compute: the GPUs and cores of a machine, and how workers share them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sweep.errors import ConfigError
+
+NO_GPU = "none"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one worker computes.
+
+    Attributes:
+        device: PyTorch's name of the device, as the worker sees it.
+        gpu: Number of the one GPU the worker may see, or None on a CPU.
+        num_threads: Of PyTorch and its libraries on the CPU, so that workers do not fight.
+    """
+
+    device: str
+    gpu: int | None
+    num_threads: int
+
+    def describe_environment(self) -> dict[str, str]:
+        """Give the environment variables that keep a worker to its place."""
+        settings = {"OMP_NUM_THREADS": str(self.num_threads)}
+        if self.gpu is not None:
+            settings["CUDA_VISIBLE_DEVICES"] = _name_gpu(self.gpu)
+        return settings
+
+
+def count_gpus() -> int:
+    """Count the GPUs that PyTorch can use here."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def count_cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_places(
+    num_workers: int | None = None, gpus: Sequence[int] | None = None, per_gpu: int | None = None
+) -> list[Place]:
+    """Choose where workers run.
+
+    Args:
+        num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
+        gpus: Numbers of the GPUs to use, none for the CPU, or None for every GPU there is.
+        per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else one.
+
+    Returns:
+        The places; workers take turns on the GPUs and divide the cores among themselves.
+
+    Raises:
+        ConfigError: when a GPU is not there, or more workers are asked for than GPUs may hold.
+    """
+    used = list(range(count_gpus()) if gpus is None else gpus)
+    _check_gpus(used)
+    if per_gpu is not None and not used:
+        raise ConfigError(
+            f"per-gpu: no GPU to share, got {per_gpu} workers a GPU and no GPU, expected one that "
+            "PyTorch can use; leave --per-gpu out"
+        )
+    if per_gpu is not None and num_workers is not None and num_workers > per_gpu * len(used):
+        raise ConfigError(
+            f"workers: more than the GPUs may hold, got {num_workers}, expected at most "
+            f"{per_gpu * len(used)} ({per_gpu} on each of {len(used)}); raise --per-gpu"
+        )
+    wanted = num_workers or (len(used) * (per_gpu or 1) if used else count_cores())
+    threads = max(1, count_cores() // wanted)
+    if not used:
+        return [Place("cpu", None, threads)] * wanted
+    return [Place("cuda:0", used[index % len(used)], threads) for index in range(wanted)]
+
+
+def parse_gpus(text: str | None) -> list[int] | None:
+    """Read a list of GPUs: `0,1`, or `none` for the CPU.
+
+    Raises:
+        ConfigError: when it is none.
+    """
+    if text is None:
+        return None
+    if text.strip() == NO_GPU:
+        return []
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise ConfigError(
+            f"gpus: not a list of GPUs, got {text!r}, expected different numbers such as 0,1, or "
+            f"{NO_GPU} for the CPU; change --gpus"
+        )
+    return numbers
+
+
+def _check_gpus(gpus: Sequence[int]) -> None:
+    present = count_gpus()
+    missing = [number for number in gpus if number >= present]
+    if missing:
+        there = f"0 to {present - 1}" if present else "none, for PyTorch sees no GPU here"
+        raise ConfigError(
+            f"gpus: not there, got {missing[0]}, expected {there}; change --gpus (numbers count "
+            "what CUDA_VISIBLE_DEVICES leaves, from 0)"
+        )
+
+
+def _name_gpu(number: int) -> str:
+    """Give the name by which a worker sees only this GPU among those seen here."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",")[number].strip() if visible else str(number)
