@@ -17,6 +17,7 @@ from storage.artifacts import TrialFolder, write_file
 from storage.epochs import Epoch
 from storage.errors import ArtifactError
 from sweep.device import is_out_of_memory
+from sweep.training.trainer import EpochResult
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,31 @@ class Checkpoint:
     trainer: Mapping[str, Any]
     curve: Sequence[Epoch]
     best_weights: Weights
+
+
+def make_epoch(result: EpochResult) -> Epoch:
+    """Give the row of a learning curve that a training's result is kept as.
+
+    Raises:
+        ValueError: when it has no validation loss.
+    """
+    counts = result.score.counts
+    loss = result.score.validation_loss
+    if loss is None:
+        raise ValueError(f"epoch {result.epoch}: no validation loss, got None, expected a number")
+    return Epoch(
+        epoch=result.epoch,
+        events_seen=result.events_seen,
+        train_loss=result.train_loss,
+        validation_loss=loss,
+        events=counts.events,
+        found=counts.found,
+        missed=counts.missed,
+        predicted_found=counts.predicted_found,
+        false_positives=counts.false_positives,
+        lr=result.lr,
+        duration_s=result.duration_s,
+    )
 
 
 def save_checkpoint(folder: TrialFolder, checkpoint: Checkpoint) -> None:

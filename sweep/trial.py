@@ -1,7 +1,8 @@
 """One trial: suggest, build, train, record, judge, tell.
 
-Within an epoch the checkpoint is written first, then the curve, then the study: a worker killed in
-between leaves a checkpoint that is ahead, and its successor fills in what is missing. At the end
+After an epoch the checkpoint is written first, then the curve, then the study: a worker killed in
+between leaves a checkpoint that is ahead, and its successor fills in what is missing. A worker that
+is asked to leave at once writes one more in mid-epoch. At the end
 the study is told first and the slot is spent last: a worker killed in between leaves a finished
 trial of the study, and its successor only spends the slot. Before either, the claim is renewed: a
 worker that was away for longer than its lease learns it there, and harms nothing.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ from storage.engine import retry
 from storage.epochs import Epoch, read_curve, read_trials, record_epochs
 from storage.errors import ArtifactError, StorageError
 from storage.sweeps import FAILED, PRUNED, is_stop_requested
-from sweep.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_weights
+from sweep.checkpoint import Checkpoint, load_checkpoint, make_epoch, save_checkpoint, save_weights
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
 from sweep.judgement import find_best_epoch, get_value, is_better, is_dead, is_stuck, rank_trials
@@ -128,7 +128,7 @@ class _TrialRun:
         self.curve: list[Epoch] = []
         self.best_weights: dict[str, torch.Tensor] = {}
         self._needs_to_be_alone = False
-        self._began_epoch_s = time.monotonic()
+        self._trainer: Trainer | None = None
 
     def run(self) -> Verdict | None:
         try:
@@ -153,8 +153,6 @@ class _TrialRun:
             )
         try:
             return self._train()
-        except InterruptedTrainingError:
-            return self._too_late() if self._is_late() else None
         except DivergedError as exc:
             return Verdict(PRUNED, "diverged", str(exc))
         except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
@@ -205,7 +203,7 @@ class _TrialRun:
 
     def _train(self) -> Verdict | None:
         torch.manual_seed(derive_seed(self.config.search.seed, "weights", self.claim.slot))
-        trainer = Trainer(
+        trainer = self._trainer = Trainer(
             self._build_network(),
             self.session.split,
             self.config.recipe,
@@ -218,31 +216,40 @@ class _TrialRun:
         verdict = self._judge() if self.curve else None
         if verdict is not None:
             return verdict
-        for result in trainer.run():
-            self._take(trainer, result)
-            verdict = self._judge()
-            if verdict is not None:
-                return verdict
-            if trainer.epoch < self.config.recipe.epochs:
-                if self._is_late():
-                    return self._too_late()
-                if self._is_to_stop():
-                    return None
-            self._began_epoch_s = time.monotonic()
+        try:
+            for result in trainer.run():
+                self._take(trainer, result)
+                verdict = self._judge()
+                if verdict is not None:
+                    return verdict
+                if trainer.epoch < self.config.recipe.epochs:
+                    if self._is_late():
+                        return self._too_late()
+                    if self._is_to_stop():
+                        return None
+        except InterruptedTrainingError:
+            if self._is_late():
+                return self._too_late()
+            self._keep(trainer)
+            return None
         best = self._find_best()
         return DONE if best and not is_dead(best, self.config.data.null_loss) else DEAD
 
     def _take(self, trainer: Trainer, result: EpochResult) -> None:
         """Keep one epoch: checkpoint first, then the curve, then the study."""
-        self.curve.append(_to_row(result))
+        self.curve.append(make_epoch(result))
         if self._find_best() == self.curve[-1]:
             self.best_weights = {
                 name: tensor.detach().cpu().clone()
                 for name, tensor in trainer.network.state_dict().items()
             }
+        self._keep(trainer)
+        self._record()
+
+    def _keep(self, trainer: Trainer) -> None:
+        """Write a checkpoint, if the trial is still this worker's."""
         self.interruption.hold()
         save_checkpoint(self.folder, Checkpoint(trainer.capture(), self.curve, self.best_weights))
-        self._record()
 
     def _record(self) -> None:
         record_epochs(self.session.engine, self.claim, self.curve)
@@ -271,7 +278,8 @@ class _TrialRun:
         """Say whether the trial has trained for longer than a trial of its sweep may."""
         limit_s = self.session.sweep.trial_timeout_s
         trained_s = sum(epoch.duration_s for epoch in self.curve)
-        return limit_s is not None and trained_s + time.monotonic() - self._began_epoch_s > limit_s
+        running_s = self._trainer.get_spent_s() if self._trainer else 0.0
+        return limit_s is not None and trained_s + running_s > limit_s
 
     def _too_late(self) -> Verdict:
         limit_s = self.session.sweep.trial_timeout_s
@@ -362,26 +370,6 @@ class _TrialRun:
         )
         for row in ranked[NUM_KEPT_WEIGHTS:]:
             TrialFolder(self.session.artifacts, self.session.sweep, row.slot).drop()
-
-
-def _to_row(result: EpochResult) -> Epoch:
-    counts = result.score.counts
-    loss = result.score.validation_loss
-    if loss is None:
-        raise ValueError(f"epoch {result.epoch}: no validation loss, got None, expected a number")
-    return Epoch(
-        epoch=result.epoch,
-        events_seen=result.events_seen,
-        train_loss=result.train_loss,
-        validation_loss=loss,
-        events=counts.events,
-        found=counts.found,
-        missed=counts.missed,
-        predicted_found=counts.predicted_found,
-        false_positives=counts.false_positives,
-        lr=result.lr,
-        duration_s=result.duration_s,
-    )
 
 
 def _round(value: float) -> float:

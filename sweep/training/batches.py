@@ -37,14 +37,19 @@ class Batches:
         """Number of batches in a pass."""
         return -(-self.num_events // self.batch_size)
 
-    def shuffle(self, seed: int, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def shuffle(
+        self, seed: int, epoch: int, num_skipped: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Give all events once, in an order that only the seed and the epoch decide.
+
+        Args:
+            num_skipped: Batches at the beginning to leave out, because they were given before.
 
         Yields:
             x_BCL (B, 4, 4000) and y_BL (B, 4000), float32, NaN where masked.
         """
         order = np.random.default_rng([seed, epoch]).permutation(self.num_events)
-        return self._serve(order)
+        return self._serve(order[num_skipped * self.batch_size :])
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Give all events once, in the set's order; shapes as `shuffle`."""
@@ -53,8 +58,10 @@ class Batches:
     def _serve(self, order: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         parts = [
             order[start : start + self.batch_size]
-            for start in range(0, self.num_events, self.batch_size)
+            for start in range(0, len(order), self.batch_size)
         ]
+        if not parts:
+            return
         if self._resident is not None:
             x_NCL, y_NL = self._resident
             for part in parts:

@@ -1,6 +1,6 @@
 """Trains one network: a generator of epoch results that knows neither Optuna nor a database.
 
-Whoever consumes it decides when to stop. Between two epochs its whole state can be captured and
+Whoever consumes it decides when to stop. Between two batches its whole state can be captured and
 restored, so that an interrupted training ends where an uninterrupted one does.
 """
 
@@ -92,6 +92,8 @@ class Trainer:
             self.optimizer, recipe, float(hyperparameters["lr"]), len(self.train) * recipe.epochs
         )
         self.epoch = 0
+        self._resumed_s: float | None = None
+        self._begin_pass()
         # bfloat16 needs no loss scaling; GPUs without it (before Ampere) train in full precision.
         self.is_mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(
             including_emulation=False
@@ -102,27 +104,49 @@ class Trainer:
 
         Raises:
             DivergedError: when a loss or a prediction is NaN or infinite.
-            InterruptedTrainingError: when `is_interrupted` said so within an epoch; the state is
-                then that of no epoch's end and must not be captured.
+            InterruptedTrainingError: when `is_interrupted` said so within an epoch; captured then
+                and restored, the training goes on with the next batch.
         """
         while self.epoch < self.recipe.epochs:
-            started_s = time.monotonic()
-            train_loss = self._train_once(self.epoch + 1)
-            score = self._validate(self.epoch + 1)
+            self._resumed_s = time.monotonic()
+            try:
+                train_loss = self._train_once(self.epoch + 1)
+                score = self._validate(self.epoch + 1)
+            except InterruptedTrainingError:
+                self._spent_s = self.get_spent_s()
+                self._resumed_s = None
+                raise
+            duration_s = self.get_spent_s()
             self.epoch += 1
+            self._begin_pass()
             yield EpochResult(
                 epoch=self.epoch,
                 events_seen=self.epoch * self.train.num_events,
                 train_loss=train_loss,
                 score=score,
                 lr=float(self.optimizer.param_groups[0]["lr"]),
-                duration_s=time.monotonic() - started_s,
+                duration_s=duration_s,
             )
+
+    def get_spent_s(self) -> float:
+        """Give the seconds spent so far on the epoch that has not ended."""
+        running_s = 0.0 if self._resumed_s is None else time.monotonic() - self._resumed_s
+        return self._spent_s + running_s
+
+    def _begin_pass(self) -> None:
+        """Begin an epoch: no batch of it is done."""
+        self._num_batches = 0
+        self._total_loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._spent_s = 0.0
+        self._resumed_s = None
 
     def capture(self) -> dict[str, Any]:
         """Capture everything that the next epochs depend on; tensors are the live ones."""
         return {
             "epoch": self.epoch,
+            "num_batches": self._num_batches,
+            "total_loss": self._total_loss,
+            "spent_s": self._spent_s,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else {},
@@ -135,6 +159,9 @@ class Trainer:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a captured state."""
         self.epoch = int(state["epoch"])
+        self._num_batches = int(state["num_batches"])
+        self._total_loss = state["total_loss"].clone()
+        self._spent_s = float(state["spent_s"])
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
@@ -145,8 +172,7 @@ class Trainer:
 
     def _train_once(self, epoch: int) -> float:
         self.network.train()
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for x_BCL, y_BL in self.train.shuffle(self.seed, epoch):
+        for x_BCL, y_BL in self.train.shuffle(self.seed, epoch, self._num_batches):
             if self.is_interrupted():
                 raise InterruptedTrainingError
             loss_B = self._compute_loss_B(x_BCL, y_BL)
@@ -157,8 +183,9 @@ class Trainer:
             self.optimizer.step()
             if self.scheduler:
                 self.scheduler.step()
-            total += loss_B.detach().sum()
-        train_loss = float(total) / self.train.num_events
+            self._total_loss += loss_B.detach().sum()
+            self._num_batches += 1
+        train_loss = float(self._total_loss) / self.train.num_events
         if not math.isfinite(train_loss):
             raise DivergedError(f"epoch {epoch}: training loss {train_loss}")
         return train_loss

@@ -168,28 +168,32 @@ def test_non_finite_output_is_divergence(split: Split, value: float) -> None:
         list(trainer.run())
 
 
-def test_interruption_ends_within_the_epoch(split: Split) -> None:
-    """A training that is told to stop raises at the next batch and gives no result."""
-    asked = []
+@pytest.mark.parametrize("num_asked", [1, 3, 5, 6])
+def test_training_interrupted_within_an_epoch_goes_on_with_the_next_batch(
+    split: Split, num_asked: int
+) -> None:
+    """Before the first batch, in the middle, before the last, in validation: no batch twice."""
+    whole = [get_numbers(result) for result in make_trainer(split).run()]
+    interrupted = make_trainer(split)
+    asked: list[bool] = []
 
     def is_interrupted() -> bool:
         asked.append(True)
-        return len(asked) == 3
+        return len(asked) == num_asked
 
-    torch.manual_seed(5)
-    trainer = Trainer(
-        ARCHITECTURES["cnn"].build(SMALL),
-        split,
-        build_recipe("fast", 3, 3),
-        HYPERPARAMETERS,
-        seed=7,
-        device=CPU,
-        is_interrupted=is_interrupted,
-    )
+    interrupted.is_interrupted = is_interrupted
     with pytest.raises(InterruptedTrainingError):
-        next(trainer.run())
-    assert len(asked) == 3
-    assert trainer.epoch == 0
+        next(interrupted.run())
+    assert interrupted.epoch == 0
+    assert interrupted.get_spent_s() > 0
+    state = copy.deepcopy(interrupted.capture())
+    torch.manual_seed(999)
+    resumed = make_trainer(split)
+    resumed.restore(state)
+    steps: list[int] = []
+    resumed.optimizer.register_step_post_hook(lambda *_parts: steps.append(1))
+    assert [get_numbers(result) for result in resumed.run()] == whole
+    assert len(steps) == 3 * len(resumed.train) - min(num_asked - 1, len(resumed.train))
 
 
 def test_batches_hold_every_event_once(split: Split) -> None:
