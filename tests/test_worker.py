@@ -19,7 +19,6 @@ from storage.sweeps import count_trials, request_stop
 from storage.tables import trials
 from sweep.errors import ConfigError, ConflictError
 from sweep.identity import is_gone, name_worker
-from sweep.launch.places import choose_places, count_cores
 from sweep.lease import Lease
 from sweep.session import Session
 from sweep.signals import Signals
@@ -197,19 +196,3 @@ def test_gone_is_only_a_process_of_this_machine_that_ended() -> None:
     assert not is_gone(name_worker())
     assert not is_gone(f"{host}:{process}:00000000-{tail.partition('-')[2]}")
     assert not is_gone("no name")
-
-
-def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One a core, or as many as asked for, each with its part of the cores."""
-    monkeypatch.setattr("sweep.launch.places.count_gpus", lambda: 0)
-    assert [place.device for place in choose_places(None)] == ["cpu"] * count_cores()
-    (alone,) = choose_places(1)
-    assert alone.num_threads == count_cores()
-    assert {place.num_threads for place in choose_places(64)} == {max(1, count_cores() // 64)}
-
-
-def test_workers_take_turns_on_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each sees one GPU, whichever number it has."""
-    monkeypatch.setattr("sweep.launch.places.count_gpus", lambda: 2)
-    assert [place.gpu for place in choose_places(None)] == [0, 1]
-    assert [place.gpu for place in choose_places(3)] == [0, 1, 0]

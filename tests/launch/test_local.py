@@ -1,0 +1,101 @@
+"""The supervisor on one machine: workers are replaced, but not for ever, and their faults told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sweep.errors import SweepError
+from sweep.launch.launcher import Job
+from sweep.launch.local import LocalWorkers
+from sweep.launch.places import Place
+from sweep.session import Session
+
+DEADLINE_S = 100.0
+PLACE = Place("cpu", None, 1)
+
+
+@pytest.fixture
+def make_workers(tmp_path: Path) -> Iterator[Callable[..., LocalWorkers]]:
+    """Make workers that are ended with the test."""
+    made = []
+
+    def make(storage: str, sweep: str, free_trials: Callable[[], int] = int) -> LocalWorkers:
+        made.append(LocalWorkers(Job(storage, sweep, tmp_path), [PLACE], free_trials))
+        return made[-1]
+
+    yield make
+    for workers in made:
+        workers.end()
+
+
+def list_workers(folder: Path) -> list[int]:
+    """List the worker processes with this artifact folder that are alive."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # no process, or one that has ended meanwhile
+            continue
+        if b"worker" in words and str(folder).encode() in words:
+            found.append(int(process.name))
+    return found
+
+
+def kill_again_and_again(workers: LocalWorkers, folder: Path, times: int) -> int:
+    """Kill whatever worker is there so many times; gives how often one was killed."""
+    for time_ in range(times):
+        (child,) = list_workers(folder)
+        os.kill(child, signal.SIGKILL)
+        while child in list_workers(folder):
+            time.sleep(0.01)
+        try:
+            workers.watch()
+        except SweepError:
+            return time_ + 1
+    return times
+
+
+def test_fault_of_a_worker_is_told_with_its_log(
+    make_workers: Callable[..., LocalWorkers], make_session: Callable[..., Session], sqlite_url: str
+) -> None:
+    """The last line it wrote, and where the rest is."""
+    make_session(sqlite_url)
+    workers = make_workers(sqlite_url, "no such sweep")
+    workers.start()
+    deadline_s = time.monotonic() + DEADLINE_S
+    with pytest.raises(SweepError, match=r"sweep: not in the database, .*\(log of the worker: .*"):
+        while workers.watch():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+
+def test_worker_killed_without_a_trial_is_given_up(
+    make_workers: Callable[..., LocalWorkers], sqlite_url: str, tmp_path: Path
+) -> None:
+    """Four times in a row: something kills it before it can work."""
+    workers = make_workers(sqlite_url, "net")
+    workers.start()
+    assert kill_again_and_again(workers, tmp_path, 10) == 4
+
+
+def test_worker_killed_with_a_trial_in_hand_is_replaced(
+    make_workers: Callable[..., LocalWorkers], sqlite_url: str, tmp_path: Path
+) -> None:
+    """As often as it takes: the trial is given up after its lost attempts, not the worker."""
+    workers = make_workers(sqlite_url, "net", lambda: 1)
+    workers.start()
+    assert kill_again_and_again(workers, tmp_path, 6) == 6
+    assert workers.watch() == 1
+
+
+def test_password_is_not_among_the_arguments() -> None:
+    """All users of a machine see them; the environment is its owner's alone."""
+    job = Job("postgresql://me:secret@host/db", "cnn", Path("/artifacts"))
+    assert "secret" not in " ".join(job.list_arguments(PLACE))
+    assert job.describe_environment() == {"SWEEP_STORAGE": job.storage}

@@ -1,0 +1,89 @@
+"""Where workers run: cores and GPUs are shared out, impossible wishes refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweep.errors import ConfigError
+from sweep.launch.places import Place, choose_places, count_cores, parse_gpus
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with two GPUs."""
+    monkeypatch.setattr("sweep.launch.places.count_gpus", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a GPU."""
+    monkeypatch.setattr("sweep.launch.places.count_gpus", lambda: 0)
+
+
+def test_workers_share_the_cores(no_gpu: None) -> None:
+    """One a core, or as many as asked for, each with its part of the cores."""
+    assert choose_places() == [Place("cpu", None, 1)] * count_cores()
+    assert choose_places(1) == [Place("cpu", None, count_cores())]
+    assert choose_places(64) == [Place("cpu", None, max(1, count_cores() // 64))] * 64
+
+
+def test_workers_take_turns_on_the_gpus(two_gpus: None) -> None:
+    """Each sees one GPU, whichever number it has."""
+    assert [place.gpu for place in choose_places()] == [0, 1]
+    assert [place.gpu for place in choose_places(3)] == [0, 1, 0]
+    assert [place.gpu for place in choose_places(gpus=[1])] == [1]
+    assert [place.gpu for place in choose_places(gpus=[0, 1], per_gpu=2)] == [0, 1, 0, 1]
+    assert [place.gpu for place in choose_places(3, [0, 1], 2)] == [0, 1, 0]
+    assert {place.device for place in choose_places()} == {"cuda:0"}
+
+
+def test_cpu_is_used_where_no_gpu_is_wanted(two_gpus: None) -> None:
+    """`--gpus none`."""
+    assert choose_places(1, parse_gpus("none")) == [Place("cpu", None, count_cores())]
+
+
+def test_worker_sees_only_its_gpu_and_its_threads(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers count what this process sees, which may be a part of the machine's GPUs."""
+    place = choose_places(gpus=[1])[0]
+    assert place.describe_environment() == {
+        "CUDA_VISIBLE_DEVICES": "1",
+        "OMP_NUM_THREADS": str(count_cores()),
+    }
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-3f")
+    assert place.describe_environment()["CUDA_VISIBLE_DEVICES"] == "GPU-3f"
+
+
+@pytest.mark.parametrize(("text", "gpus"), [(None, None), ("0", [0]), ("0, 1", [0, 1])])
+def test_list_of_gpus_is_read(text: str | None, gpus: list[int] | None) -> None:
+    """Numbers with commas between them."""
+    assert parse_gpus(text) == gpus
+
+
+@pytest.mark.parametrize("text", ["", "all", "0,0", "-1", "0;1", "1.5"])
+def test_bad_list_of_gpus_is_refused(text: str) -> None:
+    """In one line that names the option."""
+    with pytest.raises(ConfigError, match="gpus: not a list of GPUs"):
+        parse_gpus(text)
+
+
+def test_gpu_that_is_not_there_is_refused(two_gpus: None) -> None:
+    """With those that are."""
+    with pytest.raises(ConfigError, match="gpus: not there, got 2, expected 0 to 1"):
+        choose_places(gpus=[0, 2])
+
+
+def test_more_workers_than_the_gpus_may_hold_are_refused(two_gpus: None) -> None:
+    """Where it was said how many share one."""
+    with pytest.raises(ConfigError, match=r"got 5, expected at most 4 \(2 on each of 2\)"):
+        choose_places(5, [0, 1], 2)
+
+
+def test_sharing_a_gpu_needs_one(no_gpu: None) -> None:
+    """And so does naming one."""
+    with pytest.raises(ConfigError, match="per-gpu: no GPU to share"):
+        choose_places(per_gpu=2)
+    with pytest.raises(ConfigError, match="expected none, for PyTorch sees no GPU here"):
+        choose_places(gpus=[0])

@@ -1,0 +1,125 @@
+"""Devices: what may be used, when their memory is full, and who shares them with whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from sweep.device import DeviceLock, describe_device, is_out_of_memory, open_device
+from sweep.errors import ConfigError
+
+CPU = torch.device("cpu")
+HOLD = """
+import sys, torch
+from pathlib import Path
+from sweep.device import DeviceLock
+lock = DeviceLock(torch.device("cpu"), Path(sys.argv[1]))
+with lock.hold(alone=sys.argv[2] == "alone", is_given_up=lambda s: False):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def hold_elsewhere(folder: Path, how: str) -> Iterator[subprocess.Popen[str]]:
+    """Hold the device in another process, or wait there for it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder), how],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_hold(process: subprocess.Popen[str]) -> None:
+    """Wait until the other process holds the device."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+
+
+def try_to_hold(folder: Path, *, alone: bool) -> bool:
+    """Hold the device for a moment if it can be had at once."""
+    with DeviceLock(CPU, folder).hold(alone=alone, is_given_up=lambda _s: True) as is_held:
+        return is_held
+
+
+def test_workers_share_a_device(tmp_path: Path) -> None:
+    """Any number hold it together; nobody has it alone meanwhile, until they end."""
+    with hold_elsewhere(tmp_path, "together") as other:
+        wait_for_hold(other)
+        assert try_to_hold(tmp_path, alone=False)
+        assert not try_to_hold(tmp_path, alone=True)
+        other.kill()
+        other.wait()
+        assert try_to_hold(tmp_path, alone=True)
+
+
+def test_who_is_alone_keeps_all_others_out(tmp_path: Path) -> None:
+    """Until its process ends, however that comes."""
+    with hold_elsewhere(tmp_path, "alone") as other:
+        wait_for_hold(other)
+        assert not try_to_hold(tmp_path, alone=False)
+        assert not try_to_hold(tmp_path, alone=True)
+    assert try_to_hold(tmp_path, alone=False)
+
+
+def test_who_waits_to_be_alone_is_not_passed_by(tmp_path: Path) -> None:
+    """Others may not begin before it, or it would wait for ever."""
+    with DeviceLock(CPU, tmp_path).hold(alone=False, is_given_up=lambda _s: True) as is_held:
+        assert is_held
+        with hold_elsewhere(tmp_path, "alone") as other:
+            done = threading.Event()
+            while try_to_hold(tmp_path, alone=False):
+                assert not done.wait(0.01)
+            assert not try_to_hold(tmp_path, alone=False)
+            assert other.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("exc", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (MemoryError(), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("shape '[3]' is invalid for input of size 4"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_full_memory_is_told_from_other_faults(exc: Exception, expected: bool) -> None:
+    """By kind, or by what PyTorch and its libraries say."""
+    assert is_out_of_memory(exc) is expected
+
+
+def test_allocation_beyond_the_machine_is_full_memory() -> None:
+    """What PyTorch really raises on a CPU."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "tpu:0", ""])
+def test_device_that_is_not_there_is_refused(name: str) -> None:
+    """In one line."""
+    with pytest.raises(ConfigError, match="device: cannot be used") as caught:
+        open_device(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_device_is_chosen_and_named() -> None:
+    """A GPU where there is one, else the CPU."""
+    device = open_device("auto")
+    assert device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert "threads" in describe_device(CPU)
