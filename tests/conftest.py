@@ -80,6 +80,15 @@ class BrokenNet(MyNet):
         return super().forward(x_BCL)
 
 
+class HungryNet(MyNet):
+    """Runs out of memory in training, until there is room."""
+
+    def forward(self, x_BCL):
+        if self.training and not Path(os.environ.get("NET_ROOM", "no room")).exists():
+            raise torch.OutOfMemoryError("out of memory: tried to allocate 80.00 GiB")
+        return super().forward(x_BCL)
+
+
 class DeadNet(MyNet):
     """Never predicts anything."""
 
@@ -222,7 +231,7 @@ def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def own_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with networks of a person's own: MyNet, FaintNet, NaNNet, BrokenNet, DeadNet."""
+    """A file with networks of a person's own: MyNet, FaintNet and the broken ones."""
     path = tmp_path_factory.mktemp("networks") / "mynet.py"
     path.write_text(OWN_NETWORK, encoding="utf-8")
     return path

@@ -17,13 +17,13 @@ from storage.artifacts import TrialFolder
 from storage.claims import Claim, claim_trial
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.errors import ArtifactError, LostClaimError
-from storage.sweeps import count_trials
+from storage.sweeps import change_trial_timeout, count_trials, find_sweep
 from storage.tables import epochs, trials
 from sweep.judgement import rank_trials
 from sweep.lease import Lease
 from sweep.session import Session
 from sweep.signals import Signals
-from sweep.trial import run_trial
+from sweep.trial import MAX_LOST_ATTEMPTS, run_trial
 from sweep.verdict import Verdict
 
 HOUR_S = 3600.0
@@ -294,6 +294,54 @@ def test_broken_network_fails_the_trial_and_keeps_its_traceback(
     (told,) = read_told(session)
     assert (told.state, told.value) == (TrialState.FAIL, None)
     assert told.user_attrs["reason"] == row.reason
+
+
+def test_trial_that_kills_its_workers_is_given_up(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """After so many attempts that were lost before an epoch; the sampler hears no value."""
+    session = make_session(sqlite_url)
+    for _attempt in range(MAX_LOST_ATTEMPTS):
+        assert claim_trial(session.engine, session.sweep.id, "a", -1.0)
+    assert train(session, "b").outcome == "lost"
+    row = read_row(session)
+    assert (row.slot, row.state, row.attempts) == (0, "failed", MAX_LOST_ATTEMPTS + 1)
+    assert row.reason is not None
+    assert "killed or lost 4 times in a row" in row.reason
+    (told,) = read_told(session)
+    assert (told.state, told.value) == (TrialState.FAIL, None)
+    assert train(session, "b").outcome == "complete"
+
+
+@pytest.mark.parametrize(("limit_s", "num_epochs"), [(1e-6, 0), (HOUR_S, 3)])
+def test_trial_may_train_only_for_so_long(
+    make_session: MakeSession, sqlite_url: str, limit_s: float, num_epochs: int
+) -> None:
+    """It is pruned then, within the epoch it is in."""
+    session = make_session(sqlite_url)
+    change_trial_timeout(session.engine, session.sweep.id, limit_s)
+    session = replace(session, sweep=find_sweep(session.engine, session.sweep.name))
+    verdict = train(session)
+    assert len(read_first(session)) == num_epochs
+    assert verdict.outcome == ("complete" if num_epochs else "timeout")
+    (told,) = read_told(session)
+    assert told.state == (TrialState.COMPLETE if num_epochs else TrialState.PRUNED)
+    assert num_epochs or "of training" in str(read_row(session).reason)
+
+
+def test_time_of_earlier_attempts_counts(make_session: MakeSession, sqlite_url: str) -> None:
+    """A trial that is interrupted again and again does not get more time than others."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    hold = Hold(session, claim, at=1)
+    hold.event = hold.signals.ask
+    assert run_trial(session, claim, hold) is None
+    assert len(read_first(session)) == 1
+    change_trial_timeout(session.engine, session.sweep.id, 1e-6)
+    session = replace(session, sweep=find_sweep(session.engine, session.sweep.name))
+    assert train(session, "b").outcome == "timeout"
+    assert len(read_first(session)) == 1
+    assert read_row(session).best is not None
 
 
 def test_diverged_network_stores_no_number(make_session: MakeSession, sqlite_url: str) -> None:
