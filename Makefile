@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
 
-.PHONY: sweep test check clean
+.PHONY: sweep test check soak clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -19,6 +19,9 @@ check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+soak: $(VENV)/.installed-for-tests
+	SWEEP_SOAK=1 $(BIN)/python -m pytest tests/acceptance/test_soak.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info

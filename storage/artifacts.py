@@ -15,7 +15,7 @@ from pathlib import Path
 from storage.sweeps import Sweep
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file whole or not at all.
 
     Args:

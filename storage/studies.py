@@ -31,7 +31,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 def open_study_storage(url: URL) -> BaseStorage:
     """Open Optuna's side of the database, cached; its tables are made where they are missing."""
     text = url.render_as_string(hide_password=False)
-    storage = RDBStorage(text, engine_kwargs=get_engine_options(url))
+    storage = retry(lambda: RDBStorage(text, engine_kwargs=get_engine_options(url)))
     prepare_engine(storage.engine)
     return optuna.storages.get_storage(storage)
 

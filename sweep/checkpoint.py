@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 
 from storage.artifacts import TrialFolder, write_file
 from storage.epochs import Epoch
@@ -75,7 +75,9 @@ def save_checkpoint(folder: TrialFolder, checkpoint: Checkpoint) -> None:
         "curve": [asdict(epoch) for epoch in checkpoint.curve],
         "best_weights": checkpoint.best_weights,
     }
-    _keep(folder.checkpoint, lambda path: torch.save(state, path))
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    _keep(folder.checkpoint, buffer.getbuffer())
 
 
 def load_checkpoint(folder: TrialFolder, device: torch.device) -> Checkpoint | None:
@@ -104,16 +106,15 @@ def save_weights(folder: TrialFolder, weights: Weights) -> None:
     Raises:
         ArtifactError: when the disk is full or the folder not writable.
     """
-    _keep(folder.weights, lambda path: save_file(weights, str(path)))
+    _keep(folder.weights, safetensors.torch.save(weights))
 
 
-def _keep(path: Path, write: Callable[[Path], None]) -> None:
+def _keep(path: Path, content: bytes | memoryview) -> None:
     """Write a file of the trial; that it cannot be written says nothing about the network."""
     try:
-        write_file(path, write)
-    except (OSError, RuntimeError, SafetensorError) as exc:
-        reason = (str(exc).strip() or repr(exc)).splitlines()[0]
+        write_file(path, lambda temporary: temporary.write_bytes(content))
+    except OSError as exc:
         raise ArtifactError(
-            f"{path}: cannot be written, got {reason!r}, expected room on the disk and a folder "
-            "that is writable; see to it and go on with `sweep run`"
+            f"{path}: cannot be written, got {exc.strerror or exc!r}, expected room on the disk "
+            "and a folder that is writable; see to it and go on with `sweep run`"
         ) from exc

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +135,12 @@ def close_connections() -> Iterator[None]:
     sa.event.remove(sa.pool.Pool, "connect", keep)
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def own_postgres() -> AbstractContextManager[str]:
+    """A PostgreSQL server of a test's own, which it may restart; enter it for the address."""
+    return run_postgres()
 
 
 @contextmanager
@@ -298,6 +304,7 @@ def make_session(
         epochs: int = 3,
         grace_events: int = 3000,
         pruner: str = "none",
+        sampler: str | None = None,
         num_startup_trials: int = 1,
         seed: int = 1,
         fixed: tuple[str, ...] = ("batch_size=12", "lr=0.05"),
@@ -309,6 +316,7 @@ def make_session(
             val_events=NUM_VALIDATION,
             epochs=epochs,
             pruner=pruner,
+            sampler=sampler,
             seed=seed,
             fixed=fixed,
         )

