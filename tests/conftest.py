@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+
 from servers import run_postgres
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
-from servers import restart_postgres, run_postgres
 
+from servers import restart_postgres, run_postgres
 from storage import studies
 from storage.engine import parse_url
 from storage.epochs import Epoch, read_curve, read_trials

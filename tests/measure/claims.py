@@ -22,8 +22,8 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
-from servers import restart_postgres, run_postgres
 
+from servers import restart_postgres, run_postgres
 from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
 from storage.engine import create_engine, open_engine, parse_url
