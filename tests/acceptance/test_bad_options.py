@@ -23,6 +23,12 @@ REFUSED = [
     (["--workers", "0"], "workers: got 0"),
     (["--timeout", "0"], "timeout: got 0.0"),
     (["--timeout", "nan"], "timeout: got nan"),
+    (["--trial-timeout", "0"], "trial-timeout: got 0.0"),
+    (["--per-gpu", "0"], "per-gpu: got 0"),
+    (["--gpus", "one"], "gpus: not a list of GPUs, got 'one'"),
+    (["--gpus", "99"], "gpus: not there, got 99"),
+    (["--profile", "tpu"], "profile: unknown, got 'tpu'"),
+    (["--detach", "--timeout", "9"], "timeout: nothing is trained here"),
     (["--events", "0"], "events: too few, got 0"),
     (["--events", "99"], "fewer events than asked"),
     (["--val-events", "-1"], "val-events: too few, got -1"),
@@ -85,7 +91,7 @@ def test_bad_value_is_refused(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run", "--trials", "many"], ["run", "--nope"], ["train"], ["evaluate"], ["worker"]],
+    [["run", "--trials", "many"], ["run", "--nope"], ["train"], ["evaluate"], ["resume", "--nope"]],
 )
 def test_wrong_usage_has_code_2(
     folder: Path, call: Callable[..., Any], arguments: list[str]
