@@ -152,6 +152,19 @@ def create_engine(url: URL) -> sa.Engine:
     return engine
 
 
+def is_answering(engine: sa.Engine) -> bool:
+    """Say whether a database answers now; asked once, without patience."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+        return False
+    try:
+        with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+            connection.execute(sa.text("SELECT 1 FROM sweep_versions"))
+    except sa.exc.SQLAlchemyError:
+        return False
+    return True
+
+
 def _connect(url: URL) -> sa.Engine:
     try:
         engine = prepare_engine(sa.create_engine(url, **get_engine_options(url)))

@@ -78,5 +78,16 @@ def _add_workers(operations: Operations) -> None:
     )
 
 
-_STEPS: dict[int, Callable[[Operations], None]] = {1: _add_workers}
+def _add_publisher(operations: Operations) -> None:
+    """Who refreshes a sweep's pages in the dashboard, and what they show."""
+    for column in (
+        sa.Column("publisher", sa.String(200)),
+        sa.Column("publisher_until_s", sa.Double),
+        sa.Column("published_s", sa.Double),
+        sa.Column("published", sa.String(200)),
+    ):
+        operations.add_column("sweep_sweeps", column)
+
+
+_STEPS: dict[int, Callable[[Operations], None]] = {1: _add_workers, 2: _add_publisher}
 """By the version they begin with."""

@@ -25,6 +25,15 @@ SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read
 
+COMPANION_SUFFIX = " (all metrics)"
+COMPANION_KEY = "copy of the sweep"
+COMPANION_METRICS = ("validation loss", "efficiency", "FP / event")
+COMPANION_DIRECTIONS: tuple[Literal["minimize", "maximize"], ...] = (
+    "minimize",
+    "maximize",
+    "minimize",
+)
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -65,16 +74,66 @@ def create_study(
     return study
 
 
+def name_companion(name: str) -> str:
+    """Name the study that holds a copy of a sweep's good trials, with all their metrics."""
+    return f"{name}{COMPANION_SUFFIX}"
+
+
+def open_companion(storage: BaseStorage, name: str) -> optuna.Study:
+    """Open the companion of a sweep's study, making it where it is missing.
+
+    It has one objective a metric, so that the dashboard draws a Pareto front, histories and
+    importances for each. It is a copy: nothing is searched in it, and it can be made anew.
+
+    Raises:
+        StorageError: when somebody else's study of that name is in the database.
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=name_companion(name),
+        directions=list(COMPANION_DIRECTIONS),
+        load_if_exists=True,
+    )
+    if study.user_attrs.get(COMPANION_KEY) != name:
+        if storage.get_n_trials(study._study_id):
+            raise StorageError(
+                f"sweep: a study of Optuna has the name of its companion, got {study.study_name!r} "
+                "with trials of its own, expected a new name; choose one with --sweep"
+            )
+        study.set_user_attr(COMPANION_KEY, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(list(COMPANION_METRICS))
+    return study
+
+
+def drop_companion(storage: BaseStorage, name: str) -> None:
+    """Remove the companion of a sweep's study."""
+    storage.delete_study(storage.get_study_id_from_name(name_companion(name)))
+
+
 def load_study(
     storage: BaseStorage,
     name: str,
     sampler: optuna.samplers.BaseSampler | None = None,
     pruner: optuna.pruners.BasePruner | None = None,
 ) -> optuna.Study:
-    """Open the study of a sweep with the sampler and pruner that its config asks for."""
-    return retry(
-        lambda: optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
-    )
+    """Open the study of a sweep with the sampler and pruner that its config asks for.
+
+    Raises:
+        StorageError: when there is none, because somebody removed it.
+    """
+    try:
+        return retry(
+            lambda: optuna.load_study(
+                study_name=name, storage=storage, sampler=sampler, pruner=pruner
+            )
+        )
+    except KeyError as exc:
+        raise StorageError(
+            f"sweep {name}: its study is gone, got no study of that name, expected the one that "
+            "`sweep run` made; bring it back from a backup or start a new sweep with --sweep"
+        ) from exc
 
 
 def find_trial(study: optuna.Study, slot: int) -> FrozenTrial | None:
@@ -165,6 +224,11 @@ def finish_trial(study: optuna.Study, trial: Trial, state: TrialState, value: fl
 def read_study_trials(study: optuna.Study) -> list[FrozenTrial]:
     """Read all trials of a study, shared with its cache: do not change them."""
     return retry(lambda: study.get_trials(deepcopy=False))
+
+
+def link_trial(study: optuna.Study, number: int) -> str:
+    """Give the address of a trial's page within the dashboard."""
+    return f"/dashboard/studies/{study._study_id}/trials?numbers={number}"
 
 
 def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:

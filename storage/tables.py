@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from storage.engine import read, show_url
 from storage.errors import StorageError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -38,6 +38,10 @@ sweeps = sa.Table(
     sa.Column("created_s", sa.Double, nullable=False),
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("trial_timeout_s", sa.Double),  # of training, or none
+    sa.Column("publisher", sa.String(200)),  # who refreshes its pages now
+    sa.Column("publisher_until_s", sa.Double),
+    sa.Column("published_s", sa.Double),
+    sa.Column("published", sa.String(200)),  # what the pages show: trials by state
 )
 
 trials = sa.Table(

@@ -1,17 +1,20 @@
-"""Pictures of a finished trial: its learning curves, and what its network makes of one event."""
+"""Pictures of a finished trial: its learning curves, and what its network makes of some events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from storage.epochs import Epoch
 from sweep.data.events import EventSet
-from sweep.figures import save_event_png
 from sweep.learning_curves import save_curves_png
+from sweep.outcomes import find_worst, judge_events, save_outcomes_png
+
+NUM_DRAWN = 3
+NUM_JUDGED = 100
+"""Among so many events, the first ones, the worst are looked for: a few seconds on a CPU."""
 
 
 def draw_trial(
@@ -23,24 +26,30 @@ def draw_trial(
     *,
     title: str,
 ) -> list[Path]:
-    """Draw a trial's learning curves and its network's output for one event.
+    """Draw a trial's learning curves, its network's output for some events, and for the worst.
 
     Args:
         folder: Where to write the pictures.
-        network: With the weights of the best epoch, on the CPU; put into evaluation mode.
-        events: Validation events; the first is drawn.
+        network: With the weights of the best epoch; put into evaluation mode.
+        events: Validation events; the first are drawn.
         curve: The trial's epochs in order, at least one.
         null_loss: Loss of predicting zero everywhere, per event.
         title: Above each picture.
 
     Returns:
-        The PNG files `learning_curves.png` and `sample_output.png`.
+        The PNG files `learning_curves.png`, `sample_outputs.png` and `worst_events.png`.
     """
-    network.eval()
-    x_BCL, y_BL = events.load([0])
-    with torch.inference_mode():
-        prediction_BL = network(torch.from_numpy(x_BCL)).float().numpy()
-    curves, sample = folder / "learning_curves.png", folder / "sample_output.png"
+    curves, sample, worst = (
+        folder / f"{name}.png" for name in ("learning_curves", "sample_outputs", "worst_events")
+    )
+    outcomes = judge_events(network, events, NUM_JUDGED)
     save_curves_png(curves, curve, null_loss, title=title)
-    save_event_png(sample, x_BCL[0], y_BL[0], prediction_BL[0], title=title)
-    return [curves, sample]
+    save_outcomes_png(
+        sample, outcomes[:NUM_DRAWN], title=f"{title}: the first {NUM_DRAWN} validation events"
+    )
+    save_outcomes_png(
+        worst,
+        find_worst(outcomes, NUM_DRAWN),
+        title=f"{title}: most missed and false peaks among the first {len(outcomes)} events",
+    )
+    return [curves, sample, worst]

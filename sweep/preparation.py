@@ -60,8 +60,10 @@ def prepare_sweep(
     notes = list(plan.notes)
     if stored is None:
         create_tables(engine)
+        shelf = studies.open_study_storage(parse_url(storage))
+        studies.open_companion(shelf, name)  # first: the dashboard lists the newest study first
         studies.create_study(
-            studies.open_study_storage(parse_url(storage)),
+            shelf,
             name,
             direction=get_direction(plan.config.search),
             metric_name=plan.config.search.objective.replace("_", " "),
@@ -99,6 +101,12 @@ def _check_name(name: str) -> str:
         raise ConfigError(
             f"sweep: not a name, got {name!r}, expected up to 100 letters, digits, spaces and "
             "_ . - + = , ( ); choose another with --sweep"
+        )
+    if name.endswith(studies.COMPANION_SUFFIX):
+        raise ConfigError(
+            f"sweep: not a name, got {name!r}, expected one that does not end in "
+            f"{studies.COMPANION_SUFFIX!r}, which names a copy of a sweep; choose another with "
+            "--sweep"
         )
     return name
 

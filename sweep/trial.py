@@ -54,6 +54,8 @@ NUM_KEPT_WEIGHTS = 10
 """How many trials of a sweep, the best ones, keep their weights on disk."""
 MAX_LOST_ATTEMPTS = 4
 """After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""
+NUM_PICTURED = 3
+"""A trial that ends among so many best ones of its sweep gets pictures."""
 SIGNIFICANT_DIGITS = 5
 """Of the numbers shown as attributes: more push the dashboard's columns off the screen."""
 
@@ -312,7 +314,7 @@ class _TrialRun:
             studies.set_feasible(self.trial, is_feasible)
         if is_feasible and best is not None:
             save_weights(self.folder, self.best_weights)
-            if self._leads(best):
+            if self._is_among_best(best):
                 self._attach_pictures()
         value = _round(get_value(best, self.config.search.objective)) if best else None
         studies.finish_trial(self.study, self.trial, STUDY_STATES[verdict.state], value)
@@ -327,21 +329,17 @@ class _TrialRun:
         )
         self._tidy(is_feasible)
 
-    def _leads(self, best: Epoch) -> bool:
-        """Say whether the trial is the best so far."""
+    def _is_among_best(self, best: Epoch) -> bool:
+        """Say whether fewer than NUM_PICTURED trials so far are as good as this one."""
         objective = self.config.search.objective
         rivals = rank_trials(read_trials(self.session.engine, self.session.sweep.id), objective)
-        return (
-            not rivals
-            or rivals[0].best is None
-            or is_better(
-                get_value(best, objective), get_value(rivals[0].best, objective), objective
-            )
-        )
+        last = rivals[NUM_PICTURED - 1].best if len(rivals) >= NUM_PICTURED else None
+        value = get_value(best, objective)
+        return last is None or is_better(value, get_value(last, objective), objective)
 
     def _attach_pictures(self) -> None:
-        """Attach learning curves and a sample output; must come before the study is told."""
-        network = self._build_network()
+        """Attach curves, outputs and the worst events; must come before the study is told."""
+        network = self._build_network().to(self.session.device)
         network.load_state_dict(self.best_weights)
         with tempfile.TemporaryDirectory() as name:
             try:

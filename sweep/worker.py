@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 import torch
+from optuna.storages import BaseStorage
 
 from storage import studies
 from storage.claims import Claim, release_claim
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 POLL_S, MAX_POLL_S = 1.0, 10.0
 """How soon a worker without a trial looks again, at first and after a while."""
+Beside = Callable[[sa.Engine, BaseStorage], AbstractContextManager[None]]
 RETRY_S = 10.0
 """How soon a worker that is to stay for ever looks again for its database."""
 
@@ -63,7 +66,10 @@ class WorkerOptions:
 
 
 def run_worker(
-    options: WorkerOptions, signals: Signals, report: Callable[[str], None] = logger.info
+    options: WorkerOptions,
+    signals: Signals,
+    report: Callable[[str], None] = logger.info,
+    beside: Beside | None = None,
 ) -> int:
     """Train trials until nothing is left of them or the worker is asked to leave.
 
@@ -71,6 +77,7 @@ def run_worker(
         options: Where.
         signals: Say when to leave.
         report: Told in one line what happened to each trial.
+        beside: What else this process does while it has the database open, if anything.
 
     Returns:
         How many trials this worker finished.
@@ -86,7 +93,7 @@ def run_worker(
                 f"threads: got {options.num_threads}, expected at least 1; raise --threads"
             )
         torch.set_num_threads(options.num_threads)
-    worker = _Worker(options, signals, report, open_device(options.device), read_lease_s())
+    worker = _Worker(options, signals, report, beside, open_device(options.device), read_lease_s())
     while True:
         try:
             worker.work()
@@ -107,12 +114,14 @@ class _Worker:
         options: WorkerOptions,
         signals: Signals,
         report: Callable[[str], None],
+        beside: Beside | None,
         device: torch.device,
         lease_s: float,
     ) -> None:
         self._options = options
         self._signals = signals
         self._report = report
+        self._beside = beside or (lambda _engine, _shelf: nullcontext())
         self._device = device
         self._lease_s = lease_s
         self._lock = DeviceLock(device)
@@ -127,9 +136,10 @@ class _Worker:
             check_tables(engine)
             if self._options.sweep is not None:
                 find_sweep(engine, self._options.sweep)
+            shelf = studies.open_study_storage(url)
             agenda = Agenda(
                 engine,
-                studies.open_study_storage(url),
+                shelf,
                 self._options.sweep,
                 self._device,
                 self._options.artifacts,
@@ -137,7 +147,8 @@ class _Worker:
             )
             enter_worker(engine, self._name, describe_device(self._device))
             try:
-                self._follow(agenda, engine)
+                with self._beside(engine, shelf):
+                    self._follow(agenda, engine)
             finally:
                 self._take_leave(engine)
         finally:

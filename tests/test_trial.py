@@ -136,7 +136,11 @@ def test_trial_is_trained_recorded_and_told(
     assert told.user_attrs["beta1"] == row.params["beta1"]
     assert sorted(told.intermediate_values) == [1, 2, 3]
     metas = optuna.artifacts.get_all_artifact_meta(told, storage=session.study_storage)
-    assert sorted(m.filename for m in metas) == ["learning_curves.png", "sample_output.png"]
+    assert sorted(m.filename for m in metas) == [
+        "learning_curves.png",
+        "sample_outputs.png",
+        "worst_events.png",
+    ]
     folder = TrialFolder(session.artifacts, session.sweep, 0)
     assert [path.name for path in folder.path.iterdir()] == ["weights.safetensors"]
 

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from sweep.cli.best import best, evaluate, score
+from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
 from sweep.cli.output import print_error
 from sweep.cli.run import run, worker
@@ -32,6 +33,7 @@ app.command()(best)
 app.command()(evaluate)
 app.command()(score)
 app.command()(models)
+app.command()(dashboard)
 app.add_typer(data_app, name="data")
 app.command()(worker)
 

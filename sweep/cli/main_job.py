@@ -22,6 +22,7 @@ from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
+from sweep.dashboard.publisher import keep_fresh
 from sweep.errors import ConfigError, SweepError
 from sweep.identity import is_gone
 from sweep.judgement import is_failing
@@ -32,7 +33,6 @@ from sweep.plan import CPU, GPU
 from sweep.preparation import prepare_sweep
 from sweep.request import Request, merge_requests, read_request
 from sweep.results.best import describe_best
-from sweep.results.dashboard import publish
 from sweep.results.status import Status, read_status
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
@@ -148,16 +148,16 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
     num_gone = expire_claims(engine, sweep.id, is_gone)
     if num_gone:
         print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
-    study = studies.load_study(studies.open_study_storage(parse_url(options.storage)), sweep.name)
+    shelf = studies.open_study_storage(parse_url(options.storage))
     wanted = places if options.workers else places[:left]
-    with LiveView(engine, sweep) as view:
+    view = LiveView(engine, sweep)
+    with keep_fresh(engine, shelf, sweep.name, view.say, is_hurried=lambda: False), view:
         try:
             launcher = _build_launcher(engine, sweep, options, wanted)
-            Supervision(launcher, view, study, options.timeout_s).follow()
+            Supervision(launcher, view, options.timeout_s).follow()
         finally:
             expire_claims(engine, sweep.id, is_gone)
             status = view.update()
-    publish(study, status)
     return status.counts.waiting + status.counts.running == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -141,6 +142,7 @@ def worker(
     its trial goes on elsewhere from its checkpoint.
     """
     from sweep.cli.output import print_note
+    from sweep.dashboard.publisher import keep_fresh
     from sweep.signals import Signals
     from sweep.worker import WorkerOptions, run_worker
 
@@ -148,4 +150,5 @@ def worker(
     signals = Signals(parent, timeout)
     signals.install()
     options = WorkerOptions(storage, sweep, artifacts, device, threads, forever)
-    run_worker(options, signals, print_note)
+    keep = partial(keep_fresh, sweep=sweep, report=print_note, is_hurried=signals.is_immediate)
+    run_worker(options, signals, print_note, beside=None if parent else keep)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import time
 
-import optuna
-import sqlalchemy as sa
-
 from sweep.cli.live import LiveView
 from sweep.launch.launcher import Launcher
-from sweep.results.dashboard import publish
-from sweep.results.status import Status
 from sweep.signals import Signals
 
 POLL_S = 1.0
-PUBLISH_S = 10.0
 
 
 class Supervision:
@@ -23,20 +17,14 @@ class Supervision:
     Args:
         launcher: Runs the workers.
         view: Shows the sweep.
-        study: What the dashboard shows of it.
         timeout_s: After which the sweep stops gently, or None.
     """
 
-    def __init__(
-        self, launcher: Launcher, view: LiveView, study: optuna.Study, timeout_s: float | None
-    ) -> None:
+    def __init__(self, launcher: Launcher, view: LiveView, timeout_s: float | None) -> None:
         self._launcher = launcher
         self._view = view
-        self._study = study
         self._signals = Signals(timeout_s=timeout_s)
         self._num_asked = 0
-        self._published_s = time.monotonic()
-        self._published: Status | None = None
 
     def follow(self) -> None:
         """Show the sweep until its workers have ended.
@@ -49,7 +37,7 @@ class Supervision:
             self._launcher.start()
             while self._launcher.watch():
                 self._pass_on()
-                self._publish(self._view.update())
+                self._view.update()
                 time.sleep(POLL_S)
         finally:
             self._launcher.end()
@@ -64,16 +52,3 @@ class Supervision:
                 self._view.say("time is up: stopping after the epochs that are being trained")
             elif wanted == 1:
                 self._view.say("stopping after this epoch; Ctrl-C again to stop at once")
-
-    def _publish(self, status: Status) -> None:
-        """Refresh the dashboard now and then; a fault of that must not end a sweep that trains."""
-        if time.monotonic() - self._published_s <= PUBLISH_S:
-            return
-        self._published_s = time.monotonic()
-        if self._published and self._published.counts.finished == status.counts.finished:
-            return
-        try:
-            publish(self._study, status)
-        except (optuna.exceptions.OptunaError, sa.exc.SQLAlchemyError) as exc:
-            self._view.say(f"the dashboard's note is not refreshed yet: {str(exc).splitlines()[0]}")
-        self._published = status

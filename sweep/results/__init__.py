@@ -1,1 +1,1 @@
-"""What a sweep has found, drawn from the database: status, best, export, dashboard, scores."""
+"""What a sweep has found, drawn from the database: status, best, export, scores."""

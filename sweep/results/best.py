@@ -36,6 +36,17 @@ def get_epoch(trial: TrialRow) -> Epoch:
     return trial.best
 
 
+def get_number(trial: TrialRow) -> int:
+    """Give a trial's number in the study.
+
+    Raises:
+        SweepError: when it has not begun.
+    """
+    if trial.number is None:
+        raise SweepError(f"trial in slot {trial.slot}: no number, got none, expected one begun")
+    return trial.number
+
+
 def describe_best(status: Status, trial: TrialRow) -> dict[str, Any]:
     """Give what `sweep best --json` prints."""
     epoch = get_epoch(trial)

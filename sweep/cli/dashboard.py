@@ -1,0 +1,49 @@
+"""`sweep dashboard`: the sweeps of a database in a browser."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import (
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    Artifacts,
+    Storage,
+    open_database,
+)
+
+
+def dashboard(
+    host: Annotated[
+        str, typer.Option(help="Address; any but this machine's own needs a password.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    allow_edit: Annotated[
+        bool, typer.Option("--allow-edit", help="Let the browser change and delete studies.")
+    ] = False,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SWEEP_DASHBOARD_PASSWORD_FILE",
+            help="File with the password; or set SWEEP_DASHBOARD_PASSWORD.",
+        ),
+    ] = None,
+) -> None:
+    """Show sweeps in a browser; behind a password where others can reach it."""
+    from storage.engine import parse_url
+    from storage.studies import open_study_storage
+    from sweep.cli.output import print_note
+    from sweep.dashboard.passwords import read_password
+    from sweep.dashboard.server import Place, serve
+
+    logging.basicConfig(format="%(levelname)s %(message)s")
+    place = Place(host, port, read_password(os.environ, password_file), allow_edit)
+    engine = open_database(storage)
+    serve(engine, open_study_storage(parse_url(storage)), artifacts, place, print_note)

@@ -1,0 +1,70 @@
+"""The companion study `<sweep> (all metrics)`: a copy of the good trials with all three metrics.
+
+The sweep's own study has one objective, because pruning needs that. The copy has three, and so the
+dashboard draws its Pareto front, histories and importances for each. It is never searched and never
+counted, and it can be made anew.
+"""
+
+from __future__ import annotations
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from storage import studies
+from sweep.results.status import Status
+
+SOURCE_KEY = "source_trial"
+METRIC_KEYS = ("validation_loss", "efficiency", "fp_rate")
+NUM_AT_ONCE = 100
+"""Trials copied in one go, 13 ms each or more, so that a lease is renewed in time."""
+
+
+def mirror_trials(storage: BaseStorage, study: optuna.Study, status: Status) -> bool:
+    """Bring the companion of a sweep's study up to date, at most NUM_AT_ONCE trials further.
+
+    Copied are the trials that may be called the best: complete and feasible. Where the copy holds
+    anything else, or a trial twice, it is made anew.
+
+    Args:
+        storage: Optuna's side of the database.
+        study: The sweep's own study.
+        status: The sweep's status.
+
+    Returns:
+        Whether the copy is complete.
+
+    Raises:
+        StorageError: when somebody else's study of that name is in the database.
+    """
+    name = study.study_name
+    companion = studies.open_companion(storage, name)
+    end_s = {trial.number: trial.finished_s or 0.0 for trial in status.ranked}
+    held = [trial.user_attrs.get(SOURCE_KEY) for trial in studies.read_study_trials(companion)]
+    if len(set(held)) != len(held) or not end_s.keys() >= set(held):
+        studies.drop_companion(storage, name)
+        companion, held = studies.open_companion(storage, name), []
+    missing = sorted(end_s.keys() - set(held), key=lambda number: end_s[number])
+    now = set(missing[:NUM_AT_ONCE])
+    for trial in studies.read_study_trials(study):
+        if trial.number in now:
+            companion.add_trial(_copy_trial(trial))
+    return len(missing) == len(now)
+
+
+def _copy_trial(source: FrozenTrial) -> FrozenTrial:
+    """Copy one trial: its settings, its times, and its three metrics as values."""
+    return FrozenTrial(
+        number=-1,  # the storage gives it one
+        trial_id=-1,
+        state=TrialState.COMPLETE,
+        value=None,
+        values=[source.user_attrs[key] for key in METRIC_KEYS],
+        datetime_start=source.datetime_start,
+        datetime_complete=source.datetime_complete,
+        params=source.params,
+        distributions=source.distributions,
+        user_attrs={SOURCE_KEY: source.number},
+        system_attrs={},
+        intermediate_values={},
+    )

@@ -1,0 +1,112 @@
+"""Serves optuna-dashboard in this process behind the gate, until it is asked to stop."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna_dashboard
+import sqlalchemy as sa
+import waitress
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.storages import BaseStorage
+
+from storage.engine import is_answering
+from sweep.dashboard.gate import Gate
+from sweep.dashboard.headers import is_loopback
+from sweep.dashboard.passwords import VARIABLE, Password
+from sweep.dashboard.publisher import Publisher
+from sweep.errors import ConfigError
+
+NUM_THREADS = 8
+MAX_BODY_BYTES = 1 << 16
+MAX_UPLOAD_BYTES = 128 << 20
+"""What optuna-dashboard takes at most, where changes are allowed."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the dashboard listens, and who may do what there.
+
+    Attributes:
+        host: Address or name; any other than a loopback one needs a password.
+        port: From 1 to 65535, or 0 for one that is free.
+        password: What must be given, or None.
+        allow_edit: Whether studies may be changed.
+    """
+
+    host: str
+    port: int
+    password: str | None
+    allow_edit: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a place that would be open to everybody.
+
+        Raises:
+            ConfigError: When it has no password and is not on a loopback address.
+        """
+        if self.password is None and not is_loopback(self.host):
+            raise ConfigError(
+                f"host: open to others, got {self.host} without a password, expected one; set "
+                f"{VARIABLE}, name a file with --password-file, or leave --host out"
+            )
+
+
+def serve(
+    engine: sa.Engine,
+    storage: BaseStorage,
+    artifacts: Path,
+    place: Place,
+    report: Callable[[str], None],
+) -> None:
+    """Serve the dashboard until SIGINT or SIGTERM, and keep its pages fresh.
+
+    Args:
+        engine: The database.
+        storage: Optuna's side of it, cached, so that a refresh reads only what is new.
+        artifacts: Folder of pictures; it may be missing.
+        place: Where to listen.
+        report: Told the address, and what goes wrong with the pages.
+
+    Raises:
+        ConfigError: When it cannot listen there.
+    """
+    inner = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
+    password = None if place.password is None else Password(place.password)
+    gate = Gate(inner, lambda: is_answering(engine), password, place.allow_edit)
+    listener = _listen(place)
+    server = waitress.create_server(
+        gate,
+        sockets=[listener],
+        threads=NUM_THREADS,
+        ident=None,
+        max_request_body_size=MAX_UPLOAD_BYTES if place.allow_edit else MAX_BODY_BYTES,
+        clear_untrusted_proxy_headers=False,  # one is read, and harmless: headers.is_https
+    )
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Publisher(engine, storage, report=report):
+            host = f"[{place.host}]" if ":" in place.host else place.host
+            report(f"dashboard: http://{host}:{listener.getsockname()[1]}  (Ctrl-C stops it)")
+            server.run()  # ends when interrupted, after the answers that are being written
+    except KeyboardInterrupt:  # interrupted before or after that
+        pass
+    finally:
+        server.close()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _listen(place: Place) -> socket.socket:
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    try:
+        return socket.create_server((place.host, place.port), family=family)
+    except (OSError, OverflowError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise ConfigError(
+            f"host, port: cannot listen, got {place.host} port {place.port} ({reason}), expected "
+            "an address of this machine and a free port; change --host or --port"
+        ) from exc

@@ -1,0 +1,54 @@
+"""Tells a sweep's trials apart for pictures of them: complete, pruned, dead, best; the front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.epochs import Epoch, TrialRow
+from storage.sweeps import PRUNED
+from sweep.results.status import Status
+
+MAX_POINTS = 300
+"""Trials in a picture: the best, then the latest."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that are drawn alike."""
+
+    name: str
+    color: str
+    symbol: str
+    size: int
+    trials: Sequence[TrialRow]
+
+
+def group_trials(status: Status, max_points: int = MAX_POINTS) -> list[Group]:
+    """Tell finished trials apart: complete, pruned, dead, and the best one.
+
+    Returns:
+        The groups in drawing order; together at most `max_points` trials.
+    """
+    best = status.ranked[0] if status.ranked else None
+    order = [*status.ranked, *sorted(status.begun, key=lambda trial: -trial.slot)]
+    kept = {trial.id: trial for trial in order if trial.best is not None}
+    shown = sorted(list(kept.values())[:max_points], key=lambda trial: trial.slot)
+    dead = [trial for trial in shown if trial.outcome == "dead"]
+    pruned = [trial for trial in shown if trial.state == PRUNED and trial.outcome != "dead"]
+    complete = [trial for trial in shown if trial.feasible and best and trial.id != best.id]
+    return [
+        Group("pruned", "#bbbbbb", "circle", 6, pruned),
+        Group("dead", "#d62728", "x", 6, dead),
+        Group("complete", "#1f77b4", "circle", 7, complete),
+        Group("best", "#ff7f0e", "star", 13, [best] if best else []),
+    ]
+
+
+def find_front(epochs: Sequence[Epoch]) -> list[Epoch]:
+    """Find those that no other beats in both efficiency and FP rate, by rising FP rate."""
+    front: list[Epoch] = []
+    for epoch in sorted(epochs, key=lambda e: (e.fp_rate, -e.efficiency)):
+        if not front or epoch.efficiency > front[-1].efficiency:
+            front.append(epoch)
+    return front
