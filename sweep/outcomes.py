@@ -110,8 +110,18 @@ def save_outcomes_png(path: Path, outcomes: Sequence[Outcome], *, title: str) ->
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.0, 0.9 + 2.7 * len(outcomes)), dpi=100, layout="constrained")
+    height_in = 1.3 + 2.7 * len(outcomes)
+    figure = Figure(figsize=(13.0, height_in), dpi=100)
     FigureCanvasAgg(figure)
+    # Margins by hand, in inches: a layout engine takes longer than the drawing itself.
+    figure.subplots_adjust(
+        left=0.05,
+        right=0.985,
+        top=1 - 0.65 / height_in,
+        bottom=0.85 / height_in,
+        hspace=0.3,
+        wspace=0.1,
+    )
     grid = figure.subplots(len(outcomes), 2, width_ratios=[2.2, 1], squeeze=False)
     for (whole, near), outcome in zip(grid, outcomes, strict=True):
         start_mm, stop_mm = _choose_span_mm(outcome)
@@ -133,8 +143,8 @@ def save_outcomes_png(path: Path, outcomes: Sequence[Outcome], *, title: str) ->
         axes.set_xlabel(Z_LABEL)
     grid[0][0].fill_between([], [], color=MASK_COLOR, alpha=0.4, label="masked")
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False)
+    figure.suptitle(title, x=0.01, y=1 - 0.1 / height_in, ha="left", va="top")
     figure.savefig(path)
 
 

@@ -23,7 +23,8 @@ FORBIDDEN = {
     "sweep.search": ("sqlalchemy", "storage.engine", "sweep.trial", "sweep.worker"),
     "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.worker": ("sweep.launch", "sweep.results"),
-    "sweep.results": ("sweep.launch", "sweep.worker"),
+    "sweep.results": ("sweep.launch", "sweep.worker", "sweep.dashboard"),
+    "sweep.dashboard": ("sweep.launch", "sweep.worker", "sweep.training", "sweep.data", "models"),
     "sweep": ("sweep.cli",),
 }
 """What a module, or all modules of a package, may not import; nobody imports the command line."""
@@ -68,6 +69,18 @@ def test_module_imports_only_what_it_may(package: str) -> None:
         for imported in _list_imports(name)
         for forbidden in FORBIDDEN[package]
         if _is_in(imported, forbidden) and name != "sweep.__main__"
+    ]
+    assert found == []
+
+
+def test_only_the_command_line_imports_the_dashboard() -> None:
+    """Its pages are drawn from the database; nothing that trains depends on them."""
+    found = [
+        name
+        for name in TREES
+        if not _is_in(name, "sweep.cli") and not _is_in(name, "sweep.dashboard")
+        for imported in _list_imports(name)
+        if _is_in(imported, "sweep.dashboard")
     ]
     assert found == []
 
@@ -159,5 +172,15 @@ def test_help_lists_the_commands_without_torch() -> None:
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for command in ("run", "worker", "status", "list", "best", "evaluate", "score", "models"):
+    for command in (
+        "run",
+        "worker",
+        "status",
+        "list",
+        "best",
+        "evaluate",
+        "score",
+        "models",
+        "dashboard",
+    ):
         assert command in process.stdout.split()

@@ -58,10 +58,10 @@ def draw_metrics(status: Status) -> go.Figure:
     )
     ticks = FINE_TICKS if max(losses) < 30 * min(losses) else DECADES
     figure.update_yaxes(type="log", tickvals=list(ticks), title="validation loss", row=1, col=1)
-    figure.update_yaxes(range=[0, 1], title="efficiency", row=2, col=1)
+    figure.update_yaxes(range=[-0.04, 1.04], title="efficiency", row=2, col=1)
     figure.update_yaxes(range=_find_fp_range(status), title="FP / event", row=3, col=1)
     figure.update_xaxes(title="trial", row=3, col=1)
-    return _finish(figure, f"Validation loss, efficiency and FP rate by trial{_say_part(status)}")
+    return _finish(figure, f"Validation loss, efficiency, FP rate by trial{_say_part(status)}")
 
 
 def draw_front(status: Status) -> go.Figure:
@@ -100,7 +100,7 @@ def draw_front(status: Status) -> go.Figure:
     fp_range = _find_fp_range(status)
     figure.add_trace(_draw_hand_tuned(status, fp_range))
     figure.update_xaxes(title="false positives per event", range=fp_range)
-    figure.update_yaxes(title="efficiency")
+    figure.update_yaxes(title="efficiency", range=_find_efficiency_range(status, fp_range))
     return _finish(figure, f"Efficiency against FP rate{_say_part(status)}")
 
 
@@ -128,7 +128,21 @@ def _find_fp_range(status: Status) -> list[float] | None:
     event; it lies beyond the axis until somebody zooms out.
     """
     rates = [trial.best.fp_rate for trial in status.ranked if trial.best is not None]
-    return [0.0, max(0.05, 1.5 * max(rates))] if rates else None
+    highest = max(0.05, 1.5 * max(rates, default=0.0))
+    return [-0.03 * highest, highest] if rates else None
+
+
+def _find_efficiency_range(status: Status, fp_range: Sequence[float] | None) -> list[float] | None:
+    """Find the axis of efficiencies that shows what is on the axis of FP rates, but dead ones."""
+    shown = [
+        trial.best.efficiency
+        for trial in status.begun
+        if trial.best is not None
+        and trial.outcome != "dead"
+        and fp_range is not None
+        and trial.best.fp_rate <= fp_range[1]
+    ]
+    return [_round(min(shown) - 0.05), _round(min(1.02, max(shown) + 0.05))] if shown else None
 
 
 def _say_part(status: Status) -> str:
@@ -151,9 +165,9 @@ def _draw_intervals(values: Sequence[tuple[float, tuple[float, float]]]) -> dict
 def _finish(figure: go.Figure, title: str) -> go.Figure:
     figure.update_layout(
         template="none",
-        title={"text": title, "font": {"size": 15}, "x": 0.02, "xanchor": "left", "y": 0.97},
-        margin={"l": 60, "r": 20, "t": 75, "b": 45},
-        legend={"orientation": "h", "y": 1.02, "x": 1, "xanchor": "right", "yanchor": "bottom"},
+        title={"text": title, "font": {"size": 14}, "x": 0.02, "xanchor": "left", "y": 0.97},
+        margin={"l": 60, "r": 20, "t": 40, "b": 45},
+        legend={"orientation": "h", "y": -0.2, "x": 0.5, "xanchor": "center", "yanchor": "top"},
     )
     figure.update_xaxes(zeroline=False)
     figure.update_yaxes(zeroline=False)

@@ -22,7 +22,7 @@ DATA_POLICY = "default-src 'none'"
 OURS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 REPLACED = {

@@ -23,7 +23,7 @@ button { margin-top: 1rem; border: 0; background: #0b5cad; color: #fff; font-wei
 input:focus-visible, button:focus-visible { outline: 3px solid #ffb000; outline-offset: 2px; }
 """
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-POLICY = f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self'"
+POLICY = f"default-src 'none'; img-src data:; style-src 'sha256-{_DIGEST}'; form-action 'self'"
 
 
 def write_login_page(goal: str, complaint: str = "") -> str:
@@ -51,6 +51,7 @@ def write_login_page(goal: str, complaint: str = "") -> str:
 {alert}
 <form method="post" action="/login">
 <input type="hidden" name="goal" value="{escape(goal)}">
+<input type="text" name="username" value="sweep" autocomplete="username" hidden>
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required
  autofocus{described}>

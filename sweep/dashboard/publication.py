@@ -68,15 +68,15 @@ def write_note(study: optuna.Study, status: Status) -> str:
     """Write the study's note in Markdown: the best by all three metrics first, then the others."""
     config, counts = status.config, status.counts
     lines = [
-        f"# {status.sweep.name}: {config.model}",
+        f"# {status.sweep.name}",
         "",
         *_describe_best(study, status),
         "",
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed, "
         f"{counts.running} running, {counts.waiting} waiting; {status.num_dead} of the finished "
-        f"ones are dead: no better than predicting zero. {config.data.num_train} training and "
-        f"{config.data.num_validation} validation events, {config.recipe.epochs} epochs, "
-        f"recipe {config.recipe.name}.",
+        f"ones are dead: no better than predicting zero. Architecture {config.model}, "
+        f"{config.data.num_train} training and {config.data.num_validation} validation events, "
+        f"{config.recipe.epochs} epochs, recipe {config.recipe.name}.",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**: a network "
         "near it has found nothing. The table leaves such networks out; the *Best Trial* card of "
@@ -98,16 +98,16 @@ def _describe_best(study: optuna.Study, status: Status) -> list[str]:
     low, high = score.efficiency_interval
     fp_low, fp_high = score.fp_rate_interval
     return [
-        f"Best: **{_link(study, best)}**, validation loss **{score.validation_loss:.5g}**, "
+        f"Best: **[trial {get_number(best)}]({_find_page(study, best)})**, "
+        f"validation loss **{score.validation_loss:.5g}**, "
         f"efficiency **{score.efficiency:.4f}** ({low:.4f} to {high:.4f}), "
         f"**{score.fp_rate:.4f}** false positives per event ({fp_low:.4f} to {fp_high:.4f}), "
         f"with {describe_point(best.params)}. Intervals are of 68 %."
     ]
 
 
-def _link(study: optuna.Study, trial: TrialRow) -> str:
-    number = get_number(trial)
-    return f"[trial {number}]({studies.link_trial(study, number)})"
+def _find_page(study: optuna.Study, trial: TrialRow) -> str:
+    return studies.link_trial(study, get_number(trial))
 
 
 def _write_table(study: optuna.Study, trials: Sequence[TrialRow]) -> list[str]:
@@ -120,7 +120,7 @@ def _write_table(study: optuna.Study, trials: Sequence[TrialRow]) -> list[str]:
     for trial in trials:
         epoch = get_epoch(trial)
         rows.append(
-            f"| {_link(study, trial)} | {epoch.validation_loss:.5g} | {epoch.efficiency:.4f} "
-            f"| {epoch.fp_rate:.4f} | {describe_point(trial.params)} |"
+            f"| [{trial.number}]({_find_page(study, trial)}) "
+            f"| {epoch.validation_loss:.5g} | {epoch.efficiency:.4f} | {epoch.fp_rate:.4f} | {describe_point(trial.params)} |"
         )
     return rows

@@ -105,7 +105,7 @@ def _listen(place: Place) -> socket.socket:
     try:
         return socket.create_server((place.host, place.port), family=family)
     except (OSError, OverflowError) as exc:
-        reason = getattr(exc, "strerror", None) or exc
+        reason = str(getattr(exc, "strerror", None) or exc).partition(" (while")[0]
         raise ConfigError(
             f"host, port: cannot listen, got {place.host} port {place.port} ({reason}), expected "
             "an address of this machine and a free port; change --host or --port"

@@ -10,7 +10,7 @@ from storage.sweeps import PRUNED
 from sweep.results.status import Status
 
 MAX_POINTS = 300
-"""Trials in a picture: the best, then the latest."""
+"""Trials in a picture: half of them the best, then the latest of every kind."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ def group_trials(status: Status, max_points: int = MAX_POINTS) -> list[Group]:
         The groups in drawing order; together at most `max_points` trials.
     """
     best = status.ranked[0] if status.ranked else None
-    order = [*status.ranked, *sorted(status.begun, key=lambda trial: -trial.slot)]
+    order = [
+        *status.ranked[: max_points // 2],
+        *sorted(status.begun, key=lambda trial: -trial.slot),
+    ]
     kept = {trial.id: trial for trial in order if trial.best is not None}
     shown = sorted(list(kept.values())[:max_points], key=lambda trial: trial.slot)
     dead = [trial for trial in shown if trial.outcome == "dead"]

@@ -1,11 +1,13 @@
-"""What a physicist sees of a sweep in plain optuna-dashboard, in a real browser."""
+"""What a physicist sees of a sweep in the browser, with `sweep dashboard` and without."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,7 +21,6 @@ from urllib.parse import urlparse
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-START_S = 60.0
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,7 +30,9 @@ BROWSER_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-NUM_TRIALS = 5
+NUM_TRIALS = 4
+PASSWORD = "correct horse"
+DRAWN = ".js-plotly-plot .scatterlayer .trace"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
@@ -51,18 +54,65 @@ class Scale(torch.nn.Module):
 
 @pytest.fixture(scope="module")
 def finished_sweep(tmp_path_factory: pytest.TempPathFactory, events_file: Path) -> Path:
-    """The folder of a finished sweep of a few networks, made by the command itself."""
+    """The folder of a sweep that was registered and then trained by a worker on its own."""
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "scale.py").write_text(NETWORK, encoding="utf-8")
-    command = [sys.executable, "-m", "sweep", "run", "--model", "scale.py:Scale"]
-    command += ["--trials", str(NUM_TRIALS), "--data", str(events_file), "--events", "24"]
-    command += ["--val-events", "12", "--epochs", "4"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    command = ["run", "--detach", "--model", "scale.py:Scale", "--trials", str(NUM_TRIALS)]
+    command += ["--data", str(events_file), "--events", "24", "--val-events", "12"]
+    run(folder, *command, "--epochs", "3")
+    run(folder, "worker", "--device", "cpu", "--threads", "1")
     return folder
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Run a command to its end; gives what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "sweep", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `sweep dashboard` on a free port; it is killed where the test left it running."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "sweep", "dashboard", "--port", "0", *arguments],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    try:
+        yield server
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def read_address(server: subprocess.Popen[str]) -> str:
+    """Read the address that the command prints, and see that it answers there."""
+    assert server.stderr is not None
+    line = server.stderr.readline()
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, line + server.stderr.read()
+    with urllib.request.urlopen(f"{found[0]}/healthz") as answer:
+        assert answer.read() == b"ok\n"
+    return found[0]
 
 
 @pytest.fixture(scope="module")
 def dashboard(finished_sweep: Path) -> Iterator[str]:
+    """The address of `sweep dashboard` with a password."""
+    with serve(finished_sweep, SWEEP_DASHBOARD_PASSWORD=PASSWORD) as server:
+        yield read_address(server)
+
+
+@pytest.fixture(scope="module")
+def plain_dashboard(finished_sweep: Path) -> Iterator[str]:
     """The address of plain optuna-dashboard on the sweep's files."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -74,84 +124,121 @@ def dashboard(finished_sweep: Path) -> Iterator[str]:
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(address, server)
+        while True:
+            assert server.poll() is None, "optuna-dashboard ended"
+            with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(address):
+                break
+            time.sleep(0.1)
         yield address
     finally:
         server.terminate()
         server.wait()
 
 
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Wait until a server answers."""
-    deadline_s = time.monotonic() + START_S
-    while time.monotonic() < deadline_s:
-        assert server.poll() is None, "the dashboard ended"
-        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(address):
-            return
-        time.sleep(0.1)
-    pytest.fail("the dashboard did not answer")
-
-
 class Browser:
     """A page in Chromium that notes which hosts it asked and what went wrong."""
 
-    def __init__(self, page, address: str) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, page) -> None:  # type: ignore[no-untyped-def]
         self.page = page
-        self.address = address
         self.hosts: set[str | None] = set()
         self.errors: list[str] = []
         page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note)
 
-    def open(self, path: str, selector: str) -> None:
-        """Open a page and wait until what matters is drawn."""
-        self.page.goto(f"{self.address}/dashboard/{path}")
+    def _note(self, message) -> None:  # type: ignore[no-untyped-def]
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def open(self, address: str, selector: str) -> str:
+        """Open a page, wait until what matters is drawn, and give its text."""
+        self.page.goto(address)
         self.page.wait_for_selector(selector, timeout=60_000)
+        return str(self.page.inner_text("body"))
+
+    def log_in(self, password: str) -> None:
+        """Type the password on the login page."""
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Log in").click()
+
+    def count_points(self, title: str) -> dict[str, int]:
+        """Count the points of each group in the first panel of a figure."""
+        script = """title => Object.fromEntries(
+            [...document.querySelectorAll('.js-plotly-plot')]
+                .filter(plot => (plot.layout.title?.text || '').startsWith(title))
+                .flatMap(plot => plot.data.filter(trace => ['y', undefined].includes(trace.yaxis)))
+                .map(trace => [trace.name, trace.x.length]))"""
+        self.page.wait_for_selector(f"text={title}")
+        return dict(self.page.evaluate(script, title))
 
 
 @pytest.fixture(scope="module")
-def browser(dashboard: str) -> Iterator[Browser]:
-    """A browser on the dashboard."""
+def chromium():  # type: ignore[no-untyped-def]
+    """The system's browser."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
+        launched = playwright.chromium.launch(
             executable_path=CHROMIUM, headless=True, args=BROWSER_ARGUMENTS
         )
-        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-        yield Browser(page, dashboard)
-        chromium.close()
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, dashboard: str) -> Iterator[Browser]:  # type: ignore[no-untyped-def]
+    """A browser that has logged in to `sweep dashboard`, as large as a screen."""
+    with chromium.new_context(viewport={"width": 1400, "height": 1000}) as context:
+        found = Browser(context.new_page())
+        found.open(f"{dashboard}/dashboard/studies/2", "form")
+        found.log_in(PASSWORD)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def plain_browser(chromium) -> Iterator[Browser]:  # type: ignore[no-untyped-def]
+    """A browser for plain optuna-dashboard."""
+    with chromium.new_context(viewport={"width": 1400, "height": 1000}) as context:
+        yield Browser(context.new_page())
+
+
+def test_wrong_password_is_refused(chromium, dashboard: str) -> None:  # type: ignore[no-untyped-def]
+    """Typed without JavaScript, on a narrow screen; the page says so and shows nothing else."""
+    narrow = {"width": 400, "height": 800}
+    with chromium.new_context(java_script_enabled=False, viewport=narrow) as context:
+        stranger = Browser(context.new_page())
+        stranger.open(f"{dashboard}/dashboard/studies/2", "form")
+        stranger.log_in("incorrect horse")
+        page = stranger.page
+        page.wait_for_selector("text=Wrong password.")
+        assert page.get_by_role("alert").inner_text() == "Wrong password."
+        assert page.get_by_label("Password").input_value() == ""
+        assert context.cookies() == []
+        stranger.log_in(PASSWORD)
+        page.wait_for_url("**/dashboard/studies/2")
+        assert [cookie["sameSite"] for cookie in context.cookies()] == ["Strict"]
 
 
 def test_first_page_shows_the_three_metrics(browser: Browser) -> None:
-    """The named objective, both figures with a point a trial, and the headline numbers."""
-    browser.open("studies/1", ".js-plotly-plot .scatterlayer .trace")
-    page = browser.page
-    page.wait_for_selector("text=Efficiency against FP rate")
-    page.wait_for_selector("text=null loss")
-    text = page.inner_text("body")
-    for words in (
-        "Validation loss, efficiency and FP rate by trial",
-        "best trial efficiency",
-        "best trial FP rate",
-        "best validation loss",
-        "Intermediate values",
-        "Hyperparameter Importance",
-    ):
+    """After the login, without a click: both figures with a point a trial, and the headlines."""
+    browser.page.wait_for_selector(DRAWN, timeout=60_000)
+    check_first_page(browser)
+
+
+def check_first_page(browser: Browser) -> None:
+    """See that the sweep's first page has what it should."""
+    by_trial = browser.count_points("Validation loss, efficiency, FP rate by trial")
+    assert by_trial == {"pruned": 0, "dead": 0, "complete": NUM_TRIALS - 1, "best": 1}
+    front = browser.count_points("Efficiency against FP rate")
+    assert (front["complete"], front["best"]) == (NUM_TRIALS - 1, 1)
+    browser.page.wait_for_selector("text=null loss")
+    text = browser.page.inner_text("body")
+    for words in ("best trial efficiency", "best trial FP rate", "best validation loss"):
         assert words in text
-    counted = page.evaluate(
-        """() => [...document.querySelectorAll('.js-plotly-plot')]
-            .filter(plot => (plot.layout.title?.text || '').includes('by trial'))
-            .map(plot => plot.data
-                .filter(trace => trace.yaxis === 'y' || !trace.yaxis)
-                .reduce((sum, trace) => sum + trace.x.length, 0))
-        """
-    )
-    assert counted == [NUM_TRIALS]
 
 
-def test_history_offers_efficiency_and_fp_rate(browser: Browser) -> None:
+def test_history_offers_efficiency_and_fp_rate(browser: Browser, dashboard: str) -> None:
     """The History plot draws each of the metrics when it is chosen as its axis."""
-    browser.open("studies/1", ".js-plotly-plot .scatterlayer .trace")
+    browser.open(f"{dashboard}/dashboard/studies/2", DRAWN)
     browser.page.get_by_role("combobox").first.click()
     options = browser.page.get_by_role("option").all_inner_texts()
     assert "validation loss" in options
@@ -159,19 +246,35 @@ def test_history_offers_efficiency_and_fp_rate(browser: Browser) -> None:
     browser.page.get_by_role("option", name="User Attribute fp_rate").click()
 
 
-def test_table_has_the_metrics_as_columns(browser: Browser) -> None:
+def test_companion_has_a_front_of_all_metrics(browser: Browser, dashboard: str) -> None:
+    """Each metric is an objective of it, with as many points as there are good trials."""
+    browser.open(f"{dashboard}/dashboard", "text=Scale (all metrics)")
+    browser.open(f"{dashboard}/dashboard/studies/1", DRAWN)
+    browser.page.wait_for_selector("text=Pareto Front")
+    browser.page.get_by_role("combobox").first.click()
+    options = browser.page.get_by_role("option").all_inner_texts()
+    assert options == ["validation loss", "efficiency", "FP / event"]
+    browser.page.get_by_role("option", name="FP / event").click()
+    points = browser.page.evaluate(
+        """() => document.querySelector('.js-plotly-plot').data
+            .reduce((sum, trace) => sum + trace.x.length, 0)"""
+    )
+    assert points == NUM_TRIALS
+
+
+def test_table_has_the_metrics_as_columns(browser: Browser, dashboard: str) -> None:
     """The table of trials has a row a trial and the three metrics as columns."""
-    browser.open("studies/1/smartSelection", "table tbody tr")
+    browser.open(f"{dashboard}/dashboard/studies/2/smartSelection", "table tbody tr")
     headers = browser.page.locator("table thead th").all_inner_texts()
     for name in ("validation_loss", "efficiency", "fp_rate"):
         assert any(name in header for header in headers)
 
 
-def test_note_tells_the_best_by_all_three_metrics(browser: Browser) -> None:
-    """The note's table has a line for each network that found something, and the null loss."""
-    browser.open("studies/1/note", "table tbody tr")
-    text = browser.page.inner_text("body")
-    assert "predicting zero everywhere" in text
+def test_note_tells_the_best_by_all_three_metrics(browser: Browser, dashboard: str) -> None:
+    """Its first lines and its table, whose links lead to the trials."""
+    text = browser.open(f"{dashboard}/dashboard/studies/2/note", "table tbody tr")
+    number = read_best_trial(browser)
+    assert f"Best: trial {number}, validation loss" in text
     assert browser.page.locator("table thead th").all_inner_texts() == [
         "trial",
         "validation loss",
@@ -179,32 +282,72 @@ def test_note_tells_the_best_by_all_three_metrics(browser: Browser) -> None:
         "FP / event",
         "configuration",
     ]
+    link = browser.page.get_by_role("link", name=f"trial {number}").first
+    assert link.get_attribute("href") == f"/dashboard/studies/2/trials?numbers={number}"
 
 
-def test_best_trial_carries_its_pictures(browser: Browser, finished_sweep: Path) -> None:
-    """The best trial has learning curves and a sample output attached, as pictures that load."""
-    best = subprocess.run(
-        [sys.executable, "-m", "sweep", "best", "--json"],
-        cwd=finished_sweep,
-        check=True,
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-    )
-    number = json.loads(best.stdout)["trial"]
-    browser.open(f"studies/1/trials?numbers={number}", "text=Artifacts")
-    text = browser.page.inner_text("body")
-    assert "learning_curves" in text
-    assert "sample_output" in text
+def read_best_trial(browser: Browser) -> int:
+    """Read the best trial's number from the study's attributes."""
+    script = "async () => (await fetch('/api/studies/2')).json()"
+    attributes = browser.page.evaluate(script)["user_attrs"]
+    (value,) = (entry["value"] for entry in attributes if entry["key"] == "best trial")
+    return int(value)
+
+
+def check_pictures(browser: Browser, address: str, number: int) -> None:
+    """See that the best trial has its pictures, and that they load."""
+    text = browser.open(f"{address}/dashboard/studies/2/trials?numbers={number}", "text=Artifacts")
+    for name in ("learning_curves", "sample_outputs", "worst_events"):
+        assert name in text
     browser.page.wait_for_function(
         """() => [...document.querySelectorAll('img')]
             .filter(image => image.src.includes('/artifacts/') && image.naturalWidth > 300)
-            .length >= 2""",
+            .length >= 3""",
         timeout=30_000,
     )
 
 
+def test_best_trial_carries_its_pictures(
+    browser: Browser, dashboard: str, finished_sweep: Path
+) -> None:
+    """Learning curves, sample outputs and the worst events; and the right trial is called best."""
+    number = json.loads(run(finished_sweep, "best", "--json"))["trial"]
+    assert number == read_best_trial(browser)
+    check_pictures(browser, dashboard, number)
+
+
+def test_pages_cannot_change_anything(browser: Browser) -> None:
+    """A request that would remove or add a study is refused, although it comes from within."""
+    script = "async method => (await fetch('/api/studies/2', {method})).status"
+    errors = len(browser.errors)
+    assert [browser.page.evaluate(script, m) for m in ("DELETE", "POST", "PUT")] == [405] * 3
+    assert browser.page.evaluate("async () => (await fetch('/api/studies/2')).status") == 200
+    del browser.errors[errors:]  # the browser calls each refusal an error
+
+
 def test_no_request_leaves_the_machine(browser: Browser) -> None:
-    """All pages were served by this machine alone, and none of them raised an error."""
+    """All pages were served by this machine alone, and none of them complained."""
     assert browser.hosts == {"127.0.0.1"}
     assert browser.errors == []
+
+
+def test_plain_dashboard_shows_the_same(plain_browser: Browser, plain_dashboard: str) -> None:
+    """`optuna-dashboard sqlite:///sweep.db --artifact-dir ...` needs nothing of ours."""
+    plain_browser.open(f"{plain_dashboard}/dashboard/studies/2", DRAWN)
+    check_first_page(plain_browser)
+    check_pictures(plain_browser, plain_dashboard, read_best_trial(plain_browser))
+    assert plain_browser.hosts == {"127.0.0.1"}
+    assert plain_browser.errors == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_server_well(finished_sweep: Path, number: signal.Signals) -> None:
+    """It has served the sweep to whoever asked from here, and ends with exit code 0."""
+    with serve(finished_sweep) as server:
+        address = read_address(server)
+        with urllib.request.urlopen(f"{address}/api/studies") as answer:
+            names = [study["study_name"] for study in json.load(answer)["study_summaries"]]
+        server.send_signal(number)
+        _, said = server.communicate(timeout=60)
+    assert names == ["Scale (all metrics)", "Scale"]
+    assert (server.returncode, said) == (0, "")

@@ -16,6 +16,7 @@ import storage.engine
 from storage.engine import (
     create_engine,
     hide_password,
+    is_answering,
     open_engine,
     parse_url,
     read,
@@ -245,3 +246,19 @@ def test_other_fault_is_raised_at_once(engine: sa.Engine) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         transact(engine, work)
     assert tries == [1]
+
+
+def test_database_that_answers_is_told_from_one_that_does_not(
+    engine: sa.Engine, postgres_server: sa.Engine, tmp_path: Path
+) -> None:
+    """A file that was taken away, or a server that lets nobody in."""
+    assert is_answering(engine)
+    if engine.dialect.name == "sqlite":
+        Path(str(engine.url.database)).rename(tmp_path / "elsewhere")
+    else:
+        name = str(engine.url.database)
+        with postgres_server.connect() as connection:
+            connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            connection.exec_driver_sql(kill, (name,))
+    assert not is_answering(engine)

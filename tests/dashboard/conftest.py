@@ -1,0 +1,72 @@
+"""Sweeps with trials that nobody had to train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from optuna.trial import TrialState
+
+from storage import studies
+from storage.claims import begin_claimed, claim_trial, finish_claim
+from storage.epochs import Epoch, record_epochs
+from storage.sweeps import COMPLETE, PRUNED
+from sweep.session import Session
+
+FinishTrial = Callable[..., int]
+
+
+def make_epoch(loss: float, found: int = 90, false_positives: int = 5) -> Epoch:
+    """Make an epoch that found so many of 100 true peaks in 100 events."""
+    return Epoch(
+        epoch=1,
+        events_seen=1000,
+        train_loss=loss,
+        validation_loss=loss,
+        events=100,
+        found=found,
+        missed=100 - found,
+        predicted_found=found,
+        false_positives=false_positives,
+        lr=1e-3,
+        duration_s=1.0,
+    )
+
+
+@pytest.fixture
+def finish_trial() -> FinishTrial:
+    """Bring a sweep's next trial to its end; gives its number in the study."""
+
+    def finish(session: Session, loss: float, outcome: str = "complete") -> int:
+        claim = claim_trial(session.engine, session.sweep.id, "a", 60.0)
+        assert claim is not None
+        study = studies.load_study(session.study_storage, session.sweep.name)
+        trial = studies.begin_trial(study, claim.slot, {})
+        params = {"lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True)}
+        begin_claimed(session.engine, claim, trial.number, params)
+        epoch = make_epoch(loss)
+        record_epochs(session.engine, claim, [epoch])
+        studies.report_epoch(trial, loss, 1)
+        metrics = {
+            "validation_loss": loss,
+            "efficiency": epoch.efficiency,
+            "fp_rate": epoch.fp_rate,
+        }
+        studies.set_attributes(trial, metrics)
+        is_pruned, is_feasible = outcome == "pruned", outcome == "complete"
+        if not is_pruned:
+            studies.set_feasible(trial, is_feasible)
+        state = TrialState.PRUNED if is_pruned else TrialState.COMPLETE
+        studies.finish_trial(study, trial, state, loss)
+        finish_claim(
+            session.engine,
+            claim,
+            state=PRUNED if is_pruned else COMPLETE,
+            outcome=outcome,
+            reason=None,
+            feasible=is_feasible,
+            best_epoch=1,
+        )
+        return trial.number
+
+    return finish
