@@ -57,7 +57,7 @@ def draw_metrics(status: Status) -> go.Figure:
         null_loss, row=1, col=1, line={"color": "#888", "dash": "dash"}, annotation_text="null loss"
     )
     ticks = FINE_TICKS if max(losses) < 30 * min(losses) else DECADES
-    figure.update_yaxes(type="log", tickvals=list(ticks), title="validation loss", row=1, col=1)
+    figure.update_yaxes(type="log", tickvals=list(ticks), title="loss", row=1, col=1)
     figure.update_yaxes(range=[-0.04, 1.04], title="efficiency", row=2, col=1)
     figure.update_yaxes(range=_find_fp_range(status), title="FP / event", row=3, col=1)
     figure.update_xaxes(title="trial", row=3, col=1)

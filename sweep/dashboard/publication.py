@@ -121,6 +121,7 @@ def _write_table(study: optuna.Study, trials: Sequence[TrialRow]) -> list[str]:
         epoch = get_epoch(trial)
         rows.append(
             f"| [{trial.number}]({_find_page(study, trial)}) "
-            f"| {epoch.validation_loss:.5g} | {epoch.efficiency:.4f} | {epoch.fp_rate:.4f} | {describe_point(trial.params)} |"
+            f"| {epoch.validation_loss:.5g} | {epoch.efficiency:.4f} | {epoch.fp_rate:.4f} "
+            f"| {describe_point(trial.params)} |"
         )
     return rows
