@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from storage.engine import read_clock_s, transact
 from storage.errors import LostClaimError
 from storage.sweeps import RUNNING, WAITING
-from storage.tables import attempts, epochs, trials
+from storage.tables import attempts, epochs, trials, workers
 from storage.workers import see
 
 FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
@@ -233,6 +233,30 @@ def finish_claim(
         _end_attempt(connection, claim, FINISHED)
 
     transact(engine, work)
+
+
+def release_all(connection: sa.Connection, now_s: float) -> None:
+    """Give all trials back unfinished, in a copy of a database of which no worker knows.
+
+    Args:
+        connection: of a transaction on the copy.
+        now_s: time of the copy by the clock of the database that was copied.
+    """
+    lost = sa.select(trials.c.id).where(trials.c.lease_until_s < now_s)
+    connection.execute(
+        attempts.update()
+        .where(attempts.c.ended_s.is_(None))
+        .values(
+            ended_s=now_s,
+            ending=sa.case((attempts.c.trial_id.in_(lost), EXPIRED), else_=RELEASED),
+        )
+    )
+    connection.execute(
+        trials.update()
+        .where(trials.c.state == RUNNING)
+        .values(state=WAITING, worker=None, lease_until_s=None)
+    )
+    connection.execute(workers.delete())
 
 
 def update_claimed(connection: sa.Connection, claim: Claim, **values: Any) -> None:

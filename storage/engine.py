@@ -7,10 +7,14 @@ meanwhile. Postgres needs none of that, but drops idle connections, so each is t
 
 from __future__ import annotations
 
+import logging
+import os
 import random
+import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +23,19 @@ from sqlalchemy.engine import URL, make_url
 
 from storage.errors import StorageError
 
+logger = logging.getLogger(__name__)
+
 BUSY_TIMEOUT_S = 60
-NUM_RETRIES = 7
+NUM_RETRIES = 9
+MAX_DELAY_S = 8.0
 READ_ONLY = "sweep_read_only"
+SERVER_OPTIONS = {
+    "connect_timeout": 10,
+    # a server that vanished without a word is noticed within a minute, not within hours
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 
 Result = TypeVar("Result")
 
@@ -82,7 +96,15 @@ def get_engine_options(url: URL) -> dict[str, Any]:
     """Give the keyword arguments of `create_engine` that make the database fit to be shared."""
     if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
-    return {"pool_pre_ping": True, "pool_recycle": 1800, "pool_size": 2, "max_overflow": 3}
+    name = f"sweep {socket.gethostname()}:{os.getpid()}"  # as pg_stat_activity shows it
+    options = {**SERVER_OPTIONS, "application_name": name}
+    return {
+        "connect_args": {key: value for key, value in options.items() if key not in url.query},
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "pool_size": 1,
+        "max_overflow": 4,
+    }
 
 
 def prepare_engine(engine: sa.Engine) -> sa.Engine:
@@ -165,6 +187,15 @@ def is_answering(engine: sa.Engine) -> bool:
     return True
 
 
+@contextmanager
+def close_after(engine: sa.Engine) -> Iterator[sa.Engine]:
+    """Close a database at the end."""
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def _connect(url: URL) -> sa.Engine:
     try:
         engine = prepare_engine(sa.create_engine(url, **get_engine_options(url)))
@@ -217,8 +248,8 @@ def retry(operation: Callable[[], Result]) -> Result:
             the same rows when repeated.
 
     Raises:
-        StorageError: when a passing fault did not pass within NUM_RETRIES tries, about half a
-            minute.
+        StorageError: when a passing fault did not pass within NUM_RETRIES tries, which wait for
+            half a minute at least: a server may be restarted meanwhile.
         Exception: what the operation raised, when it is no passing fault.
     """
     for attempt in range(NUM_RETRIES):
@@ -232,7 +263,9 @@ def retry(operation: Callable[[], Result]) -> Result:
                     f"storage: the database does not do its work, got {_describe(exc)!r} "
                     f"{NUM_RETRIES} times, expected an answer; see to it and run the command again"
                 ) from exc
-            time.sleep(0.5 * 2**attempt * (0.5 + random.random()))
+            if attempt == 1:  # the first is common: a connection that was dropped
+                logger.warning("waiting for the database: %s", _describe(exc))
+            time.sleep(min(0.5 * 2**attempt, MAX_DELAY_S) * random.uniform(0.8, 1.2))
     raise AssertionError("unreachable")
 
 
@@ -254,6 +287,20 @@ def read(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
             return work(connection)
 
     return retry(attempt)
+
+
+@contextmanager
+def open_snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that only reads and sees the database as it is now until it ends.
+
+    Yields:
+        A connection that blocks no writer.
+    """
+    options: dict[str, Any] = {READ_ONLY: True}
+    if engine.url.get_backend_name() != "sqlite":
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with engine.connect().execution_options(**options) as connection:
+        yield connection
 
 
 def read_clock_s(connection: sa.Connection) -> float:

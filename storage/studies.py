@@ -8,11 +8,12 @@ again, instead of a zombie and a second one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+import sqlalchemy as sa
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -24,6 +25,26 @@ from storage.errors import StorageError
 SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read
+STUDIES = "studies"
+STUDY_TRIALS = "trials"
+STUDY_SYSTEM_ATTRIBUTES = "study_system_attributes"
+TRIAL_SYSTEM_ATTRIBUTES = "trial_system_attributes"
+STUDY_TABLES = (
+    STUDIES,
+    STUDY_TRIALS,
+    STUDY_SYSTEM_ATTRIBUTES,
+    TRIAL_SYSTEM_ATTRIBUTES,
+    "study_directions",
+    "study_user_attributes",
+    "trial_user_attributes",
+    "trial_params",
+    "trial_values",
+    "trial_intermediate_values",
+    "trial_heartbeats",
+)
+"""Optuna's tables that hold something of a study."""
+ARTIFACT_PREFIX = "artifacts:"
+"""System attributes that begin so name an attached file, by its name in the artifact folder."""
 
 COMPANION_SUFFIX = " (all metrics)"
 COMPANION_KEY = "copy of the sweep"
@@ -45,6 +66,20 @@ def open_study_storage(url: URL) -> BaseStorage:
     return optuna.storages.get_storage(storage)
 
 
+def prepare_studies(url: URL, names: Sequence[str]) -> None:
+    """Make Optuna's tables where they are missing, and room for the studies of new sweeps.
+
+    Raises:
+        StorageError: when somebody else's study of such a name is in the database.
+    """
+    storage: Any = open_study_storage(url)
+    try:
+        clear_studies(storage, list_studies(names))
+    finally:
+        storage.remove_session()
+        storage._backend.engine.dispose()
+
+
 def create_study(
     storage: BaseStorage, name: str, *, direction: Literal["minimize", "maximize"], metric_name: str
 ) -> optuna.Study:
@@ -53,18 +88,7 @@ def create_study(
     Raises:
         StorageError: when somebody else's study of that name is in the database.
     """
-    try:
-        left = storage.get_study_id_from_name(name)
-    except KeyError:
-        pass
-    else:
-        num_trials = storage.get_n_trials(left)
-        if num_trials:
-            raise StorageError(
-                f"sweep: a study of Optuna has that name, got {name!r} with {num_trials} trials "
-                "that belong to no sweep, expected a new name; choose one with --sweep"
-            )
-        storage.delete_study(left)  # its direction may be another one
+    clear_studies(storage, [name])
     study = optuna.create_study(
         storage=storage, study_name=name, direction=direction, load_if_exists=True
     )
@@ -72,6 +96,25 @@ def create_study(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names([metric_name])
     return study
+
+
+def clear_studies(storage: BaseStorage, names: Sequence[str]) -> None:
+    """Remove the empty studies of these names, as killed creations leave them behind.
+
+    Raises:
+        StorageError: when one has trials and is somebody else's; none is removed then.
+    """
+    found = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    left = [name for name in names if name in found]
+    for name in left:
+        num_trials = storage.get_n_trials(found[name])
+        if num_trials:
+            raise StorageError(
+                f"sweep: a study of Optuna has that name, got {name!r} with {num_trials} trials "
+                "that belong to no sweep, expected a new name; choose one with --sweep"
+            )
+    for name in left:
+        storage.delete_study(found[name])  # its direction may be another one
 
 
 def name_companion(name: str) -> str:
@@ -110,6 +153,11 @@ def open_companion(storage: BaseStorage, name: str) -> optuna.Study:
 def drop_companion(storage: BaseStorage, name: str) -> None:
     """Remove the companion of a sweep's study."""
     storage.delete_study(storage.get_study_id_from_name(name_companion(name)))
+
+
+def list_studies(names: Sequence[str]) -> list[str]:
+    """List the studies of sweeps: a sweep's own, which has its name, and its companion."""
+    return [*names, *map(name_companion, names)]
 
 
 def load_study(
@@ -238,10 +286,12 @@ def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
         folder: the artifact folder that the dashboard is started with.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    upload_artifact(
-        artifact_store=FileSystemArtifactStore(folder),
-        file_path=str(path),
-        study_or_trial=target,
+    retry(
+        lambda: upload_artifact(
+            artifact_store=FileSystemArtifactStore(folder),
+            file_path=str(path),
+            study_or_trial=target,
+        )
     )
 
 
@@ -258,4 +308,29 @@ def save_figure(study: optuna.Study, figure: Any, figure_id: str) -> None:
     """Put a small Plotly figure on the study's first page, replacing the one of the same id."""
     import optuna_dashboard
 
-    optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=figure_id)
+    retry(
+        lambda: optuna_dashboard.save_plotly_graph_object(study, figure, graph_object_id=figure_id)
+    )
+
+
+def suspend_all(connection: sa.Connection) -> None:
+    """Show the running trials of all sweeps as waiting, within a transaction."""
+    connection.execute(
+        sa.text(
+            "UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING' AND study_id IN (SELECT "
+            "study_id FROM studies JOIN sweep_sweeps ON sweep_sweeps.name = studies.study_name)"
+        )
+    )
+
+
+def rename_attribute(key: str, trial_ids: Mapping[int, int]) -> str:
+    """Give the key of a study's system attribute in a copy whose trials have other ids.
+
+    The dashboard keeps the notes and files of trials under `dashboard:12:note_ver` and
+    `dashboard:artifacts:12:...`, where 12 is the id of the trial's row.
+    """
+    head, colon, rest = key.removeprefix("dashboard:").removeprefix("artifacts:").partition(":")
+    if not key.startswith("dashboard:") or not colon or not head.isdigit():
+        return key
+    before = key[: len(key) - len(head) - 1 - len(rest)]
+    return f"{before}{trial_ids.get(int(head), head)}:{rest}"

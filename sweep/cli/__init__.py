@@ -15,6 +15,7 @@ from sweep.cli.data import data_app
 from sweep.cli.output import print_error
 from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
+from sweep.cli.storage import storage_app
 from sweep.errors import SweepError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command()(score)
 app.command()(models)
 app.command()(dashboard)
 app.add_typer(data_app, name="data")
+app.add_typer(storage_app, name="storage")
 app.command()(worker)
 
 

@@ -48,6 +48,17 @@ def open_database(storage: str) -> sa.Engine:
     return engine
 
 
+def warn_of_network_file(storage: str) -> None:
+    """Say that a database lies where SQLite is not safe, where that is so."""
+    from storage.engine import parse_url
+    from storage.mounts import describe_network_file
+    from sweep.cli.output import print_note
+
+    warning = describe_network_file(parse_url(storage))
+    if warning:
+        print_note(f"warning: {warning}")
+
+
 def choose_sweep(engine: sa.Engine, name: str | None) -> Sweep:
     """Find the sweep of a name, or the only one.
 

@@ -9,7 +9,14 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Json, Storage
+from sweep.cli.options import (
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    Artifacts,
+    Json,
+    Storage,
+    warn_of_network_file,
+)
 
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]
 
@@ -85,6 +92,7 @@ def run(
     from sweep.cli.main_job import JobOptions, run_job
     from sweep.request import Request
 
+    warn_of_network_file(storage)
     run_job(
         Request(
             model=model,
@@ -147,6 +155,8 @@ def worker(
     from sweep.worker import WorkerOptions, run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")
+    if parent is None:
+        warn_of_network_file(storage)
     signals = Signals(parent, timeout)
     signals.install()
     options = WorkerOptions(storage, sweep, artifacts, device, threads, forever)

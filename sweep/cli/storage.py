@@ -1,0 +1,87 @@
+"""`sweep storage`: bring a database forward, copy sweeps between databases, back one up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Storage
+
+storage_app = typer.Typer(
+    help="Bring a database forward; copy sweeps between databases; back one up.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+Database = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+
+
+@storage_app.command()
+def migrate(storage: Storage = DEFAULT_STORAGE) -> None:
+    """Bring a database that an older version made forward, when no worker of that one runs."""
+    from storage.engine import open_engine, parse_url, show_url
+    from storage.migrations import migrate_tables
+    from sweep.cli.output import print_note
+
+    engine = open_engine(parse_url(storage))
+    found, now = migrate_tables(engine)
+    what = f"brought from version {found} to {now}" if found < now else "nothing to do"
+    print_note(f"{show_url(engine.url)}: {what}; version {now} is the newest")
+
+
+@storage_app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help=Database)],
+    target: Annotated[str, typer.Argument(metavar="TO", help=Database)],
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Name of a sweep; again for more.  [all]")
+    ] = None,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    to_artifacts: Annotated[
+        Path | None,
+        typer.Option(help="Copy the trials' files from --artifacts into this folder, too."),
+    ] = None,
+) -> None:
+    """Copy sweeps with their trials and curves into another database: all of them, or none.
+
+    Sweeps that are being trained are refused. Trials that are not finished go on in the copy from
+    their checkpoints; go on with a sweep in one of the two databases only.
+    """
+    from storage.engine import hide_password, parse_url
+    from storage.transfer import Folders, copy_sweeps
+    from sweep.cli.output import print_note
+    from sweep.cli.progress import show_progress
+
+    folders = None if to_artifacts is None else Folders(artifacts, to_artifacts)
+    with show_progress("copying") as progress:
+        copied = copy_sweeps(parse_url(source), parse_url(target), sweep or [], folders, progress)
+    files = "" if folders is None else f" and {copied.num_files} files"
+    print_note(
+        f"{', '.join(copied.names)}: {copied.num_rows} rows{files} copied to "
+        f"{hide_password(target)}; go on in one of the two databases only"
+    )
+    if copied.num_missing:
+        print_note(f"{copied.num_missing} files that trials name are not in {artifacts}")
+
+
+@storage_app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="SQLite file to write; a new one.")],
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Write a consistent copy of a database into a file while workers go on.
+
+    The file is a database itself, in which nothing runs; `sweep storage copy` brings it back.
+    """
+    from storage.backup import back_up
+    from storage.engine import parse_url
+    from sweep.cli.output import print_note
+    from sweep.cli.progress import show_progress
+
+    with show_progress("backing up") as progress:
+        names = back_up(parse_url(storage), file, progress)
+    print_note(
+        f"{file}: {', '.join(names) or 'no sweep'} backed up; to bring it back: "
+        f"sweep storage copy sqlite:///{file} TO"
+    )
