@@ -30,7 +30,7 @@ BROWSER_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-NUM_TRIALS = 4
+NUM_TRIALS = 3
 PASSWORD = "correct horse"
 DRAWN = ".js-plotly-plot .scatterlayer .trace"
 
@@ -59,7 +59,7 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory, events_file: Path) 
     (folder / "scale.py").write_text(NETWORK, encoding="utf-8")
     command = ["run", "--detach", "--model", "scale.py:Scale", "--trials", str(NUM_TRIALS)]
     command += ["--data", str(events_file), "--events", "24", "--val-events", "12"]
-    run(folder, *command, "--epochs", "3")
+    run(folder, *command, "--epochs", "2")
     run(folder, "worker", "--device", "cpu", "--threads", "1")
     return folder
 

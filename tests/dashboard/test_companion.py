@@ -25,9 +25,9 @@ from tests.dashboard.conftest import FinishTrial
 
 
 @pytest.fixture
-def session(make_session: Callable[..., Session], database_url: str) -> Session:
+def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
     """A sweep of five trials, none of them begun."""
-    return make_session(database_url, trials=5)
+    return make_session(sqlite_url, trials=5)
 
 
 def mirror(session: Session) -> bool:
@@ -42,9 +42,10 @@ def read_copy(storage: BaseStorage, name: str) -> optuna.Study:
 
 
 def test_good_trials_are_copied_with_their_times(
-    session: Session, finish_trial: FinishTrial
+    make_session: Callable[..., Session], finish_trial: FinishTrial, database_url: str
 ) -> None:
     """Neither pruned nor dead ones; each says which trial it is, and when it ran."""
+    session = make_session(database_url, trials=5)
     finish_trial(session, 0.3, "pruned")
     finish_trial(session, 0.1, "dead")
     number = finish_trial(session, 0.03)

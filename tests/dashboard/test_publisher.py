@@ -22,9 +22,9 @@ from tests.dashboard.conftest import FinishTrial
 
 
 @pytest.fixture
-def session(make_session: Callable[..., Session], database_url: str) -> Session:
+def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
     """A sweep of five trials, none of them begun."""
-    return make_session(database_url, trials=5)
+    return make_session(sqlite_url, trials=5)
 
 
 @pytest.fixture
@@ -46,13 +46,14 @@ def read_study(session: Session, database_url: str) -> optuna.Study:
 
 
 def test_pages_say_what_was_found(
-    session: Session, publisher: Publisher, finish_trial: FinishTrial, database_url: str
+    make_session: Callable[..., Session], finish_trial: FinishTrial, database_url: str
 ) -> None:
     """The best feasible trial by all three metrics stands first; a dead one is not listed."""
+    session = make_session(database_url, trials=5)
     finish_trial(session, 0.01, "dead")
     best = finish_trial(session, 0.03)
     finish_trial(session, 0.05)
-    publisher.catch_up()
+    Publisher(session.engine, session.study_storage, report=pytest.fail).catch_up()
     study = read_study(session, database_url)
     note = optuna_dashboard.get_note(study)
     first = note.splitlines()[2]
@@ -76,16 +77,16 @@ def test_pages_say_what_was_found(
 
 
 def test_sweep_without_a_good_trial_says_so(
-    session: Session, publisher: Publisher, finish_trial: FinishTrial, database_url: str
+    session: Session, publisher: Publisher, finish_trial: FinishTrial, sqlite_url: str
 ) -> None:
     """The pages of a sweep that has only just begun, or found nothing yet."""
     publisher.catch_up()
     assert "No complete trial has found" in optuna_dashboard.get_note(
-        read_study(session, database_url)
+        read_study(session, sqlite_url)
     )
     finish_trial(session, 0.1, "dead")
     publisher.catch_up()
-    study = read_study(session, database_url)
+    study = read_study(session, sqlite_url)
     assert "1 complete, 0 pruned" in optuna_dashboard.get_note(study)
     assert "best trial" not in study.user_attrs
 
@@ -105,14 +106,14 @@ def test_nothing_is_written_where_nothing_changed(
 
 
 def test_publisher_in_the_background_writes(
-    session: Session, finish_trial: FinishTrial, database_url: str
+    session: Session, finish_trial: FinishTrial, sqlite_url: str
 ) -> None:
     """It finds what another process has finished."""
     with Publisher(session.engine, session.study_storage, report=pytest.fail, every_s=0.05):
         finish_trial(session, 0.03)
         while is_stale(session.engine, None):
             time.sleep(0.05)
-    assert "trial 0" in optuna_dashboard.get_note(read_study(session, database_url))
+    assert "trial 0" in optuna_dashboard.get_note(read_study(session, sqlite_url))
 
 
 def test_end_of_the_work_waits_for_whoever_writes(
