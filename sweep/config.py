@@ -121,6 +121,40 @@ class SearchConfig(_Part):
     seed: int = Field(default=1, ge=0)
 
 
+class OriginConfig(_Part):
+    """The trial of another sweep whose hyperparameters a study of sample size trains with.
+
+    Attributes:
+        sweep, trial: Name of its sweep, and its number there.
+        num_train: Training events it was found best with.
+        num_shared_validation: How many of the study's validation events are among those that
+            chose it: on these its numbers are flattered.
+    """
+
+    sweep: str
+    trial: int
+    num_train: int = Field(gt=0)
+    num_shared_validation: int = Field(ge=0)
+
+
+class SampleSizeConfig(_Part):
+    """A study of sample size: one trial for each number of training events in each repeat.
+
+    Attributes:
+        sizes: Numbers of training events, rising; the sweep's `data.num_train` are those that
+            every repeat draws its own out of.
+        repeats: Times that each is trained, with other events, weights and order.
+        equal: What all sizes have alike: `passes`, the events seen in training (so many optimiser
+            steps), or `epochs`. The recipe's epochs are those of the largest size.
+        origin: Whose hyperparameters they are; None for the architecture's own.
+    """
+
+    sizes: tuple[int, ...] = Field(min_length=1)
+    repeats: int = Field(gt=0)
+    equal: Literal["passes", "epochs"]
+    origin: OriginConfig | None = None
+
+
 class SweepConfig(_Part):
     """Everything that defines a sweep.
 
@@ -131,6 +165,7 @@ class SweepConfig(_Part):
         space: Each hyperparameter's dimension as text, as `--set` takes it.
         starting_points: Settings that are tried before the sampler chooses any.
         num_hand_tuned: How many of them, the first ones, are those of the report.
+        sample_size: Of a study of sample size, which searches nothing; None for a search.
     """
 
     model: str
@@ -142,6 +177,7 @@ class SweepConfig(_Part):
     data: DataConfig
     recipe: Recipe
     search: SearchConfig
+    sample_size: SampleSizeConfig | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SweepConfig:

@@ -19,6 +19,7 @@ from models import Architecture, find_architecture
 from models.space import Choice, Dimension, Fixed, Value, parse_dimension
 from sweep.config import (
     Recipe,
+    SampleSizeConfig,
     SearchConfig,
     SweepConfig,
     build_recipe,
@@ -30,6 +31,7 @@ from sweep.data.selection import Selection, describe_split, name_files, open_sel
 from sweep.data.splits import Split
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.request import Request
+from sweep.sample_size import extend_space, finish_study, list_points, plan_sample_size
 from sweep.search import choose_pruner, choose_sampler, find_nearest, list_ends
 
 Progress = Callable[[int, int], None]
@@ -92,45 +94,46 @@ def plan_sweep(
     model = request.model or (stored.model if stored else None)
     if model is None:
         raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    study = plan_sample_size(request.sample_size, stored)
+    if stored is not None:
+        refuse_changes(stored, stored.model_copy(update={"sample_size": study}))
     profile = _choose_profile(request, profile, stored)
-    file, colon, name = model.rpartition(":")
-    if colon:  # found from any folder, as the files of events are
-        model = f"{Path(file).resolve()}:{name}"
+    model = resolve_model(model)
     architecture, digest = load_model(model)
     recipe = _plan_recipe(request, profile, stored)
     space = _plan_space(request, profile, stored, architecture, recipe)
-    changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}
-    points, notes = _plan_points(architecture, space, changed)
-    num_hand_tuned = min(len(points), len(architecture.starting_points))
-    if stored is not None and not request.dimensions and not request.fixed:
-        points, notes = stored.starting_points, ()
-        num_hand_tuned = stored.num_hand_tuned
+    if study is not None:
+        space = extend_space(study, space, architecture.network_hyperparameters)
     selection = _plan_data(request, profile, stored)
     _check_space(architecture, space)
     split = open_selection(selection, progress)
+    if study is not None:
+        study = finish_study(study, request.sample_size, split)
     data = describe_split(selection, split)
     if data.null_loss <= 0:
         raise DataError(
             "data: the validation events hold nothing to find, got a null loss of "
             f"{data.null_loss:.3g}, expected peaks in y; check the files"
         )
+    start = _plan_start(request, stored, architecture, space, study)
     try:
         config = SweepConfig(
             model=model,
             model_digest=digest,
             profile=profile.name,
             space={name: str(dimension) for name, dimension in space.items()},
-            starting_points=points,
-            num_hand_tuned=num_hand_tuned,
+            starting_points=start.points,
+            num_hand_tuned=start.num_hand_tuned,
             data=data,
             recipe=recipe,
             search=_plan_search(request, stored),
+            sample_size=study,
         )
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
     if stored is not None:
         refuse_changes(stored, config)
-    return Plan(config, split, architecture, notes)
+    return Plan(config, split, architecture, start.notes)
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
@@ -145,6 +148,12 @@ def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
             f"sweep: it is another one already, got {'; '.join(differences)}, expected no "
             "difference; leave these options out, or give the new sweep a name with --sweep"
         )
+
+
+def resolve_model(model: str) -> str:
+    """Give an architecture's name, or a person's own network by a path that holds anywhere."""
+    file, colon, name = model.rpartition(":")
+    return f"{Path(file).resolve()}:{name}" if colon else model
 
 
 def load_model(model: str) -> tuple[Architecture, str]:
@@ -277,6 +286,31 @@ def _check_space(architecture: Architecture, space: Mapping[str, Dimension]) -> 
                 ) from exc
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What is tried before the sampler chooses, and what should be said about it."""
+
+    points: tuple[dict[str, Value], ...]
+    num_hand_tuned: int
+    notes: tuple[str, ...]
+
+
+def _plan_start(
+    request: Request,
+    stored: SweepConfig | None,
+    architecture: Architecture,
+    space: Mapping[str, Dimension],
+    study: SampleSizeConfig | None,
+) -> _Start:
+    if study is not None:
+        return _Start(list_points(study), 0, ())
+    if stored is not None and not request.dimensions and not request.fixed:
+        return _Start(stored.starting_points, stored.num_hand_tuned, ())
+    changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}
+    points, notes = _plan_points(architecture, space, changed)
+    return _Start(points, min(len(points), len(architecture.starting_points)), notes)
+
+
 def _plan_points(
     architecture: Architecture, space: Mapping[str, Dimension], changed: set[str]
 ) -> tuple[tuple[dict[str, Value], ...], tuple[str, ...]]:
@@ -320,7 +354,8 @@ def _plan_data(request: Request, profile: Profile, stored: SweepConfig | None) -
     old = None if stored is None else stored.data
     files = name_files(request.data) or (old.files if old else ())
     validation_files = name_files(request.val_data) or (old.validation_files if old else ())
-    whole = bool(files) and profile.name == "gpu"
+    # The sizes of a study of sample size are drawn out of all there is.
+    whole = bool(files) and (profile.name == "gpu" or request.sample_size is not None)
     return Selection(
         files=files,
         validation_files=validation_files,

@@ -54,10 +54,11 @@ def prepare_sweep(
     """
     name = _check_name(_name_sweep(request) if name is None else name)
     engine = create_engine(parse_url(storage))
-    stored = _find_stored(engine, name)
+    stored = find_stored(engine, name)
     config = SweepConfig.from_json(stored.config) if stored else None
     plan = plan_sweep(request, profile, config, progress)
     notes = list(plan.notes)
+    trials = _choose_budget(plan.config, trials)
     if stored is None:
         create_tables(engine)
         shelf = studies.open_study_storage(parse_url(storage))
@@ -85,7 +86,25 @@ def prepare_sweep(
     return engine, find_sweep(engine, name), notes
 
 
-def _find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:
+    """Give the budget asked for; that of a study of sample size follows from it."""
+    if config.sample_size is None:
+        return asked
+    fixed = len(config.starting_points)
+    if asked not in (None, fixed):
+        raise ConfigError(
+            f"trials: a study of sample size has one for each size in each repeat, got {asked}, "
+            f"expected {fixed}; leave --trials out"
+        )
+    return fixed
+
+
+def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+    """Find a sweep; None where there is none, or not even a database of sweeps.
+
+    Raises:
+        StorageError: when the database is of another version.
+    """
     if not has_tables(engine):
         return None
     check_tables(engine)
@@ -114,4 +133,9 @@ def _check_name(name: str) -> str:
 def _name_sweep(request: Request) -> str:
     if request.model is None:
         raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    return request.model.rpartition(":")[2]
+    return name_search(request.model)
+
+
+def name_search(model: str) -> str:
+    """Name the sweep of a model: as the model, without its file."""
+    return model.rpartition(":")[2]

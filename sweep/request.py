@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sweep.config import SweepConfig, Value
 from sweep.errors import ConfigError
+
+NOT_IN_FILES = ("dimensions", "fixed", "sample_size")
+"""Parts of a request that a TOML file does not name so."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The trial of another sweep, with that sweep's config, whose hyperparameters are taken."""
+
+    sweep: str
+    trial: int
+    config: SweepConfig
+    params: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class SampleSizeRequest:
+    """What a person asked of a study of sample size; None or empty where they did not say."""
+
+    sizes: tuple[int, ...] = ()
+    repeats: int | None = None
+    equal: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
 class Request:
     """What a person asked; None or empty where they did not say.
 
-    `dimensions` and `fixed` are texts `name=dimension`, as `--set` and `--fix` take them.
+    `dimensions` and `fixed` are texts `name=dimension`, as `--set` and `--fix` take them;
+    `sample_size` is there where a study of sample size is asked for instead of a search.
     """
 
     model: str | None = None
@@ -34,6 +60,7 @@ class Request:
     profile: str | None = None
     dimensions: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    sample_size: SampleSizeRequest | None = None
 
 
 def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
@@ -59,7 +86,7 @@ def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
     space = content.pop("space", {})
     if not isinstance(space, dict):
         raise ConfigError(f"{path}: space: got {space!r}, expected a table; write [space]")
-    known = {field.name for field in fields(Request)} - {"dimensions", "fixed"}
+    known = {field.name for field in fields(Request)}.difference(NOT_IN_FILES)
     asked = {key: _read_value(path, key, content.pop(key)) for key in list(content) if key in known}
     dimensions = tuple(f"{name}={_write_dimension(value)}" for name, value in space.items())
     return Request(**asked, dimensions=dimensions), content

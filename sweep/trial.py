@@ -38,6 +38,7 @@ from sweep.errors import SweepError
 from sweep.judgement import find_best_epoch, get_value, is_better, is_dead, is_stuck, rank_trials
 from sweep.pictures import draw_trial
 from sweep.plan import read_space
+from sweep.sample_size import choose_draw, fit_session
 from sweep.search import build_pruner, build_sampler, derive_seed, fix_point, suggest
 from sweep.session import Interruption, Session
 from sweep.training.trainer import (
@@ -76,6 +77,7 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
         StorageError, DataError: when the database, the disk or the events fail; that is no
             verdict, and the trial stays unfinished.
     """
+    session = fit_session(session, claim.slot)
     study = studies.load_study(
         session.study_storage,
         session.sweep.name,
@@ -204,13 +206,14 @@ class _TrialRun:
         )
 
     def _train(self) -> Verdict | None:
-        torch.manual_seed(derive_seed(self.config.search.seed, "weights", self.claim.slot))
+        seed, draw = self.config.search.seed, choose_draw(self.config, self.claim.slot)
+        torch.manual_seed(derive_seed(seed, "weights", draw))
         trainer = self._trainer = Trainer(
             self._build_network(),
             self.session.split,
             self.config.recipe,
             self.params,
-            seed=derive_seed(self.config.search.seed, "order", self.claim.slot),
+            seed=derive_seed(seed, "order", draw),
             device=self.session.device,
             is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
         )

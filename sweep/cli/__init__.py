@@ -10,6 +10,8 @@ import sys
 import typer
 
 from sweep.cli.best import best, evaluate, score
+from sweep.cli.compare import compare
+from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
 from sweep.cli.output import print_error
@@ -33,6 +35,8 @@ app.command()(resume)
 app.command()(best)
 app.command()(evaluate)
 app.command()(score)
+app.command()(curve)
+app.command()(compare)
 app.command()(models)
 app.command()(dashboard)
 app.add_typer(data_app, name="data")

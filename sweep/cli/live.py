@@ -17,6 +17,7 @@ from storage.sweeps import FAILED, Sweep
 from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
 from sweep.results.status import Status, read_status
+from sweep.sample_size import fit_config
 
 WATCH_S = 1.0
 
@@ -112,7 +113,8 @@ def _draw(status: Status) -> RenderableType:
     places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
     for trial in status.running:
         epoch = trial.last
-        row = [str(trial.number), f"{epoch.epoch if epoch else 0}/{status.config.recipe.epochs}"]
+        num_epochs = fit_config(status.config, trial.slot).recipe.epochs
+        row = [str(trial.number), f"{epoch.epoch if epoch else 0}/{num_epochs}"]
         row += _list_metrics(epoch) if epoch else ["", "", ""]
         table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
     lines = [_write_counts(status)]

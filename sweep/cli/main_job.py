@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,14 @@ from sweep.launch.local import LocalWorkers
 from sweep.launch.places import Place, choose_places, count_gpus, parse_gpus
 from sweep.plan import CPU, GPU
 from sweep.preparation import prepare_sweep
-from sweep.request import Request, merge_requests, read_request
+from sweep.request import NOT_IN_FILES, Request, merge_requests, read_request
 from sweep.results.best import describe_best
 from sweep.results.status import Status, read_status
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
 WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
 FILE_KEYS = ", ".join(
-    [field.name for field in fields(Request) if field.name not in ("dimensions", "fixed")]
+    [field.name for field in fields(Request) if field.name not in NOT_IN_FILES]
     + [*WHOLE_NUMBERS, *NUMBERS, "sweep", "[space]"]
 )
 DEFAULT_CONFIG = Path("sweep.toml")
@@ -81,6 +82,20 @@ def run_job(request: Request, options: JobOptions, config: Path | None, *, as_js
     """
     if config is not None or DEFAULT_CONFIG.is_file():
         request, options = _lay_over_file(request, options, config or DEFAULT_CONFIG)
+    carry_out(request, options, _show_best, as_json=as_json)
+
+
+def carry_out(
+    request: Request, options: JobOptions, show: Callable[[Status, bool], None], *, as_json: bool
+) -> None:
+    """Create a sweep or go on with it, train its trials, and show what came of them.
+
+    Args:
+        show: Given the sweep, and whether to show it as JSON.
+
+    Raises:
+        SweepError, StorageError: when something asked for cannot be, or the workers failed.
+    """
     _check_options(options)
     places = [] if options.is_detached else _choose_places(options)
     _make_folder(options.artifacts)
@@ -90,15 +105,19 @@ def run_job(request: Request, options: JobOptions, config: Path | None, *, as_js
         return
     is_done = _train(engine, sweep, options, places)
     status = read_status(engine, find_sweep(engine, sweep.name))
+    show(status, as_json)
+    if is_failing(status.counts) or 0 < status.counts.failed == status.counts.finished:
+        _refuse_to_go_on(status)
+    if not is_done:
+        print_note(f"stopped; to go on: {_write_resume(options, sweep)}")
+
+
+def _show_best(status: Status, as_json: bool) -> None:
     if as_json:
         best = describe_best(status, status.ranked[0]) if status.ranked else None
         print_json({**status.to_json(), "best": best})
     else:
         print_best(status)
-    if is_failing(status.counts) or 0 < status.counts.failed == status.counts.finished:
-        _refuse_to_go_on(status)
-    if not is_done:
-        print_note(f"stopped; to go on: {_write_resume(options, sweep)}")
 
 
 def _choose_places(options: JobOptions) -> list[Place]:

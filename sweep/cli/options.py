@@ -33,6 +33,42 @@ SweepName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
+Model = Annotated[
+    str | None,
+    typer.Option(help="birnn, cnn, mlp, rcnn, or FILE.py:CLASS for a network of your own."),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(help="Events: course .npz or PV-Finder HDF5; again for more files."),
+]
+ValData = Annotated[
+    list[str] | None, typer.Option(help="Events to validate on; else some are split off.")
+]
+ValEvents = Annotated[int | None, typer.Option(help="Validation events.")]
+XKey = Annotated[str | None, typer.Option(help="Name of the features in the files.")]
+YKey = Annotated[str | None, typer.Option(help="Name of the target in the files.")]
+Variant = Annotated[
+    str | None, typer.Option(help="Features of an HDF5 file that has both: kernel or poca.")
+]
+Recipe = Annotated[
+    str | None, typer.Option(help="fast, or report: trained as the hand-tuned report did.")
+]
+Profile = Annotated[
+    str | None, typer.Option(help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]")
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")]
+Fix = Annotated[list[str] | None, typer.Option(help="num_layers=2; again for more.")]
+Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]
+TrialTimeout = Annotated[
+    float | None, typer.Option(help="Seconds of training after which a trial is pruned.")
+]
+Workers = Annotated[int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")]
+Gpus = Annotated[str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")]
+PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Only register the sweep, for `sweep worker`.")
+]
+
 
 def open_database(storage: str) -> sa.Engine:
     """Open a database that holds sweeps.

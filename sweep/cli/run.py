@@ -13,47 +13,44 @@ from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
     Artifacts,
+    Data,
+    Detach,
+    Fix,
+    Gpus,
     Json,
+    Model,
+    PerGpu,
+    Profile,
+    Recipe,
+    Seed,
     Storage,
+    Timeout,
+    TrialTimeout,
+    ValData,
+    ValEvents,
+    Variant,
+    Workers,
+    XKey,
+    YKey,
     warn_of_network_file,
 )
 
-Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]
-
 
 def run(
-    model: Annotated[
-        str | None,
-        typer.Option(help="birnn, cnn, mlp, rcnn, or FILE.py:CLASS for a network of your own."),
-    ] = None,
+    model: Model = None,
     trials: Annotated[int | None, typer.Option(help="Trials to train in all.  [50]")] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(help="Events: course .npz or PV-Finder HDF5; again for more files."),
-    ] = None,
-    val_data: Annotated[
-        list[str] | None, typer.Option(help="Events to validate on; else some are split off.")
-    ] = None,
+    data: Data = None,
+    val_data: ValData = None,
     events: Annotated[int | None, typer.Option(help="Training events.")] = None,
-    val_events: Annotated[int | None, typer.Option(help="Validation events.")] = None,
-    x_key: Annotated[str | None, typer.Option(help="Name of the features in the files.")] = None,
-    y_key: Annotated[str | None, typer.Option(help="Name of the target in the files.")] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="Features of an HDF5 file that has both: kernel or poca.")
-    ] = None,
+    val_events: ValEvents = None,
+    x_key: XKey = None,
+    y_key: YKey = None,
+    variant: Variant = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training events.")] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="fast, or report: trained as the hand-tuned report did.")
-    ] = None,
-    profile: Annotated[
-        str | None,
-        typer.Option(help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]"),
-    ] = None,
+    recipe: Recipe = None,
+    profile: Profile = None,
     timeout: Timeout = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds of training after which a trial is pruned."),
-    ] = None,
+    trial_timeout: TrialTimeout = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
     sweep: Annotated[str | None, typer.Option(help="Name of the sweep.  [the model's]")] = None,
@@ -64,22 +61,16 @@ def run(
     objective: Annotated[
         str | None, typer.Option(help="validation_loss or efficiency.  [validation_loss]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")] = None,
+    seed: Seed = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
     ] = None,
-    fix: Annotated[list[str] | None, typer.Option(help="num_layers=2; again for more.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")
-    ] = None,
-    gpus: Annotated[
-        str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")
-    ] = None,
-    per_gpu: Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="Only register the sweep, for `sweep worker`.")
-    ] = False,
+    fix: Fix = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    per_gpu: PerGpu = None,
+    detach: Detach = False,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
     ] = None,

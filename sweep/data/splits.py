@@ -110,6 +110,12 @@ def pair_events(
     )
 
 
+def count_shared(events: EventSet, others: EventSet) -> int:
+    """Count the events that are also in another set; blank ones are no copies of each other."""
+    shared = np.intersect1d(events.hashes, others.hashes)
+    return int(np.isin(events.hashes, shared[shared != compute_blank_hash()]).sum())
+
+
 def _take_some(events: EventSet, option: str, wanted: int | None, seed: int) -> EventSet:
     if wanted is None:
         return events

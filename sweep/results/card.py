@@ -6,12 +6,13 @@ from pathlib import Path
 
 from storage.epochs import TrialRow
 from sweep.results.status import Status
+from sweep.sample_size import fit_config
 from sweep.training.scoring import Score
 
 
 def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_onnx: bool) -> None:
     """Write a model card in Markdown."""
-    config = status.config
+    config = fit_config(status.config, trial.slot)
     low, high = score.efficiency_interval
     fp_low, fp_high = score.fp_rate_interval
     counts = score.counts

@@ -79,16 +79,9 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
             f"{folder}: exists already, got a file or folder, expected a new name; "
             "choose another or remove it"
         )
-    _architecture, digest = load_model(status.config.model)
-    if digest != status.config.model_digest:
-        raise ModelError(
-            f"model: {status.config.model} is another program than the sweep began with, got hash "
-            f"{digest}, expected {status.config.model_digest}; bring the file back"
-        )
+    network = load_network(status, trial, artifacts)
     split = reopen_split(status.config.data)
     weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
-    network = build_network(status.config.model, trial.params)
-    load_weights(network, weights)
     checked: list[Score] = []
 
     def write(temporary: Path) -> None:
@@ -103,6 +96,23 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
             "choose another"
         ) from exc
     return Export(folder, checked[0], (folder / ONNX_FILE).is_file())
+
+
+def load_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Module:
+    """Load the network of a trial with the weights of its best epoch.
+
+    Raises:
+        ModelError: when the model's file has changed, or the weights are missing or broken.
+    """
+    _architecture, digest = load_model(status.config.model)
+    if digest != status.config.model_digest:
+        raise ModelError(
+            f"model: {status.config.model} is another program than the sweep began with, got hash "
+            f"{digest}, expected {status.config.model_digest}; bring the file back"
+        )
+    network = build_network(status.config.model, trial.params)
+    load_weights(network, TrialFolder(artifacts, status.sweep, trial.slot).weights)
+    return network
 
 
 def _write_parts(

@@ -1,0 +1,90 @@
+"""`sweep compare`: two networks on the same events, paired by event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.options import (
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    Artifacts,
+    Json,
+    Storage,
+    Variant,
+    XKey,
+    YKey,
+)
+
+if TYPE_CHECKING:
+    from sweep.results.comparison import Comparison
+
+CONTENDER = "A sweep (its best trial), SWEEP:TRIAL, or the folder of an export."
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help=CONTENDER)],
+    b: Annotated[str, typer.Argument(help=CONTENDER)],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Events; again for more.  [the validation events of both]"),
+    ] = None,
+    x_key: XKey = None,
+    y_key: YKey = None,
+    variant: Variant = None,
+    resamples: Annotated[int, typer.Option(help="Times that the events are drawn again.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of those draws.")] = 1,
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    json: Json = False,
+) -> None:
+    """Compare two trained networks on the same events, event by event: is one better?"""
+    from sweep.cli.output import print_json
+    from sweep.results.comparison import EventFiles, describe_comparison
+    from sweep.results.comparison import compare as compare_pair
+    from sweep.results.contender import find_contender
+
+    named = EventFiles([Path(name) for name in data or ()], x_key, y_key, variant)
+    first, second = (find_contender(text, storage, artifacts) for text in (a, b))
+    found = compare_pair(first, second, named, num_resamples=resamples, seed=seed)
+    if json:
+        print_json({**describe_comparison(found), "resamples": resamples, "seed": seed})
+    else:
+        _print_comparison(found)
+
+
+def _print_comparison(found: Comparison) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sweep.results.comparison import describe_difference
+
+    console = Console(highlight=False, markup=False)
+    num_events, num_true = len(found.scores_a), int(found.scores_a.num_true_N.sum())
+    console.print(f"A: {found.a.label}\nB: {found.b.label}")
+    console.print(f"on the same {num_events} events with {num_true} true peaks")
+    table = Table("", "A", "B", "B - A", "68 %", "95 %", box=None, pad_edge=False)
+    names = {"efficiency": ("efficiency", 4), "fp_rate": ("FP / event", 4)}
+    names["validation_loss"] = ("loss", 5)
+    for key, (name, digits) in names.items():
+        difference = found.differences[key]
+        ends = (difference.interval_68, difference.interval_95)
+        table.add_row(
+            name,
+            f"{difference.a:.{digits}f}",
+            f"{difference.b:.{digits}f}",
+            f"{difference.value:+.{digits}f}",
+            *(f"{low:+.{digits}f} {high:+.{digits}f}" for low, high in ends),
+        )
+    console.print(table)
+    num_a, num_b = found.num_a_finds_more, found.num_b_finds_more
+    console.print(
+        f"A finds more true peaks in {num_a} events, B in {num_b}, as many in "
+        f"{num_events - num_a - num_b}"
+    )
+    for key, (name, _digits) in names.items():
+        console.print(f"{name}: {describe_difference(key, found.differences[key])}")
+    for note in found.notes:
+        console.print(note)

@@ -1,0 +1,120 @@
+"""`sweep curve`: efficiency against the number of training events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import (
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    Artifacts,
+    Data,
+    Detach,
+    Fix,
+    Gpus,
+    Json,
+    Model,
+    PerGpu,
+    Profile,
+    Recipe,
+    Seed,
+    Storage,
+    Timeout,
+    TrialTimeout,
+    ValData,
+    ValEvents,
+    Variant,
+    Workers,
+    XKey,
+    YKey,
+)
+
+
+def curve(
+    model: Model = None,
+    events: Annotated[
+        str | None, typer.Option(help="Numbers of training events: 1000,2000,4000.")
+    ] = None,
+    repeats: Annotated[int | None, typer.Option(help="Trainings with each number.  [3]")] = None,
+    equal: Annotated[
+        str | None,
+        typer.Option(help="What every size has alike: passes (events seen) or epochs.  [passes]"),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Sweep whose best trial and data to take.  [the model's, if there]"
+        ),
+    ] = None,
+    fix: Fix = None,
+    data: Data = None,
+    val_data: ValData = None,
+    val_events: ValEvents = None,
+    x_key: XKey = None,
+    y_key: YKey = None,
+    variant: Variant = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training events of the largest size.")
+    ] = None,
+    recipe: Recipe = None,
+    profile: Profile = None,
+    seed: Seed = None,
+    timeout: Timeout = None,
+    trial_timeout: TrialTimeout = None,
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    sweep: Annotated[
+        str | None, typer.Option(help="Name of the study.  [the model's with `sample size`]")
+    ] = None,
+    workers: Workers = None,
+    gpus: Gpus = None,
+    per_gpu: PerGpu = None,
+    detach: Detach = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw the curve: .png or .html.")] = None,
+    json: Json = False,
+) -> None:
+    """Train with few and with many events, several times each, and show what more events bring.
+
+    The trials are those of a sweep of their own, which is interrupted and gone on with as any.
+    Options that are not given keep what it was created with.
+    """
+    from sweep.cli.curve_job import run_curve
+    from sweep.cli.main_job import JobOptions
+    from sweep.request import Request, SampleSizeRequest
+    from sweep.sample_size import parse_sizes
+
+    run_curve(
+        Request(
+            model=model,
+            data=tuple(data or ()),
+            val_data=tuple(val_data or ()),
+            x_key=x_key,
+            y_key=y_key,
+            variant=variant,
+            val_events=val_events,
+            epochs=epochs,
+            recipe=recipe,
+            seed=seed,
+            profile=profile,
+            fixed=tuple(fix or ()),
+        ),
+        SampleSizeRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal),
+        source,
+        JobOptions(
+            trials=None,
+            timeout_s=timeout,
+            trial_timeout_s=trial_timeout,
+            storage=storage,
+            artifacts=artifacts,
+            sweep=sweep,
+            workers=workers,
+            gpus=gpus,
+            per_gpu=per_gpu,
+            is_detached=detach,
+        ),
+        plot,
+        as_json=json,
+    )

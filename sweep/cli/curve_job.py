@@ -1,0 +1,122 @@
+"""The job behind `sweep curve`: the main job with a study of sample size, shown as a curve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from storage.engine import create_engine, parse_url
+from sweep.cli.main_job import JobOptions, carry_out
+from sweep.cli.output import print_json, print_note
+from sweep.figures import check_picture_path
+from sweep.request import Request, SampleSizeRequest
+from sweep.results.origin import complete_request, name_study
+from sweep.results.sample_size import (
+    SampleSizeCurve,
+    SizePoint,
+    Spread,
+    compute_curve,
+    compute_gain,
+    describe_caveats,
+    describe_curve,
+)
+from sweep.results.sample_size_figure import write_curves
+from sweep.results.status import Status
+
+
+def run_curve(
+    request: Request,
+    asked: SampleSizeRequest,
+    source: str | None,
+    options: JobOptions,
+    plot: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Create a study of sample size or go on with it, train its trials, and show the curve.
+
+    Args:
+        request: What was asked of it as of any sweep.
+        asked: What was asked of the sizes.
+        source: Name of the sweep whose best trial lends its settings, or None.
+        options: How far to go and where.
+        plot: Picture to draw, or None.
+        as_json: Whether to print one JSON value.
+
+    Raises:
+        SweepError, StorageError: when something asked for cannot be, or the workers failed.
+    """
+    if plot is not None:
+        check_picture_path(plot)
+    engine = create_engine(parse_url(options.storage))
+    name = options.sweep or name_study(engine, request.model, source)
+    request = complete_request(engine, name, request, asked, source)
+    engine.dispose()
+
+    def show(status: Status, as_json: bool) -> None:
+        curve = compute_curve(status)
+        if as_json:
+            print_json({**status.to_json(), **describe_curve(curve)})
+        else:
+            print_curve(curve)
+        if plot is not None:
+            write_curves(plot, [curve], title=name)
+            print_note(f"{plot}: {name} drawn")
+
+    carry_out(request, replace(options, sweep=name), show, as_json=as_json)
+
+
+def print_curve(curve: SampleSizeCurve) -> None:
+    """Print a curve: one line a size, each metric with its lowest and highest repeat."""
+    console = Console(highlight=False, markup=False)
+    console.print(f"{curve.sweep}: mean over the repeats, and from the lowest to the highest")
+    table = Table("events", "repeats", box=None, pad_edge=False)
+    for name in ("efficiency", "FP / event", "loss"):
+        table.add_column(name, no_wrap=True)
+    for point in curve.points:
+        table.add_row(str(point.num_train), _count(curve, point), *_list_cells(point))
+    console.print(table)
+    for line in [*_list_findings(curve), *describe_caveats(curve)]:
+        console.print(line)
+
+
+def _list_cells(point: SizePoint) -> list[str]:
+    forms = {"efficiency": ".3f", "fp_rate": ".3f", "validation_loss": ".4f"}
+    if not point.spreads:
+        return ["none"] * len(forms)
+    found = [(point.spreads[name], form) for name, form in forms.items()]
+    return [f"{s.mean:{form}} {s.low:{form}}-{s.high:{form}}" for s, form in found]
+
+
+def _count(curve: SampleSizeCurve, point: SizePoint) -> str:
+    """Count the repeats that found something, and say what became of the others."""
+    text = f"{len(point.epochs)} of {curve.study.repeats}"
+    others = {"dead": point.num_dead, "lost": point.num_lost}
+    return ", ".join([text, *(f"{count} {name}" for name, count in others.items() if count)])
+
+
+def _list_findings(curve: SampleSizeCurve) -> list[str]:
+    lines = []
+    gain = compute_gain(curve)
+    if gain is not None:
+        lines.append(
+            f"efficiency from {gain.first} to {gain.last} events: {gain.mean:+.3f} "
+            f"({gain.low:+.3f} to {gain.high:+.3f} in the repeats, higher in {gain.num_better} of "
+            f"{gain.num_repeats})"
+        )
+    largest = curve.points[-1].spreads
+    if largest:
+        lines.append(
+            f"68 % interval from the validation events, alike for all sizes: "
+            f"{_show_interval(largest['efficiency'])} in efficiency, "
+            f"{_show_interval(largest['fp_rate'])} in FP / event at {curve.points[-1].num_train}"
+        )
+    return lines
+
+
+def _show_interval(spread: Spread) -> str:
+    low, high = spread.interval or (spread.mean, spread.mean)
+    return f"{low:.3f} to {high:.3f}"

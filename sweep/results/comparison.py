@@ -1,0 +1,222 @@
+"""Two trained networks on the same events, paired by event."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sweep.data.events import EventSet
+from sweep.data.formats import open_events
+from sweep.data.selection import reopen_split
+from sweep.data.splits import count_shared
+from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.plan import read_variant
+from sweep.results.bootstrap import Difference, compare_scores
+from sweep.results.contender import Contender
+from sweep.training.batches import Batches
+from sweep.training.event_scores import EventScores, score_each
+from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
+
+SENTENCES = {
+    "efficiency": ("finds more of the true peaks", "as many true peaks are found"),
+    "fp_rate": ("has more false positives", "as many false positives"),
+    "validation_loss": ("has the higher loss", "losses are alike"),
+}
+"""What it means to have more of a metric, and to have neither more nor less."""
+
+
+@dataclass(frozen=True)
+class EventFiles:
+    """Events named by a person: files, names of their arrays, features of an HDF5 file."""
+
+    files: Sequence[Path] = ()
+    x_key: str | None = None
+    y_key: str | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks on the same events.
+
+    Attributes:
+        a, b: What was compared.
+        scores_a, scores_b: Of each event.
+        differences: `efficiency`, `fp_rate`, `validation_loss`: b against a.
+        notes: What a reader has to know of how fair it is, one sentence each.
+    """
+
+    a: Contender
+    b: Contender
+    scores_a: EventScores
+    scores_b: EventScores
+    differences: dict[str, Difference]
+    notes: tuple[str, ...]
+
+    @property
+    def num_a_finds_more(self) -> int:
+        """Events in which a finds more true peaks than b."""
+        return int((self._found_more_N < 0).sum())
+
+    @property
+    def num_b_finds_more(self) -> int:
+        """Events in which b finds more true peaks than a."""
+        return int((self._found_more_N > 0).sum())
+
+    @property
+    def _found_more_N(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return self.scores_b.get_counts("found") - self.scores_a.get_counts("found")
+
+
+def compare(
+    a: Contender, b: Contender, named: EventFiles, *, num_resamples: int, seed: int
+) -> Comparison:
+    """Judge two networks on the same events and compare them event by event.
+
+    Args:
+        a, b: What to compare.
+        named: Events; without files, the validation events that both share.
+        num_resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Raises:
+        ConfigError: when a number is not usable.
+        ConflictError: when no events are named and the two were not validated on the same.
+        DataError: when the events cannot be used, or a network was trained on some of them.
+        ModelError: when a network does not predict numbers.
+    """
+    if num_resamples < 1:
+        raise ConfigError(f"resamples: got {num_resamples}, expected at least 1; raise --resamples")
+    if seed < 0:
+        raise ConfigError(f"seed: got {seed}, expected at least 0; change --seed")
+    with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
+        if named.files:
+            events = _open_named(a, b, named)
+            notes = _check_named(events, (a, b))
+        else:
+            events = _open_shared(a, b)
+            notes = [
+                "both were chosen on these very events, which flatters both; --data names others"
+            ]
+        scores_a, scores_b = (_score(contender, events) for contender in (a, b))
+    notes.append(
+        "chance is that of the events alone: trained again, each may differ by more "
+        "(`sweep curve` shows how much)"
+    )
+    differences = compare_scores(scores_a, scores_b, num_resamples=num_resamples, seed=seed)
+    return Comparison(a, b, scores_a, scores_b, differences, tuple(notes))
+
+
+def _open_shared(a: Contender, b: Contender) -> EventSet:
+    first, second = (contender.data.validation_fingerprint for contender in (a, b))
+    if first != second:
+        raise ConflictError(
+            f"compare: {a.label} and {b.label} were validated on different events, got "
+            f"fingerprints {first} and {second}, expected the same; name the events with --data"
+        )
+    return reopen_split(a.data).validation
+
+
+def _open_named(a: Contender, b: Contender, named: EventFiles) -> EventSet:
+    is_hdf5 = not any(path.suffix == ".npz" for path in named.files)
+    variants = {contender.data.variant for contender in (a, b)}
+    if is_hdf5 and named.variant is None and len(variants) > 1:
+        raise ConfigError(
+            f"compare: {a.label} and {b.label} were trained on different features, got "
+            f"{a.data.variant} and {b.data.variant}, expected the same; choose with --variant"
+        )
+    variant = read_variant(named.variant) or (a.data.variant if is_hdf5 else None)
+    return open_events(named.files, x_key=named.x_key, y_key=named.y_key, variant=variant)
+
+
+def _check_named(events: EventSet, contenders: Sequence[Contender]) -> list[str]:
+    """Refuse events that a network was trained on; say which of them chose it."""
+    notes = []
+    for contender in contenders:
+        try:
+            split = reopen_split(contender.data)
+        except DataError as exc:
+            notes.append(
+                f"not checked whether {contender.label} was trained on some of these events, for "
+                f"its own are not here ({exc})"
+            )
+            continue
+        num_seen = count_shared(events, split.train)
+        if num_seen:
+            raise DataError(
+                f"{' + '.join(events.sources)}: {contender.label} was trained on these events, got "
+                f"{num_seen} of {len(events)} among its training events, expected none; compare "
+                "on others"
+            )
+        num_chosen = count_shared(events, split.validation)
+        if num_chosen:
+            notes.append(
+                f"{contender.label} was chosen on {num_chosen} of these {len(events)} events, "
+                "which flatters it"
+            )
+    return notes
+
+
+def _score(contender: Contender, events: EventSet) -> EventScores:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batches = Batches(events, VALIDATION_BATCH_SIZE, device)
+    try:
+        scores = score_each(predict_batches(contender.network.to(device), batches))
+    except ValueError as exc:
+        raise ModelError(f"{contender.label}: {exc}") from exc
+    if not np.isfinite(scores.loss_N).all():
+        raise ModelError(
+            f"{contender.label}: it predicts no numbers, got NaN in event "
+            f"{int(np.flatnonzero(~np.isfinite(scores.loss_N))[0])}, expected finite heights; "
+            "compare another"
+        )
+    return scores
+
+
+def describe_difference(name: str, difference: Difference) -> str:
+    """Say in a sentence which of the two has more of a metric, and whether beyond chance."""
+    more, alike = SENTENCES[name]
+    low, high = difference.interval_95
+    if not difference.is_beyond_chance:
+        return f"no difference beyond chance: {alike} within the events' statistics"
+    winner = "B" if difference.value > 0 else "A"
+    ends = sorted((abs(low), abs(high)))
+    return f"{winner} {more}, by {ends[0]:.3g} to {ends[1]:.3g} (95 %): beyond chance"
+
+
+def describe_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Give what `sweep compare --json` prints."""
+    scores = {"a": comparison.scores_a, "b": comparison.scores_b}
+    labels = {"a": comparison.a.label, "b": comparison.b.label}
+    return {
+        **{side: {"label": labels[side], **scores[side].score.to_json()} for side in scores},
+        "events": len(comparison.scores_a),
+        "a_finds_more": comparison.num_a_finds_more,
+        "b_finds_more": comparison.num_b_finds_more,
+        "differences": {
+            name: {
+                **asdict(difference),
+                "difference": difference.value,
+                "beyond_chance": difference.is_beyond_chance,
+                "sentence": describe_difference(name, difference),
+            }
+            for name, difference in comparison.differences.items()
+        },
+        "notes": list(comparison.notes),
+        "per_event": {
+            "true_peaks": comparison.scores_a.num_true_N.tolist(),
+            **{side: _list_per_event(scores[side]) for side in scores},
+        },
+    }
+
+
+def _list_per_event(scores: EventScores) -> dict[str, list[float]]:
+    counts = {name: scores.get_counts(name).tolist() for name in ("found", "false_positives")}
+    return {**counts, "validation_loss": scores.loss_N.tolist()}

@@ -1,0 +1,149 @@
+"""Where a study of sample size has its settings from: the best trial of a sweep, or its model.
+
+A sweep lends the study everything that is not asked for: hyperparameters, data, recipe, seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from models import Architecture
+from models.space import Fixed, Value
+from storage.sweeps import find_sweep
+from storage.tables import check_tables
+from sweep.config import SweepConfig
+from sweep.errors import ConfigError
+from sweep.plan import load_model, read_space, resolve_model
+from sweep.preparation import find_stored, name_search
+from sweep.request import Origin, Request, SampleSizeRequest, merge_requests
+from sweep.results.best import find_best
+from sweep.results.status import read_status
+from sweep.sample_size import REPEAT_NAME, SIZE_NAME
+
+
+def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:
+    """Name the study of sample size of a model, or of the model of the sweep that lends.
+
+    Raises:
+        ConfigError: when neither is given.
+        UnknownSweepError: when there is no sweep of that name.
+    """
+    if model is None and source is not None:
+        check_tables(engine)
+        model = SweepConfig.from_json(find_sweep(engine, source).config).model
+    if model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    return f"{name_search(model)} sample size"
+
+
+def complete_request(
+    engine: sa.Engine, name: str, request: Request, asked: SampleSizeRequest, source: str | None
+) -> Request:
+    """Complete what was asked of a study of sample size.
+
+    Args:
+        engine: The database, which need not hold any sweep.
+        name: Of the study. Where it is stored, it keeps everything that is not asked for.
+        request: What was asked of it as of any sweep.
+        asked: What was asked of the sizes.
+        source: Name of the sweep to take the settings from; None for the one named as the model,
+            if it is there and has a best trial, else the architecture's own settings.
+
+    Raises:
+        ConfigError, ModelError: when the sweep or the model cannot lend its settings.
+        UnknownSweepError: when there is no sweep of that name.
+        SweepError: when it has no best trial.
+    """
+    found = find_stored(engine, name)
+    stored = SweepConfig.from_json(found.config) if found else None
+    model = request.model or (stored.model if stored else None)
+    origin = find_origin(engine, model, source) if source or not stored else None
+    request = replace(
+        request, sampler="random", pruner="none", sample_size=replace(asked, origin=origin)
+    )
+    if stored is not None and origin is None and not request.fixed:
+        return request
+    if stored is None and origin is not None:
+        request = merge_requests(request, _lend(origin.config, request))
+    model = request.model or (stored.model if stored else None)
+    params: Mapping[str, Value]
+    if origin is not None:
+        params = origin.params
+    elif stored is not None:
+        params = {n: d.value for n, d in read_space(stored).items() if isinstance(d, Fixed)}
+    elif model is not None:
+        params = get_settings(load_model(resolve_model(model))[0])
+    else:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    if stored is None and not request.data and asked.sizes:
+        request = replace(request, events=max(asked.sizes))
+    fixed = [f"{n}={Fixed(v)}" for n, v in params.items() if n not in (SIZE_NAME, REPEAT_NAME)]
+    return replace(request, fixed=(*fixed, *request.fixed))
+
+
+def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Origin | None:
+    """Find the trial whose hyperparameters a study takes.
+
+    Returns:
+        The best of the sweep; None where no sweep was named and the model's own has none.
+
+    Raises:
+        ConfigError, UnknownSweepError, SweepError: when the sweep that was named has none.
+    """
+    if source is None:
+        sweep = find_stored(engine, name_search(model)) if model else None
+    else:
+        check_tables(engine)
+        sweep = find_sweep(engine, source)
+    if sweep is None:
+        return None
+    status = read_status(engine, sweep)
+    if source is None and (not status.ranked or not _is_of(status.config, model)):
+        return None
+    if not _is_of(status.config, model):
+        kind = "a study of sample size" if status.config.sample_size else status.config.model
+        raise ConfigError(
+            f"from: no settings for this study, got sweep {sweep.name} of {kind}, expected a "
+            f"search of {model or 'a model'}; change --from"
+        )
+    best = find_best(status)
+    if best.number is None:
+        raise ValueError(f"trial in slot {best.slot}: complete without a number")
+    return Origin(sweep.name, best.number, status.config, best.params)
+
+
+def get_settings(architecture: Architecture) -> dict[str, Value]:
+    """Give the settings that an architecture recommends, its defaults where it has none."""
+    return {n: architecture.recommended.get(n, v) for n, v in architecture.defaults.items()}
+
+
+def _is_of(config: SweepConfig, model: str | None) -> bool:
+    """Say whether a sweep is a search of the model, or of any where none is given."""
+    return config.sample_size is None and (model is None or resolve_model(model) == config.model)
+
+
+def _lend(config: SweepConfig, asked: Request) -> Request:
+    """Give what a sweep lends: its model, recipe and seed, and its data where none are asked."""
+    recipe = Request(
+        model=config.model,
+        epochs=config.recipe.epochs,
+        recipe=config.recipe.name,
+        objective=config.search.objective,
+        seed=config.search.seed,
+        profile=config.profile,
+    )
+    if asked.data or asked.val_data:
+        return recipe
+    data = config.data
+    return replace(
+        recipe,
+        data=data.files,
+        val_data=data.validation_files,
+        x_key=data.x_key,
+        y_key=data.y_key,
+        variant=data.variant,
+        val_events=data.num_validation,
+    )

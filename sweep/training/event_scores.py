@@ -1,0 +1,71 @@
+"""Scores of a network event by event, for comparisons in pairs; their sum is the usual score.
+
+Shapes: B event of a batch, N event of a set, 4 counts in the order of `COUNT_NAMES`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweep.training.loss import compute_ratio_loss_B
+from sweep.training.matching import COUNT_NAMES, MatchCounts, count_matches_per_event
+from sweep.training.scoring import Score
+
+
+@dataclass(frozen=True)
+class EventScores:
+    """What a network is worth on each event of a set.
+
+    Attributes:
+        counts_N4: Matched and unmatched peaks, shape (N, 4), columns as in `COUNT_NAMES`.
+        loss_N: Symmetric ratio loss, shape (N,); NaN where a prediction at a valid bin is.
+    """
+
+    counts_N4: NDArray[np.int64]
+    loss_N: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.loss_N)
+
+    def get_counts(self, name: str) -> NDArray[np.int64]:
+        """Give one of the counts by its name in `COUNT_NAMES`, shape (N,)."""
+        return self.counts_N4[:, COUNT_NAMES.index(name)]
+
+    @property
+    def num_true_N(self) -> NDArray[np.int64]:
+        """True peaks of each event, shape (N,): the same for every network."""
+        return self.get_counts("found") + self.get_counts("missed")
+
+    @property
+    def score(self) -> Score:
+        """The score of the whole set."""
+        found, predicted_found, missed, false_positives = self.counts_N4.sum(axis=0).tolist()
+        counts = MatchCounts(len(self), found, predicted_found, missed, false_positives)
+        loss = float(self.loss_N.mean()) if len(self) else math.nan
+        return Score(counts=counts, validation_loss=loss if math.isfinite(loss) else None)
+
+
+def score_each(batches: Iterable[tuple[Tensor, Tensor]]) -> EventScores:
+    """Score predictions event by event.
+
+    Args:
+        batches: Predictions and targets, each (B, L), as `predict_batches` gives them; NaN in a
+            target masks a bin. At least one batch.
+
+    Raises:
+        ValueError: When shapes differ or a value is infinite.
+    """
+    counts, losses = [], []
+    for prediction_BL, y_BL in batches:
+        with torch.no_grad():  # not around the loop: the batches may come from inference mode
+            counts.append(count_matches_per_event(y_BL, prediction_BL).cpu().numpy())
+            loss_B = compute_ratio_loss_B(prediction_BL, y_BL)
+            losses.append(loss_B.cpu().to(torch.float64).numpy())
+    return EventScores(np.concatenate(counts), np.concatenate(losses))
