@@ -221,7 +221,7 @@ def test_network_without_numbers_is_refused(place: Place, factor: float, reason:
     [
         ((0.01, 0.03), "B finds more of the true peaks, by 0.01 to 0.03 (95 %): beyond chance"),
         ((-0.03, -0.01), "A finds more of the true peaks, by 0.01 to 0.03 (95 %): beyond chance"),
-        ((-0.01, 0.03), "no difference beyond chance: as many true peaks are found"),
+        ((-0.01, 0.03), "no difference beyond chance: -0.01 to +0.03 (95 %)"),
     ],
 )
 def test_sentence_names_the_better_one(interval: tuple[float, float], sentence: str) -> None:

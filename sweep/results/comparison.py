@@ -24,12 +24,12 @@ from sweep.training.batches import Batches
 from sweep.training.event_scores import EventScores, score_each
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
 
-SENTENCES = {
-    "efficiency": ("finds more of the true peaks", "as many true peaks are found"),
-    "fp_rate": ("has more false positives", "as many false positives"),
-    "validation_loss": ("has the higher loss", "losses are alike"),
+MORE = {
+    "efficiency": "finds more of the true peaks",
+    "fp_rate": "has more false positives",
+    "validation_loss": "has the higher loss",
 }
-"""What it means to have more of a metric, and to have neither more nor less."""
+"""What it means to have more of a metric."""
 
 
 @dataclass(frozen=True)
@@ -182,13 +182,12 @@ def _score(contender: Contender, events: EventSet) -> EventScores:
 
 def describe_difference(name: str, difference: Difference) -> str:
     """Say in a sentence which of the two has more of a metric, and whether beyond chance."""
-    more, alike = SENTENCES[name]
     low, high = difference.interval_95
     if not difference.is_beyond_chance:
-        return f"no difference beyond chance: {alike} within the events' statistics"
+        return f"no difference beyond chance: {low:+.2g} to {high:+.2g} (95 %)"
     winner = "B" if difference.value > 0 else "A"
-    ends = sorted((abs(low), abs(high)))
-    return f"{winner} {more}, by {ends[0]:.3g} to {ends[1]:.3g} (95 %): beyond chance"
+    smallest, largest = sorted((abs(low), abs(high)))
+    return f"{winner} {MORE[name]}, by {smallest:.2g} to {largest:.2g} (95 %): beyond chance"
 
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:

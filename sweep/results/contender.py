@@ -18,6 +18,7 @@ from sweep.results.best import find_best
 from sweep.results.evaluation import CONFIG_FILE, load_export
 from sweep.results.export import load_network
 from sweep.results.status import Status, read_status
+from sweep.trial import NUM_KEPT_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ def _find_trial(status: Status, number: str) -> TrialRow:
                 f"trial {number} of {status.sweep.name}: no weights, got one that is "
                 f"{trial.outcome or trial.state}, expected a complete trial that found something; "
                 "choose another"
+            )
+        if trial not in status.ranked[:NUM_KEPT_WEIGHTS]:
+            raise SweepError(
+                f"trial {number} of {status.sweep.name}: no weights, got one that is not among the "
+                f"best, expected one of the best {NUM_KEPT_WEIGHTS}, which kept theirs; choose "
+                "another"
             )
         return trial
     raise SweepError(
