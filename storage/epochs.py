@@ -103,6 +103,20 @@ def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:
     return [Epoch(*row) for row in rows]
 
 
+def read_curves(engine: sa.Engine, sweep_id: int) -> dict[int, list[Epoch]]:
+    """Read the epochs of all trials of a sweep, in order, by the trials' ids."""
+    query = (
+        sa.select(epochs.c.trial_id, *_COLUMNS)
+        .join(trials, trials.c.id == epochs.c.trial_id)
+        .where(trials.c.sweep_id == sweep_id)
+        .order_by(epochs.c.trial_id, epochs.c.epoch)
+    )
+    curves: dict[int, list[Epoch]] = {}
+    for row in read(engine, lambda connection: connection.execute(query).all()):
+        curves.setdefault(row[0], []).append(Epoch(*row[1:]))
+    return curves
+
+
 def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
     """Read all trials of a sweep that have begun, by slot, with their best and last epochs."""
     query = (

@@ -105,3 +105,10 @@ def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerR
         return [WorkerRow(*row) for row in connection.execute(query)]
 
     return read(engine, work)
+
+
+def read_devices(engine: sa.Engine) -> dict[str, str]:
+    """Read the device of each worker by name; those that ended are forgotten soon."""
+    query = sa.select(workers.c.name, workers.c.device)
+    rows = read(engine, lambda connection: connection.execute(query).all())
+    return {row.name: row.device for row in rows}

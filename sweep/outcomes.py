@@ -165,9 +165,9 @@ def _plot_outcome(axes: Axes, outcome: Outcome, height: float) -> None:
         (peaks.missed_P, target_L, "x", TARGET_COLOR, "true peak, missed"),
         (peaks.false_P, outcome.prediction_L, "D", FALSE_COLOR, "false peak"),
     ):
-        tops = [_find_top(curve_L, position) + 0.06 * height for position in positions_P.tolist()]
+        tops = [find_top(curve_L, position) + 0.06 * height for position in positions_P.tolist()]
         axes.plot(
-            _to_mm(positions_P),
+            to_mm(positions_P),
             tops,
             linestyle="none",
             marker=marker,
@@ -183,11 +183,11 @@ def _plot_outcome(axes: Axes, outcome: Outcome, height: float) -> None:
 
 def _choose_span_mm(outcome: Outcome) -> tuple[float, float]:
     """Choose the stretch to enlarge: with the most mistakes, or the busiest without any."""
-    wrong_mm = _to_mm(torch.cat([outcome.peaks.missed_P, outcome.peaks.false_P]))
+    wrong_mm = to_mm(torch.cat([outcome.peaks.missed_P, outcome.peaks.false_P]))
     if not len(wrong_mm):
         return find_busiest_span_mm(outcome.target_L, NEAR_MM)
     starts_mm = np.clip(wrong_mm - NEAR_MM / 2, Z_MIN_MM, Z_MAX_MM - NEAR_MM)
-    found_mm = _to_mm(outcome.peaks.found_P)
+    found_mm = to_mm(outcome.peaks.found_P)
     num_within = [
         (_count_within(wrong_mm, start), _count_within(found_mm, start)) for start in starts_mm
     ]
@@ -199,11 +199,12 @@ def _count_within(position_mm: NDArray[np.float64], start_mm: float) -> int:
     return int(((position_mm >= start_mm) & (position_mm <= start_mm + NEAR_MM)).sum())
 
 
-def _to_mm(position_P: Tensor) -> NDArray[np.float64]:
+def to_mm(position_P: Tensor) -> NDArray[np.float64]:
+    """Turn positions in bins, shape (P,), into mm along the beam line."""
     return Z_MIN_MM + (position_P.numpy().astype(np.float64) + 0.5) * BIN_WIDTH_MM
 
 
-def _find_top(curve_L: NDArray[np.float32], position: float) -> float:
+def find_top(curve_L: NDArray[np.float32], position: float) -> float:
     """Find the height of a peak: the largest value within half a millimetre."""
     center, reach = round(position), round(0.5 / BIN_WIDTH_MM)
     return float(np.nanmax(curve_L[max(0, center - reach) : min(NUM_BINS, center + reach + 1)]))

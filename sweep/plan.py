@@ -221,14 +221,22 @@ def _plan_space(
 ) -> dict[str, Dimension]:
     if stored is not None and not request.dimensions and not request.fixed:
         return read_space(stored)
-    space = architecture.select_space(on_cpu=profile.name == "cpu")
-    space.setdefault("batch_size", Fixed(profile.batch_size))
-    if recipe.name == "report":
-        space["batch_size"] = Fixed(REPORT_BATCH_SIZE)
+    space = choose_space(architecture, profile, recipe)
     for option, texts in (("--set", request.dimensions), ("--fix", request.fixed)):
         for text in texts:
             name, dimension = _read_assignment(option, text, space)
             space[name] = dimension
+    return space
+
+
+def choose_space(
+    architecture: Architecture, profile: Profile, recipe: Recipe
+) -> dict[str, Dimension]:
+    """Choose what is searched where nothing else is asked for."""
+    space = architecture.select_space(on_cpu=profile.name == "cpu")
+    space.setdefault("batch_size", Fixed(profile.batch_size))
+    if recipe.name == "report":
+        space["batch_size"] = Fixed(REPORT_BATCH_SIZE)
     return space
 
 

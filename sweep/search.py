@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
-from optuna.trial import Trial
+from optuna.trial import BaseTrial
 
 from models.space import Choice, Dimension, Fixed, Float, Int, Value
 from sweep.config import (
@@ -142,7 +142,7 @@ def get_study_name(name: str, dimension: Dimension) -> str:
 
 
 def suggest(
-    trial: Trial, space: Mapping[str, Dimension], point: Mapping[str, Value]
+    trial: BaseTrial, space: Mapping[str, Dimension], point: Mapping[str, Value]
 ) -> dict[str, Value]:
     """Ask a trial for a value of every hyperparameter.
 
@@ -163,7 +163,7 @@ def suggest(
     }
 
 
-def _suggest_one(trial: Trial, name: str, dimension: Dimension) -> Value:
+def _suggest_one(trial: BaseTrial, name: str, dimension: Dimension) -> Value:
     if isinstance(dimension, Fixed):
         return dimension.value
     if isinstance(dimension, Choice):

@@ -23,7 +23,8 @@ FORBIDDEN = {
     "sweep.search": ("sqlalchemy", "storage.engine", "sweep.trial", "sweep.worker"),
     "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.worker": ("sweep.launch", "sweep.results"),
-    "sweep.results": ("sweep.launch", "sweep.worker", "sweep.dashboard"),
+    "sweep.results": ("sweep.launch", "sweep.worker", "sweep.dashboard", "sweep.report"),
+    "sweep.report": ("sweep.launch", "sweep.worker", "sweep.dashboard"),
     "sweep.dashboard": ("sweep.launch", "sweep.worker", "sweep.training", "sweep.data", "models"),
     "sweep": ("sweep.cli",),
 }
@@ -73,14 +74,15 @@ def test_module_imports_only_what_it_may(package: str) -> None:
     assert found == []
 
 
-def test_only_the_command_line_imports_the_dashboard() -> None:
-    """Its pages are drawn from the database; nothing that trains depends on them."""
+@pytest.mark.parametrize("package", ["sweep.dashboard", "sweep.report"])
+def test_only_the_command_line_imports_the_pages(package: str) -> None:
+    """Pages are drawn from the database; nothing that trains depends on them."""
     found = [
         name
         for name in TREES
-        if not _is_in(name, "sweep.cli") and not _is_in(name, "sweep.dashboard")
+        if not _is_in(name, "sweep.cli") and not _is_in(name, package)
         for imported in _list_imports(name)
-        if _is_in(imported, "sweep.dashboard")
+        if _is_in(imported, package)
     ]
     assert found == []
 
@@ -182,5 +184,6 @@ def test_help_lists_the_commands_without_torch() -> None:
         "score",
         "models",
         "dashboard",
+        "report",
     ):
         assert command in process.stdout.split()

@@ -15,6 +15,7 @@ from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
 from sweep.cli.output import print_error
+from sweep.cli.report import report
 from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
 from sweep.cli.storage import storage_app
@@ -37,6 +38,7 @@ app.command()(evaluate)
 app.command()(score)
 app.command()(curve)
 app.command()(compare)
+app.command()(report)
 app.command()(models)
 app.command()(dashboard)
 app.add_typer(data_app, name="data")

@@ -24,11 +24,15 @@ def best(
     export: Annotated[
         Path | None, typer.Option(help="Write the model into this new folder, checked.")
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw its learning curves and sample outputs: .png or .html."),
+    ] = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
     json: Json = False,
 ) -> None:
-    """Show the best trials by the sweep's objective; take the best model home."""
+    """Show the best trials by the sweep's objective; take the best model home, or draw it."""
     from sweep.cli.output import print_json, print_note
     from sweep.cli.tables import print_best
     from sweep.results.best import describe_best, find_best
@@ -42,6 +46,11 @@ def best(
         print_json(describe_best(status, trial))
     else:
         print_best(status)
+    if plot is not None:
+        from sweep.report.best_picture import write_best_picture
+
+        write_best_picture(engine, status, trial, artifacts, plot)
+        print_note(f"{plot}: trial {trial.number} drawn")
     if export is not None:
         exported = export_trial(status, trial, artifacts, export)
         onnx = "with ONNX" if exported.has_onnx else "without ONNX (install pv-sweep[export])"

@@ -57,6 +57,7 @@ class Description:
         nonzero_fraction: Share of bins where the first feature is not zero, in [0, 1].
         mean_true_peaks: Peaks of the target in an event, on average.
         max_true_peaks: Peaks of the target in the fullest event.
+        events_by_true_peaks: How many events have 0, 1, 2, ... peaks, up to the fullest.
         mean_generated_vertices: Generated category-1 vertices in an event, on average, or None
             where the source does not tell.
         null_loss: Loss of predicting zero everywhere (see `compute_null_loss`).
@@ -75,6 +76,7 @@ class Description:
     nonzero_fraction: float
     mean_true_peaks: float
     max_true_peaks: int
+    events_by_true_peaks: tuple[int, ...]
     mean_generated_vertices: float | None
     null_loss: float
     oddities: tuple[str, ...]
@@ -112,6 +114,7 @@ def describe_events(events: EventSet, *, progress: Progress | None = None) -> De
         nonzero_fraction=tally.num_nonzero / (num_events * NUM_BINS),
         mean_true_peaks=float(np.mean(tally.peaks)),
         max_true_peaks=int(np.max(tally.peaks)),
+        events_by_true_peaks=tuple(np.bincount(tally.peaks).tolist()),
         mean_generated_vertices=None if generated is None else float(generated.mean()),
         null_loss=tally.null_loss / num_events,
         oddities=(*_find_copies(events), *tally.list_oddities(num_events)),

@@ -16,7 +16,7 @@ from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.hdf5 import Variant
 from sweep.data.splits import Split, pair_events, split_events
-from sweep.data.toy import open_toy_events
+from sweep.data.toy import is_cached, open_toy_events
 from sweep.errors import DataError
 
 Progress = Callable[[int, int], None]
@@ -157,6 +157,21 @@ def describe_split(selection: Selection, split: Split) -> DataConfig:
         validation_fingerprint=split.validation.fingerprint,
         null_loss=compute_null_loss(split.validation),
     )
+
+
+def find_missing_toys(config: DataConfig) -> list[tuple[int, int]]:
+    """Find which toy events of a stored sweep would have to be made again, which takes long.
+
+    Returns:
+        Number of events and seed of each set that is not in the cache; nothing for files.
+    """
+    if config.files:
+        return []
+    sets = (
+        (config.num_train, config.toy_seed),
+        (config.num_validation, config.toy_seed + VALIDATION_SEED_OFFSET),
+    )
+    return [(num_events, seed) for num_events, seed in sets if not is_cached(num_events, seed)]
 
 
 def reopen_split(config: DataConfig, progress: Progress | None = None) -> Split:

@@ -55,7 +55,7 @@ def open_toy_events(
         raise DataError(f"events: got {num_events}, expected at least 1; ask for more")
     if seed < 0:
         raise DataError(f"seed: got {seed}, expected 0 or more; choose another")
-    name = f"toy-v{STORE_VERSION}-recipe{RECIPE_VERSION}-seed{seed}-events{num_events}"
+    name = _name_store(num_events, seed)
     store = find_store(name)
     if store is None:
         with lock_store(name):
@@ -73,6 +73,11 @@ def open_toy_events(
                     progress=progress,
                 )
     return EventSet([store])
+
+
+def is_cached(num_events: int, seed: int) -> bool:
+    """Say whether toy events are in the cache, so that `open_toy_events` need not make them."""
+    return find_store(_name_store(num_events, seed)) is not None
 
 
 def make_toy_event(seed: int, index: int) -> ToyEvent:
@@ -101,6 +106,10 @@ def make_toy_event(seed: int, index: int) -> ToyEvent:
         for chosen in (is_wanted, ~is_wanted)
     )
     return x_CL.astype(np.float16), mask_target(target, other).astype(np.float16), vertices
+
+
+def _name_store(num_events: int, seed: int) -> str:
+    return f"toy-v{STORE_VERSION}-recipe{RECIPE_VERSION}-seed{seed}-events{num_events}"
 
 
 def _make_chunks(num_events: int, seed: int, made: list[Vertices]) -> Iterator[EventChunk]:

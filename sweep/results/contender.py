@@ -15,8 +15,7 @@ from storage.tables import check_tables
 from sweep.config import DataConfig
 from sweep.errors import SweepError
 from sweep.results.best import find_best
-from sweep.results.evaluation import CONFIG_FILE, load_export
-from sweep.results.export import load_network
+from sweep.results.evaluation import CONFIG_FILE, load_export, rebuild_network
 from sweep.results.status import Status, read_status
 from sweep.trial import NUM_KEPT_WEIGHTS
 
@@ -54,7 +53,7 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
     engine.dispose()
     return Contender(
         f"{status.sweep.name}, trial {trial.number}",
-        load_network(status, trial, artifacts),
+        rebuild_network(status, trial, artifacts),
         status.config.data,
     )
 

@@ -16,12 +16,15 @@ from safetensors import SafetensorError
 from torch import nn
 
 from models.space import Value
+from storage.artifacts import TrialFolder
+from storage.epochs import TrialRow
 from sweep.config import DataConfig, describe_fault
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.errors import ModelError
 from sweep.plan import load_model, read_variant
+from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import Score, ScoreAccumulator
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
@@ -104,6 +107,29 @@ def load_weights(network: nn.Module, path: Path) -> None:
             f"{path}: the weights do not fit, got {reason!r}, expected those of this network; "
             "export the model again"
         ) from exc
+
+
+def rebuild_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Module:
+    """Build a trial's network again, with the weights of its best epoch.
+
+    Args:
+        status: Of the trial's sweep.
+        trial: Complete and feasible.
+        artifacts: Folder where the workers kept its weights.
+
+    Raises:
+        ModelError: when the weights or a person's own network are not on this machine, or another.
+    """
+    model = status.config.model
+    _architecture, digest = load_model(model)
+    if digest != status.config.model_digest:
+        raise ModelError(
+            f"model: {model} is another program than the sweep began with, got hash {digest}, "
+            f"expected {status.config.model_digest}; bring the file back"
+        )
+    network = build_network(model, trial.params)
+    load_weights(network, TrialFolder(artifacts, status.sweep, trial.slot).weights)
+    return network
 
 
 def evaluate(network: nn.Module, events: EventSet, device: torch.device) -> Score:

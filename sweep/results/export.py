@@ -28,7 +28,6 @@ from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
 from sweep.errors import ModelError, SweepError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
-from sweep.plan import load_model
 from sweep.provenance import describe_versions
 from sweep.results.best import get_epoch
 from sweep.results.card import write_card
@@ -36,8 +35,7 @@ from sweep.results.evaluation import (
     CONFIG_FILE,
     METRICS_FILE,
     WEIGHTS_FILE,
-    build_network,
-    load_weights,
+    rebuild_network,
 )
 from sweep.results.scores import get_score
 from sweep.results.status import Status
@@ -79,9 +77,9 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
             f"{folder}: exists already, got a file or folder, expected a new name; "
             "choose another or remove it"
         )
-    network = load_network(status, trial, artifacts)
     split = reopen_split(status.config.data)
     weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
+    network = rebuild_network(status, trial, artifacts)
     checked: list[Score] = []
 
     def write(temporary: Path) -> None:
@@ -96,23 +94,6 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
             "choose another"
         ) from exc
     return Export(folder, checked[0], (folder / ONNX_FILE).is_file())
-
-
-def load_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Module:
-    """Load the network of a trial with the weights of its best epoch.
-
-    Raises:
-        ModelError: when the model's file has changed, or the weights are missing or broken.
-    """
-    _architecture, digest = load_model(status.config.model)
-    if digest != status.config.model_digest:
-        raise ModelError(
-            f"model: {status.config.model} is another program than the sweep began with, got hash "
-            f"{digest}, expected {status.config.model_digest}; bring the file back"
-        )
-    network = build_network(status.config.model, trial.params)
-    load_weights(network, TrialFolder(artifacts, status.sweep, trial.slot).weights)
-    return network
 
 
 def _write_parts(

@@ -1,0 +1,36 @@
+"""`sweep report`: one HTML page that tells of sweeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import (
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    Artifacts,
+    Storage,
+    open_database,
+)
+
+
+def report(
+    sweep: Annotated[
+        list[str] | None, typer.Option("--sweep", help="Tell of this one; again for more.  [all]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+) -> None:
+    """Write a page of data, architectures, tuning and results that needs no network."""
+    from sweep.cli.output import print_note
+    from sweep.cli.progress import show_progress
+    from sweep.report.contents import choose_sweeps, write_report
+
+    engine = open_database(storage)
+    with show_progress("reading events") as progress:
+        written = write_report(engine, choose_sweeps(engine, sweep or []), artifacts, out, progress)
+    size_mb = written.num_bytes / 1e6
+    print_note(f"{out}: {', '.join(written.sweeps)}; {size_mb:.1f} MB, opens in any browser")

@@ -1,0 +1,246 @@
+"""The second question: the architectures side by side, and what each costs."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from models import Architecture, count_parameters
+from storage.epochs import Epoch, TrialRow
+from sweep.errors import ModelError
+from sweep.plan import load_model
+from sweep.report.blocks import Block, Column, Figure, Items, Row, Section, Table, Text
+from sweep.report.numbers import (
+    do_overlap,
+    write_count,
+    write_efficiency,
+    write_fp_rate,
+    write_loss,
+    write_number,
+    write_time,
+)
+from sweep.report.trial_figures import draw_architectures, list_useful
+from sweep.results.best import get_epoch
+from sweep.results.evaluation import build_network
+from sweep.results.scores import get_score
+from sweep.results.status import Status
+
+Curves = Mapping[int, Sequence[Epoch]]
+"""The epochs of each trial of a sweep, by the trials' ids."""
+
+
+def build_architectures_section(
+    statuses: Sequence[Status], curves: Sequence[Curves], devices: Mapping[str, str]
+) -> Section:
+    """Show every sweep's architecture, its best trial, and what it cost."""
+    blocks: list[Block] = [_tabulate_scores(statuses)]
+    rated = [status for status in statuses if status.ranked]
+    if rated:
+        blocks.append(_draw(rated))
+        blocks.append(Items(_compare(rated), is_key=True))
+    blocks.append(_tabulate_costs(statuses, curves, devices))
+    for status in statuses:
+        blocks.append(Text(f"{status.sweep.name}: {_describe(status)}"))
+    return Section("architectures", "The architectures, side by side", blocks)
+
+
+def _tabulate_scores(statuses: Sequence[Status]) -> Table:
+    columns = (
+        Column("sweep"),
+        Column("architecture"),
+        Column("validation loss", True),
+        Column("null loss", True),
+        Column("efficiency (68 %)", True),
+        Column("FP / event (68 %)", True),
+        Column("best trial", True),
+        Column("parameters", True),
+        Column("trials", True),
+        Column("what became of them"),
+    )
+    return Table(
+        "The best trial of each sweep", columns, [_write_scores(status) for status in statuses]
+    )
+
+
+def _write_scores(status: Status) -> Row:
+    config, counts = status.config, status.counts
+    null_loss = write_number(config.data.null_loss)
+    if status.ranked:
+        best = status.ranked[0]
+        score = get_score(get_epoch(best))
+        rates = write_efficiency(score), write_fp_rate(score)
+        metrics = (write_loss(score), null_loss, *rates, str(best.number))
+    else:
+        metrics = ("no feasible trial", null_loss, "", "", "")
+    return Row(
+        (
+            status.sweep.name,
+            name_model(config.model),
+            *metrics,
+            _count_parameters(status),
+            f"{counts.finished} of {status.sweep.budget}",
+            _say_outcomes(status),
+        )
+    )
+
+
+def _say_outcomes(status: Status) -> str:
+    found = Counter(trial.outcome for trial in status.begun if trial.outcome)
+    return ", ".join(f"{number} {outcome}" for outcome, number in found.most_common())
+
+
+def name_model(model: str) -> str:
+    """Name an architecture for people: a person's own by its class."""
+    return model.rpartition(":")[2]
+
+
+def _draw(rated: Sequence[Status]) -> Figure:
+    return Figure(
+        "architectures",
+        "The best trial of each sweep, with 68 % intervals. Upper left is better. Networks with a "
+        "loss above the null loss may lie beyond the axis; a double click shows all.",
+        "Scatter chart of efficiency against false positives per event: "
+        + "; ".join(_say_best(status) for status in rated)
+        + ".",
+        draw_architectures(rated),
+        instead="The best trial of each sweep",
+    )
+
+
+def _say_best(status: Status) -> str:
+    score = get_score(get_epoch(status.ranked[0]))
+    return f"{status.sweep.name} {write_efficiency(score)} at {write_fp_rate(score)}"
+
+
+def _compare(rated: Sequence[Status]) -> list[str]:
+    """Say which sweep came out best, and whether that can be told from these numbers."""
+    useful = [status for status in rated if list_useful(status)[:1] == status.ranked[:1]]
+    sentences = [
+        f"{status.sweep.name} found no setting with a loss below the null loss "
+        f"({write_number(status.config.data.null_loss)}): by the loss, its best network is worse "
+        "than predicting zero everywhere."
+        for status in rated
+        if status not in useful
+    ]
+    if len(useful) < 2:
+        return sentences
+    if len({status.config.data.validation_fingerprint for status in useful}) > 1:
+        return [
+            "The sweeps were judged on different events, so their numbers do not compare directly.",
+            *sentences,
+        ]
+    order = sorted(useful, key=lambda status: get_epoch(status.ranked[0]).validation_loss)
+    return [_compare_two(order[0], order[1]), *sentences, *_warn_unequal(useful)]
+
+
+def _compare_two(first: Status, second: Status) -> str:
+    scores = [get_score(get_epoch(status.ranked[0])) for status in (first, second)]
+    parts = [
+        f"On the same {scores[0].counts.events} validation events {first.sweep.name} has the "
+        f"lowest loss, {write_loss(scores[0])}; the next is {second.sweep.name} with "
+        f"{write_loss(scores[1])}."
+    ]
+    for what, intervals, texts in (
+        (
+            "efficiency",
+            [s.efficiency_interval for s in scores],
+            [write_efficiency(s) for s in scores],
+        ),
+        (
+            "false positives per event",
+            [s.fp_rate_interval for s in scores],
+            [write_fp_rate(s) for s in scores],
+        ),
+    ):
+        verdict = "overlap" if do_overlap(intervals[0], intervals[1]) else "do not overlap"
+        parts.append(f"In {what}, {texts[0]} against {texts[1]}, the 68 % intervals {verdict}.")
+    return " ".join(parts)
+
+
+def _warn_unequal(statuses: Sequence[Status]) -> list[str]:
+    """Say so where the sweeps had unequal means."""
+    means = {
+        "training events": {s.config.data.num_train for s in statuses},
+        "epochs": {s.config.recipe.epochs for s in statuses},
+        "finished trials": {s.counts.finished for s in statuses},
+    }
+    unequal = [name for name, values in means.items() if len(values) > 1]
+    if not unequal:
+        return []
+    return [
+        f"The sweeps differ in {' and '.join(unequal)}: a row says what each got, not which "
+        "architecture is better on equal terms."
+    ]
+
+
+def _tabulate_costs(
+    statuses: Sequence[Status], curves: Sequence[Curves], devices: Mapping[str, str]
+) -> Table:
+    columns = (
+        Column("sweep"),
+        Column("training events", True),
+        Column("epochs", True),
+        Column("time an epoch", True),
+        Column("time a training event", True),
+        Column("training, all trials", True),
+        Column("device"),
+    )
+    rows = [
+        _write_costs(status, found, devices) for status, found in zip(statuses, curves, strict=True)
+    ]
+    return Table(
+        "What each costs (best trial; an epoch's time includes its validation)", columns, rows
+    )
+
+
+def _write_costs(status: Status, curves: Curves, devices: Mapping[str, str]) -> Row:
+    trial = status.ranked[0] if status.ranked else None
+    spent_s = sum(epoch.duration_s for curve in curves.values() for epoch in curve)
+    curve = curves.get(trial.id, []) if trial else []
+    epoch_s = statistics.median(e.duration_s for e in curve) if curve else None
+    per_event = "" if epoch_s is None else f"{1000 * epoch_s / status.config.data.num_train:.3g} ms"
+    return Row(
+        (
+            status.sweep.name,
+            str(status.config.data.num_train),
+            str(status.config.recipe.epochs),
+            "" if epoch_s is None else write_time(epoch_s),
+            per_event,
+            write_time(spent_s) if spent_s else "",
+            name_device(status, trial, devices),
+        )
+    )
+
+
+def name_device(status: Status, trial: TrialRow | None, devices: Mapping[str, str]) -> str:
+    """Name what a trial was trained on; the database forgets workers that ended long ago."""
+    known = devices.get(trial.worker) if trial and trial.worker else None
+    return known or {"cpu": "CPU", "gpu": "GPU"}[status.config.profile] + " (by the profile)"
+
+
+def _count_parameters(status: Status) -> str:
+    if not status.ranked:
+        return ""
+    try:
+        network = build_network(status.config.model, status.ranked[0].params)
+    except ModelError:  # a person's own network, whose file is not on this machine
+        return "not known"
+    return f"{count_parameters(network):,}"
+
+
+def _describe(status: Status) -> str:
+    architecture = find_model(status)
+    if architecture is None:
+        return "a person's own network, whose file is not on this machine."
+    trained = write_count(status.config.recipe.epochs, "epoch")
+    rationale = architecture.rationale or "a person's own network."
+    return f"{rationale} Trained for {trained} with the recipe {status.config.recipe.name}."
+
+
+def find_model(status: Status) -> Architecture | None:
+    """Find a sweep's architecture, or None where a person's own is not on this machine."""
+    try:
+        return load_model(status.config.model)[0]
+    except ModelError:
+        return None

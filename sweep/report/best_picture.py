@@ -1,0 +1,79 @@
+"""The picture of the best trial for `sweep best --plot`: learning curves above sample outputs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import sqlalchemy as sa
+
+from storage.artifacts import write_file
+from storage.epochs import Epoch, TrialRow, read_curve
+from sweep.data.selection import reopen_split
+from sweep.errors import SweepError
+from sweep.figures import check_picture_path
+from sweep.learning_curves import save_curves_png
+from sweep.outcomes import Outcome, save_outcomes_png
+from sweep.report.best import choose_outcomes, describe_outcomes, show_curves, show_outcomes
+from sweep.report.blocks import Section
+from sweep.report.page import Page, write_page
+from sweep.results.status import Status
+
+
+def write_best_picture(
+    engine: sa.Engine, status: Status, trial: TrialRow, artifacts: Path, path: Path
+) -> None:
+    """Write the learning curves of a trial and what its network makes of some events.
+
+    Args:
+        engine: The database.
+        status: Of the trial's sweep.
+        trial: Complete and feasible.
+        artifacts: Folder where the workers kept its weights.
+        path: `.html` for a page of its own that zooms and needs no network, `.png` for a picture.
+
+    Raises:
+        SweepError: when the name ends otherwise, the events or the weights are not on this machine,
+            or the file cannot be written.
+    """
+    check_picture_path(path)
+    events = reopen_split(status.config.data).validation
+    outcomes = choose_outcomes(status, trial, artifacts, events)
+    curve = read_curve(engine, trial.id)
+    title = f"{status.sweep.name}, trial {trial.number}"
+    if path.suffix == ".html":
+        figures = [
+            show_curves(status, trial, curve, "best"),
+            show_outcomes(outcomes, trial, "best"),
+        ]
+        section = Section("best", "Learning curves and sample outputs", figures)
+        write_page(path, Page(title, (), [section]))
+        return
+    try:
+        write_file(path, lambda temporary: _save_png(temporary, status, curve, outcomes, title))
+    except OSError as exc:
+        raise SweepError(
+            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
+            "writable; choose another"
+        ) from exc
+
+
+def _save_png(
+    path: Path, status: Status, curve: Sequence[Epoch], outcomes: Sequence[Outcome], title: str
+) -> None:
+    """Save both pictures, one above the other."""
+    from matplotlib.image import imread, imsave
+
+    with tempfile.TemporaryDirectory() as name:
+        curves, outputs = Path(name) / "curves.png", Path(name) / "outputs.png"
+        save_curves_png(curves, curve, status.config.data.null_loss, title=title)
+        save_outcomes_png(outputs, outcomes, title=f"the {describe_outcomes(outcomes)}")
+        parts = [imread(picture) for picture in (curves, outputs)]
+    width = max(part.shape[1] for part in parts)
+    padded = [
+        np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=1.0)
+        for part in parts
+    ]
+    imsave(path, np.concatenate(padded), format="png")

@@ -1,0 +1,121 @@
+"""Puts the report together: opens the events, builds the sections, writes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from storage.epochs import read_curves
+from storage.sweeps import Sweep, find_sweep, list_sweeps
+from storage.workers import read_devices
+from sweep.errors import SweepError
+from sweep.report.architectures import build_architectures_section, name_model
+from sweep.report.blocks import Section
+from sweep.report.data import build_data_section, get_key, open_data
+from sweep.report.numbers import (
+    write_count,
+    write_efficiency,
+    write_fp_rate,
+    write_loss,
+    write_number,
+)
+from sweep.report.page import Page, check_page_path, write_page
+from sweep.report.provenance import build_provenance_section
+from sweep.report.sample_size import build_sample_size_section
+from sweep.report.tuning import build_tuning_part
+from sweep.results.best import get_epoch
+from sweep.results.scores import get_score
+from sweep.results.status import Status, read_status
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the sweeps it tells of and its size in bytes."""
+
+    sweeps: Sequence[str]
+    num_bytes: int
+
+
+def choose_sweeps(engine: sa.Engine, names: Sequence[str]) -> list[Sweep]:
+    """Find the sweeps of these names, or all of the database.
+
+    Raises:
+        SweepError: when there is none.
+        UnknownSweepError: when there is none of a name.
+    """
+    chosen = [find_sweep(engine, name) for name in dict.fromkeys(names)] or list_sweeps(engine)
+    if not chosen:
+        raise SweepError(
+            "report: nothing to tell of, got a database without sweeps, expected at least one; "
+            "start one with `sweep run`"
+        )
+    return chosen
+
+
+def write_report(
+    engine: sa.Engine,
+    sweeps: Sequence[Sweep],
+    artifacts: Path,
+    out: Path,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the report of sweeps, running or done.
+
+    Args:
+        engine: The database.
+        sweeps: Which, at least one, in the order they are shown.
+        artifacts: Folder where their workers kept the weights.
+        out: The page to write.
+        progress: Told how many of how many events are read.
+
+    Raises:
+        SweepError: when the page cannot be written.
+    """
+    check_page_path(out)
+    statuses = [read_status(engine, sweep) for sweep in sweeps]
+    uses = open_data(statuses, progress)
+    events = {get_key(u.config): u.split.validation if u.split else None for u in uses}
+    curves = [read_curves(engine, sweep.id) for sweep in sweeps]
+    devices = read_devices(engine)
+    parts = [
+        build_tuning_part(status, found, artifacts, events[get_key(status.config.data)])
+        for status, found in zip(statuses, curves, strict=True)
+    ]
+    sections = [
+        build_data_section(uses),
+        build_architectures_section(statuses, curves, devices),
+        Section("tuning", "The tuning", parts),
+        build_sample_size_section([], [name_model(status.config.model) for status in statuses]),
+        build_provenance_section(statuses, devices, datetime.now(UTC)),
+    ]
+    names = [sweep.name for sweep in sweeps]
+    page = Page(f"Sweep report: {', '.join(names)}", _summarise(statuses), sections)
+    return Report(names, write_page(out, page))
+
+
+def _summarise(statuses: Sequence[Status]) -> list[str]:
+    return [_summarise_one(status) for status in statuses]
+
+
+def _summarise_one(status: Status) -> str:
+    counts = status.counts
+    model = name_model(status.config.model)
+    name = status.sweep.name if model == status.sweep.name else f"{status.sweep.name} ({model})"
+    done = f"{counts.finished} of {write_count(status.sweep.budget, 'trial')}"
+    if not status.ranked:
+        return f"{name}: no feasible trial in {done}."
+    score = get_score(get_epoch(status.ranked[0]))
+    null_loss = status.config.data.null_loss
+    above = get_epoch(status.ranked[0]).validation_loss > null_loss
+    return (
+        f"{name}: validation loss {write_loss(score)} "
+        f"({'above' if above else 'below'} the null loss {write_number(null_loss)}), efficiency "
+        f"{write_efficiency(score)}, {write_fp_rate(score)} false positives per event; the best of "
+        f"{done} on {score.counts.events} validation events, 68 % intervals."
+    )

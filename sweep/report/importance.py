@@ -1,0 +1,126 @@
+"""How much each hyperparameter mattered: PED-ANOVA, as Optuna has it.
+
+It compares where the best trials lie with where all lie, so it needs a ranking only. Pruned trials
+take part with their best epoch, and dead ones as the worst, whatever their loss: in Optuna's own
+view of the study neither holds.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import optuna
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
+
+from models.space import Dimension, Fixed
+from storage.epochs import Epoch, TrialRow
+from sweep.plan import read_space
+from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
+from sweep.report.numbers import write_number
+from sweep.report.trial_figures import draw_importances
+from sweep.results.status import Status
+from sweep.search import fix_point, get_study_name, suggest
+
+NUM_TOP = 5
+"""Trials that are called the best; fewer give no density (Optuna's note on PED-ANOVA)."""
+MIN_TRIALS = 4 * NUM_TOP
+TOP_SHARE = 0.1
+WORST = 1e300
+
+METRICS: dict[str, Callable[[Epoch], float]] = {
+    "validation loss": lambda epoch: epoch.validation_loss,
+    "efficiency": lambda epoch: -epoch.efficiency,
+}
+"""What is asked of each metric; lower is better."""
+
+
+def compute_importances(status: Status) -> dict[str, dict[str, float]]:
+    """Compute the importance of each searched hyperparameter for validation loss and efficiency.
+
+    Returns:
+        For each metric, importances that add up to 1 by hyperparameter, largest first; empty where
+        fewer than MIN_TRIALS finished trials lie in the search space.
+    """
+    space = read_space(status.config)
+    trials = list_comparable(status, space)
+    if len(trials) < MIN_TRIALS:
+        return {}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(
+        target_quantile=max(TOP_SHARE, NUM_TOP / len(trials))
+    )
+    names = {get_study_name(name, dimension): name for name, dimension in space.items()}
+    found = {}
+    for metric, get in METRICS.items():
+        study = optuna.create_study(direction="minimize")
+        study.add_trials([_copy(trial, space, get) for trial in trials])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of rare values: fewer than two trials
+            importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        found[metric] = {names[name]: value for name, value in importances.items()}
+    return found
+
+
+def list_comparable(status: Status, space: dict[str, Dimension]) -> list[TrialRow]:
+    """List the finished trials whose every hyperparameter lies in the search space.
+
+    Hand-tuned points may lie outside; failed trials say nothing of their setting.
+    """
+    return [
+        trial
+        for trial in status.begun
+        if trial.finished_s is not None
+        and trial.best is not None
+        and all(
+            isinstance(dimension, Fixed) or dimension.contains(trial.params[name])
+            for name, dimension in space.items()
+        )
+    ]
+
+
+def _copy(
+    trial: TrialRow, space: dict[str, Dimension], get: Callable[[Epoch], float]
+) -> FrozenTrial:
+    chosen = FixedTrial(fix_point(trial.params, space))
+    suggest(chosen, space, {})
+    is_worst = trial.outcome == "dead" or trial.best is None
+    return create_trial(
+        state=TrialState.COMPLETE,
+        value=WORST if is_worst or trial.best is None else get(trial.best),
+        params=chosen.params,
+        distributions=chosen.distributions,
+    )
+
+
+def describe_importances(status: Status, key: str) -> list[Block]:
+    """Show the importances, or say that there are too few trials."""
+    importances = compute_importances(status)
+    num_trials = len(list_comparable(status, read_space(status.config)))
+    if not importances:
+        return [
+            Text(
+                f"{num_trials} finished trials lie in the search space (hand-tuned points may lie "
+                f"outside of it). That is too few to say which hyperparameter matters: PED-ANOVA "
+                f"needs at least {MIN_TRIALS}."
+            )
+        ]
+    first = next(iter(importances.values()))
+    rows = [
+        Row((name, *(write_number(found.get(name, 0.0), 2) for found in importances.values())))
+        for name in first
+    ]
+    columns = (Column("hyperparameter"), *(Column(metric, True) for metric in importances))
+    table = Table(f"Importance by hyperparameter, {status.sweep.name}", columns, rows)
+    leader = rows[0].cells[0]
+    return [
+        Figure(
+            f"{key}-importance",
+            "Importance of each hyperparameter (PED-ANOVA): how far the values of the best trials "
+            "differ from those of all. Pruned trials count with their best epoch, dead ones as the "
+            "worst.",
+            f"Bar chart of importances over {num_trials} trials; for the "
+            f"{next(iter(importances))} {leader} matters most, with {rows[0].cells[1]}.",
+            draw_importances(importances),
+            table,
+        )
+    ]

@@ -1,0 +1,115 @@
+"""Turns sections into one HTML page that asks the network for nothing.
+
+Plotly is kept in it once, compressed, and inflated by the browser. Where that cannot be, each
+figure still has its description and its numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import hashlib
+import importlib.resources
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from storage.artifacts import write_file
+from sweep.errors import SweepError
+from sweep.report.blocks import Section
+
+TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its title, what it comes to in a few sentences, and its sections."""
+
+    title: str
+    summary: Sequence[str]
+    sections: Sequence[Section]
+
+
+def check_page_path(path: Path) -> None:
+    """Check before long work that a page can be given this name.
+
+    Raises:
+        SweepError: when its name does not end in .html, it is a folder, or its folder is missing.
+    """
+    if path.suffix != ".html":
+        raise SweepError(f"{path}: not a page, got {path.suffix!r}, expected .html; rename it")
+    if path.is_dir() or not path.parent.is_dir():
+        raise SweepError(
+            f"{path}: no place for a page, got {'a folder' if path.is_dir() else 'no folder'}, "
+            "expected a file in a folder that is there; choose another"
+        )
+
+
+def write_page(path: Path, page: Page) -> int:
+    """Write a page whole or not at all.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        SweepError: when it cannot be written; what was there before is then still there.
+    """
+    content = render_page(page).encode("utf-8")
+    try:
+        write_file(path, lambda temporary: temporary.write_bytes(content))
+    except OSError as exc:
+        raise SweepError(
+            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
+            "writable; choose another"
+        ) from exc
+    return len(content)
+
+
+def render_page(page: Page) -> str:
+    """Write a page as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sweep.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["as_data"] = as_data
+    folder = importlib.resources.files("sweep.report")
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
+    plotly, plotly_hash = pack_plotly()
+    return environment.get_template(TEMPLATE).render(
+        page=page,
+        style=Markup(style),
+        script=Markup(script),
+        plotly=plotly,
+        hashes=(hash_script(script), plotly_hash),
+    )
+
+
+def as_data(text: str) -> Markup:
+    """Make JSON fit to stand in a script element, where nothing is unescaped."""
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028"))
+
+
+@functools.cache
+def pack_plotly() -> tuple[str, str]:
+    """Compress the plotting library.
+
+    Returns:
+        Its gzip as base64, and the hash of it inflated.
+    """
+    source: str = get_plotlyjs()
+    packed = gzip.compress(source.encode("utf-8"), mtime=0)
+    return base64.b64encode(packed).decode("ascii"), hash_script(source)
+
+
+def hash_script(source: str) -> str:
+    """Give a script's hash as a content security policy names it."""
+    digest = hashlib.sha256(source.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,0 +1,108 @@
+"""With what the sweeps were made, and what repeats them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from models.space import Fixed
+from sweep.errors import ModelError
+from sweep.plan import PROFILES, choose_space, load_model, read_space
+from sweep.provenance import describe_versions
+from sweep.report.architectures import name_device
+from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts
+from sweep.report.data import name_source
+from sweep.results.status import Status
+
+
+def build_provenance_section(
+    statuses: Sequence[Status], devices: Mapping[str, str], made_at: datetime
+) -> Section:
+    """Show seeds, versions, fingerprints, machines, and the commands that repeat the sweeps."""
+    rows = list(_list_rows(statuses, devices))
+    columns = (Column("what"), *(Column(status.sweep.name) for status in statuses))
+    blocks: list[Block] = [
+        Text("These commands repeat the sweeps, in an empty folder or with another --storage:"),
+        Code("\n".join(write_command(status) for status in statuses)),
+        Text(
+            "With one worker the same trials come out in the same order; with several, the search "
+            "depends on which trial ends first, while each single trial can still be had again: "
+            "its weights and the order of its events come from the seed and its number."
+        ),
+        Table("How the sweeps were made", columns, rows),
+        list_facts(
+            "How this page was made",
+            [
+                ("time", made_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+                *sorted(describe_versions().items()),
+            ],
+        ),
+    ]
+    return Section("provenance", "How to have it again", blocks)
+
+
+def _list_rows(statuses: Sequence[Status], devices: Mapping[str, str]) -> list[Row]:
+    facts = [_list_facts(status, devices) for status in statuses]
+    names = list(dict.fromkeys(name for found in facts for name in found))
+    return [Row((name, *(found.get(name, "") for found in facts))) for name in names]
+
+
+def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
+    config, sweep = status.config, status.sweep
+    best = status.ranked[0] if status.ranked else None
+    machines = sorted({trial.worker.split(":")[0] for trial in status.begun if trial.worker})
+    limit_s = sweep.trial_timeout_s
+    return {
+        "created": datetime.fromtimestamp(sweep.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": ", ".join(machines),
+        "device": name_device(status, best, devices),
+        "events": name_source(config.data),
+        "fingerprint, training": config.data.train_fingerprint,
+        "fingerprint, validation": config.data.validation_fingerprint,
+        "seed of search and training": str(config.search.seed),
+        "seed of the split": str(config.data.split_seed),
+        "recipe": f"{config.recipe.name}, {config.recipe.epochs} epochs, {config.recipe.optimizer}",
+        "hash of the network's file": config.model_digest or "part of this project",
+        "time limit of a trial": "none" if limit_s is None else f"{limit_s:g} s",
+        **{name: str(value) for name, value in sorted(sweep.provenance.items())},
+    }
+
+
+def write_command(status: Status) -> str:
+    """Write the command that makes a sweep again."""
+    config, data = status.config, status.config.data
+    options: list[tuple[str, object]] = [("--model", config.model), ("--sweep", status.sweep.name)]
+    options += [("--trials", status.sweep.budget)]
+    options += [("--data", name) for name in data.files]
+    options += [("--val-data", name) for name in data.validation_files]
+    options += [("--x-key", data.x_key), ("--y-key", data.y_key), ("--variant", data.variant)]
+    options += [("--events", data.num_train), ("--val-events", data.num_validation)]
+    options += [("--epochs", config.recipe.epochs), ("--recipe", config.recipe.name)]
+    search = config.search
+    options += [("--sampler", search.sampler.name), ("--pruner", search.pruner.name)]
+    options += [("--objective", search.objective), ("--seed", search.seed)]
+    options += [("--profile", config.profile), *_list_dimensions(status)]
+    options += [("--trial-timeout", status.sweep.trial_timeout_s)]
+    words = ["sweep", "run"]
+    for name, value in options:
+        if value is not None:
+            words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
+
+
+def _list_dimensions(status: Status) -> list[tuple[str, object]]:
+    """List what of the space is not the architecture's own."""
+    config = status.config
+    space = read_space(config)
+    try:
+        architecture = load_model(config.model)[0]
+    except ModelError:  # its file is not on this machine: say everything
+        usual = {}
+    else:
+        usual = choose_space(architecture, PROFILES[config.profile], config.recipe)
+    return [
+        ("--fix" if isinstance(dimension, Fixed) else "--set", f"{name}={dimension}")
+        for name, dimension in space.items()
+        if usual.get(name) != dimension
+    ]

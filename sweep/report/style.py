@@ -1,0 +1,85 @@
+"""How the report's figures look: small in bytes, legible in print, told apart without colour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+GRID_COLOR = "#e4e4e4"
+AXIS_COLOR = "#888888"
+BEST_COLOR = "#ff7f0e"
+COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299", "#117788", "#775533", "#555555")
+NULL_COLOR = "#666666"
+MAX_TICKS = 7
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+
+
+def finish(figure: go.Figure, height: int) -> go.Figure:
+    """Give a figure the page's look and a height in pixels; its width is the page's."""
+    figure.update_layout(
+        template="none",
+        height=height,
+        autosize=True,
+        font={"family": "system-ui, sans-serif", "size": 13},
+        margin={"l": 62, "r": 16, "t": 50, "b": 50},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+    )
+    axis = {"linecolor": AXIS_COLOR, "gridcolor": GRID_COLOR, "zeroline": False, "showline": True}
+    figure.update_xaxes(**axis, ticks="outside", automargin=True)
+    figure.update_yaxes(**axis, ticks="outside", automargin=True)
+    return figure
+
+
+def style_loss_axis(
+    figure: go.Figure, values: Sequence[float], null_loss: float, row: int | None = None
+) -> None:
+    """Give an axis of losses a log scale with plain ticks, and draw the null loss.
+
+    Args:
+        figure: With subplots where a row is given.
+        values: The losses drawn.
+        null_loss: Loss of predicting zero everywhere.
+        row: Of the axis.
+    """
+    place = {} if row is None else {"row": row, "col": 1}
+    logs = [math.log10(value) for value in (*values, null_loss) if value > 0]
+    low, high = min(logs), max(logs)
+    pad = 0.08 * max(high - low, 0.5)
+    ticks = list_ticks(low - pad, high + pad)
+    figure.update_yaxes(
+        type="log",
+        range=[round(low - pad, 3), round(high + pad, 3)],
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+        **place,
+    )
+    figure.add_hline(null_loss, line={"color": NULL_COLOR, "dash": "dash", "width": 1}, **place)
+    figure.add_annotation(
+        text="null loss",
+        font={"color": NULL_COLOR},
+        showarrow=False,
+        x=1,
+        xref="x domain",
+        xanchor="right",
+        y=math.log10(null_loss),
+        yanchor="bottom",
+        **place,
+    )
+
+
+def list_ticks(low: float, high: float) -> list[float]:
+    """List round numbers between two powers of ten, at most MAX_TICKS where decades do."""
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    for steps in ((1, 2, 5), (1,)):
+        ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= math.log10(tick) <= high]
+        if len(ticks) <= MAX_TICKS:
+            break
+    return ticks
+
+
+def style_epoch_axis(figure: go.Figure, num_epochs: int) -> None:
+    """Give an axis of epochs whole numbers as ticks."""
+    figure.update_xaxes(tickformat="d", dtick=max(1, round(num_epochs / 12)), tick0=0)

@@ -1,0 +1,97 @@
+"""The table of every combination that was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from models.space import Fixed
+from storage.epochs import Epoch, TrialRow
+from storage.sweeps import RUNNING
+from sweep.plan import read_space
+from sweep.report.blocks import Column, Row, Table
+from sweep.report.numbers import write_number, write_time, write_value
+from sweep.report.savings import shorten_reason
+from sweep.results.status import Status
+
+
+def name_trial_table(status: Status) -> str:
+    """Name the table, for figures to point at."""
+    return f"Every trial of {status.sweep.name}"
+
+
+def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> Table:
+    """List every trial that has begun, with its state, metrics, and what it had of its own.
+
+    The metrics are those of its best epoch; of a trial that runs, those of its last one.
+    """
+    names = list_varied(status)
+    columns = (
+        Column("trial", True),
+        Column("outcome"),
+        Column("validation loss", True),
+        Column("efficiency", True),
+        Column("FP / event", True),
+        Column("best epoch", True),
+        Column("epochs trained", True),
+        Column("training time", True),
+        *(Column(name, _is_number(status, name)) for name in names),
+        Column("tried because"),
+        Column("reason of its end"),
+    )
+    best = status.ranked[0].id if status.ranked else None
+    rows = [
+        Row(_list_cells(status, trial, curves.get(trial.id, []), names), trial.id == best)
+        for trial in status.begun
+    ]
+    return Table(name_trial_table(status), columns, rows, is_sortable=True)
+
+
+def list_varied(status: Status) -> list[str]:
+    """List the hyperparameters that were searched, or differ between trials all the same.
+
+    A starting point may have another value than the one that is fixed for all other trials.
+    """
+    space = read_space(status.config)
+    return [
+        name
+        for name, dimension in space.items()
+        if not isinstance(dimension, Fixed)
+        or len({trial.params.get(name) for trial in status.begun}) > 1
+    ]
+
+
+def _list_cells(
+    status: Status, trial: TrialRow, curve: Sequence[Epoch], names: Sequence[str]
+) -> list[str]:
+    epoch = trial.last if trial.state == RUNNING else trial.best
+    metrics = ["", "", ""]
+    if epoch is not None:
+        metrics = [write_number(epoch.validation_loss), f"{epoch.efficiency:.4f}"]
+        metrics.append(write_number(epoch.fp_rate))
+    spent_s = sum(e.duration_s for e in curve)
+    return [
+        str(trial.number),
+        trial.outcome or trial.state,
+        *metrics,
+        str(trial.best.epoch) if trial.best else "",
+        f"{len(curve)} of {status.config.recipe.epochs}",
+        f"{spent_s:.1f} s" if spent_s < 120 else write_time(spent_s),
+        *(write_value(trial.params.get(name)) for name in names),
+        say_origin(status, trial),
+        shorten_reason(trial),
+    ]
+
+
+def say_origin(status: Status, trial: TrialRow) -> str:
+    """Say who chose a trial's hyperparameters."""
+    config = status.config
+    if trial.slot < config.num_hand_tuned:
+        return "hand-tuned"
+    if trial.slot < len(config.starting_points):
+        return "recommended"
+    return f"search ({config.search.sampler.name})"
+
+
+def _is_number(status: Status, name: str) -> bool:
+    values = [trial.params.get(name) for trial in status.begun]
+    return not any(isinstance(value, str) for value in values)

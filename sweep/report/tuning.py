@@ -1,0 +1,163 @@
+"""The third question: how the hyperparameters were tuned, sweep by sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from models.dimension import Choice, Dimension, Fixed, Float, Int
+from storage.epochs import Epoch
+from sweep.data.events import EventSet
+from sweep.plan import read_space
+from sweep.report.best import show_curves, show_outputs
+from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
+from sweep.report.choice import explain_choice
+from sweep.report.importance import describe_importances
+from sweep.report.numbers import write_count, write_value
+from sweep.report.savings import describe_endings
+from sweep.report.trial_figures import draw_all_curves, draw_front, draw_history
+from sweep.report.trial_table import name_trial_table, tabulate_trials
+from sweep.results.groups import MAX_POINTS
+from sweep.results.status import Status
+
+Curves = Mapping[int, Sequence[Epoch]]
+
+
+def build_tuning_part(
+    status: Status, curves: Curves, artifacts: Path, events: EventSet | None
+) -> Part:
+    """Show one sweep's search: what was considered, tried, ended early, and why one trial won.
+
+    Args:
+        status: Of the sweep.
+        curves: Epochs of each of its trials.
+        artifacts: Folder where the workers kept the weights.
+        events: Its validation events, or None where they are not on this machine.
+    """
+    key = f"sweep-{status.sweep.id}"
+    parts = [
+        Part("Hyperparameters considered", _describe_space(status)),
+        Part("Why this one won", explain_choice(status)),
+        Part("Every combination tried", [*_show_search(status, curves, key)]),
+        Part("Ended early", describe_endings(status, curves)),
+        Part("What mattered", describe_importances(status, key)),
+    ]
+    if status.ranked:
+        best = status.ranked[0]
+        curve = curves.get(best.id, [])
+        parts.append(
+            Part(
+                "The best trial",
+                [
+                    show_curves(status, best, curve, key),
+                    *show_outputs(status, best, artifacts, events, key),
+                ],
+            )
+        )
+    return Part(status.sweep.name, parts)
+
+
+def _describe_space(status: Status) -> list[Block]:
+    config = status.config
+    search = config.search
+    space = read_space(config)
+    best = status.ranked[0] if status.ranked else None
+    rows = [
+        Row(
+            (
+                name,
+                describe_dimension(dimension),
+                "; ".join(
+                    dict.fromkeys(
+                        write_value(point[name])
+                        for point in config.starting_points
+                        if name in point
+                    )
+                ),
+                write_value(best.params.get(name)) if best else "",
+            )
+        )
+        for name, dimension in space.items()
+    ]
+    columns = (
+        Column("hyperparameter"),
+        Column("space"),
+        Column("tried first"),
+        Column("of the best trial", True),
+    )
+    num_searched = sum(not isinstance(dimension, Fixed) for dimension in space.values())
+    return [
+        Text(
+            f"{num_searched} of {write_count(len(space), 'hyperparameter')} were searched with the "
+            f"sampler {search.sampler.name}, for the {_say_goal(status)}; the pruner is "
+            f"{search.pruner.name}, and no trial is pruned before it has seen "
+            f"{config.recipe.grace_events} training events. "
+            f"{write_count(len(config.starting_points), 'setting')} were tried before the sampler "
+            f"chose any, {config.num_hand_tuned} of them tuned by hand."
+        ),
+        Table(f"Search space of {status.sweep.name}", columns, rows),
+    ]
+
+
+def _say_goal(status: Status) -> str:
+    is_loss = status.config.search.objective == "validation_loss"
+    return "lowest validation loss" if is_loss else "highest efficiency"
+
+
+def describe_dimension(dimension: Dimension) -> str:
+    """Describe a dimension of a search space in words."""
+    if isinstance(dimension, Fixed):
+        return f"{write_value(dimension.value)} (fixed)"
+    if isinstance(dimension, Choice):
+        return "one of " + ", ".join(write_value(value) for value in dimension.values)
+    ends = f"{write_value(dimension.low)} to {write_value(dimension.high)}"
+    if isinstance(dimension, Int):
+        step = f", step {dimension.step}" if dimension.step != 1 else ""
+        return f"whole numbers {ends}{step}{', log scale' if dimension.log else ''}"
+    return ends + _say_scale(dimension)
+
+
+def _say_scale(dimension: Float) -> str:
+    return {
+        "linear": "",
+        "log": ", log scale",
+        "one_minus_log": ", log scale of 1 - value",
+    }[dimension.scale]
+
+
+def _show_search(status: Status, curves: Curves, key: str) -> list[Block]:
+    table = tabulate_trials(status, curves)
+    if not any(trial.best for trial in status.begun):
+        return [table]
+    shown = "" if len(status.begun) <= MAX_POINTS else f" (the {MAX_POINTS} best and latest)"
+    num_ranked = len(status.ranked)
+    found = write_count(num_ranked, "complete trial") + " that found something"
+    return [
+        Figure(
+            f"{key}-history",
+            f"The three metrics by trial{shown}, with the null loss and the best so far.",
+            f"Scatter charts of validation loss, efficiency and false positives per event by "
+            f"trial: {found} of {len(status.begun)} begun.",
+            draw_history(status),
+            instead=name_trial_table(status),
+        ),
+        Figure(
+            f"{key}-front",
+            f"Efficiency against false positives per event{shown}, with 68 % intervals of complete "
+            "trials. Upper left is better; trials with a loss above the null loss may lie beyond "
+            "the axis, a double click shows all.",
+            f"Scatter chart of efficiency against false positives per event: {found}, the front of "
+            "those that no other beats in both, and the hand-tuned settings.",
+            draw_front(status),
+            instead=name_trial_table(status),
+        ),
+        Figure(
+            f"{key}-epochs",
+            "Validation loss by epoch of each trial, as the pruner saw it.",
+            f"Line chart of the validation loss by epoch, one line a trial, "
+            f"{write_count(status.config.recipe.epochs, 'epoch')} at most.",
+            draw_all_curves(status, curves),
+            instead=name_trial_table(status),
+        ),
+        table,
+    ]
