@@ -19,14 +19,25 @@ Database = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
 
 @storage_app.command()
 def migrate(storage: Storage = DEFAULT_STORAGE) -> None:
-    """Bring a database that an older version made forward, when no worker of that one runs."""
+    """Make the tables in an empty database, or bring those of an older version forward.
+
+    For the latter no worker of that version may run, and for either only one process may do it.
+    """
     from storage.engine import open_engine, parse_url, show_url
-    from storage.migrations import migrate_tables
+    from storage.migrations import create_tables, migrate_tables
+    from storage.studies import open_study_storage
+    from storage.tables import has_tables
     from sweep.cli.output import print_note
 
-    engine = open_engine(parse_url(storage))
+    url = parse_url(storage)
+    engine = open_engine(url)
+    is_empty = not has_tables(engine)
+    if is_empty:
+        create_tables(engine)
+        open_study_storage(url)
     found, now = migrate_tables(engine)
     what = f"brought from version {found} to {now}" if found < now else "nothing to do"
+    what = "tables made" if is_empty else what
     print_note(f"{show_url(engine.url)}: {what}; version {now} is the newest")
 
 

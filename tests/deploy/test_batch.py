@@ -17,14 +17,13 @@ import sys
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.deploy.conftest import Held
+from deployment import ROOT, check_given_back, check_goes_on, wait_for_held
+from jobs import Job
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "deploy" / "slurm" / "worker.sbatch"
 SUBMIT_FILE = ROOT / "deploy" / "htcondor" / "worker.sub"
 VACATE_S = 60.0
@@ -63,7 +62,7 @@ def start_job(site: Path, storage: str, **environment: str) -> subprocess.Popen[
     settings = {
         "SWEEP_VENV": str(site),
         "SWEEP_STORAGE": storage,
-        "SWEEP_ARTIFACTS": str(site.parent / "artifacts"),
+        "SWEEP_ARTIFACTS": str(site.parent / "sweep_artifacts"),
         "SLURM_JOB_ID": "77",
         "SLURM_CPUS_PER_TASK": "2",
         "CUDA_VISIBLE_DEVICES": "0,1",
@@ -109,20 +108,20 @@ def test_slurm_is_asked_for_a_warning_and_another_turn() -> None:
     assert found["open-mode"] == "append"
 
 
-def test_slurm_job_at_its_end_gives_its_trials_back_and_comes_again(
-    site: Path, make_held: Callable[..., Held], sqlite_url: str
+def test_slurm_job_at_its_end_gives_its_trial_back_and_comes_again(
+    site: Path, make_held: Callable[..., Job], sqlite_url: str
 ) -> None:
-    """A real worker on each GPU, in mid-epoch when the warning comes."""
-    held = make_held(sqlite_url, trials=2)
-    process = start_job(site, sqlite_url, **held.list_environment())
-    held.wait(process, 2)
+    """A real worker is in mid-epoch when the warning comes."""
+    job = make_held(site.parent, sqlite_url)
+    process = start_job(site, sqlite_url, NET_GATE=str(job.gate), CUDA_VISIBLE_DEVICES="0")
+    wait_for_held(job, process)
     process.send_signal(signal.SIGUSR1)
-    held.let_go()
+    job.open_gate()
     out, err = process.communicate(timeout=VACATE_S)
     assert process.returncode == 0, out + err
     assert read_requeued(site.parent) == ["requeue 77"]
-    held.check_given_back(2)
-    held.finish(2)
+    check_given_back(job)
+    check_goes_on(job)
 
 
 def test_slurm_job_starts_a_worker_a_gpu(site: Path) -> None:
@@ -171,33 +170,33 @@ def test_condor_job_asks_for_a_gpu_and_a_soft_end(submit: Any) -> None:
 
 def test_evicted_condor_job_gives_its_trial_back(
     submit: Any,
-    make_held: Callable[..., Held],
+    make_held: Callable[..., Job],
     sqlite_url: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     """The command of the file, in the environment that the file lets through."""
-    held = make_held(sqlite_url)
+    job = make_held(tmp_path, sqlite_url)
     monkeypatch.setenv("SWEEP_STORAGE", sqlite_url)
-    monkeypatch.setenv("SWEEP_ARTIFACTS", str(held.artifacts))
+    monkeypatch.setenv("SWEEP_ARTIFACTS", str(tmp_path / "sweep_artifacts"))
     wanted = submit.expand("getenv").replace(",", " ").split()
     passed = {key: value for key, value in os.environ.items() if matches(key, wanted)}
     assert {"SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_CACHE", "HOME"} <= set(passed)
     process = subprocess.Popen(
         [submit.expand("executable"), *shlex.split(submit.expand("arguments"))],
         cwd=tmp_path,
-        env=passed | held.list_environment() | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+        env=passed | {"NET_GATE": str(job.gate), "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         stderr=subprocess.PIPE,
         text=True,
     )
-    held.wait(process)
+    wait_for_held(job, process)
     process.send_signal(signal.Signals[submit.expand("kill_sig")])
-    held.let_go()
+    job.open_gate()
     _out, err = process.communicate(timeout=float(submit.expand("job_max_vacate_time")))
     assert process.returncode == 0, err
     assert judge(submit, ExitBySignal=False, ExitCode=0) == "leaves"
-    held.check_given_back()
-    held.finish()
+    check_given_back(job)
+    check_goes_on(job)
 
 
 def matches(name: str, patterns: list[str]) -> bool:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.deploy.conftest import Project
+from deployment import ROOT, Project
 
-ROOT = Path(__file__).resolve().parents[2]
 OURS = ("migrate", "dashboard", "worker-gpu", "worker-cpu")
 WORKERS = ("worker-gpu", "worker-cpu")
 

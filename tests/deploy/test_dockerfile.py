@@ -9,14 +9,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.deploy.conftest import Stage
-
-ROOT = Path(__file__).resolve().parents[2]
+from deployment import ROOT, Stage
 
 
 def test_hadolint_finds_nothing() -> None:

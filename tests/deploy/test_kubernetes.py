@@ -7,13 +7,13 @@ files were written (`kubernetes-validate --strict`), which are too large for eve
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from deployment import ROOT
+
 FOLDER = ROOT / "deploy" / "kubernetes"
 
 
