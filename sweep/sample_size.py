@@ -196,6 +196,21 @@ def fit_config(config: SweepConfig, slot: int) -> SweepConfig:
     )
 
 
+def describe_training(config: SweepConfig) -> str:
+    """Say with how many events, for how long: `1000 training and 400 validation events, 8 epochs`.
+
+    The epochs of a study of sample size are those of its largest size.
+    """
+    data, study = config.data, config.sample_size
+    events = str(data.num_train)
+    if study is not None:
+        events = f"{', '.join(map(str, study.sizes))} of {data.num_train}"
+    return (
+        f"{events} training and {data.num_validation} validation events, "
+        f"{config.recipe.epochs} epochs"
+    )
+
+
 def fit_session(session: Session, slot: int) -> Session:
     """Give what a worker holds open as one trial sees it: with its own training events."""
     config = fit_config(session.config, slot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,14 @@ from sweep.worker import WorkerOptions, run_worker
 FAIR = {"num_resamples": 200, "seed": 1}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_pictures() -> Iterator[None]:
+    """Draw no pictures, which take longer than these trainings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [])
+        yield
+
+
 @dataclass(frozen=True)
 class Place:
     """Two finished sweeps of one network in one database, and how commands find them."""
@@ -47,14 +55,12 @@ def place(make_session: Callable[..., Session], tmp_path_factory: pytest.TempPat
     """`good` learns much in its two trials, `slow` hardly."""
     folder = tmp_path_factory.mktemp("compare")
     url = f"sqlite:///{folder / 'sweep.db'}"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [])
-        for name, fixed in (("good", "lr=0.2"), ("slow", "lr=0.000001")):
-            session = make_session(
-                url, name=name, epochs=1, fixed=("batch_size=12", fixed, "hidden_size=1")
-            )
-            session = replace(session, artifacts=folder / "artifacts")
-            run_worker(WorkerOptions(url, name, session.artifacts, num_threads=1), Signals())
+    for name, fixed in (("good", "lr=0.2"), ("slow", "lr=0.000001")):
+        session = make_session(
+            url, name=name, epochs=1, fixed=("batch_size=12", fixed, "hidden_size=1")
+        )
+        session = replace(session, artifacts=folder / "artifacts")
+        run_worker(WorkerOptions(url, name, session.artifacts, num_threads=1), Signals())
     rows = read_trials(session.engine, session.sweep.id)
     options = ["--storage", url, "--artifacts", str(session.artifacts), "--resamples", "300"]
     return Place(session, rows, options)

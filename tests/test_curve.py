@@ -157,7 +157,7 @@ def test_tuning_on_the_same_validation_events_is_said(curve: SampleSizeCurve) ->
 
 def test_repeats_that_share_their_events_are_said(curve: SampleSizeCurve) -> None:
     """The largest size is all there is here: the repeats differ in weights and order only."""
-    assert any("24 of 24 training events are 100%" in line for line in describe_caveats(curve))
+    assert any("at 24 of 24 training events" in line for line in describe_caveats(curve))
 
 
 def test_figure_shows_band_mean_and_every_repeat(curve: SampleSizeCurve) -> None:

@@ -30,6 +30,7 @@ from sweep.cli.options import (
     Workers,
     XKey,
     YKey,
+    warn_of_network_file,
 )
 
 
@@ -86,6 +87,7 @@ def curve(
     from sweep.request import Request, SampleSizeRequest
     from sweep.sample_size import parse_sizes
 
+    warn_of_network_file(storage)
     run_curve(
         Request(
             model=model,

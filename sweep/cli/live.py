@@ -17,7 +17,7 @@ from storage.sweeps import FAILED, Sweep
 from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
 from sweep.results.status import Status, read_status
-from sweep.sample_size import fit_config
+from sweep.sample_size import describe_training, fit_config
 
 WATCH_S = 1.0
 
@@ -88,10 +88,9 @@ class LiveView:
 def show_status(status: Status) -> None:
     """Show a sweep once, on standard output."""
     console = Console(highlight=False, markup=False)
-    data, recipe = status.config.data, status.config.recipe
     console.print(
-        f"{status.sweep.name}: {status.config.model}, {data.num_train} training and "
-        f"{data.num_validation} validation events, {recipe.epochs} epochs; {status.num_dead} dead"
+        f"{status.sweep.name}: {status.config.model}, {describe_training(status.config)}; "
+        f"{status.num_dead} dead"
     )
     console.print(_draw(status))
     if status.workers:

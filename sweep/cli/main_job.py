@@ -259,7 +259,7 @@ def _make_folder(folder: Path) -> None:
 def _write_resume(options: JobOptions, sweep: Sweep) -> str:
     """Write the command that goes on with the sweep."""
     model = sweep.config["model"]
-    words = ["sweep", "run", "--model", model]
+    words = ["sweep", "curve" if sweep.config.get("sample_size") else "run", "--model", model]
     if sweep.name != model.rpartition(":")[2]:
         words += ["--sweep", sweep.name]
     return shlex.join(words + _list_places(options))

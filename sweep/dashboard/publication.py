@@ -14,6 +14,7 @@ from sweep.dashboard.companion import mirror_trials
 from sweep.results.best import get_epoch, get_number
 from sweep.results.scores import get_score
 from sweep.results.status import Status
+from sweep.sample_size import describe_training
 from sweep.trial import describe_point
 
 NUM_LISTED = 10
@@ -75,8 +76,7 @@ def write_note(study: optuna.Study, status: Status) -> str:
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed, "
         f"{counts.running} running, {counts.waiting} waiting; {status.num_dead} of the finished "
         f"ones are dead: no better than predicting zero. Architecture {config.model}, "
-        f"{config.data.num_train} training and {config.data.num_validation} validation events, "
-        f"{config.recipe.epochs} epochs, recipe {config.recipe.name}.",
+        f"{describe_training(config)}, recipe {config.recipe.name}.",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**: a network "
         "near it has found nothing. The table leaves such networks out; the *Best Trial* card of "

@@ -184,10 +184,10 @@ def describe_difference(name: str, difference: Difference) -> str:
     """Say in a sentence which of the two has more of a metric, and whether beyond chance."""
     low, high = difference.interval_95
     if not difference.is_beyond_chance:
-        return f"no difference beyond chance: {low:+.2g} to {high:+.2g} (95 %)"
+        return f"no difference beyond chance: {low:+.3g} to {high:+.3g} (95 %)"
     winner = "B" if difference.value > 0 else "A"
     smallest, largest = sorted((abs(low), abs(high)))
-    return f"{winner} {MORE[name]}, by {smallest:.2g} to {largest:.2g} (95 %): beyond chance"
+    return f"{winner} {MORE[name]}, by {smallest:.3g} to {largest:.3g} (95 %): beyond chance"
 
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from models import Architecture
 from models.space import Fixed, Value
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
@@ -19,7 +18,7 @@ from sweep.errors import ConfigError
 from sweep.plan import load_model, read_space, resolve_model
 from sweep.preparation import find_stored, name_search
 from sweep.request import Origin, Request, SampleSizeRequest, merge_requests
-from sweep.results.best import find_best
+from sweep.results.best import find_best, get_number
 from sweep.results.status import read_status
 from sweep.sample_size import REPEAT_NAME, SIZE_NAME
 
@@ -64,24 +63,15 @@ def complete_request(
     request = replace(
         request, sampler="random", pruner="none", sample_size=replace(asked, origin=origin)
     )
-    if stored is not None and origin is None and not request.fixed:
-        return request
-    if stored is None and origin is not None:
-        request = merge_requests(request, _lend(origin.config, request))
-    model = request.model or (stored.model if stored else None)
-    params: Mapping[str, Value]
+    if stored is not None:
+        if origin is None and not request.fixed:
+            return request
+        return _fix(request, origin.params if origin else _read_settings(stored))
     if origin is not None:
-        params = origin.params
-    elif stored is not None:
-        params = {n: d.value for n, d in read_space(stored).items() if isinstance(d, Fixed)}
-    elif model is not None:
-        params = get_settings(load_model(resolve_model(model))[0])
-    else:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    if stored is None and not request.data and asked.sizes:
+        request = merge_requests(request, _lend(origin.config, request))
+    if not request.data and asked.sizes:
         request = replace(request, events=max(asked.sizes))
-    fixed = [f"{n}={Fixed(v)}" for n, v in params.items() if n not in (SIZE_NAME, REPEAT_NAME)]
-    return replace(request, fixed=(*fixed, *request.fixed))
+    return _fix(request, origin.params if origin else _recommend_settings(request.model))
 
 
 def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Origin | None:
@@ -110,14 +100,27 @@ def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Ori
             f"search of {model or 'a model'}; change --from"
         )
     best = find_best(status)
-    if best.number is None:
-        raise ValueError(f"trial in slot {best.slot}: complete without a number")
-    return Origin(sweep.name, best.number, status.config, best.params)
+    return Origin(sweep.name, get_number(best), status.config, best.params)
 
 
-def get_settings(architecture: Architecture) -> dict[str, Value]:
+def _recommend_settings(model: str | None) -> dict[str, Value]:
     """Give the settings that an architecture recommends, its defaults where it has none."""
+    if model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    architecture, _digest = load_model(resolve_model(model))
     return {n: architecture.recommended.get(n, v) for n, v in architecture.defaults.items()}
+
+
+def _read_settings(stored: SweepConfig) -> dict[str, Value]:
+    space = read_space(stored)
+    return {name: d.value for name, d in space.items() if isinstance(d, Fixed)}
+
+
+def _fix(request: Request, settings: Mapping[str, Value]) -> Request:
+    """Fix hyperparameters, but for those that were fixed otherwise."""
+    names = settings.keys() - {SIZE_NAME, REPEAT_NAME}
+    fixed = [f"{name}={Fixed(value)}" for name, value in settings.items() if name in names]
+    return replace(request, fixed=(*fixed, *request.fixed))
 
 
 def _is_of(config: SweepConfig, model: str | None) -> bool:

@@ -203,8 +203,8 @@ def describe_caveats(curve: SampleSizeCurve) -> list[str]:
     share = study.sizes[-1] / data.num_train
     if study.repeats > 1 and share >= LARGE_SHARE:
         lines.append(
-            f"{study.sizes[-1]} of {data.num_train} training events are {share:.0%}: there the "
-            "repeats share most events, and their spread is mainly that of weights and order"
+            f"at {study.sizes[-1]} of {data.num_train} training events the repeats share most or "
+            "all of them: their spread there is mainly that of weights and order"
         )
     return lines
 
