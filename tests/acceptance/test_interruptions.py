@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from jobs import NAME, Job, end, get_process, is_alive, wait_until
+from servers import run_postgres, stop_postgres
 from storage.epochs import Epoch
 from storage.sweeps import TrialCounts
 from sweep.session import Session
@@ -197,3 +200,36 @@ def test_sleeping_worker_is_not_waited_for(
     assert job.read_told() == told
     check_whole(job, reference)
     assert job.read_endings() == ["expired"] + ["finished"] * NUM_TRIALS
+
+
+def cut_connections(job: Job, process: subprocess.Popen[str]) -> int:
+    """End all connections of a worker, which are known by its name; gives how many they were."""
+    query = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = :name"
+    )
+    name = f"sweep {socket.gethostname()}:{process.pid}"
+    with job.engine.connect() as connection:
+        return int(connection.execute(sa.text(query), {"name": name}).scalar_one())
+
+
+def test_server_that_goes_away_is_waited_for(
+    make_open_job: Callable[[str], Job], reference: list[list[Epoch]]
+) -> None:
+    """Stopped in mid-epoch until the worker misses it; then all its connections are cut."""
+    with run_postgres() as address:
+        job = make_open_job(address)
+        job.close_gate()
+        process = job.start_worker()
+        job.wait_for_held(1)
+        with stop_postgres(address):
+            job.close_gate(batch=6)
+            assert process.stderr is not None
+            assert "waiting for the database" in process.stderr.readline()
+        wait_until(lambda: [row.last and row.last.epoch for row in job.read_rows()] == [2], job)
+        assert 1 <= cut_connections(job, process) <= 3
+        job.open_gate()
+        end(process)
+        check_whole(job, reference)
+        assert job.read_endings() == ["finished"] * NUM_TRIALS
+        job.engine.dispose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 import storage.engine
+from storage import studies
 from storage.engine import (
     create_engine,
     hide_password,
@@ -21,6 +24,7 @@ from storage.engine import (
     parse_url,
     read,
     read_clock_s,
+    retry,
     transact,
 )
 from storage.errors import StorageError
@@ -197,6 +201,38 @@ def test_dropped_connection_is_replaced(postgres_url: str, postgres_server: sa.E
         connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": process})
     create_tables(engine)
     engine.dispose()
+
+
+def test_admin_sees_who_connects(postgres_url: str, postgres_server: sa.Engine) -> None:
+    """Host and process, also of Optuna's connections; a name in the address is kept."""
+    query = sa.text("SELECT application_name FROM pg_stat_activity WHERE datname = :name")
+    url = parse_url(postgres_url)
+    engine = create_engine(url)
+    create_tables(engine)
+    studies.prepare_studies(url, [])
+    shelf = studies.open_study_storage(url)
+    named = create_engine(url.update_query_dict({"application_name": "mine"}))
+    with postgres_server.connect() as connection:
+        names = sorted(connection.execute(query, {"name": url.database}).scalars())
+    assert names == ["mine"] + 2 * [f"sweep {socket.gethostname()}:{os.getpid()}"]
+    shelf.remove_session()
+    engine.dispose()
+    named.dispose()
+
+
+def test_server_may_be_away_for_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is waited for, in steps that grow, before the person is told."""
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+
+    def fail() -> None:
+        raise sa.exc.OperationalError("SELECT 1", {}, sqlite3.OperationalError("gone"))
+
+    with pytest.raises(StorageError, match="got 'gone' 9 times"):
+        retry(fail)
+    assert 30 <= sum(waits) <= 60
+    assert waits[0] <= 1
+    assert max(waits) <= 10
 
 
 def _end_own_connection(connection: sa.Connection) -> None:

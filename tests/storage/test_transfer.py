@@ -23,6 +23,7 @@ from storage.claims import claim_trial
 from storage.engine import open_engine, parse_url
 from storage.epochs import Epoch, read_curve, read_trials
 from storage.errors import ArtifactError, StorageError, UnknownSweepError
+from storage.publications import claim_publication, end_publication, is_stale
 from storage.sweeps import create_sweep, find_sweep, list_sweeps
 from storage.tables import attempts, trials
 from storage.transfer import Copied, Folders, copy_sweeps
@@ -114,12 +115,21 @@ def test_sweeps_go_there_and_back_without_loss(
 
 
 def test_copied_study_goes_on(
-    source: sa.Engine, file_url: NameFile, database_url: str, tmp_path: Path, add_study: AddStudy
+    source: sa.Engine,
+    open_database: OpenDatabase,
+    file_url: NameFile,
+    postgres_url: str,
+    tmp_path: Path,
+    add_study: AddStudy,
 ) -> None:
     """The next trial has the next number; notes of trials and the figure are where they belong."""
-    add_study(database_url, "of somebody else")
-    copy(file_url("a"), database_url)
-    study = studies.load_study(studies.open_study_storage(parse_url(database_url)), "cnn")
+    add_study(postgres_url, "of somebody else")
+    copy(file_url("a"), postgres_url)
+    study = studies.load_study(studies.open_study_storage(parse_url(postgres_url)), "cnn")
+    with open_database(postgres_url).connect() as connection:
+        query = "SELECT number FROM trials NATURAL JOIN studies WHERE study_name = 'cnn'"
+        numbers = connection.execute(sa.text(f"{query} ORDER BY trial_id")).scalars().all()
+    assert numbers == [0, 1, 2, 3]  # Optuna counts the ids below to number a trial
     assert studies.begin_trial(study, 4, {}).number == 4
     waiting = studies.begin_trial(study, 3, {})
     assert waiting.number == 3
@@ -127,6 +137,18 @@ def test_copied_study_goes_on(
     assert optuna_dashboard.get_note(study) == "# note\n" + "long " * 2000
     (meta,) = optuna.artifacts.get_all_artifact_meta(waiting)
     assert (tmp_path / "artifacts" / meta.artifact_id).read_bytes() == b"cnn 3"
+
+
+def test_pages_of_a_copy_are_written_anew(
+    source: sa.Engine, open_database: OpenDatabase, file_url: NameFile
+) -> None:
+    """They link to trials by the study's id, which is another one in the copy."""
+    publication = claim_publication(source, "cnn", "a", every_s=0, lease_s=HOUR_S)
+    assert publication is not None
+    end_publication(source, publication, is_whole=True)
+    assert not is_stale(source, "cnn")
+    copy(file_url("a"), file_url("b"), "cnn")
+    assert is_stale(open_database(file_url("b")), "cnn")
 
 
 def test_empty_sweep_is_copied(
@@ -167,20 +189,20 @@ def test_taken_name_is_refused_and_nothing_written(
     source: sa.Engine,
     open_database: OpenDatabase,
     file_url: NameFile,
-    database_url: str,
+    sqlite_url: str,
     read_all: ReadAll,
     check_equal: CheckEqual,
 ) -> None:
     """Also not the sweep whose name is free; that one is copied when it is named alone."""
-    target = open_database(database_url)
-    copy(file_url("a"), database_url, "mlp")
+    target = open_database(sqlite_url)
+    copy(file_url("a"), sqlite_url, "mlp")
     before = read_all(target)
     with pytest.raises(StorageError, match=r"the name is taken in .*, got mlp, expected"):
-        copy(file_url("a"), database_url)
+        copy(file_url("a"), sqlite_url)
     with pytest.raises(StorageError, match="the name is taken"):
-        copy(database_url, database_url)
+        copy(sqlite_url, sqlite_url)
     assert read_all(target) == before
-    copy(file_url("a"), database_url, "cnn", "cnn")
+    copy(file_url("a"), sqlite_url, "cnn", "cnn")
     check_equal(source, target)
 
 
@@ -217,17 +239,17 @@ def test_killed_copy_leaves_nothing_and_is_made_again(
     source: sa.Engine,
     open_database: OpenDatabase,
     file_url: NameFile,
-    database_url: str,
+    postgres_url: str,
     read_all: ReadAll,
     check_equal: CheckEqual,
 ) -> None:
     """SIGKILL half-way through the rows: no sweep and no study is there, then all of it."""
-    command = [sys.executable, "-c", KILLED, file_url("a"), database_url]
+    command = [sys.executable, "-c", KILLED, file_url("a"), postgres_url]
     killed = subprocess.run(command, capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    target = open_database(database_url)
+    target = open_database(postgres_url)
     assert [name for name, rows in read_all(target).items() if rows] == []
-    copy(file_url("a"), database_url)
+    copy(file_url("a"), postgres_url)
     check_equal(source, target)
 
 
