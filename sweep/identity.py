@@ -16,7 +16,12 @@ from pathlib import Path
 
 def name_worker() -> str:
     """Name this process: `host:process:machine-random`, unique for ever."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_describe_machine()}-{uuid.uuid4().hex[:6]}"
+    return f"{describe_process(os.getpid())}{uuid.uuid4().hex[:6]}"
+
+
+def describe_process(process: int) -> str:
+    """Give what the name of a process of this machine begins with, where it is a worker."""
+    return f"{socket.gethostname()}:{process}:{_describe_machine()}-"
 
 
 def is_gone(worker: str) -> bool:

@@ -151,6 +151,8 @@ def test_files_stay_readable() -> None:
         ("sweep.config", ("torch", "optuna")),
         ("sweep.data.selection", ("torch", "optuna")),
         ("storage.sweeps", ("torch", "optuna")),
+        ("sweep.launch.remote", ("torch", "ray")),
+        ("sweep.cli.main_job", ("ray",)),
     ],
 )
 def test_light_modules_load_nothing_heavy(what: str, heavy: tuple[str, ...]) -> None:

@@ -6,7 +6,8 @@ import math
 import os
 import shlex
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ from sweep.dashboard.publisher import keep_fresh
 from sweep.errors import ConfigError, SweepError
 from sweep.identity import is_gone
 from sweep.judgement import is_failing
+from sweep.launch.cluster import Node, choose_shares, join_cluster
 from sweep.launch.launcher import Job, Launcher
 from sweep.launch.local import LocalWorkers
-from sweep.launch.places import Place, choose_places, count_gpus, parse_gpus
+from sweep.launch.places import NO_GPU, Place, choose_places, count_gpus, parse_gpus
 from sweep.plan import CPU, GPU
 from sweep.preparation import prepare_sweep
 from sweep.request import NOT_IN_FILES, Request, merge_requests, read_request
@@ -43,6 +45,7 @@ FILE_KEYS = ", ".join(
     + [*WHOLE_NUMBERS, *NUMBERS, "sweep", "[space]"]
 )
 DEFAULT_CONFIG = Path("sweep.toml")
+LOCAL, RAY = "local", "ray"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class JobOptions:
         workers: How many to start, or None for one a slot.
         gpus: Text that says which GPUs to use, or None for all.
         per_gpu: Workers that share a GPU, or None.
+        launcher: What runs the workers: `local` or `ray`.
+        address: Of the Ray cluster, or None for a Ray of this machine alone.
         is_detached: Whether to register the sweep only, for workers elsewhere.
     """
 
@@ -71,6 +76,8 @@ class JobOptions:
     workers: int | None
     gpus: str | None
     per_gpu: int | None
+    launcher: str
+    address: str | None
     is_detached: bool
 
 
@@ -97,13 +104,13 @@ def carry_out(
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
     _check_options(options)
-    places = [] if options.is_detached else _choose_places(options)
-    _make_folder(options.artifacts)
-    engine, sweep = _prepare(request, options, places)
-    if options.is_detached:
-        _report_registered(engine, sweep, options, as_json=as_json)
-        return
-    is_done = _train(engine, sweep, options, places)
+    with _open_places(options) as places:
+        _make_folder(options.artifacts)
+        engine, sweep = _prepare(request, options, places)
+        if options.is_detached:
+            _report_registered(engine, sweep, options, as_json=as_json)
+            return
+        is_done = _train(engine, sweep, options, places)
     status = read_status(engine, find_sweep(engine, sweep.name))
     show(status, as_json)
     if is_failing(status.counts) or 0 < status.counts.failed == status.counts.finished:
@@ -120,13 +127,25 @@ def _show_best(status: Status, as_json: bool) -> None:
         print_best(status)
 
 
-def _choose_places(options: JobOptions) -> list[Place]:
-    return choose_places(options.workers, parse_gpus(options.gpus), options.per_gpu)
+@contextmanager
+def _open_places(options: JobOptions) -> Iterator[list[Place]]:
+    """Find where workers may run; a cluster is joined for as long as they do."""
+    gpus = parse_gpus(options.gpus)
+    if options.is_detached:
+        yield []
+    elif options.launcher == LOCAL:
+        yield choose_places(options.workers, gpus, options.per_gpu)
+    else:
+        with join_cluster(options.address) as nodes:
+            if gpus is not None:
+                nodes = [Node(node.num_cpus, 0) for node in nodes]
+            may_grow = options.address is not None
+            yield choose_shares(nodes, options.workers, options.per_gpu, may_grow=may_grow)
 
 
 def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tuple[sa.Engine, Sweep]:
     """Create the sweep or find it, and say what should be said about it."""
-    has_gpus = any(place.gpu is not None for place in places) if places else count_gpus() > 0
+    has_gpus = any(place.device != "cpu" for place in places) if places else count_gpus() > 0
     with show_progress("making or reading events") as progress:
         engine, sweep, notes = prepare_sweep(
             request,
@@ -172,7 +191,7 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
     view = LiveView(engine, sweep)
     with keep_fresh(engine, shelf, sweep.name, view.say, is_hurried=lambda: False), view:
         try:
-            launcher = _build_launcher(engine, sweep, options, wanted)
+            launcher = _build_launcher(engine, sweep, options, wanted, view.say)
             Supervision(launcher, view, options.timeout_s).follow()
         finally:
             expire_claims(engine, sweep.id, is_gone)
@@ -181,10 +200,18 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
 
 
 def _build_launcher(
-    engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]
+    engine: sa.Engine,
+    sweep: Sweep,
+    options: JobOptions,
+    places: list[Place],
+    say: Callable[[str], None],
 ) -> Launcher:
     job = Job(options.storage, sweep.name, options.artifacts.absolute())
-    return LocalWorkers(job, places, lambda: expire_claims(engine, sweep.id, is_gone))
+    if options.launcher == LOCAL:
+        return LocalWorkers(job, places, lambda: expire_claims(engine, sweep.id, is_gone))
+    from sweep.launch.ray_workers import RayWorkers  # only with the extra `ray`
+
+    return RayWorkers(job, places, lambda lost: expire_claims(engine, sweep.id, lost), say)
 
 
 def _refuse_to_go_on(status: Status) -> None:
@@ -236,10 +263,40 @@ def _check_options(options: JobOptions) -> None:
     for name, time_s in times.items():
         if time_s is not None and not 0 < time_s < math.inf:
             raise ConfigError(f"{name}: got {time_s}, expected seconds above 0; raise --{name}")
+    _check_launcher(options)
     if options.is_detached and options.timeout_s is not None:
         raise ConfigError(
             f"timeout: nothing is trained here, got {options.timeout_s} beside --detach, expected "
             "it where the workers are started; give it to `sweep worker`"
+        )
+
+
+def _check_launcher(options: JobOptions) -> None:
+    if options.launcher not in (LOCAL, RAY):
+        raise ConfigError(
+            f"launcher: got {options.launcher!r}, expected {LOCAL} or {RAY}; change --launcher"
+        )
+    if options.launcher == LOCAL:
+        if options.address not in (None, os.environ.get("RAY_ADDRESS")):
+            raise ConfigError(
+                f"address: no cluster is asked for, got {options.address!r}, expected it beside "
+                f"--launcher {RAY}; add that, or leave --address out"
+            )
+        return
+    if options.is_detached:
+        raise ConfigError(
+            f"launcher: no worker is started here, got {RAY} beside --detach, expected one of "
+            "them; leave one out"
+        )
+    if options.gpus not in (None, NO_GPU):
+        raise ConfigError(
+            f"gpus: Ray chooses them, got {options.gpus!r}, expected {NO_GPU} for the CPU; leave "
+            "--gpus out"
+        )
+    if options.address is not None and parse_url(options.storage).get_backend_name() == "sqlite":
+        raise ConfigError(
+            f"storage: the nodes of a cluster cannot share a file, got {options.storage!r} beside "
+            f"a cluster at {options.address}, expected postgresql://...; change --storage"
         )
 
 
@@ -262,6 +319,10 @@ def _write_resume(options: JobOptions, sweep: Sweep) -> str:
     words = ["sweep", "curve" if sweep.config.get("sample_size") else "run", "--model", model]
     if sweep.name != model.rpartition(":")[2]:
         words += ["--sweep", sweep.name]
+    if options.launcher != LOCAL:
+        words += ["--launcher", options.launcher]
+        if options.address not in (None, os.environ.get("RAY_ADDRESS")):
+            words += ["--address", str(options.address)]
     return shlex.join(words + _list_places(options))
 
 

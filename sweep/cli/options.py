@@ -65,6 +65,16 @@ TrialTimeout = Annotated[
 Workers = Annotated[int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")]
 Gpus = Annotated[str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")]
 PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")]
+LauncherName = Annotated[
+    str, typer.Option(help="Where workers run: local, or ray for a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        help="HOST:PORT of the Ray cluster, or auto.  [Ray on this machine alone]",
+    ),
+]
 Detach = Annotated[
     bool, typer.Option("--detach", help="Only register the sweep, for `sweep worker`.")
 ]

@@ -12,12 +12,14 @@ import typer
 from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
+    Address,
     Artifacts,
     Data,
     Detach,
     Fix,
     Gpus,
     Json,
+    LauncherName,
     Model,
     PerGpu,
     Profile,
@@ -70,6 +72,8 @@ def run(
     workers: Workers = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = None,
+    launcher: LauncherName = "local",
+    address: Address = None,
     detach: Detach = False,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
@@ -114,6 +118,8 @@ def run(
             workers=workers,
             gpus=gpus,
             per_gpu=per_gpu,
+            launcher=launcher,
+            address=address,
             is_detached=detach,
         ),
         config,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from sweep.launch.places import Place
+if TYPE_CHECKING:  # it loads torch, which a process that only starts workers does not need
+    from sweep.launch.places import Place
 
 
 @dataclass(frozen=True)

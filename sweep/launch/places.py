@@ -19,13 +19,15 @@ class Place:
 
     Attributes:
         device: PyTorch's name of the device, as the worker sees it.
-        gpu: Number of the one GPU the worker may see, or None on a CPU.
+        gpu: Number of the one GPU the worker may see, or None on a CPU or a cluster.
         num_threads: Of PyTorch and its libraries on the CPU, so that workers do not fight.
+        gpu_share: Of one GPU, where a cluster chooses which; 0 elsewhere.
     """
 
     device: str
     gpu: int | None
     num_threads: int
+    gpu_share: float = 0.0
 
     def describe_environment(self) -> dict[str, str]:
         """Give the environment variables that keep a worker to its place."""

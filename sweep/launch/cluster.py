@@ -1,0 +1,151 @@
+"""A Ray cluster: how it is joined, and how workers share its GPUs and cores."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sweep.errors import ConfigError, SweepError
+from sweep.launch.places import Place
+
+AUTO = "auto"
+CONNECT_TIMEOUT_S = 10.0
+OBJECT_STORE_BYTES = 80 * 2**20
+"""Workers pass nothing through Ray, which would set aside 30 % of the memory; it takes no less."""
+LOCAL_SETTINGS = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # listen on the loopback interface only
+    "RAY_AUTH_MODE": "token",  # what is Ray's default, without a warning about it
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Of a Ray of this machine's own; they hold from the first import of ray."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one machine of a cluster has for workers."""
+
+    num_cpus: int
+    num_gpus: int
+
+
+@contextlib.contextmanager
+def join_cluster(address: str | None) -> Iterator[list[Node]]:
+    """Join a cluster, or start Ray on this machine alone where there is no address; then leave it.
+
+    Args:
+        address: `HOST:PORT` of the cluster's head, or `auto` for the one this machine belongs to.
+
+    Yields:
+        The nodes that are there now.
+
+    Raises:
+        ConfigError: when Ray is not installed, or no cluster answers at the address.
+    """
+    if address is None:
+        os.environ.update({**LOCAL_SETTINGS, **os.environ})
+    try:
+        import ray
+    except ModuleNotFoundError as exc:
+        raise ConfigError(
+            "launcher: Ray is not installed here, got ray, expected the Python package; "
+            "pip install 'pv-sweep[ray]'"
+        ) from exc
+    if address is None:
+        ray.init(
+            "local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    else:
+        if address != AUTO:
+            _check_answers(address)
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as exc:
+            raise _refuse(address, str(exc).splitlines()[0]) from exc
+    try:
+        yield [
+            Node(int(node["Resources"].get("CPU", 0)), int(node["Resources"].get("GPU", 0)))
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"]
+        ]
+    finally:
+        ray.shutdown()
+
+
+def choose_shares(
+    nodes: Sequence[Node],
+    num_workers: int | None = None,
+    per_gpu: int | None = None,
+    *,
+    may_grow: bool = False,
+) -> list[Place]:
+    """Choose what each worker takes of a cluster: a share of a GPU where it has any, else cores.
+
+    Args:
+        nodes: Machines of the cluster; without GPUs where the CPU is wanted.
+        num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
+        per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else one.
+        may_grow: Whether more workers may be asked for than there is room now.
+
+    Returns:
+        One place for each worker. Ray says later which GPU it is, so none has a number.
+
+    Raises:
+        ConfigError: when there is no GPU to share, or more workers are asked for than fit.
+    """
+    num_gpus = sum(node.num_gpus for node in nodes)
+    num_cpus = sum(node.num_cpus for node in nodes)
+    if per_gpu is not None and num_gpus == 0 and not (may_grow and num_workers):
+        raise ConfigError(
+            f"per-gpu: no GPU to share, got {per_gpu} workers a GPU and a cluster without, "
+            "expected one with GPUs; leave --per-gpu out, or say --workers if GPUs will join"
+        )
+    if per_gpu is None and num_gpus:
+        per_gpu = math.ceil((num_workers or num_gpus) / num_gpus)
+    room = num_cpus if per_gpu is None else num_gpus * per_gpu
+    wanted = num_workers or room
+    if wanted > room and not may_grow:
+        raise ConfigError(
+            f"workers: more than fit, got {wanted}, expected at most {room} "
+            f"({num_cpus} cores and {num_gpus} GPUs here); lower --workers"
+        )
+    if per_gpu is None:
+        return [Place("cpu", None, _divide_cores(nodes, wanted))] * wanted
+    cores = [node.num_cpus // (node.num_gpus * per_gpu) for node in nodes if node.num_gpus]
+    share = math.floor(10_000 / per_gpu) / 10_000  # Ray counts so finely, and must not round up
+    return [Place("cuda:0", None, max(1, min(cores, default=1)), share)] * wanted
+
+
+def _divide_cores(nodes: Sequence[Node], num_workers: int) -> int:
+    """Give the most cores that so many workers can have each; a worker stays on one node."""
+    most = max((node.num_cpus for node in nodes), default=1)
+    for cores in range(most, 1, -1):
+        if sum(node.num_cpus // cores for node in nodes) >= num_workers:
+            return cores
+    return 1
+
+
+def _check_answers(address: str) -> None:
+    """Refuse at once an address where nobody listens; Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise _refuse(address, "not an address")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError) as exc:
+        raise _refuse(address, str(exc)) from exc
+
+
+def _refuse(address: str, reason: str) -> SweepError:
+    return ConfigError(
+        f"address: no Ray cluster there, got {address!r} ({reason}), expected HOST:PORT of the "
+        "head's GCS, or auto, on a machine of the cluster; change --address"
+    )

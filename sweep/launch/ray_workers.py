@@ -1,0 +1,207 @@
+"""Workers on a Ray cluster: an actor a share of a GPU or of the cores, watched, replaced.
+
+Each actor runs one `sweep worker` on whatever node has room and dies with this process. What Ray
+says of its nodes decides only how soon a lost trial is taken over: a worker that Ray wrongly holds
+for dead finds its claim lost before it writes, as after a long sleep.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
+
+from sweep.errors import SweepError
+from sweep.launch.launcher import Job, name_logs
+from sweep.launch.places import Place
+from sweep.launch.remote import Ending, RemoteWorker
+
+MAX_IDLE_DEATHS = 3
+"""A place whose worker died more often than this without a trial in hand is not filled again."""
+END_TIMEOUT_S = 20.0
+
+
+@dataclass
+class _Share:
+    """One worker's share of the cluster.
+
+    `answer` is what was asked of the actor last: to start the worker, then to wait for its end;
+    None when the worker has ended for good. `process` is what the worker's name begins with, None
+    until it is placed.
+    """
+
+    place: Place
+    log: Path
+    actor: ActorHandle[RemoteWorker]
+    answer: ray.ObjectRef[str | Ending] | None = None
+    process: str | None = None
+    num_idle_deaths: int = 0
+
+
+class RayWorkers:
+    """The worker processes of one sweep on the cluster that this process has joined.
+
+    Args:
+        job: What they work on. Its folder of artifacts must be the same on all nodes.
+        places: What each takes of the cluster.
+        free_trials: Frees the trials of workers of whose name the function says that they are
+            gone, and says how many there were.
+        say: Told how many workers have found room.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        places: Sequence[Place],
+        free_trials: Callable[[Callable[[str], bool]], int],
+        say: Callable[[str], None],
+    ) -> None:
+        self._job = job
+        self._places = places
+        self._free_trials = free_trials
+        self._say = say
+        self._shares: list[_Share] = []
+        self._num_placed = -1
+        self._asked: signal.Signals | None = None
+
+    def start(self) -> None:
+        """Ask the cluster for one actor a place; each starts its worker once it has room."""
+        for place, log in zip(self._places, name_logs(self._job, self._places), strict=True):
+            log.write_bytes(b"")
+            share = _Share(place, log, _ask_for_room(place))
+            self._ask(share)
+            self._shares.append(share)
+
+    def watch(self) -> int:
+        """Replace workers that were killed or whose node died.
+
+        Returns:
+            How many are alive or wait for room.
+
+        Raises:
+            SweepError: when a worker cannot be started, ended with a fault, or is lost again and
+                again while it holds no trial.
+        """
+        self._hear()
+        waiting = [share for share in self._shares if share.answer and share.process is None]
+        num_placed = len(self._shares) - len(waiting)
+        if num_placed != self._num_placed and self._asked is None:
+            self._num_placed = num_placed
+            more = ", the others wait for room in the cluster" if waiting else ""
+            self._say(f"{num_placed} of {len(self._shares)} workers placed{more}")
+        if any(share.answer is None for share in self._shares):  # there is nothing left to train
+            self._withdraw(waiting)
+        return sum(share.answer is not None for share in self._shares)
+
+    def ask_to_stop(self, *, at_once: bool = False) -> None:
+        """Ask all workers to leave, after their epoch or at once; those without room never come."""
+        self._asked = signal.SIGTERM if at_once else signal.SIGINT
+        self._hear()
+        for share in self._shares:
+            if share.process is None:
+                self._withdraw([share])
+            elif share.answer is not None:
+                share.actor.send.remote(self._asked)
+
+    def end(self) -> None:
+        """End all workers that are alive: gently by SIGTERM, after a while by force."""
+        self.ask_to_stop(at_once=True)
+        answers = [share.answer for share in self._shares if share.answer]
+        if answers:
+            ray.wait(answers, num_returns=len(answers), timeout=END_TIMEOUT_S)
+            self._hear()
+        for share in self._shares:
+            if share.answer is not None:
+                self._lose(share, "force")
+
+    def _hear(self) -> None:
+        """Hear what the actors have answered by now."""
+        answers = [share.answer for share in self._shares if share.answer]
+        if not answers:
+            return
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=0, fetch_local=True)
+        for share in self._shares:
+            if share.answer in ready:
+                self._hear_one(share)
+
+    def _hear_one(self, share: _Share) -> None:
+        assert share.answer is not None
+        try:
+            answer = ray.get(share.answer)
+        except ActorUnavailableError:  # the network failed; Ray says later whether the node died
+            self._ask(share)
+        except RayActorError as exc:
+            if exc.actor_init_failed:
+                raise SweepError(
+                    f"launcher: a node cannot run workers, got {str(exc).splitlines()[-1]!r}, "
+                    "expected pv-sweep on every node of the cluster; install it there"
+                ) from exc
+            self._lose(share, "its node or its actor")
+        except RayTaskError as exc:
+            if isinstance(exc.cause, SweepError):
+                raise SweepError(str(exc.cause)) from exc
+            raise
+        else:
+            if isinstance(answer, Ending):
+                self._hear_ending(share, answer)
+            else:
+                share.process = answer
+                self._ask(share)
+
+    def _hear_ending(self, share: _Share, ending: Ending) -> None:
+        if ending.code == 0 or self._asked is not None:
+            self._withdraw([share])
+        elif ending.code > 0:
+            raise SweepError(ending.line)
+        else:
+            self._lose(share, signal.Signals(-ending.code).name)
+
+    def _lose(self, share: _Share, killer: str) -> None:
+        """Let a lost worker's trial be taken over at once, and ask for another worker."""
+        process = share.process
+        is_freed = process is not None and self._free_trials(lambda name: name.startswith(process))
+        self._withdraw([share])
+        if self._asked is not None:
+            return
+        share.num_idle_deaths = 0 if is_freed else share.num_idle_deaths + 1
+        if share.num_idle_deaths > MAX_IDLE_DEATHS:
+            raise SweepError(
+                f"worker: lost with {killer}, got {share.num_idle_deaths} losses in a row without "
+                f"a trial in hand, expected a worker that lives; look into {share.log}"
+            )
+        share.process = None
+        share.actor = _ask_for_room(share.place)
+        self._ask(share)
+
+    def _ask(self, share: _Share) -> None:
+        """Ask an actor for what comes next: to start its worker, or to wait for its end."""
+        if share.process is not None:
+            share.answer = share.actor.wait.remote()
+            return
+        arguments = self._job.list_arguments(share.place)
+        settings = {**self._job.describe_environment(), **share.place.describe_environment()}
+        share.answer = share.actor.start.remote(arguments, settings, share.log)
+
+    def _withdraw(self, shares: Sequence[_Share]) -> None:
+        """Give back what workers took of the cluster, or asked for."""
+        for share in shares:
+            ray.kill(share.actor)
+            share.answer = None
+
+
+def _ask_for_room(place: Place) -> ActorHandle[RemoteWorker]:
+    """Ask the cluster for an actor that has a place's share of a node; it waits for room."""
+    options = ray.remote(RemoteWorker).options(
+        num_cpus=0 if place.gpu_share else place.num_threads,
+        num_gpus=place.gpu_share,
+        scheduling_strategy="SPREAD",
+        max_restarts=0,  # a worker is replaced only after its trial was freed
+        max_concurrency=2,  # one call waits for the worker's end while another sends a signal
+    )
+    return cast("ActorHandle[RemoteWorker]", options.remote())

@@ -1,0 +1,312 @@
+"""Workers on a real Ray cluster of two nodes, both on this machine, one of which is killed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from jobs import NAME, Job, end, get_process, is_alive, wait_until
+from storage.epochs import Epoch, TrialRow
+from storage.sweeps import TrialCounts
+from sweep.errors import ConfigError, SweepError
+from sweep.launch.cluster import Node, choose_shares
+from sweep.launch.places import Place
+from sweep.launch.remote import RemoteWorker
+from sweep.session import Session
+
+NUM_TRIALS, NUM_EPOCHS = 3, 4
+SETTINGS = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everything on the loopback interface
+    "RAY_AUTH_MODE": "disabled",  # or Ray would write a token into the user's home
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@dataclass
+class TwoNodes:
+    """A cluster of two nodes with one core each; the second one also claims to have a GPU."""
+
+    cluster: Any
+    gate: Path
+    second: Any = None
+
+    def fill(self) -> None:
+        """Add the second node where there is none."""
+        if self.second is None:
+            self.second = self.cluster.add_node(num_gpus=1, **SIZE)
+
+    def kill_second(self) -> None:
+        """Kill the second node as a power cut would, as far as Ray's own processes go."""
+        self.cluster.remove_node(self.second, allow_graceful=False)
+        self.second = None
+
+    def is_on_second(self, row: TrialRow) -> bool:
+        """Say whether a trial's worker runs on the second node."""
+        (raylet,) = self.second.all_processes["raylet"]
+        return read_raylet(row) == raylet.process.pid
+
+
+def read_raylet(row: TrialRow) -> int:
+    """Read which node a trial's worker is on: the process of Ray that is responsible there."""
+    entries = Path(f"/proc/{get_process(row)}/environ").read_bytes().split(b"\0")
+    (found,) = (entry for entry in entries if entry.startswith(b"RAY_RAYLET_PID="))
+    return int(found.partition(b"=")[2])
+
+
+def list_command_lines() -> str:
+    """List what all processes of this machine were started with, for all users to see."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            lines.append((process / "cmdline").read_text(errors="replace"))
+        except OSError:  # it has ended meanwhile
+            continue
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="session")
+def started_nodes() -> Iterator[TwoNodes]:
+    """Start the cluster in a short folder, because Ray's sockets bear the name of it."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**SETTINGS, "NET_GATE": str(folder / "gate")}.items():
+            patch.setenv(name, value)
+        patch.setenv("RAY_TMPDIR", str(folder))
+        pytest.importorskip("ray", reason="no Ray: install pv-sweep[test]")
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **SIZE})
+        try:
+            yield TwoNodes(cluster, folder / "gate")
+        finally:
+            cluster.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def nodes(started_nodes: TwoNodes) -> TwoNodes:
+    """The cluster with both its nodes."""
+    started_nodes.fill()
+    return started_nodes
+
+
+@pytest.fixture(scope="module")
+def make_sweep(make_session: Callable[..., Session]) -> Callable[[str], Session]:
+    """Make the sweep in a database, for whoever trains it."""
+
+    def make(storage: str) -> Session:
+        return make_session(
+            storage,
+            NAME,
+            name=NAME,
+            trials=NUM_TRIALS,
+            epochs=NUM_EPOCHS,
+            pruner="median",
+            num_startup_trials=5,
+        )
+
+    return make
+
+
+@pytest.fixture
+def job(
+    nodes: TwoNodes, postgres_url: str, make_sweep: Callable[[str], Session], tmp_path: Path
+) -> Iterator[Job]:
+    """The sweep and what trains it on the cluster; processes that a failed test left are ended."""
+    model = make_sweep(postgres_url).config.model
+    words = ["--model", model, "--launcher", "ray", "--address", nodes.cluster.address]
+    job = Job(tmp_path, postgres_url, [*words, "--gpus", "none", "--workers", "2"])
+    job.gate = nodes.gate
+    yield job
+    job.open_gate()
+    for process in job.started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture(scope="module")
+def reference(
+    tmp_path_factory: pytest.TempPathFactory, make_sweep: Callable[[str], Session]
+) -> list[list[Epoch]]:
+    """The curves of the same sweep when one process trains it without interruption."""
+    folder = tmp_path_factory.mktemp("reference")
+    job = Job(folder, f"sqlite:///{folder / 'sweep.db'}", [])
+    make_sweep(job.storage)
+    assert job.work() == NUM_TRIALS
+    return job.read_curves()
+
+
+def find_held(job: Job) -> list[TrialRow]:
+    """Find the trials that were taken up again and are held in mid-epoch."""
+    return [
+        row
+        for row in job.read_rows()
+        if row.state == "running"
+        and row.attempts == 2
+        and job.gate.with_suffix(f".{get_process(row)}").exists()
+    ]
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str, job: Job) -> None:
+    """Wait for a line that a command writes for people."""
+    assert process.stderr is not None
+    wait_until(lambda: text in process.stderr.readline(), job)
+
+
+def test_sweep_outlives_an_interrupt_and_a_node(
+    nodes: TwoNodes, job: Job, reference: list[list[Epoch]]
+) -> None:
+    """A worker on each node; Ctrl-C lets both finish their epoch. On the way to the exact budget
+    one node is killed: its trial goes on elsewhere as the same one, long before its lease ends."""
+    job.close_gate()
+    process = job.start()
+    held = job.wait_for_held(2)
+    assert len({read_raylet(row) for row in held}) == 2
+    assert job.storage not in list_command_lines()
+    process.send_signal(signal.SIGINT)
+    wait_for_line(process, "stopping after this epoch", job)
+    job.open_gate()
+    _out, err = end(process)
+    assert "stopped; to go on: sweep run --model" in err
+    assert f"--launcher ray --address {nodes.cluster.address}" in err
+    assert job.count() == TrialCounts(NUM_TRIALS, 0, 0, 0, 0)
+    assert [len(curve) for curve in job.read_curves()] == [2, 2]
+
+    job.close_gate(batch=6)  # in the third epoch
+    process = job.start()
+    wait_until(lambda: len(find_held(job)) == 2, job)
+    (victim,) = filter(nodes.is_on_second, find_held(job))
+    nodes.kill_second()
+    wait_for_line(process, "1 of 2 workers placed, the others wait for room", job)
+    job.open_gate()
+    end(process)
+    assert job.count() == TrialCounts(0, 0, NUM_TRIALS, 0, 0)
+    assert job.read_curves() == reference
+    assert [trial.state for trial in job.read_told()] == [TrialState.COMPLETE] * NUM_TRIALS
+    successor = job.read_rows()[victim.slot]
+    assert (successor.number, successor.attempts) == (victim.number, 3)
+    endings = ["expired"] + ["finished"] * NUM_TRIALS + ["released"] * 2
+    assert sorted(map(str, job.read_endings())) == endings
+    wait_until(lambda: not is_alive(get_process(victim)), job)
+
+
+def test_workers_end_with_the_command_that_started_them(job: Job) -> None:
+    """Killed, it can ask nobody to leave; the cluster ends its workers all the same."""
+    job.close_gate()
+    process = job.start()
+    workers = [get_process(row) for row in job.wait_for_held(2)]
+    process.kill()
+    process.communicate()
+    job.open_gate()
+    wait_until(lambda: not any(map(is_alive, workers)), job)
+    assert job.count().finished == 0
+
+
+def test_fault_of_a_worker_on_a_node_is_told(
+    nodes: TwoNodes, job: Job, call: Callable[..., Any]
+) -> None:
+    """Ray's second node claims a GPU, which its two workers share and find to be missing."""
+    arguments = [*job.arguments[:-4], "--per-gpu", "2", "--storage", job.storage]
+    answer = call("run", *arguments)
+    assert answer.code == 1
+    assert "error: device: cannot be used, got 'cuda:0'" in answer.err.splitlines()[-1]
+    assert "(log of the worker: " in answer.err.splitlines()[-1]
+    assert job.count() == TrialCounts(NUM_TRIALS, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--launcher", "slurm"], "error: launcher: got 'slurm', expected local or ray;"),
+        (["--address", "head:6379"], "error: address: no cluster is asked for, got 'head:6379'"),
+        (["--launcher", "ray", "--gpus", "0"], "error: gpus: Ray chooses them, got '0'"),
+        (["--launcher", "ray", "--detach"], "error: launcher: no worker is started here"),
+        (
+            ["--launcher", "ray", "--address", "head:6379"],
+            "error: storage: the nodes of a cluster cannot share a file, got 'sqlite:///",
+        ),
+        (
+            ["--launcher", "ray", "--address", "head", "--storage", "postgresql:///x"],
+            "error: address: no Ray cluster there, got 'head' (not an address)",
+        ),
+        (
+            ["--launcher", "ray", "--address", "127.0.0.1:1", "--storage", "postgresql:///x"],
+            "error: address: no Ray cluster there, got '127.0.0.1:1' ([Errno 111] Connection",
+        ),
+    ],
+)
+def test_bad_options_of_a_cluster_get_one_line(
+    call: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    line: str,
+) -> None:
+    """Before anything is made or stored."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    pytest.importorskip("ray", reason="no Ray: install pv-sweep[test]")
+    answer = call("run", "--model", "cnn", *arguments)
+    assert answer.code == 1
+    assert answer.err.startswith(line)
+    assert answer.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_ray_gets_one_line(
+    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an extra; the line says how to install it."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    answer = call("run", "--model", "cnn", "--launcher", "ray", "--address", "auto",
+                  "--storage", "postgresql:///x")  # fmt: skip
+    assert answer.code == 1
+    assert answer.err.count("\n") == 1
+    assert "pip install 'pv-sweep[ray]'" in answer.err
+
+
+def test_folder_that_is_not_shared_gets_one_line(tmp_path: Path) -> None:
+    """Without the checkpoints of the others no trial could go on elsewhere."""
+    log = tmp_path / "logs" / "cnn-worker-0.log"
+    with pytest.raises(SweepError, match="artifacts: not the same folder on every node, got no "):
+        RemoteWorker().start(["worker"], {}, log)
+
+
+def test_workers_share_the_gpus_of_a_cluster() -> None:
+    """One a GPU, or as many as asked for on each; the cores of a node are divided among them."""
+    nodes = [Node(8, 2), Node(16, 4), Node(4, 0)]
+    assert choose_shares(nodes) == [Place("cuda:0", None, 4, 1.0)] * 6
+    assert choose_shares(nodes, per_gpu=3) == [Place("cuda:0", None, 1, 0.3333)] * 18
+    assert choose_shares(nodes, 9) == [Place("cuda:0", None, 2, 0.5)] * 9
+    (place, *_) = choose_shares(nodes, per_gpu=7)
+    assert 7 * place.gpu_share <= 1
+
+
+def test_workers_divide_the_cores_of_a_cluster() -> None:
+    """One a core, or as many as asked for with what cores there are; none spans two nodes."""
+    nodes = [Node(8, 0), Node(8, 0)]
+    assert choose_shares(nodes) == [Place("cpu", None, 1)] * 16
+    assert choose_shares(nodes, 2) == [Place("cpu", None, 8)] * 2
+    assert choose_shares(nodes, 3) == [Place("cpu", None, 4)] * 3
+
+
+def test_more_workers_than_fit_wait_where_the_cluster_may_grow() -> None:
+    """On one machine they never would fit, so they are refused."""
+    nodes = [Node(2, 0)]
+    assert choose_shares(nodes, 5, may_grow=True) == [Place("cpu", None, 1)] * 5
+    assert choose_shares(nodes, 2, 1, may_grow=True) == [Place("cuda:0", None, 1, 1.0)] * 2
+    with pytest.raises(ConfigError, match="workers: more than fit, got 5, expected at most 2 "):
+        choose_shares(nodes, 5)
+    with pytest.raises(ConfigError, match="per-gpu: no GPU to share, got 2 workers a GPU"):
+        choose_shares(nodes, per_gpu=2, may_grow=True)
