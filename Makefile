@@ -13,7 +13,7 @@ sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
 
 test: $(VENV)/.installed-for-tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
