@@ -51,7 +51,7 @@ def test_backup_is_of_one_moment_while_workers_go_on(
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        files = [tmp_path / f"{number}.db" for number in range(3)]
+        files = [tmp_path / f"{number}.db" for number in range(2)]
         for file in files:
             assert back_up(parse_url(database_url), file, ignore) == ["cnn"]
     finally:
