@@ -138,15 +138,18 @@ class RayWorkers:
             self._ask(share)
         except RayActorError as exc:
             if exc.actor_init_failed:
-                raise SweepError(
-                    f"launcher: a node cannot run workers, got {str(exc).splitlines()[-1]!r}, "
-                    "expected pv-sweep on every node of the cluster; install it there"
-                ) from exc
-            self._lose(share, "its node or its actor")
+                reason = str(exc).splitlines()[-1]
+                self._give_up(
+                    share,
+                    f"launcher: a node cannot run workers, got {reason!r}, expected pv-sweep on "
+                    "every node of the cluster; install it there",
+                )
+            else:
+                self._lose(share, "its node or its actor")
         except RayTaskError as exc:
-            if isinstance(exc.cause, SweepError):
-                raise SweepError(str(exc.cause)) from exc
-            raise
+            if not isinstance(exc.cause, SweepError):
+                raise
+            self._give_up(share, str(exc.cause))
         else:
             if isinstance(answer, Ending):
                 self._hear_ending(share, answer)
@@ -155,12 +158,18 @@ class RayWorkers:
                 self._ask(share)
 
     def _hear_ending(self, share: _Share, ending: Ending) -> None:
-        if ending.code == 0 or self._asked is not None:
+        if ending.code == 0:
             self._withdraw([share])
         elif ending.code > 0:
-            raise SweepError(ending.line)
+            self._give_up(share, ending.line)
         else:
             self._lose(share, signal.Signals(-ending.code).name)
+
+    def _give_up(self, share: _Share, reason: str) -> None:
+        """End the sweep because of a fault that another worker would meet, too."""
+        self._withdraw([share])
+        if self._asked is None:
+            raise SweepError(reason)
 
     def _lose(self, share: _Share, killer: str) -> None:
         """Let a lost worker's trial be taken over at once, and ask for another worker."""
@@ -202,6 +211,6 @@ def _ask_for_room(place: Place) -> ActorHandle[RemoteWorker]:
         num_gpus=place.gpu_share,
         scheduling_strategy="SPREAD",
         max_restarts=0,  # a worker is replaced only after its trial was freed
-        max_concurrency=2,  # one call waits for the worker's end while another sends a signal
+        max_concurrency=16,  # a call waits for the worker's end, others send signals or ask again
     )
     return cast("ActorHandle[RemoteWorker]", options.remote())

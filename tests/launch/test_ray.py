@@ -18,10 +18,9 @@ from optuna.trial import TrialState
 from jobs import NAME, Job, end, get_process, is_alive, wait_until
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import TrialCounts
-from sweep.errors import ConfigError, SweepError
+from sweep.errors import ConfigError
 from sweep.launch.cluster import Node, choose_shares
 from sweep.launch.places import Place
-from sweep.launch.remote import RemoteWorker
 from sweep.session import Session
 
 NUM_TRIALS, NUM_EPOCHS = 3, 4
@@ -202,28 +201,37 @@ def test_sweep_outlives_an_interrupt_and_a_node(
     wait_until(lambda: not is_alive(get_process(victim)), job)
 
 
-def test_workers_end_with_the_command_that_started_them(job: Job) -> None:
-    """Killed, it can ask nobody to leave; the cluster ends its workers all the same."""
+def test_worker_ends_with_the_command_that_started_it(job: Job) -> None:
+    """Killed, it can ask nobody to leave; the cluster ends its worker all the same."""
     job.close_gate()
-    process = job.start()
-    workers = [get_process(row) for row in job.wait_for_held(2)]
+    process = job.start("run", *job.arguments, "--workers", "1")
+    (held,) = job.wait_for_held(1)
     process.kill()
     process.communicate()
     job.open_gate()
-    wait_until(lambda: not any(map(is_alive, workers)), job)
+    wait_until(lambda: not is_alive(get_process(held)), job)
     assert job.count().finished == 0
 
 
 def test_fault_of_a_worker_on_a_node_is_told(
     nodes: TwoNodes, job: Job, call: Callable[..., Any]
 ) -> None:
-    """Ray's second node claims a GPU, which its two workers share and find to be missing."""
-    arguments = [*job.arguments[:-4], "--per-gpu", "2", "--storage", job.storage]
-    answer = call("run", *arguments)
+    """Ray's second node claims a GPU, which a worker with a share of it finds to be missing."""
+    arguments = [word for word in job.arguments if word not in ("--gpus", "none")]
+    answer = call("run", *arguments, "--workers", "1", "--per-gpu", "2", "--storage", job.storage)
     assert answer.code == 1
     assert "error: device: cannot be used, got 'cuda:0'" in answer.err.splitlines()[-1]
     assert "(log of the worker: " in answer.err.splitlines()[-1]
     assert job.count() == TrialCounts(NUM_TRIALS, 0, 0, 0, 0)
+
+
+def test_folder_that_is_not_shared_gets_one_line(job: Job, call: Callable[..., Any]) -> None:
+    """Without the checkpoints of the others no trial could go on elsewhere."""
+    folder = "/proc/self/cwd/sweep_artifacts"  # another one in each process
+    answer = call("run", *job.arguments, "--artifacts", folder, "--storage", job.storage)
+    assert answer.code == 1
+    line = f"error: artifacts: not the same folder on every node, got no {folder}/logs/FaintNet-"
+    assert answer.err.splitlines()[-1].startswith(line)
 
 
 @pytest.mark.parametrize(
@@ -274,13 +282,6 @@ def test_missing_ray_gets_one_line(
     assert answer.code == 1
     assert answer.err.count("\n") == 1
     assert "pip install 'pv-sweep[ray]'" in answer.err
-
-
-def test_folder_that_is_not_shared_gets_one_line(tmp_path: Path) -> None:
-    """Without the checkpoints of the others no trial could go on elsewhere."""
-    log = tmp_path / "logs" / "cnn-worker-0.log"
-    with pytest.raises(SweepError, match="artifacts: not the same folder on every node, got no "):
-        RemoteWorker().start(["worker"], {}, log)
 
 
 def test_workers_share_the_gpus_of_a_cluster() -> None:
