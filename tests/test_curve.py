@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 import sweep.trial
+from storage import studies
 from storage.engine import open_engine, parse_url
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.sweeps import Sweep, TrialCounts, find_sweep
 from sweep.config import OriginConfig, SweepConfig
 from sweep.errors import ConfigError
@@ -28,10 +29,9 @@ from sweep.results.sample_size import (
     compute_gain,
     describe_caveats,
     describe_curve,
-    read_curves,
 )
 from sweep.results.sample_size_figure import draw_curves, write_curves
-from sweep.results.status import Status
+from sweep.results.status import Status, read_status
 from sweep.session import Session
 from sweep.signals import Signals
 from sweep.training.intervals import compute_efficiency_interval
@@ -293,6 +293,21 @@ def test_curve_is_trained_printed_and_drawn(place: Place) -> None:
     assert "curve.html: MyNet sample size drawn" in place.err
 
 
+def test_trials_are_told_by_size_and_repeat(place: Place) -> None:
+    """Optuna knows them by both, none was pruned, and all saw as many events."""
+    url = parse_url(place.options[1])
+    wanted = [{"num_train": size, "repeat": repeat} for repeat in (1, 2) for size in SIZES]
+    study = studies.load_study(studies.open_study_storage(url), "MyNet sample size")
+    assert [trial.params for trial in study.trials] == wanted
+    engine = open_engine(url)
+    rows = read_trials(engine, find_sweep(engine, "MyNet sample size").id)
+    assert [{name: row.params[name] for name in wanted[0]} for row in rows] == wanted
+    assert {row.state for row in rows} == {"complete"}
+    assert [row.last.events_seen for row in rows if row.last] == [24] * 4
+    firsts = [read_curve(engine, row.id)[0].validation_loss for row in rows]
+    assert len(set(firsts)) == 4
+
+
 def test_curve_again_only_shows(place: Place, call: Callable[..., Any], tmp_path: Path) -> None:
     """By the study's name alone, as a table that fits a terminal; `sweep run` knows it too."""
     answer = call("curve", "--sweep", "MyNet sample size", *place.options, "--plot", "c.png")
@@ -304,11 +319,9 @@ def test_curve_again_only_shows(place: Place, call: Callable[..., Any], tmp_path
     assert "efficiency from 6 to 24 events" in answer.out
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     engine = open_engine(parse_url(place.options[1]))
-    (curve,) = read_curves(engine)
     stored = find_sweep(engine, "MyNet sample size")
-    assert {key: place.printed[key] for key in describe_curve(curve)} == json.loads(
-        json.dumps(describe_curve(curve))
-    )
+    shown = describe_curve(compute_curve(read_status(engine, stored)))
+    assert {key: place.printed[key] for key in shown} == json.loads(json.dumps(shown))
     again = call("run", "--sweep", stored.name, "--model", stored.config["model"], *place.options)
     assert again.code == 0, again.err
 

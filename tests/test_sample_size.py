@@ -14,7 +14,7 @@ import sweep.trial
 from storage import studies
 from storage.claims import Claim
 from storage.engine import open_engine, parse_url
-from storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from storage.epochs import Epoch, TrialRow, read_trials
 from storage.sweeps import count_trials
 from sweep.agenda import Agenda
 from sweep.config import SampleSizeConfig, SweepConfig
@@ -141,27 +141,6 @@ def test_a_search_is_left_as_it_is(request_: Request, events_file: Path) -> None
     assert fit_config(search, 5) is search
     assert draw_events(search, 5, train) is train
     assert [choose_draw(search, slot) for slot in range(3)] == [0, 1, 2]
-
-
-def test_study_is_trained_and_told_by_size_and_repeat(
-    request_: Request, sqlite_url: str, tmp_path: Path
-) -> None:
-    """Six trials, none pruned, whose events seen are alike; Optuna knows size and repeat."""
-    rows = train(sqlite_url, request_, tmp_path / "artifacts")
-    assert [(row.params["num_train"], row.params["repeat"]) for row in rows] == [
-        (size, repeat) for repeat in (1, 2) for size in SIZES
-    ]
-    assert {row.state for row in rows} == {"complete"}
-    assert {row.last.events_seen for row in rows if row.last} == {24}
-    assert {row.last.events for row in rows if row.last} == {12}
-    shelf = studies.open_study_storage(parse_url(sqlite_url))
-    told = studies.load_study(shelf, "study").trials
-    assert [trial.params for trial in told] == [
-        {"num_train": size, "repeat": repeat} for repeat in (1, 2) for size in SIZES
-    ]
-    engine = open_engine(parse_url(sqlite_url))
-    first = [read_curve(engine, row.id)[0].validation_loss for row in rows]
-    assert len(set(first)) == 6
 
 
 def test_repeats_begin_with_other_weights_and_sizes_with_the_same(

@@ -152,7 +152,7 @@ def _check_named(events: EventSet, contenders: Sequence[Contender]) -> list[str]
         if num_seen:
             raise DataError(
                 f"{' + '.join(events.sources)}: {contender.label} was trained on these events, got "
-                f"{num_seen} of {len(events)} among its training events, expected none; compare "
+                f"{num_seen} of {len(events)} among those of its sweep, expected none; compare "
                 "on others"
             )
         num_chosen = count_shared(events, split.validation)

@@ -14,13 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import sqlalchemy as sa
-
 from storage.epochs import Epoch, TrialRow
-from storage.sweeps import list_sweeps
 from sweep.config import SampleSizeConfig, SweepConfig
 from sweep.results.best import get_epoch
-from sweep.results.status import Status, read_status
+from sweep.results.status import Status
 from sweep.sample_size import Sample, list_samples
 from sweep.training.intervals import compute_efficiency_interval, compute_rate_interval
 
@@ -99,12 +96,6 @@ class SampleSizeCurve:
     config: SweepConfig
     study: SampleSizeConfig
     points: Sequence[SizePoint]
-
-
-def read_curves(engine: sa.Engine) -> list[SampleSizeCurve]:
-    """Read every study of sample size of a database, oldest first."""
-    statuses = (read_status(engine, sweep) for sweep in list_sweeps(engine))
-    return [compute_curve(status) for status in statuses if status.config.sample_size is not None]
 
 
 def compute_curve(status: Status) -> SampleSizeCurve:

@@ -69,12 +69,13 @@ def draw_curves(curves: Sequence[SampleSizeCurve], *, title: str) -> go.Figure:
         figure.update_yaxes(title_text=label, row=row, col=1)
     sizes = _list_sizes(curves)
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes])
-    figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{BAND_LABEL}</sub>", row=3, col=1)
+    said = BAND_LABEL.replace("; ", "<br>")
+    figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{said}</sub>", row=3, col=1)
     figure.update_layout(
         title=title,
         template="plotly_white",
         legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-        margin={"l": 75, "r": 20, "t": 80, "b": 75},
+        margin={"l": 75, "r": 20, "t": 80, "b": 95},
     )
     return figure
 
