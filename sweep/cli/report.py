@@ -24,7 +24,7 @@ def report(
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
 ) -> None:
-    """Write a page of data, architectures, tuning and results that needs no network."""
+    """Write one HTML page of data, architectures, tuning and sample size; it needs no network."""
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
     from sweep.report.contents import choose_sweeps, write_report

@@ -30,19 +30,26 @@ Curves = Mapping[int, Sequence[Epoch]]
 """The epochs of each trial of a sweep, by the trials' ids."""
 
 
+TITLE = "The architectures, side by side"
+
+
 def build_architectures_section(
     statuses: Sequence[Status], curves: Sequence[Curves], devices: Mapping[str, str]
 ) -> Section:
     """Show every sweep's architecture, its best trial, and what it cost."""
+    if not statuses:
+        return Section("architectures", TITLE, [Text("No search is among the sweeps here.")])
     blocks: list[Block] = [_tabulate_scores(statuses)]
     rated = [status for status in statuses if status.ranked]
     if rated:
         blocks.append(_draw(rated))
-        blocks.append(Items(_compare(rated), is_key=True))
+    sentences = _compare(rated)
+    if sentences:
+        blocks.append(Items(sentences, is_key=True))
     blocks.append(_tabulate_costs(statuses, curves, devices))
     for status in statuses:
         blocks.append(Text(f"{status.sweep.name}: {_describe(status)}"))
-    return Section("architectures", "The architectures, side by side", blocks)
+    return Section("architectures", TITLE, blocks)
 
 
 def _tabulate_scores(statuses: Sequence[Status]) -> Table:

@@ -1,4 +1,4 @@
-"""The picture of the best trial for `sweep best --plot`: learning curves above sample outputs."""
+"""The picture of the best trial for `sweep best --plot`: learning curves beside sample outputs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def write_best_picture(
 def _save_png(
     path: Path, status: Status, curve: Sequence[Epoch], outcomes: Sequence[Outcome], title: str
 ) -> None:
-    """Save both pictures, one above the other."""
+    """Save both pictures, side by side."""
     from matplotlib.image import imread, imsave
 
     with tempfile.TemporaryDirectory() as name:
@@ -71,9 +71,9 @@ def _save_png(
         save_curves_png(curves, curve, status.config.data.null_loss, title=title)
         save_outcomes_png(outputs, outcomes, title=f"the {describe_outcomes(outcomes)}")
         parts = [imread(picture) for picture in (curves, outputs)]
-    width = max(part.shape[1] for part in parts)
+    height = max(len(part) for part in parts)
     padded = [
-        np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=1.0)
+        np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)), constant_values=1.0)
         for part in parts
     ]
-    imsave(path, np.concatenate(padded), format="png")
+    imsave(path, np.concatenate(padded, axis=1), format="png")

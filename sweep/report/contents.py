@@ -14,7 +14,7 @@ from storage.sweeps import Sweep, find_sweep, list_sweeps
 from storage.workers import read_devices
 from sweep.errors import SweepError
 from sweep.report.architectures import build_architectures_section, name_model
-from sweep.report.blocks import Section
+from sweep.report.blocks import Section, Text
 from sweep.report.data import build_data_section, get_key, open_data
 from sweep.report.numbers import (
     write_count,
@@ -28,6 +28,7 @@ from sweep.report.provenance import build_provenance_section
 from sweep.report.sample_size import build_sample_size_section
 from sweep.report.tuning import build_tuning_part
 from sweep.results.best import get_epoch
+from sweep.results.sample_size import compute_curve
 from sweep.results.scores import get_score
 from sweep.results.status import Status, read_status
 
@@ -79,31 +80,30 @@ def write_report(
     """
     check_page_path(out)
     statuses = [read_status(engine, sweep) for sweep in sweeps]
+    searches = [status for status in statuses if status.config.sample_size is None]
+    studies = [compute_curve(s) for s in statuses if s.config.sample_size is not None]
     uses = open_data(statuses, progress)
     events = {get_key(u.config): u.split.validation if u.split else None for u in uses}
-    curves = [read_curves(engine, sweep.id) for sweep in sweeps]
+    curves = [read_curves(engine, status.sweep.id) for status in searches]
     devices = read_devices(engine)
     parts = [
         build_tuning_part(status, found, artifacts, events[get_key(status.config.data)])
-        for status, found in zip(statuses, curves, strict=True)
+        for status, found in zip(searches, curves, strict=True)
     ]
+    none = Text("No search is among the sweeps of this page.")
     sections = [
         build_data_section(uses),
-        build_architectures_section(statuses, curves, devices),
-        Section("tuning", "The tuning", parts),
-        build_sample_size_section([], [name_model(status.config.model) for status in statuses]),
+        build_architectures_section(searches, curves, devices),
+        Section("tuning", "The tuning", parts or [none]),
+        build_sample_size_section(studies, [status.config.model for status in searches]),
         build_provenance_section(statuses, devices, datetime.now(UTC)),
     ]
     names = [sweep.name for sweep in sweeps]
-    page = Page(f"Sweep report: {', '.join(names)}", _summarise(statuses), sections)
+    page = Page(f"Sweep report: {', '.join(names)}", [_say_best(s) for s in searches], sections)
     return Report(names, write_page(out, page))
 
 
-def _summarise(statuses: Sequence[Status]) -> list[str]:
-    return [_summarise_one(status) for status in statuses]
-
-
-def _summarise_one(status: Status) -> str:
+def _say_best(status: Status) -> str:
     counts = status.counts
     model = name_model(status.config.model)
     name = status.sweep.name if model == status.sweep.name else f"{status.sweep.name} ({model})"

@@ -14,6 +14,7 @@ from sweep.report.architectures import name_device
 from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts
 from sweep.report.data import name_source
 from sweep.results.status import Status
+from sweep.sample_size import REPEAT_NAME, SIZE_NAME
 
 
 def build_provenance_section(
@@ -70,24 +71,29 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_command(status: Status) -> str:
-    """Write the command that makes a sweep again."""
-    config, data = status.config, status.config.data
+    """Write the command that makes a sweep, or a study of sample size, again."""
+    config, data, study = status.config, status.config.data, status.config.sample_size
     options: list[tuple[str, object]] = [("--model", config.model), ("--sweep", status.sweep.name)]
-    options += [("--trials", status.sweep.budget)]
+    if study is None:
+        words = ["sweep", "run"]
+        search = config.search
+        options += [("--trials", status.sweep.budget), ("--events", data.num_train)]
+        options += [("--sampler", search.sampler.name), ("--pruner", search.pruner.name)]
+        options += [("--objective", search.objective)]
+    else:
+        words = ["sweep", "curve"]
+        options += [("--events", ",".join(str(size) for size in study.sizes))]
+        options += [("--repeats", study.repeats), ("--equal", study.equal)]
     options += [("--data", name) for name in data.files]
     options += [("--val-data", name) for name in data.validation_files]
     options += [("--x-key", data.x_key), ("--y-key", data.y_key), ("--variant", data.variant)]
-    options += [("--events", data.num_train), ("--val-events", data.num_validation)]
-    options += [("--epochs", config.recipe.epochs), ("--recipe", config.recipe.name)]
-    search = config.search
-    options += [("--sampler", search.sampler.name), ("--pruner", search.pruner.name)]
-    options += [("--objective", search.objective), ("--seed", search.seed)]
+    options += [("--val-events", data.num_validation), ("--epochs", config.recipe.epochs)]
+    options += [("--recipe", config.recipe.name), ("--seed", config.search.seed)]
     options += [("--profile", config.profile), *_list_dimensions(status)]
     options += [("--trial-timeout", status.sweep.trial_timeout_s)]
-    words = ["sweep", "run"]
     for name, value in options:
         if value is not None:
-            words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [name, str(value)]
     return shlex.join(words)
 
 
@@ -104,5 +110,5 @@ def _list_dimensions(status: Status) -> list[tuple[str, object]]:
     return [
         ("--fix" if isinstance(dimension, Fixed) else "--set", f"{name}={dimension}")
         for name, dimension in space.items()
-        if usual.get(name) != dimension
+        if usual.get(name) != dimension and name not in (SIZE_NAME, REPEAT_NAME)
     ]

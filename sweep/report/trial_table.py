@@ -9,7 +9,7 @@ from storage.epochs import Epoch, TrialRow
 from storage.sweeps import RUNNING
 from sweep.plan import read_space
 from sweep.report.blocks import Column, Row, Table
-from sweep.report.numbers import write_number, write_time, write_value
+from sweep.report.numbers import write_number, write_value
 from sweep.report.savings import shorten_reason
 from sweep.results.status import Status
 
@@ -33,7 +33,7 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> Ta
         Column("FP / event", True),
         Column("best epoch", True),
         Column("epochs trained", True),
-        Column("training time", True),
+        Column("training (s)", True),
         *(Column(name, _is_number(status, name)) for name in names),
         Column("tried because"),
         Column("reason of its end"),
@@ -75,7 +75,7 @@ def _list_cells(
         *metrics,
         str(trial.best.epoch) if trial.best else "",
         f"{len(curve)} of {status.config.recipe.epochs}",
-        f"{spent_s:.1f} s" if spent_s < 120 else write_time(spent_s),
+        f"{spent_s:.1f}",
         *(write_value(trial.params.get(name)) for name in names),
         say_origin(status, trial),
         shorten_reason(trial),

@@ -1,0 +1,136 @@
+"""A database with every kind of sweep and trial, trained once, and the report of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+from storage import studies
+from storage.claims import begin_claimed, claim_trial, finish_claim
+from storage.epochs import Epoch, TrialRow, record_epochs
+from storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
+from sweep.plan import read_space
+from sweep.results.status import Status, read_status
+from sweep.search import suggest
+from sweep.session import Session
+
+EPOCHS = 3
+NUM_TRAINED, NUM_DEAD = 3, 1
+TRACEBACK = "Traceback (most recent call last):\n  File 'x'\nKeyError: '<b>no such layer</b>'"
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where sweeps are kept, and their page."""
+
+    url: str
+    artifacts: Path
+    engine: sa.Engine
+
+    def read(self, name: str) -> Status:
+        """Read a sweep's status."""
+        return read_status(self.engine, find_sweep(self.engine, name))
+
+
+def make_epoch(number: int = 1, loss: float = 0.05, found: int = 40, false: int = 6) -> Epoch:
+    """Make an epoch that found so many of 50 true peaks in 12 events."""
+    return Epoch(
+        epoch=number,
+        events_seen=24 * number,
+        train_loss=loss,
+        validation_loss=loss,
+        events=12,
+        found=found,
+        missed=50 - found,
+        predicted_found=found,
+        false_positives=false,
+        lr=1e-3,
+        duration_s=2.0,
+    )
+
+
+def begin_trial(session: Session, epochs: Sequence[Epoch], state: str = "running") -> None:
+    """Bring the sweep's next trial so far, or to an early end, without training it."""
+    claim = claim_trial(session.engine, session.sweep.id, "host:1:a", 3600.0)
+    assert claim is not None
+    study = studies.load_study(session.study_storage, session.sweep.name)
+    trial = studies.begin_trial(study, claim.slot, {})
+    params = suggest(trial, read_space(session.config), {})
+    begin_claimed(session.engine, claim, trial.number, params)
+    record_epochs(session.engine, claim, epochs)
+    for epoch in epochs:
+        studies.report_epoch(trial, epoch.validation_loss, epoch.epoch)
+    if state == "running":
+        return
+    is_pruned = state == PRUNED
+    studies.finish_trial(study, trial, TrialState.PRUNED if is_pruned else TrialState.FAIL, None)
+    finish_claim(
+        session.engine,
+        claim,
+        state=state,
+        outcome="pruned" if is_pruned else "error",
+        reason="worse than the others" if is_pruned else TRACEBACK,
+        feasible=False,
+        best_epoch=1 if is_pruned else None,
+    )
+
+
+@pytest.fixture(scope="session")
+def database(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_session: Callable[..., Session],
+    own_network: Path,
+    events_file: Path,
+) -> Database:
+    """A search with a pruned, a failed, a running and trained trials; a dead one; a study."""
+    import sweep.trial
+    from sweep.cli import app
+    from sweep.signals import Signals
+    from sweep.worker import WorkerOptions, run_worker
+
+    folder = tmp_path_factory.mktemp("report")
+    url, artifacts = f"sqlite:///{folder / 'sweep.db'}", folder / "artifacts"
+    fixed = ("batch_size=12",)
+    net = make_session(url, trials=2 + NUM_TRAINED, epochs=EPOCHS, fixed=fixed, sampler="random")
+    make_session(url, "DeadNet", name="dead", trials=NUM_DEAD, epochs=EPOCHS)
+    begin_trial(net, [make_epoch()], PRUNED)
+    begin_trial(net, [], FAILED)
+    study = ["curve", "--model", f"{own_network}:MyNet", "--sweep", "net sample size"]
+    study += ["--events", "6,24", "--repeats", "2", "--epochs", "2", "--data", str(events_file)]
+    study += ["--val-events", "12", "--fix", "hidden_size=4", "--fix", "lr=0.05"]
+    app([*study, "--detach", "--storage", url], standalone_mode=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [])
+        run_worker(
+            WorkerOptions(url, None, artifacts, num_threads=1), Signals(), lambda _text: None
+        )
+    change_budget(net.engine, net.sweep.id, 3 + NUM_TRAINED)
+    begin_trial(net, [make_epoch()])
+    return Database(url, artifacts, net.engine)
+
+
+@pytest.fixture(scope="session")
+def report(database: Database) -> Path:
+    """The page that `sweep report` writes of all of it."""
+    from sweep.cli import app
+
+    out = database.artifacts.parent / "report.html"
+    options = ["--storage", database.url, "--artifacts", str(database.artifacts)]
+    app(["report", "--out", str(out), *options], standalone_mode=False)
+    return out
+
+
+def make_row(slot: int, epoch: Epoch | None, **changes: object) -> TrialRow:
+    """Make a complete trial, or one that differs."""
+    row = {
+        "id": slot, "slot": slot, "number": slot, "state": "complete", "outcome": "complete",
+        "reason": None, "attempts": 1, "worker": None, "started_s": 0.0, "finished_s": 1.0,
+        "params": {"batch_size": 12, "hidden_size": 4, "lr": 0.01, "beta1": 0.9, "beta2": 0.99},
+        "feasible": True, "best": epoch, "last": epoch,
+    }  # fmt: skip
+    return TrialRow(**(row | changes))  # type: ignore[arg-type]
