@@ -21,7 +21,8 @@ check: $(VENV)/.installed-for-tests
 	$(BIN)/mypy
 
 soak: $(VENV)/.installed-for-tests
-	SWEEP_SOAK=1 $(BIN)/python -m pytest tests/acceptance/test_soak.py
+	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py -n 2
+	cat soak.log
 
 clean:
 	rm -rf $(VENV) build *.egg-info
