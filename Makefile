@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
 
-.PHONY: sweep test check soak clean
+.PHONY: sweep test check soak measure clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -23,6 +23,9 @@ check: $(VENV)/.installed-for-tests
 soak: $(VENV)/.installed-for-tests
 	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py -n 2
 	cat soak.log
+
+measure: $(VENV)/.installed-for-tests
+	PYTHONPATH=tests $(BIN)/python tests/measure/claims.py --sampler none
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -148,7 +148,10 @@ class Soak:
         victims = [process for process in held if process in alive]
         if not victims:
             return False
-        os.kill(self.random.choice(victims), number)
+        try:
+            os.kill(self.random.choice(victims), number)
+        except ProcessLookupError:  # it has just left by itself
+            return False
         self.tally[what] += 1
         return True
 
