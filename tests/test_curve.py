@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +12,13 @@ import pytest
 
 import sweep.trial
 from storage import studies
-from storage.engine import open_engine, parse_url
+from storage.engine import create_engine, open_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.sweeps import Sweep, TrialCounts, find_sweep
 from sweep.config import OriginConfig, SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan import CPU, plan_sweep
+from sweep.preparation import prepare_sweep
 from sweep.request import Request, SampleSizeRequest
 from sweep.results.origin import complete_request, find_origin
 from sweep.results.sample_size import (
@@ -28,16 +26,15 @@ from sweep.results.sample_size import (
     compute_curve,
     compute_gain,
     describe_caveats,
-    describe_curve,
 )
 from sweep.results.sample_size_figure import draw_curves, write_curves
-from sweep.results.status import Status, read_status
+from sweep.results.status import Status
 from sweep.session import Session
 from sweep.signals import Signals
 from sweep.training.intervals import compute_efficiency_interval
 from sweep.worker import WorkerOptions, run_worker
 
-DEADLINE_S = 200.0
+NAME = "MyNet sample size"
 SIZES = (6, 24)
 FIXED = (
     "lr=0.01",
@@ -226,8 +223,6 @@ def test_settings_of_another_model_are_refused(
 
 def test_without_a_sweep_the_architecture_recommends(sqlite_url: str, events_file: Path) -> None:
     """Its recommended settings, for the rest its defaults."""
-    from storage.engine import create_engine
-
     engine = create_engine(parse_url(sqlite_url))
     asked = Request(model="cnn", data=(str(events_file),), val_events=12)
     request = complete_request(engine, "study", asked, SampleSizeRequest(sizes=SIZES), None)
@@ -242,44 +237,54 @@ def test_without_a_sweep_the_architecture_recommends(sqlite_url: str, events_fil
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with a finished study, and what the command printed."""
+    """Where a finished study is, and what the command needs to show it."""
 
-    folder: Path
-    printed: dict[str, Any]
-    err: str
-
-    @property
-    def options(self) -> list[str]:
-        """What the command needs to find it."""
-        artifacts = str(self.folder / "sweep_artifacts")
-        return ["--storage", f"sqlite:///{self.folder / 'sweep.db'}", "--artifacts", artifacts]
+    url: str
+    options: list[str]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_file: Path) -> Place:
-    """A study of two sizes in two repeats, run by the command."""
+    """A study of two sizes in two repeats, trained by a worker of this process."""
     folder = tmp_path_factory.mktemp("curve")
-    arguments = ["curve", "--model", f"{own_network}:MyNet", "--data", str(events_file)]
-    arguments += ["--events", "24,6", "--repeats", "2", "--val-events", "12", "--epochs", "1"]
-    arguments += ["--fix", "lr=0.05", "--fix", "batch_size=6", "--workers", "1"]
-    process = subprocess.run(
-        [sys.executable, "-m", "sweep", *arguments, "--json", "--plot", "curve.html"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        env=os.environ,
-        check=False,
+    url, artifacts = f"sqlite:///{folder / 'sweep.db'}", folder / "artifacts"
+    asked = Request(
+        model=f"{own_network}:MyNet",
+        data=(str(events_file),),
+        val_events=12,
+        epochs=1,
+        fixed=("lr=0.05", "batch_size=6"),
     )
-    assert process.returncode == 0, process.stderr
-    return Place(folder, json.loads(process.stdout), process.stderr)
+    sizes = SampleSizeRequest(sizes=(24, 6), repeats=2)
+    engine = create_engine(parse_url(url))
+    request = complete_request(engine, NAME, asked, sizes, None)
+    prepare_sweep(request, url, NAME, None, CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [])
+        run_worker(WorkerOptions(url, NAME, artifacts, num_threads=1), Signals())
+    return Place(url, ["--storage", url, "--artifacts", str(artifacts)])
 
 
-def test_curve_is_trained_printed_and_drawn(place: Place) -> None:
+def test_study_is_registered_for_workers_elsewhere(
+    own_network: Path, events_file: Path, call: Callable[..., Any]
+) -> None:
+    """With its own name and a trial for each size in each repeat; the network's own settings."""
+    arguments = ["--model", f"{own_network}:MyNet", "--data", events_file, "--val-events", 12]
+    answer = call("curve", *arguments, "--events", "24,6", "--detach", "--json")
+    assert answer.code == 0, answer.err
+    printed = json.loads(answer.out)
+    assert (printed["sweep"], printed["budget"], printed["waiting"]) == (NAME, 6, 6)
+    assert f"sweep worker --sweep '{NAME}'" in answer.err
+
+
+def test_curve_is_printed_and_drawn(place: Place, call: Callable[..., Any], tmp_path: Path) -> None:
     """One JSON value with a point a size, from the smallest; the picture is there."""
-    assert (place.printed["sweep"], place.printed["budget"]) == ("MyNet sample size", 4)
-    assert place.printed["complete"] == 4
-    points = place.printed["points"]
+    answer = call("curve", "--sweep", NAME, *place.options, "--json", "--plot", "curve.html")
+    assert answer.code == 0, answer.err
+    assert "nothing left to train: 4 of 4 trials finished" in answer.err
+    printed = json.loads(answer.out)
+    assert (printed["sweep"], printed["budget"], printed["complete"]) == (NAME, 4, 4)
+    points = printed["points"]
     assert [(point["num_train"], point["found_something"]) for point in points] == [(6, 2), (24, 2)]
     for point in points:
         assert [trial["repeat"] for trial in point["trials"]] == [1, 2]
@@ -288,19 +293,19 @@ def test_curve_is_trained_printed_and_drawn(place: Place) -> None:
         assert (spread["low"], spread["high"]) == (min(values), max(values))
         low, high = spread["interval"]
         assert low < spread["mean"] <= high
-    assert place.printed["gain"]["num_repeats"] == 2
-    assert (place.folder / "curve.html").stat().st_size > 10_000
-    assert "curve.html: MyNet sample size drawn" in place.err
+    assert printed["gain"]["num_repeats"] == 2
+    assert (tmp_path / "curve.html").stat().st_size > 10_000
+    assert f"curve.html: {NAME} drawn" in answer.err
 
 
 def test_trials_are_told_by_size_and_repeat(place: Place) -> None:
     """Optuna knows them by both, none was pruned, and all saw as many events."""
-    url = parse_url(place.options[1])
+    url = parse_url(place.url)
     wanted = [{"num_train": size, "repeat": repeat} for repeat in (1, 2) for size in SIZES]
-    study = studies.load_study(studies.open_study_storage(url), "MyNet sample size")
+    study = studies.load_study(studies.open_study_storage(url), NAME)
     assert [trial.params for trial in study.trials] == wanted
     engine = open_engine(url)
-    rows = read_trials(engine, find_sweep(engine, "MyNet sample size").id)
+    rows = read_trials(engine, find_sweep(engine, NAME).id)
     assert [{name: row.params[name] for name in wanted[0]} for row in rows] == wanted
     assert {row.state for row in rows} == {"complete"}
     assert [row.last.events_seen for row in rows if row.last] == [24] * 4
@@ -308,22 +313,20 @@ def test_trials_are_told_by_size_and_repeat(place: Place) -> None:
     assert len(set(firsts)) == 4
 
 
-def test_curve_again_only_shows(place: Place, call: Callable[..., Any], tmp_path: Path) -> None:
-    """By the study's name alone, as a table that fits a terminal; `sweep run` knows it too."""
-    answer = call("curve", "--sweep", "MyNet sample size", *place.options, "--plot", "c.png")
+def test_table_fits_a_terminal(place: Place, call: Callable[..., Any], tmp_path: Path) -> None:
+    """A line a size; `sweep run` knows the study too."""
+    answer = call("curve", "--sweep", NAME, *place.options, "--plot", "c.png")
     assert answer.code == 0, answer.err
-    assert "nothing left to train: 4 of 4 trials finished" in answer.err
     lines = answer.out.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["6", "24"]
     assert max(len(line) for line in lines[:4]) <= 80
     assert "efficiency from 6 to 24 events" in answer.out
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-    engine = open_engine(parse_url(place.options[1]))
-    stored = find_sweep(engine, "MyNet sample size")
-    shown = describe_curve(compute_curve(read_status(engine, stored)))
-    assert {key: place.printed[key] for key in shown} == json.loads(json.dumps(shown))
-    again = call("run", "--sweep", stored.name, "--model", stored.config["model"], *place.options)
+    again = call("run", "--sweep", NAME, *place.options)
     assert again.code == 0, again.err
+    status = call("status", "--sweep", NAME, *place.options[:2])
+    said = " ".join(status.out.split())
+    assert "6, 24 of 24 training and 12 validation events" in said
 
 
 @pytest.mark.parametrize(
@@ -362,16 +365,16 @@ def test_bad_value_is_refused(
         (["--events", "6,12"], "sample_size.sizes: stored [6, 24], asked [6, 12]"),
         (["--fix", "lr=0.1"], 'space.lr: stored "0.05", asked "0.1"'),
         (["--from", "nothing"], "sweep: not in the database, got 'nothing'"),
-        (["--from", "MyNet sample size"], "got sweep MyNet sample size of a study of sample size"),
+        (["--from", NAME], "got sweep MyNet sample size of a study of sample size"),
     ],
 )
 def test_other_study_of_the_same_name_is_refused(
     place: Place, call: Callable[..., Any], arguments: list[str], reason: str
 ) -> None:
     """With the difference; the same options again are no difference."""
-    answer = call("curve", "--sweep", "MyNet sample size", *place.options, *arguments)
+    answer = call("curve", "--sweep", NAME, *place.options, *arguments)
     assert answer.code == 1, answer.err
     assert reason in answer.err
     assert answer.err.count("\n") == 1
-    same = call("curve", "--sweep", "MyNet sample size", "--fix", "lr=0.05", *place.options)
+    same = call("curve", "--sweep", NAME, "--fix", "lr=0.05", *place.options)
     assert same.code == 0, same.err
