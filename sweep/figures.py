@@ -158,39 +158,6 @@ def save_event_png(
     figure.savefig(path, dpi=110, format="png")
 
 
-def write_event(
-    path: Path,
-    x_CL: NDArray[np.float32],
-    y_L: NDArray[np.float32],
-    prediction_L: NDArray[np.float32] | None = None,
-    *,
-    title: str,
-) -> None:
-    """Write the picture of an event in the format that the file's name asks for.
-
-    Args:
-        path: `.html` for a page of its own that zooms and needs no network, `.png` for a picture.
-        x_CL: Features, shape (4, 4000).
-        y_L: Target, shape (4000,), NaN where masked.
-        prediction_L: A network's output, shape (4000,), or None.
-        title: What stands above the picture.
-
-    Raises:
-        DataError: When the name ends otherwise, or the file cannot be written.
-    """
-    check_picture_path(path)
-    try:
-        if path.suffix == ".png":
-            save_event_png(path, x_CL, y_L, prediction_L, title=title)
-        else:
-            figure = draw_event(x_CL, y_L, prediction_L, title=title)
-            figure.write_html(path, include_plotlyjs=True, default_height="96vh")
-    except OSError as exc:
-        raise DataError(
-            f"{path}: cannot be written, got {exc.strerror}; choose another place"
-        ) from exc
-
-
 def check_picture_path(path: Path) -> None:
     """Check before long work that a picture can be given this name.
 

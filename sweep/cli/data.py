@@ -105,12 +105,13 @@ def plot(
     """Draw one event, features and target superimposed."""
     from sweep.cli.output import print_note
     from sweep.data.description import load_event
-    from sweep.figures import check_picture_path, write_event
+    from sweep.figures import check_picture_path
+    from sweep.report.event import write_event
 
     out = out or Path(f"{file.stem}-event-{event}.html")
     check_picture_path(out)
     x_CL, y_L = load_event(_open([file], x_key, y_key, variant), event)
-    write_event(out, x_CL, y_L, title=f"event {event} of {file.name}")
+    write_event(out, x_CL, y_L, name=f"event {event} of {file.name}")
     print_note(f"{out}: event {event} of {file} drawn")
 
 

@@ -16,8 +16,7 @@ from sweep.data.events import EventSet
 from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
 from sweep.errors import DataError
-from sweep.figures import FEATURE_PER_MM
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, compute_bin_centers_mm
+from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.report.blocks import (
     Block,
     Column,
@@ -30,12 +29,8 @@ from sweep.report.blocks import (
     Text,
     list_facts,
 )
-from sweep.report.event_figures import (
-    draw_mean_peak,
-    draw_thin_event,
-    draw_vertex_counts,
-    measure_mean_peak,
-)
+from sweep.report.event import show_event
+from sweep.report.event_figures import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.report.numbers import write_number, write_percent
 from sweep.results.status import Status
 from sweep.training.peaks import find_peaks
@@ -233,42 +228,10 @@ def _show_counts(key: str, train: Description, judged: Description) -> Figure:
 def _look_at(key: str, events: EventSet) -> list[Block]:
     """Show one event with its features, and what the peaks are."""
     x_BCL, y_BL = events.load(range(min(NUM_LOOKED_AT, len(events))))
-    return [_show_event(key, x_BCL, y_BL), *_show_peaks(key, x_BCL[:, 0], y_BL)]
-
-
-def _show_event(key: str, x_BCL: NDArray[np.float32], y_BL: NDArray[np.float32]) -> Figure:
     peaks_B = count_true_peaks(y_BL)
     event = int(np.abs(peaks_B - peaks_B.mean()).argmin())
-    x_CL, y_L = x_BCL[event], y_BL[event]
-    z_mm = compute_bin_centers_mm()
-    bins = find_peaks(torch.from_numpy(y_L[None])).position_P.round().to(torch.int64).tolist()
-    rows = [
-        Row(
-            (
-                f"{z_mm[i]:.2f}",
-                f"{y_L[i]:.3f}",
-                f"{x_CL[0, i]:.3f}",
-                f"{x_CL[2, i] / FEATURE_PER_MM:.3f}",
-                f"{x_CL[3, i] / FEATURE_PER_MM:.3f}",
-            )
-        )
-        for i in bins
-    ]
-    return Figure(
-        f"{key}-event",
-        f"Validation event {event}, features against target. Drag to zoom along the beam line, "
-        "double click to see all of it again. Masked bins are shaded.",
-        f"Line chart along the beam line: the density with the target on top, below it x and y. "
-        f"The target has {len(bins)} peaks, at {', '.join(row.cells[0] for row in rows)} mm.",
-        draw_thin_event(x_CL, y_L),
-        Table(
-            f"True peaks of validation event {event}",
-            tuple(
-                Column(name, True) for name in ("z (mm)", "target", "density", "x (mm)", "y (mm)")
-            ),
-            rows,
-        ),
-    )
+    figure = show_event(f"{key}-event", f"validation event {event}", x_BCL[event], y_BL[event])
+    return [figure, *_show_peaks(key, x_BCL[:, 0], y_BL)]
 
 
 def _show_peaks(key: str, x_BL: NDArray[np.float32], y_BL: NDArray[np.float32]) -> list[Block]:

@@ -116,8 +116,11 @@ def draw_outcomes(outcomes: Sequence[Outcome]) -> go.Figure:
     )
     figure.update_annotations(font={"size": 13}, x=0, xanchor="left")
     shapes: list[dict[str, object]] = []
+    named: set[str] = set()
     for row, outcome in enumerate(outcomes, start=1):
-        for trace in _list_outcome_traces(outcome, is_first=row == 1):
+        for trace in _list_outcome_traces(outcome):
+            trace.legendgroup, trace.showlegend = trace.name, trace.name not in named
+            named |= {trace.name} if trace.x else set()
             figure.add_trace(trace, row=row, col=1)
         shapes += [_shade(row, *span) for span in find_masked_spans_mm(outcome.target_L)]
     figure.update_layout(shapes=shapes)
@@ -147,7 +150,7 @@ def _shade(row: int, first_mm: float, last_mm: float) -> dict[str, object]:
     }
 
 
-def _list_outcome_traces(outcome: Outcome, *, is_first: bool) -> list[go.Scatter]:
+def _list_outcome_traces(outcome: Outcome) -> list[go.Scatter]:
     z_mm = compute_bin_centers_mm()
     traces = []
     for name, values_L, color in (
@@ -184,8 +187,6 @@ def _list_outcome_traces(outcome: Outcome, *, is_first: bool) -> list[go.Scatter
                 hovertemplate="%{x} mm",
             )
         )
-    for trace in traces:
-        trace.legendgroup, trace.showlegend = trace.name, is_first
     return traces
 
 

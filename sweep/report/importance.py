@@ -22,6 +22,8 @@ from sweep.report.trial_figures import draw_importances
 from sweep.results.status import Status
 from sweep.search import fix_point, get_study_name, suggest
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study of its own is no news
+
 NUM_TOP = 5
 """Trials that are called the best; fewer give no density (Optuna's note on PED-ANOVA)."""
 MIN_TRIALS = 4 * NUM_TOP

@@ -25,7 +25,7 @@ def build_provenance_section(
     columns = (Column("what"), *(Column(status.sweep.name) for status in statuses))
     blocks: list[Block] = [
         Text("These commands repeat the sweeps, in an empty folder or with another --storage:"),
-        Code("\n".join(write_command(status) for status in statuses)),
+        *(Code(write_command(status)) for status in statuses),
         Text(
             "With one worker the same trials come out in the same order; with several, the search "
             "depends on which trial ends first, while each single trial can still be had again: "

@@ -47,7 +47,8 @@ def build_sample_size_section(curves: Sequence[SampleSizeCurve], models: Sequenc
 
 def _draw(curves: Sequence[SampleSizeCurve]) -> Figure:
     figure = finish(draw_curves(curves, title=""), height=680)
-    figure.update_layout(title=None, margin={"b": 80})
+    figure.update_layout(title=None)
+    figure.update_xaxes(title="training events", row=3, col=1)
     said = "; ".join(f"{curve.sweep}: {_say_efficiencies(curve)}" for curve in curves)
     tables = " and ".join(name_table(curve) for curve in curves)
     return Figure(

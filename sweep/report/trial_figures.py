@@ -27,7 +27,8 @@ from sweep.training.scoring import Score
 FRONT_COLOR = "#4477aa"
 HAND_TUNED_COLOR = "#117733"
 EFFICIENCY_RANGE = [-0.03, 1.03]
-MAX_CURVES = 100
+MAX_TRIALS, MAX_CURVES = 1000, 100
+"""Drawn as points, and as curves: half of them the best trials, then the latest."""
 Interval = tuple[float, float]
 
 
@@ -35,7 +36,7 @@ def draw_history(status: Status) -> go.Figure:
     """Draw the three metrics by trial, the null loss, and the best of the objective so far."""
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
     losses: list[float] = []
-    for group in group_trials(status):
+    for group in group_trials(status, MAX_TRIALS):
         rated = [(get_number(trial), get_epoch(trial)) for trial in group.trials]
         losses += [epoch.validation_loss for _, epoch in rated]
         for row, values in enumerate(
@@ -97,7 +98,7 @@ def _add_best_so_far(figure: go.Figure, status: Status) -> None:
 def draw_front(status: Status) -> go.Figure:
     """Draw efficiency against FP rate with 68 % intervals, the front and the hand-tuned points."""
     figure = go.Figure()
-    for group in group_trials(status):
+    for group in group_trials(status, MAX_TRIALS):
         rated = [(get_number(t), get_score(get_epoch(t))) for t in group.trials]
         with_intervals = group.name in ("complete", "best")
         figure.add_trace(_make_points(group.name, rated, _style(group), with_intervals))

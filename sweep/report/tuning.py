@@ -15,9 +15,14 @@ from sweep.report.choice import explain_choice
 from sweep.report.importance import describe_importances
 from sweep.report.numbers import write_count, write_value
 from sweep.report.savings import describe_endings
-from sweep.report.trial_figures import draw_all_curves, draw_front, draw_history
+from sweep.report.trial_figures import (
+    MAX_CURVES,
+    MAX_TRIALS,
+    draw_all_curves,
+    draw_front,
+    draw_history,
+)
 from sweep.report.trial_table import name_trial_table, tabulate_trials
-from sweep.results.groups import MAX_POINTS
 from sweep.results.status import Status
 
 Curves = Mapping[int, Sequence[Epoch]]
@@ -129,7 +134,10 @@ def _show_search(status: Status, curves: Curves, key: str) -> list[Block]:
     table = tabulate_trials(status, curves)
     if not any(trial.best for trial in status.begun):
         return [table]
-    shown = "" if len(status.begun) <= MAX_POINTS else f" (the {MAX_POINTS} best and latest)"
+    shown, followed = (
+        f" (of {limit} trials, the best and the latest)" if len(status.begun) > limit else ""
+        for limit in (MAX_TRIALS, MAX_CURVES)
+    )
     num_ranked = len(status.ranked)
     found = write_count(num_ranked, "complete trial") + " that found something"
     return [
@@ -153,7 +161,7 @@ def _show_search(status: Status, curves: Curves, key: str) -> list[Block]:
         ),
         Figure(
             f"{key}-epochs",
-            "Validation loss by epoch of each trial, as the pruner saw it.",
+            f"Validation loss by epoch of each trial, as the pruner saw it{followed}.",
             f"Line chart of the validation loss by epoch, one line a trial, "
             f"{write_count(status.config.recipe.epochs, 'epoch')} at most.",
             draw_all_curves(status, curves),

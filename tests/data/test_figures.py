@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sweep.errors import DataError
-from sweep.figures import draw_event, find_busiest_span_mm, find_masked_spans_mm, write_event
+from sweep.figures import draw_event, find_busiest_span_mm, find_masked_spans_mm
+from sweep.report.event import write_event
 from tests.data.conftest import make_arrays
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -51,13 +52,15 @@ def test_the_enlarged_stretch_holds_the_largest_peaks(center: int) -> None:
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_pictures_are_written_by_suffix(tmp_path: Path, masked: bool) -> None:
-    """PNG is a PNG, HTML needs no network; an event that is all masked or all zero is drawn too."""
+    """PNG is a PNG, HTML a small page; an event that is all masked or all zero is drawn too."""
     x = np.zeros((4, 4000), dtype=np.float32)
     y = np.full(4000, np.nan if masked else 0.0, dtype=np.float32)
-    write_event(tmp_path / "a.png", x, y, title="t")
-    write_event(tmp_path / "a.html", x, y, y, title="<b>t</b>")
+    write_event(tmp_path / "a.png", x, y, name="t")
+    write_event(tmp_path / "a.html", x, y, name="<b>t</b>")
     assert (tmp_path / "a.png").read_bytes().startswith(PNG_MAGIC)
-    assert 'src="http' not in (tmp_path / "a.html").read_text(encoding="utf-8")
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<h1>&lt;b&gt;t&lt;/b&gt;</h1>" in page
+    assert "default-src 'none'" in page and len(page) < 2.5e6
 
 
 @pytest.mark.parametrize(
@@ -67,4 +70,4 @@ def test_a_picture_that_cannot_be_is_refused(tmp_path: Path, name: str, message:
     """Before anything is drawn."""
     x, y = make_arrays(1)
     with pytest.raises(DataError, match=message):
-        write_event(tmp_path / name, x[0], y[0], title="t")
+        write_event(tmp_path / name, x[0], y[0], name="t")

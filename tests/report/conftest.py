@@ -101,7 +101,7 @@ def database(
     begin_trial(net, [make_epoch()], PRUNED)
     begin_trial(net, [], FAILED)
     study = ["curve", "--model", f"{own_network}:MyNet", "--sweep", "net sample size"]
-    study += ["--events", "6,24", "--repeats", "2", "--epochs", "2", "--data", str(events_file)]
+    study += ["--events", "6,24", "--repeats", "1", "--epochs", "2", "--data", str(events_file)]
     study += ["--val-events", "12", "--fix", "hidden_size=4", "--fix", "lr=0.05"]
     app([*study, "--detach", "--storage", url], standalone_mode=False)
     with pytest.MonkeyPatch.context() as patch:

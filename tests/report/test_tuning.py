@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,16 +15,18 @@ from sweep.report.blocks import Table, Text
 from sweep.report.choice import explain_choice
 from sweep.report.importance import MIN_TRIALS, compute_importances, describe_importances
 from sweep.report.savings import describe_endings, estimate_savings
-from sweep.results.status import Status
-from tests.report.conftest import Database, make_epoch, make_row
+from sweep.results.status import Status, read_status
+from sweep.session import Session
+from tests.report.conftest import make_epoch, make_row
 
 NULL_LOSS = 0.1
 
 
 @pytest.fixture
-def status(database: Database) -> Status:
+def status(make_session: Callable[..., Session], sqlite_url: str) -> Status:
     """A search over lr, its betas and hidden_size without any trial yet."""
-    found = database.read("net")
+    session = make_session(sqlite_url, fixed=("batch_size=12",))
+    found = read_status(session.engine, session.sweep)
     data = found.config.data.model_copy(update={"null_loss": NULL_LOSS})
     return fill(replace(found, config=found.config.model_copy(update={"data": data})), [])
 
