@@ -12,7 +12,7 @@ import os
 import random
 import socket
 import sqlite3
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +26,7 @@ from storage.errors import StorageError
 logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 60
-NUM_RETRIES = 9
+NUM_RETRIES, NUM_HURRIED_RETRIES = 9, 3
 MAX_DELAY_S = 8.0
 READ_ONLY = "sweep_read_only"
 SERVER_OPTIONS = {
@@ -38,6 +38,8 @@ SERVER_OPTIONS = {
 }
 
 Result = TypeVar("Result")
+
+_hurry = threading.Event()
 
 
 def parse_url(text: str) -> URL:
@@ -133,11 +135,12 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-def open_engine(url: URL) -> sa.Engine:
+def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
     """Open a database that is there already.
 
     Args:
         url: as `parse_url` gives it.
+        is_awaited: Whether to wait for it as `retry` does where it does not answer.
 
     Raises:
         StorageError: when the file is missing or no database, or the server does not answer.
@@ -147,7 +150,10 @@ def open_engine(url: URL) -> sa.Engine:
             f"storage: no such file, got {url.database}, expected a database of sweeps; "
             "start one with `sweep run` or name another with --storage"
         )
-    return _connect(url)
+    engine = prepare_engine(sa.create_engine(url, **get_engine_options(url)))
+    if is_awaited:
+        retry(lambda: _knock(engine))
+    return _check_answer(engine)
 
 
 def create_engine(url: URL) -> sa.Engine:
@@ -162,7 +168,7 @@ def create_engine(url: URL) -> sa.Engine:
             raise StorageError(
                 f"storage: no such folder, got {folder}, expected an existing one; make it first"
             )
-    engine = _connect(url)
+    engine = _check_answer(prepare_engine(sa.create_engine(url, **get_engine_options(url))))
     if url.get_backend_name() == "sqlite":
         try:
             _use_write_ahead_log(engine)
@@ -196,19 +202,27 @@ def close_after(engine: sa.Engine) -> Iterator[sa.Engine]:
         engine.dispose()
 
 
-def _connect(url: URL) -> sa.Engine:
+def _check_answer(engine: sa.Engine) -> sa.Engine:
+    """Give an engine back whose database answers.
+
+    Raises:
+        StorageError: when it does not.
+    """
     try:
-        engine = prepare_engine(sa.create_engine(url, **get_engine_options(url)))
-        with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
-            connection.execute(sa.text("SELECT 1"))
-            if url.get_backend_name() == "sqlite":
-                connection.exec_driver_sql("PRAGMA schema_version")
+        _knock(engine)
     except sa.exc.SQLAlchemyError as exc:
         raise StorageError(
-            f"storage: cannot open {show_url(url)}, got {_describe(exc)!r}, expected a database; "
-            "check --storage or SWEEP_STORAGE"
+            f"storage: cannot open {show_url(engine.url)}, got {_describe(exc)!r}, expected a "
+            "database; check --storage or SWEEP_STORAGE"
         ) from exc
     return engine
+
+
+def _knock(engine: sa.Engine) -> None:
+    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        connection.execute(sa.text("SELECT 1"))
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA schema_version")
 
 
 def _describe(exc: BaseException) -> str:
@@ -240,6 +254,11 @@ def is_passing(exc: BaseException) -> bool:
     return cause is not None and is_passing(cause)
 
 
+def hurry() -> None:
+    """Have `retry` wait no longer in this process, which is to leave at once."""
+    _hurry.set()
+
+
 def retry(operation: Callable[[], Result]) -> Result:
     """Run an operation on the database, again where a passing fault stopped it.
 
@@ -249,7 +268,8 @@ def retry(operation: Callable[[], Result]) -> Result:
 
     Raises:
         StorageError: when a passing fault did not pass within NUM_RETRIES tries, which wait for
-            half a minute at least: a server may be restarted meanwhile.
+            half a minute at least: a server may be restarted meanwhile. After `hurry` there are
+            NUM_HURRIED_RETRIES without a wait.
         Exception: what the operation raised, when it is no passing fault.
     """
     for attempt in range(NUM_RETRIES):
@@ -258,14 +278,15 @@ def retry(operation: Callable[[], Result]) -> Result:
         except Exception as exc:
             if not is_passing(exc):
                 raise
-            if attempt + 1 == NUM_RETRIES:
+            num_tries = attempt + 1
+            if num_tries == NUM_RETRIES or (_hurry.is_set() and num_tries >= NUM_HURRIED_RETRIES):
                 raise StorageError(
                     f"storage: the database does not do its work, got {_describe(exc)!r} "
-                    f"{NUM_RETRIES} times, expected an answer; see to it and run the command again"
+                    f"{num_tries} times, expected an answer; see to it and run the command again"
                 ) from exc
             if attempt == 1:  # the first is common: a connection that was dropped
                 logger.warning("waiting for the database: %s", _describe(exc))
-            time.sleep(min(0.5 * 2**attempt, MAX_DELAY_S) * random.uniform(0.8, 1.2))
+            _hurry.wait(min(0.5 * 2**attempt, MAX_DELAY_S) * random.uniform(0.8, 1.2))
     raise AssertionError("unreachable")
 
 

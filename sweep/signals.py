@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -15,10 +16,17 @@ class Signals:
     Args:
         parent: Process whose end asks this one to leave gently, or None.
         timeout_s: Time from now after which to leave gently, or None.
+        on_immediate: Called by a signal that asks to leave at once.
     """
 
-    def __init__(self, parent: int | None = None, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        parent: int | None = None,
+        timeout_s: float | None = None,
+        on_immediate: Callable[[], None] = lambda: None,
+    ) -> None:
         self._parent = parent
+        self._on_immediate = on_immediate
         self._deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         self._gentle = threading.Event()
         self._immediate = threading.Event()
@@ -56,3 +64,5 @@ class Signals:
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self.ask(at_once=number == signal.SIGTERM or self._gentle.is_set())
+        if self.is_immediate():
+            self._on_immediate()

@@ -55,6 +55,8 @@ class WorkerOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         num_threads: Of PyTorch on a CPU, or None for its own choice.
         is_forever: Whether to wait for more where nothing is left to train.
+        is_started_by_us: Whether a launcher started it, which had the database open: a database
+            that does not answer is then waited for from the beginning.
     """
 
     storage: str
@@ -63,6 +65,7 @@ class WorkerOptions:
     device: str = "cpu"
     num_threads: int | None = None
     is_forever: bool = False
+    is_started_by_us: bool = False
 
 
 def run_worker(
@@ -131,7 +134,7 @@ class _Worker:
     def work(self) -> None:
         """Open the database, and train until nothing is left or it is time to leave."""
         url = parse_url(self._options.storage)
-        engine = open_engine(url)
+        engine = open_engine(url, is_awaited=self._options.is_started_by_us)
         try:
             check_tables(engine)
             if self._options.sweep is not None:

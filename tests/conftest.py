@@ -64,11 +64,14 @@ class FaintNet(MyNet):
         return 0.009 * torch.tanh(super().forward(x_BCL))
 
 
-class NaNNet(MyNet):
-    """Gives no numbers."""
+class FaultyNet(MyNet):
+    """Gives what is no number from a training batch on, in training or when it is judged."""
 
     def forward(self, x_BCL):
-        return super().forward(x_BCL) * (float("nan") if self.training else 1.0)
+        output_BL = super().forward(x_BCL)
+        fault, first, mode = os.environ.get("NET_FAULT", "nan 1 training").split()
+        is_due = self.calls >= int(first) and self.training == (mode == "training")
+        return output_BL * (float(fault) if is_due else 1.0)
 
 
 class BrokenNet(MyNet):

@@ -62,9 +62,9 @@ class Job:
         self.started.append(process)
         return process
 
-    def start_worker(self) -> subprocess.Popen[str]:
+    def start_worker(self, *options: str) -> subprocess.Popen[str]:
         """Start one worker without a supervisor."""
-        return self.start("worker", "--sweep", NAME, "--threads", "1")
+        return self.start("worker", "--sweep", NAME, "--threads", "1", *options)
 
     def work(self) -> int:
         """Let a worker of this process work until nothing is left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,6 +133,22 @@ def test_only_the_command_line_prints_or_exits() -> None:
         and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit", "os._exit")
     ]
     assert found == []
+
+
+def test_tests_that_the_documents_name_are_there() -> None:
+    """As `tests/PATH.py::NAME`."""
+    named = {
+        match
+        for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+        for match in re.findall(r"(tests/[\w/]+\.py)::(\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) >= 10
+    lost = [
+        (path, name)
+        for path, name in sorted(named)
+        if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert lost == []
 
 
 def test_files_stay_readable() -> None:

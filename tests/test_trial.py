@@ -247,7 +247,7 @@ def test_late_worker_stops_and_harms_nothing(
     assert read_first(session) == reference
 
 
-@pytest.mark.parametrize("network", ["BrokenNet", "NaNNet"])
+@pytest.mark.parametrize("network", ["BrokenNet", "FaultyNet"])
 def test_late_worker_tells_no_verdict(
     make_session: MakeSession, sqlite_url: str, network: str
 ) -> None:
@@ -348,15 +348,30 @@ def test_time_of_earlier_attempts_counts(make_session: MakeSession, sqlite_url: 
     assert read_row(session).best is not None
 
 
-def test_diverged_network_stores_no_number(make_session: MakeSession, sqlite_url: str) -> None:
-    """It is pruned and called by its name."""
-    session = make_session(sqlite_url, "NaNNet")
+@pytest.mark.parametrize(
+    ("fault", "num_epochs"),
+    [("nan 1 training", 0), ("nan 5 training", 2), ("inf 6 judged", 2)],
+    ids=["nan at the first batch", "nan at the fifth", "inf at the end"],
+)
+def test_diverged_network_keeps_only_the_numbers_before(
+    make_session: MakeSession,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    num_epochs: int,
+) -> None:
+    """It is pruned and called by its name; of three epochs of two batches those before count."""
+    monkeypatch.setenv("NET_FAULT", fault)
+    session = make_session(sqlite_url, "FaultyNet")
     assert train(session).outcome == "diverged"
     row = read_row(session)
-    assert (row.state, row.outcome, row.feasible, row.best) == ("pruned", "diverged", False, None)
-    assert read_first(session) == []
+    assert (row.state, row.outcome, row.feasible) == ("pruned", "diverged", False)
+    losses = {epoch.epoch: epoch.validation_loss for epoch in read_first(session)}
+    assert list(losses) == list(range(1, num_epochs + 1))
     (told,) = read_told(session)
-    assert (told.state, told.value, told.intermediate_values) == (TrialState.PRUNED, None, {})
+    assert told.state == TrialState.PRUNED
+    assert told.intermediate_values == pytest.approx(losses, rel=1e-4)
+    assert told.value == (pytest.approx(min(losses.values()), rel=1e-4) if losses else None)
 
 
 def test_dead_network_is_complete_but_never_best(

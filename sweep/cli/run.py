@@ -146,6 +146,7 @@ def worker(
     SIGINT asks it to leave after the epoch, a second one or SIGTERM to leave at once. Either way
     its trial goes on elsewhere from its checkpoint.
     """
+    from storage.engine import hurry
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
     from sweep.signals import Signals
@@ -154,8 +155,10 @@ def worker(
     logging.basicConfig(format="%(levelname)s %(message)s")
     if parent is None:
         warn_of_network_file(storage)
-    signals = Signals(parent, timeout)
+    signals = Signals(parent, timeout, hurry)
     signals.install()
-    options = WorkerOptions(storage, sweep, artifacts, device, threads, forever)
+    options = WorkerOptions(
+        storage, sweep, artifacts, device, threads, forever, is_started_by_us=parent is not None
+    )
     keep = partial(keep_fresh, sweep=sweep, report=print_note, is_hurried=signals.is_immediate)
     run_worker(options, signals, print_note, beside=None if parent else keep)

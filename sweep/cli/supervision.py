@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from storage.engine import hurry
 from sweep.cli.live import LiveView
 from sweep.launch.launcher import Launcher
 from sweep.signals import Signals
@@ -23,7 +24,7 @@ class Supervision:
     def __init__(self, launcher: Launcher, view: LiveView, timeout_s: float | None) -> None:
         self._launcher = launcher
         self._view = view
-        self._signals = Signals(timeout_s=timeout_s)
+        self._signals = Signals(timeout_s=timeout_s, on_immediate=hurry)
         self._num_asked = 0
 
     def follow(self) -> None:

@@ -19,8 +19,10 @@ from optuna.trial import TrialState
 
 from jobs import NAME, Job, end, get_process, is_alive, wait_until
 from servers import run_postgres, stop_postgres
+from storage.claims import expire_claims
 from storage.epochs import Epoch
-from storage.sweeps import TrialCounts
+from storage.sweeps import TrialCounts, find_sweep
+from sweep.identity import is_gone
 from sweep.session import Session
 
 NUM_TRIALS, NUM_EPOCHS = 3, 4
@@ -232,4 +234,41 @@ def test_server_that_goes_away_is_waited_for(
         end(process)
         check_whole(job, reference)
         assert job.read_endings() == ["finished"] * NUM_TRIALS
+        job.engine.dispose()
+
+
+def test_worker_started_while_the_server_is_away_waits_for_it(
+    make_open_job: Callable[[str], Job], reference: list[list[Epoch]]
+) -> None:
+    """So a supervisor may start and replace workers at any time."""
+    with run_postgres() as address:
+        job = make_open_job(address)
+        with stop_postgres(address):
+            process = job.start_worker("--parent", str(os.getpid()))
+            assert process.stderr is not None
+            assert "waiting for the database" in process.stderr.readline()
+        end(process)
+        check_whole(job, reference)
+        job.engine.dispose()
+
+
+def test_terminated_worker_does_not_wait_for_a_server_that_is_away(
+    make_open_job: Callable[[str], Job], reference: list[list[Epoch]]
+) -> None:
+    """SIGTERM while it waits: one line, and its trial goes on elsewhere once the server is back."""
+    with run_postgres() as address:
+        job = make_open_job(address)
+        job.close_gate()
+        process = job.start_worker()
+        job.wait_for_held(1)
+        with stop_postgres(address):
+            job.open_gate()
+            assert process.stderr is not None
+            assert "waiting for the database" in process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            _out, err = end(process, code=1)
+            assert "the database does not do its work" in err.splitlines()[-1]
+        expire_claims(job.engine, find_sweep(job.engine, NAME).id, is_gone)
+        assert job.work() == NUM_TRIALS
+        check_whole(job, reference)
         job.engine.dispose()
