@@ -15,7 +15,7 @@ from jobs import NAME, Job, end, wait_until
 from storage.sweeps import TrialCounts, count_trials, find_sweep
 from storage.workers import list_workers
 
-OTHER = "MyNet"
+OTHER = "another"
 NUM_TRIALS = 2
 
 
@@ -25,11 +25,11 @@ def register(
 ) -> Callable[..., Any]:
     """Register a sweep of an own network, as from a laptop that trains nothing."""
 
-    def run(storage: str, network: str, *more: str) -> Any:
-        words = ["run", "--detach", "--model", f"{own_network}:{network}", "--storage", storage]
+    def run(storage: str, name: str, *more: str) -> Any:
+        words = ["run", "--detach", "--model", f"{own_network}:FaintNet", "--sweep", name]
         words += ["--data", str(events_file), "--events", "24", "--val-events", "12"]
         words += ["--epochs", "3", "--fix", "batch_size=12", "--fix", "lr=0.05"]
-        answer = call(*words, "--trials", str(NUM_TRIALS), *more)
+        answer = call(*words, "--trials", str(NUM_TRIALS), "--storage", storage, *more)
         assert answer.code == 0, answer.err
         return answer
 

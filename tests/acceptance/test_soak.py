@@ -56,7 +56,7 @@ class Size:
 
 LOG = os.environ.get("SWEEP_SOAK")
 """File for the figures of a soak at full length."""
-SIZE = Size(8, 200, 60) if LOG else Size(4, 16, 8)
+SIZE = Size(8, 200, 60) if LOG else Size(3, 10, 6)
 
 
 def work(storage: str, artifacts: str, log: str) -> None:
