@@ -10,12 +10,12 @@ import sqlalchemy as sa
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import FAILED, Sweep
 from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
+from sweep.cli.tables import cut, make_table
 from sweep.results.status import Status, read_status
 from sweep.sample_size import describe_training, fit_config
 
@@ -106,40 +106,42 @@ def follow_status(view: LiveView) -> None:
 
 
 def _draw(status: Status) -> RenderableType:
-    columns = ("trial", "epoch", "loss", "efficiency", "FP / event")
-    table = Table(*columns, box=None, pad_edge=False)
-    table.add_column("on", no_wrap=True, overflow="ellipsis")
+    table = make_table("trial", "epoch", "loss", "efficiency", "FP / event")
+    table.add_column("on")
     places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
     for trial in status.running:
         epoch = trial.last
         num_epochs = fit_config(status.config, trial.slot).recipe.epochs
         row = [str(trial.number), f"{epoch.epoch if epoch else 0}/{num_epochs}"]
         row += _list_metrics(epoch) if epoch else ["", "", ""]
-        table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
+        table.add_row(*row, cut(places.get(trial.number, "lost, to be taken over")))
     lines = [_write_counts(status)]
     if status.ranked and status.ranked[0].best:
         best = status.ranked[0]
         lines.append(f"best: trial {best.number}, {_write_metrics(status.ranked[0].best)}")
-    return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines), table)
+    return Group(*map(cut, lines), table)
 
 
 def _draw_workers(status: Status) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("worker", no_wrap=True, overflow="ellipsis")
-    table.add_column("device", no_wrap=True, overflow="ellipsis")
-    for name in ("trial", "lease", "last heard of"):
-        table.add_column(name, no_wrap=True)
+    table = make_table("trial", "lease", "last heard of")
+    table.add_column("worker")
+    table.add_column("device")
     for worker in status.workers:
         trial = "none" if worker.sweep is None else str(worker.trial)
         lease = "" if worker.lease_s is None else format_duration(max(0.0, worker.lease_s))
-        name = ":".join(worker.name.split(":")[:2])
         heard = f"{format_duration(worker.silent_s)} ago"
-        table.add_row(name, worker.device, trial, lease, heard)
+        table.add_row(trial, lease, heard, cut(_write_process(worker)), cut(worker.device))
     return table
 
 
 def _write_place(worker: WorkerRow) -> str:
-    return f"{worker.name.partition(':')[0]}, {worker.device}"
+    return f"{_write_process(worker).partition(':')[0]}, {worker.device}"
+
+
+def _write_process(worker: WorkerRow) -> str:
+    """Write a worker's machine, by the first word of its name, and its process number."""
+    host, process = worker.name.split(":")[:2]
+    return f"{host.partition('.')[0]}:{process}"
 
 
 def _list_metrics(epoch: Epoch) -> list[str]:

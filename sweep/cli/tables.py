@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sweep.results.best import get_epoch
 from sweep.results.scores import get_score
@@ -15,6 +16,19 @@ from sweep.training.scoring import Score
 from sweep.trial import describe_point
 
 NUM_LISTED = 5
+
+
+def make_table(*columns: str) -> Table:
+    """Make a table whose columns keep their width; those that hold `cut` text make room."""
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def cut(text: str) -> Text:
+    """Give text that is cut, not wrapped, where its line is too short."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
@@ -29,7 +43,7 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
     if not status.ranked:
         console.print("No complete trial has found anything.")
         return
-    table = Table("trial", "loss", "efficiency", "FP / event", box=None, pad_edge=False)
+    table = make_table("trial", "loss", "efficiency", "FP / event")
     for trial in status.ranked[:num_listed]:
         score = get_score(get_epoch(trial))
         table.add_row(
@@ -50,20 +64,20 @@ def _format(value: float, interval: tuple[float, float]) -> str:
 
 
 def print_statuses(statuses: Sequence[Status]) -> None:
-    """Print one line a sweep: how far it is and its best trial."""
-    table = Table("sweep", "model", "budget", "complete", "pruned", "failed", "running", box=None)
-    for name in ("waiting", "best loss", "efficiency", "FP / event"):
-        table.add_column(name)
+    """Print one line a sweep: how far it is and the metrics of its best trial."""
+    table = Table("sweep", "model", box=None, pad_edge=False)
+    for column in ("finished", "pruned", "failed", "running", "loss", "efficiency", "FP / event"):
+        table.add_column(column, no_wrap=True)
     for status in statuses:
         counts = status.counts
-        row = [status.sweep.name, status.config.model, str(status.sweep.budget)]
-        row += [str(n) for n in (counts.complete, counts.pruned, counts.failed)]
-        row += [str(counts.running), str(counts.waiting)]
+        row = [f"{counts.finished} of {status.sweep.budget}"]
+        row += [str(n) for n in (counts.pruned, counts.failed, counts.running)]
         if status.ranked:
             epoch = get_epoch(status.ranked[0])
             row += [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}"]
             row += [f"{epoch.fp_rate:.3f}"]
-        table.add_row(*row)
+        model = status.config.model.rpartition("/")[2]  # of an own network not the whole path
+        table.add_row(cut(status.sweep.name), cut(model), *row)
     Console(highlight=False, markup=False).print(table)
 
 
