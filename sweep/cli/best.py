@@ -14,6 +14,9 @@ from sweep.cli.options import (
     Json,
     Storage,
     SweepName,
+    Variant,
+    XKey,
+    YKey,
     choose_sweep,
     open_database,
 )
@@ -60,11 +63,9 @@ def best(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder that `sweep best --export` wrote.")],
     data: Annotated[list[str] | None, typer.Option(help="Events; again for more.")] = None,
-    x_key: Annotated[str | None, typer.Option(help="Name of the features in the files.")] = None,
-    y_key: Annotated[str | None, typer.Option(help="Name of the target in the files.")] = None,
-    variant: Annotated[
-        str | None, typer.Option(help="Features of an HDF5 file that has both: kernel or poca.")
-    ] = None,
+    x_key: XKey = None,
+    y_key: YKey = None,
+    variant: Variant = None,
     json: Json = False,
 ) -> None:
     """Judge an exported model on any events; without --data, on its own validation events."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli.completion import offer, offer_sweeps
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
@@ -29,13 +31,20 @@ Artifacts = Annotated[
 ]
 SweepName = Annotated[
     str | None,
-    typer.Option("--sweep", help="Name of the sweep; not needed where there is only one."),
+    typer.Option(
+        "--sweep",
+        help="Name of the sweep; not needed where there is only one.",
+        autocompletion=offer_sweeps,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
 Model = Annotated[
     str | None,
-    typer.Option(help="birnn, cnn, mlp, rcnn, or FILE.py:CLASS for a network of your own."),
+    typer.Option(
+        help="birnn, cnn, mlp, rcnn, or FILE.py:CLASS for a network of your own.",
+        autocompletion=offer("birnn", "cnn", "mlp", "rcnn"),
+    ),
 ]
 Data = Annotated[
     list[str] | None,
@@ -48,16 +57,48 @@ ValEvents = Annotated[int | None, typer.Option(help="Validation events.")]
 XKey = Annotated[str | None, typer.Option(help="Name of the features in the files.")]
 YKey = Annotated[str | None, typer.Option(help="Name of the target in the files.")]
 Variant = Annotated[
-    str | None, typer.Option(help="Features of an HDF5 file that has both: kernel or poca.")
+    str | None,
+    typer.Option(
+        help="Features of an HDF5 file that has both: kernel or poca.",
+        autocompletion=offer("kernel", "poca"),
+    ),
 ]
 Recipe = Annotated[
-    str | None, typer.Option(help="fast, or report: trained as the hand-tuned report did.")
+    str | None,
+    typer.Option(
+        help="fast, or report: trained as the hand-tuned report did.",
+        autocompletion=offer("fast", "report"),
+    ),
 ]
 Profile = Annotated[
-    str | None, typer.Option(help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]")
+    str | None,
+    typer.Option(
+        help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]",
+        autocompletion=offer("cpu", "gpu"),
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")]
 Fix = Annotated[list[str] | None, typer.Option(help="num_layers=2; again for more.")]
+Sampler = Annotated[
+    str | None,
+    typer.Option(
+        help="tpe, gp, qmc or random.  [tpe]", autocompletion=offer("tpe", "gp", "qmc", "random")
+    ),
+]
+Pruner = Annotated[
+    str | None,
+    typer.Option(
+        help="median, percentile, halving or none.  [median]",
+        autocompletion=offer("median", "percentile", "halving", "none"),
+    ),
+]
+Objective = Annotated[
+    str | None,
+    typer.Option(
+        help="validation_loss or efficiency.  [validation_loss]",
+        autocompletion=offer("validation_loss", "efficiency"),
+    ),
+]
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]
 TrialTimeout = Annotated[
     float | None, typer.Option(help="Seconds of training after which a trial is pruned.")
@@ -66,7 +107,11 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes.  [one a GPU
 Gpus = Annotated[str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")]
 PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")]
 LauncherName = Annotated[
-    str, typer.Option(help="Where workers run: local, or ray for a Ray cluster.")
+    str,
+    typer.Option(
+        help="Where workers run: local, or ray for a Ray cluster.",
+        autocompletion=offer("local", "ray"),
+    ),
 ]
 Address = Annotated[
     str | None,

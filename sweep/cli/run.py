@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.completion import offer_sweeps
 from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
@@ -21,9 +22,12 @@ from sweep.cli.options import (
     Json,
     LauncherName,
     Model,
+    Objective,
     PerGpu,
     Profile,
+    Pruner,
     Recipe,
+    Sampler,
     Seed,
     Storage,
     Timeout,
@@ -55,14 +59,13 @@ def run(
     trial_timeout: TrialTimeout = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
-    sweep: Annotated[str | None, typer.Option(help="Name of the sweep.  [the model's]")] = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, gp, qmc or random.  [tpe]")] = None,
-    pruner: Annotated[
-        str | None, typer.Option(help="median, percentile, halving or none.  [median]")
+    sweep: Annotated[
+        str | None,
+        typer.Option(help="Name of the sweep.  [the model's]", autocompletion=offer_sweeps),
     ] = None,
-    objective: Annotated[
-        str | None, typer.Option(help="validation_loss or efficiency.  [validation_loss]")
-    ] = None,
+    sampler: Sampler = None,
+    pruner: Pruner = None,
+    objective: Objective = None,
     seed: Seed = None,
     set_: Annotated[
         list[str] | None,
@@ -129,7 +132,10 @@ def run(
 
 def worker(
     sweep: Annotated[
-        str | None, typer.Option(help="Work on this sweep only.  [all, in fair turn]")
+        str | None,
+        typer.Option(
+            help="Work on this sweep only.  [all, in fair turn]", autocompletion=offer_sweeps
+        ),
     ] = None,
     forever: Annotated[
         bool, typer.Option("--forever", help="Wait for more where nothing is left to train.")

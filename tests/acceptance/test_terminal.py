@@ -193,3 +193,28 @@ def test_watching_is_left_by_ctrl_c(open_terminal: Callable[..., Terminal], crow
     terminal.process.send_signal(signal.SIGINT)
     terminal.follow(lambda _lines: not terminal.screen.cursor.hidden)
     assert terminal.process.wait(PATIENCE_S) == 130
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("sweep run --sampler ", ["tpe", "gp", "qmc", "random"]),
+        ("sweep run --model r", ["rcnn"]),
+        ("sweep status --sweep ", ["net"]),
+        ("sweep status --storage sqlite:///missing.db --sweep ", []),
+    ],
+)
+def test_shell_completes_values(
+    crowded: str, tmp_path: Path, line: str, offered: list[str]
+) -> None:
+    """Names of what can be chosen, and of the sweeps in the database; never a fault."""
+    settings = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), "SWEEP_STORAGE": crowded}
+    process = subprocess.run(
+        [Path(sys.executable).with_name("sweep")],
+        cwd=tmp_path,
+        env={**os.environ, **settings, "_SWEEP_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.stdout.split(), process.stderr) == (offered, "")

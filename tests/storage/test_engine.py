@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -223,7 +224,7 @@ def test_admin_sees_who_connects(postgres_url: str, postgres_server: sa.Engine) 
 def test_server_may_be_away_for_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     """That is waited for, in steps that grow, before the person is told."""
     waits: list[float] = []
-    monkeypatch.setattr(time, "sleep", waits.append)
+    monkeypatch.setattr(threading.Event, "wait", lambda _event, wait_s: waits.append(wait_s))
 
     def fail() -> None:
         raise sa.exc.OperationalError("SELECT 1", {}, sqlite3.OperationalError("gone"))

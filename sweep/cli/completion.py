@@ -1,0 +1,33 @@
+"""What the shell offers when a person presses Tab within an option's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+
+def offer(*words: str) -> Callable[[str], list[str]]:
+    """Give what completes an option with one of these words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete with the names of the sweeps in the database; with none where it cannot be read."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from storage.engine import close_after
+    from storage.errors import StorageError
+    from storage.sweeps import list_sweeps
+    from sweep.cli.options import DEFAULT_STORAGE, open_database
+
+    try:
+        with close_after(open_database(ctx.params.get("storage") or DEFAULT_STORAGE)) as engine:
+            names = [sweep.name for sweep in list_sweeps(engine)]
+    except (StorageError, SQLAlchemyError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
