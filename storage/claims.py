@@ -8,6 +8,7 @@ successor's numbers.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,8 +55,12 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
         The claim, or None when every trial is finished or in somebody's hands.
     """
 
+    tries = itertools.count()
+
     def work(connection: sa.Connection) -> Claim | None:
         now_s = read_clock_s(connection)
+        if next(tries):  # the connection may have broken between the commit and its answer
+            _release_held(connection, sweep_id, worker)
         row = _choose_trial(connection, sweep_id, now_s)
         if row is None:
             return None
@@ -85,6 +90,22 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
         return Claim(row.id, sweep_id, row.slot, attempt, worker, num_lost, row.alone)
 
     return transact(engine, work)
+
+
+def _release_held(connection: sa.Connection, sweep_id: int, worker: str) -> None:
+    """Give back what a worker claimed without knowing."""
+    held = sa.and_(
+        trials.c.sweep_id == sweep_id, trials.c.worker == worker, trials.c.state == RUNNING
+    )
+    mine = sa.and_(
+        attempts.c.worker == worker,
+        attempts.c.ended_s.is_(None),
+        attempts.c.trial_id.in_(sa.select(trials.c.id).where(held)),
+    )
+    ended = {"ended_s": read_clock_s(connection), "ending": RELEASED}
+    connection.execute(attempts.update().where(mine).values(**ended))
+    waiting = {"state": WAITING, "worker": None, "lease_until_s": None}
+    connection.execute(trials.update().where(held).values(**waiting))
 
 
 def _choose_trial(connection: sa.Connection, sweep_id: int, now_s: float) -> sa.Row[Any] | None:
@@ -180,6 +201,8 @@ def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> No
     """
 
     def work(connection: sa.Connection) -> None:
+        if _has_ended(connection, claim, RELEASED):
+            return  # the connection broke between the commit and its answer
         update_claimed(
             connection,
             claim,
@@ -217,7 +240,7 @@ def finish_claim(
     """
 
     def work(connection: sa.Connection) -> None:
-        if _is_finished_by(connection, claim):
+        if _has_ended(connection, claim, FINISHED):
             return  # the connection broke between the commit and its answer
         update_claimed(
             connection,
@@ -283,11 +306,11 @@ def update_claimed(connection: sa.Connection, claim: Claim, **values: Any) -> No
         )
 
 
-def _is_finished_by(connection: sa.Connection, claim: Claim) -> bool:
+def _has_ended(connection: sa.Connection, claim: Claim, ending: str) -> bool:
     query = sa.select(attempts.c.ending).where(
         attempts.c.trial_id == claim.trial_id, attempts.c.attempt == claim.attempt
     )
-    return connection.execute(query).scalar() == FINISHED
+    return connection.execute(query).scalar() == ending
 
 
 def _end_attempt(connection: sa.Connection, claim: Claim, ending: str) -> None:

@@ -31,10 +31,12 @@ MAX_DELAY_S = 8.0
 READ_ONLY = "sweep_read_only"
 SERVER_OPTIONS = {
     "connect_timeout": 10,
-    # a server that vanished without a word is noticed within a minute, not within hours
+    # A server that vanished without a word is noticed within a minute, not within hours: by the
+    # first while it is waited for, by the second while it has not received what was sent.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
 }
 
 Result = TypeVar("Result")

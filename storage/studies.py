@@ -225,11 +225,23 @@ def suspend_trial(trial: Trial) -> None:
     retry(lambda: trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING))
 
 
-def report_epoch(trial: Trial, value: float, step: int) -> None:
-    """Report an epoch's objective once; an epoch that was reported before stays as it is."""
-    stored = retry(lambda: trial.storage.get_trial(trial._trial_id))
-    if step not in stored.intermediate_values:
-        retry(lambda: trial.report(value, step))
+def drop_double(study: optuna.Study, trial: Trial, slot: int) -> None:
+    """Fail a trial that was begun although another worker had begun one for the slot before."""
+    first = find_trial(study, slot)
+    if first is not None and first.number < trial.number:
+        finish_trial(study, trial, TrialState.FAIL, None)
+
+
+def report_epochs(trial: Trial, values: Mapping[int, float]) -> None:
+    """Report the objective of epochs; those that were reported before stay as they are.
+
+    Args:
+        values: By epoch.
+    """
+    stored = retry(lambda: trial.storage.get_trial(trial._trial_id)).intermediate_values
+    for step, value in values.items():
+        if step not in stored:
+            retry(lambda step=step, value=value: trial.report(value, step))  # type: ignore[misc]
 
 
 def is_to_prune(trial: Trial) -> bool:

@@ -40,7 +40,11 @@ def enter_worker(engine: sa.Engine, name: str, device: str) -> None:
         now_s = read_clock_s(connection)
         connection.execute(
             workers.delete().where(
-                sa.or_(workers.c.ended_s.is_not(None), workers.c.seen_s < now_s - 100 * SILENT_S)
+                sa.or_(
+                    workers.c.ended_s.is_not(None),
+                    workers.c.seen_s < now_s - 100 * SILENT_S,
+                    workers.c.name == name,  # it could not take leave, or its entry was repeated
+                )
             )
         )
         connection.execute(

@@ -60,8 +60,15 @@ class Agenda:
         self.is_done = False
         """Whether there was nothing left to wait for when a trial was last asked for."""
 
-    def claim(self, worker: str, lease_s: float) -> tuple[Session, Claim] | None:
+    def claim(
+        self, worker: str, lease_s: float, is_given_up: Callable[[], bool]
+    ) -> tuple[Session, Claim] | None:
         """Claim a trial of the sweep whose turn it is.
+
+        Args:
+            worker: Who claims.
+            lease_s: For how long the claim holds.
+            is_given_up: Whether the worker is to leave: opening a sweep's events may take long.
 
         Returns:
             What the trial needs, and the claim; None when no trial is free now.
@@ -75,6 +82,8 @@ class Agenda:
             if session is None:
                 continue
             self.is_done = False
+            if is_given_up():
+                return None
             claim = claim_trial(self._engine, sweep.id, worker, lease_s)
             if claim is not None:
                 return session, claim

@@ -80,12 +80,15 @@ def save_checkpoint(folder: TrialFolder, checkpoint: Checkpoint) -> None:
     _keep(folder.checkpoint, buffer.getbuffer())
 
 
-def load_checkpoint(folder: TrialFolder, device: torch.device) -> Checkpoint | None:
-    """Read the checkpoint that this or an earlier worker left; None where none can be read."""
+def load_checkpoint(folder: TrialFolder) -> Checkpoint | None:
+    """Read the checkpoint that this or an earlier worker left; None where none can be read.
+
+    Its tensors are on the CPU, where the states of random generators must stay.
+    """
     if not folder.checkpoint.is_file():
         return None
     try:
-        state = torch.load(folder.checkpoint, map_location=device, weights_only=True)
+        state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
         if is_out_of_memory(exc):
             raise
@@ -93,11 +96,8 @@ def load_checkpoint(folder: TrialFolder, device: torch.device) -> Checkpoint | N
             "a trial begins anew: its checkpoint %s cannot be read (%s)", folder.checkpoint, exc
         )
         return None
-    return Checkpoint(
-        state["trainer"],
-        [Epoch(**epoch) for epoch in state["curve"]],
-        {name: tensor.cpu() for name, tensor in state["best_weights"].items()},
-    )
+    curve = [Epoch(**epoch) for epoch in state["curve"]]
+    return Checkpoint(state["trainer"], curve, state["best_weights"])
 
 
 def save_weights(folder: TrialFolder, weights: Weights) -> None:

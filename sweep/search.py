@@ -23,6 +23,7 @@ from sweep.config import (
 )
 from sweep.errors import ConfigError
 from sweep.judgement import count_grace_epochs
+from sweep.sobol import SobolSampler
 
 
 def derive_seed(base: int, *parts: str | int) -> int:
@@ -78,10 +79,11 @@ def choose_pruner(name: str) -> PrunerConfig:
     )
 
 
-def build_sampler(config: SearchConfig, slot: int) -> BaseSampler:
+def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: int) -> BaseSampler:
     """Build the sampler that chooses one trial's hyperparameters.
 
     Args:
+        space: The sweep's.
         slot: The trial's; with the sweep's seed it decides the random numbers, so that two
             workers never draw the same point and a trial taken over draws the same again.
     """
@@ -102,8 +104,8 @@ def build_sampler(config: SearchConfig, slot: int) -> BaseSampler:
                 n_startup_trials=settings.num_startup_trials or 10, seed=seed
             )
         if settings.name == "qmc":
-            # One sequence for the whole sweep: the trial's place in it comes from the study.
-            return optuna.samplers.QMCSampler(scramble=True, seed=derive_seed(config.seed, "qmc"))
+            names = [get_study_name(name, dimension) for name, dimension in space.items()]
+            return SobolSampler(names, slot, derive_seed(config.seed, "qmc"))
         return optuna.samplers.RandomSampler(seed=seed)
 
 

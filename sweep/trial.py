@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from storage.artifacts import TrialFolder
 from storage.claims import Claim, begin_claimed, finish_claim, release_claim
 from storage.engine import retry
 from storage.epochs import Epoch, read_curve, read_trials, record_epochs
-from storage.errors import ArtifactError, StorageError
+from storage.errors import ArtifactError, LostClaimError, StorageError
 from storage.sweeps import FAILED, PRUNED, is_stop_requested
 from sweep.checkpoint import Checkpoint, load_checkpoint, make_epoch, save_checkpoint, save_weights
 from sweep.device import is_out_of_memory
@@ -81,7 +81,7 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
     study = studies.load_study(
         session.study_storage,
         session.sweep.name,
-        build_sampler(session.config.search, claim.slot),
+        build_sampler(session.config.search, read_space(session.config), claim.slot),
         build_pruner(session.config),
     )
     if claim.attempt > 1:
@@ -177,8 +177,13 @@ class _TrialRun:
         release_claim(self.session.engine, self.claim, alone=self._needs_to_be_alone)
 
     def _begin(self) -> tuple[Trial, dict[str, Value]]:
+        self.interruption.hold()
         trial, params = retry(self._suggest)
-        begin_claimed(self.session.engine, self.claim, trial.number, params)
+        try:
+            begin_claimed(self.session.engine, self.claim, trial.number, params)
+        except LostClaimError:
+            studies.drop_double(self.study, trial, self.claim.slot)
+            raise
         renamed = {
             name: params[name]
             for name, dimension in read_space(self.config).items()
@@ -192,7 +197,7 @@ class _TrialRun:
         space = read_space(self.config)
         points = self.config.starting_points
         point = points[self.claim.slot] if self.claim.slot < len(points) else {}
-        self.study.sampler = build_sampler(self.config.search, self.claim.slot)
+        self.study.sampler = build_sampler(self.config.search, space, self.claim.slot)
         is_first, self._may_have_begun = not self._may_have_begun, True
         trial = studies.begin_trial(
             self.study, self.claim.slot, fix_point(point, space), is_first=is_first
@@ -249,27 +254,28 @@ class _TrialRun:
                 for name, tensor in trainer.network.state_dict().items()
             }
         self._keep(trainer)
-        self._record()
+        self._record(self.curve[-1:])
 
     def _keep(self, trainer: Trainer) -> None:
         """Write a checkpoint, if the trial is still this worker's."""
         self.interruption.hold()
         save_checkpoint(self.folder, Checkpoint(trainer.capture(), self.curve, self.best_weights))
 
-    def _record(self) -> None:
-        record_epochs(self.session.engine, self.claim, self.curve)
-        for epoch in self.curve:
-            value = get_value(epoch, self.config.search.objective)
-            studies.report_epoch(self.trial, _round(value), epoch.epoch)
+    def _record(self, curve: Sequence[Epoch]) -> None:
+        """Store epochs and report them to the study, where that was not done before."""
+        record_epochs(self.session.engine, self.claim, curve)
+        objective = self.config.search.objective
+        values = {epoch.epoch: _round(get_value(epoch, objective)) for epoch in curve}
+        studies.report_epochs(self.trial, values)
 
     def _restore(self, trainer: Trainer) -> None:
         """Go on from the trial's checkpoint, if this or an earlier worker left one here."""
-        found = load_checkpoint(self.folder, self.session.device)
+        found = load_checkpoint(self.folder)
         if found is not None:
             trainer.restore(found.trainer)
             self.curve = list(found.curve)
             self.best_weights = found.best_weights
-            self._record()
+            self._record(self.curve)
 
     def _judge(self) -> Verdict | None:
         """Say whether the trial ends here; at the last epoch nothing is left to be pruned."""
@@ -342,23 +348,28 @@ class _TrialRun:
 
     def _attach_pictures(self) -> None:
         """Attach curves, outputs and the worst events; must come before the study is told."""
+        try:
+            with tempfile.TemporaryDirectory() as name:
+                for path in self._draw(Path(name)):
+                    studies.attach_file(self.trial, path, self.session.artifacts)
+        except OSError as exc:  # a trained network is worth more than its pictures
+            logger.warning("trial %s has not all its pictures: %s", self.trial.number, exc)
+
+    def _draw(self, folder: Path) -> list[Path]:
         network = self._build_network().to(self.session.device)
         network.load_state_dict(self.best_weights)
-        with tempfile.TemporaryDirectory() as name:
-            try:
-                pictures = draw_trial(
-                    Path(name),
-                    network,
-                    self.session.split.validation,
-                    self.curve,
-                    self.config.data.null_loss,
-                    title=f"{self.session.sweep.name}, trial {self.trial.number}",
-                )
-            except Exception:  # a trained network is worth more than its pictures
-                logger.warning("trial %s has no pictures", self.trial.number, exc_info=True)
-                return
-            for path in pictures:
-                studies.attach_file(self.trial, path, self.session.artifacts)
+        try:
+            return draw_trial(
+                folder,
+                network,
+                self.session.split.validation,
+                self.curve,
+                self.config.data.null_loss,
+                title=f"{self.session.sweep.name}, trial {self.trial.number}",
+            )
+        except Exception:
+            logger.warning("trial %s has no pictures", self.trial.number, exc_info=True)
+            return []
 
     def _tidy(self, keep: bool) -> None:
         """Remove the checkpoint, and the weights of all trials but the best."""

@@ -172,7 +172,9 @@ class _Worker:
     def _take_next(self, agenda: Agenda) -> bool:
         """Claim a trial and train it; False when none is free."""
         with self._lock.hold(alone=False, is_given_up=self._signals.wait) as is_held:
-            found = agenda.claim(self._name, self._lease_s) if is_held else None
+            found = None
+            if is_held:
+                found = agenda.claim(self._name, self._lease_s, self._signals.is_gentle)
             if found is None:
                 return False
             session, claim = found

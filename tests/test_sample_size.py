@@ -166,7 +166,7 @@ def claim(url: str, artifacts: Path) -> tuple[Session, Claim]:
         artifacts,
         lambda line: None,
     )
-    found = agenda.claim("worker", HOUR_S)
+    found = agenda.claim("worker", HOUR_S, lambda: False)
     assert found is not None
     return found
 

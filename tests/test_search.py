@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
@@ -17,6 +21,7 @@ from sweep.search import (
     fix_point,
     suggest,
 )
+from sweep.sobol import place
 
 SPACE: dict[str, Dimension] = {
     "lr": Float(1e-4, 1e-2, "log"),
@@ -37,13 +42,13 @@ def make_search(sampler: str, seed: int = 1) -> SearchConfig:
 
 def draw(sampler: str, slot: int, seed: int = 1) -> dict[str, Value]:
     """Draw one point as the trial of a slot does, in a study of its own."""
-    study = optuna.create_study(sampler=build_sampler(make_search(sampler, seed), slot))
+    study = optuna.create_study(sampler=build_sampler(make_search(sampler, seed), SPACE, slot))
     return suggest(study.ask(), SPACE, {})
 
 
 def test_beta_is_searched_as_its_distance_from_one() -> None:
     """The study holds `1 - beta1` on a log scale; the trial gets beta1."""
-    study = optuna.create_study(sampler=build_sampler(make_search("random"), 0))
+    study = optuna.create_study(sampler=build_sampler(make_search("random"), SPACE, 0))
     params = suggest(study.ask(), SPACE, {})
     (told,) = study.trials
     distribution = told.distributions["1 - beta1"]
@@ -70,7 +75,7 @@ def test_starting_point_comes_back_exactly() -> None:
         "num_layers": 3,
         "head": "softplus",
     }
-    study = optuna.create_study(sampler=build_sampler(make_search("random"), 0))
+    study = optuna.create_study(sampler=build_sampler(make_search("random"), SPACE, 0))
     study.enqueue_trial(fixed)
     assert suggest(study.ask(), SPACE, {}) == point | {"batch_size": 16}
 
@@ -105,12 +110,37 @@ def test_seeds_differ_by_slot_and_purpose_and_stay_the_same() -> None:
     assert all(0 <= seed < 2**32 for seed in seeds)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "random"])
 def test_slots_draw_their_own_points(sampler: str) -> None:
     """Two workers with one base seed never draw the same; the same slot always does."""
     assert draw(sampler, 0) == draw(sampler, 0)
     assert draw(sampler, 0) != draw(sampler, 1)
     assert draw(sampler, 0) != draw(sampler, 0, seed=2)
+
+
+def test_quasi_random_points_fill_the_space() -> None:
+    """Of 64 slots, whoever trains them, each quarter of a range gets 16, within what Sobol owes."""
+    points = [draw("qmc", slot) for slot in range(64)]
+    assert len({tuple(point.values()) for point in points}) == 64
+    quarters = Counter(int(math.log10(float(point["lr"]) / 1e-4) / 2 * 4) for point in points)
+    assert quarters == dict.fromkeys(range(4), 16)
+    assert Counter(point["head"] for point in points) == {"identity": 32, "softplus": 32}
+    assert all(20 <= number <= 23 for number in Counter(p["num_layers"] for p in points).values())
+
+
+@pytest.mark.parametrize(
+    ("distribution", "values"),
+    [
+        (IntDistribution(2, 8, step=3), {2, 5, 8}),
+        (IntDistribution(1, 4, log=True), {1, 2, 3, 4}),
+        (CategoricalDistribution(("relu", None)), {"relu", None}),
+    ],
+)
+def test_coordinate_reaches_every_value(
+    distribution: BaseDistribution, values: set[object]
+) -> None:
+    """The ends as well, and nothing beyond."""
+    assert {place(step / 100, distribution) for step in range(100)} == values
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "random"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import optuna
 import pytest
@@ -58,7 +60,11 @@ def take(session: Session, worker: str = "a") -> Claim:
 
 def train(session: Session, worker: str = "a") -> Verdict:
     """Train the next trial to its end."""
-    claim = take(session, worker)
+    return train_claimed(session, take(session, worker))
+
+
+def train_claimed(session: Session, claim: Claim) -> Verdict:
+    """Train a claimed trial to its end."""
     verdict = run_trial(session, claim, Hold(session, claim))
     assert verdict is not None
     return verdict
@@ -168,7 +174,7 @@ def test_interrupted_trial_goes_on_as_if_nothing_had_been(
     """It waits, in the study too; its second attempt ends with an uninterrupted trial's curve."""
     session = make_session(database_url)
     claim = take(session)
-    hold = Hold(session, claim, 2)
+    hold = Hold(session, claim, 3)
     hold.event = lambda: hold.signals.ask(at_once=kind == "at once")
     assert run_trial(session, claim, hold) is None
     assert [trial.state for trial in read_told(session)] == [TrialState.WAITING]
@@ -198,7 +204,7 @@ def test_kill_between_checkpoint_and_curve_is_made_good(
     """The successor fills in the epoch that only the checkpoint knew."""
     session = make_session(sqlite_url)
     claim = take(session)
-    hold = Hold(session, claim, 2)
+    hold = Hold(session, claim, 3)
     hold.event = hold.signals.ask
     assert run_trial(session, claim, hold) is None
     with session.engine.begin() as connection:
@@ -237,7 +243,7 @@ def test_late_worker_stops_and_harms_nothing(
     session = make_session(database_url)
     late = take(session)
     taken: list[Claim] = []
-    hold = Hold(session, late, 2, lambda: taken.append(take_over(session)))
+    hold = Hold(session, late, 3, lambda: taken.append(take_over(session)))
     with pytest.raises(LostClaimError):
         run_trial(session, late, hold)
     assert read_first(session) == reference[:1]
@@ -245,6 +251,35 @@ def test_late_worker_stops_and_harms_nothing(
     verdict = run_trial(session, taken[0], Hold(session, taken[0]))
     assert verdict is not None
     assert read_first(session) == reference
+
+
+def test_late_worker_begins_no_second_trial(make_session: MakeSession, sqlite_url: str) -> None:
+    """One that fell asleep right after its claim: the study shows the trial once, as finished."""
+    session = make_session(sqlite_url, "FaintNet")
+    late = take(session)
+    train_claimed(session, take_over(session))
+    with pytest.raises(LostClaimError):
+        run_trial(session, late, Hold(session, late))
+    assert [trial.state for trial in read_told(session)] == [TrialState.COMPLETE]
+
+
+def test_second_trial_of_a_slot_does_not_stay_in_the_study(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """Nor of one that fell asleep between asking for its claim and beginning the trial."""
+    session = make_session(sqlite_url, "FaintNet")
+    late = take(session)
+    hold = Hold(session, late)
+    renew = hold.hold
+
+    def be_late() -> None:
+        renew()
+        train_claimed(session, take_over(session))
+
+    hold.hold = be_late  # type: ignore[method-assign]
+    with pytest.raises(LostClaimError):
+        run_trial(session, late, hold)
+    assert [trial.state for trial in read_told(session)] == [TrialState.COMPLETE, TrialState.FAIL]
 
 
 @pytest.mark.parametrize("network", ["BrokenNet", "FaultyNet"])
@@ -255,7 +290,7 @@ def test_late_worker_tells_no_verdict(
     session = make_session(sqlite_url, network)
     late = take(session)
     with pytest.raises(LostClaimError):
-        run_trial(session, late, Hold(session, late, 1, lambda: take_over(session)))
+        run_trial(session, late, Hold(session, late, 2, lambda: take_over(session)))
     (told,) = read_told(session)
     assert told.state == TrialState.RUNNING
     assert "outcome" not in told.user_attrs
@@ -277,7 +312,7 @@ def test_trial_that_was_told_meanwhile_is_finished_as_told(
         studies.set_attributes(trial, {"outcome": "complete", "best_epoch": 1})
         studies.finish_trial(study, trial, TrialState.COMPLETE, 0.5)
 
-    verdict = run_trial(session, claim, Hold(session, claim, 2, tell))
+    verdict = run_trial(session, claim, Hold(session, claim, 3, tell))
     assert verdict == Verdict("complete", "complete")
     assert count_trials(session.engine, session.sweep.id).complete == 1
     assert [trial.value for trial in read_told(session)] == [0.5]
@@ -449,7 +484,7 @@ def test_full_disk_is_no_verdict(
 
     try:
         with pytest.raises(ArtifactError, match=r"checkpoint\.pt: cannot be written") as caught:
-            run_trial(session, claim, Hold(session, claim, 2, fill_disk))
+            run_trial(session, claim, Hold(session, claim, 3, fill_disk))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "\n" not in str(caught.value)
@@ -457,6 +492,42 @@ def test_full_disk_is_no_verdict(
     assert [trial.state for trial in read_told(session)] == [TrialState.WAITING]
     assert train(session, "b").outcome == "complete"
     assert read_first(session) == reference
+
+
+def test_trial_is_worth_more_than_its_pictures(
+    make_session: MakeSession,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where there is no room for them it is complete without."""
+    session = make_session(sqlite_url)
+    monkeypatch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [Path("missing")])
+    assert train(session).outcome == "complete"
+    assert "trial 0 has not all its pictures" in caplog.text
+
+
+def test_epochs_cost_the_database_the_same(
+    make_session: MakeSession, sqlite_url: str, request: pytest.FixtureRequest
+) -> None:
+    """The last of many is no dearer than the third: it does not tell the others again."""
+    session = make_session(sqlite_url, "FaintNet", epochs=12)
+    claim = take(session)
+    asked: list[int] = []
+    statements: list[str] = []
+    hold = Hold(session, claim)
+    renew = hold.hold
+
+    def note() -> None:
+        asked.append(len(statements))
+        renew()
+
+    hold.hold = note  # type: ignore[method-assign]
+    sa.event.listen(sa.Engine, "before_cursor_execute", keep := lambda *p: statements.append(p[2]))
+    request.addfinalizer(lambda: sa.event.remove(sa.Engine, "before_cursor_execute", keep))
+    assert run_trial(session, claim, hold) is not None
+    costs = [later - earlier for earlier, later in pairwise(asked)]
+    assert costs[3] == costs[10] > 0
 
 
 def test_folder_that_cannot_be_written_is_no_verdict(
@@ -489,7 +560,7 @@ def test_unreadable_checkpoint_is_reported_and_left_aside(
     """The trial begins anew and ends with the same curve."""
     session = make_session(sqlite_url)
     claim = take(session)
-    hold = Hold(session, claim, 2)
+    hold = Hold(session, claim, 3)
     hold.event = hold.signals.ask
     assert run_trial(session, claim, hold) is None
     checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
@@ -520,7 +591,7 @@ def test_trial_survives_dropped_connections(
             dropped.append(connection.execute(query, {"name": name}).scalar_one())
         hold.num_left = 1
 
-    hold = Hold(session, claim, 1, drop)
+    hold = Hold(session, claim, 2, drop)
     verdict = run_trial(session, claim, hold)
     assert verdict is not None
     assert verdict.outcome == "complete"

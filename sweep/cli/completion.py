@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import typer
 
+DEFAULT_STORAGE = "sqlite:///sweep.db"
+
 
 def offer(*words: str) -> Callable[[str], list[str]]:
     """Give what completes an option with one of these words."""
@@ -20,13 +22,13 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete with the names of the sweeps in the database; with none where it cannot be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from storage.engine import close_after
+    from storage.engine import close_after, open_engine, parse_url
     from storage.errors import StorageError
     from storage.sweeps import list_sweeps
-    from sweep.cli.options import DEFAULT_STORAGE, open_database
 
+    url = ctx.params.get("storage") or DEFAULT_STORAGE
     try:
-        with close_after(open_database(ctx.params.get("storage") or DEFAULT_STORAGE)) as engine:
+        with close_after(open_engine(parse_url(url))) as engine:
             names = [sweep.name for sweep in list_sweeps(engine)]
     except (StorageError, SQLAlchemyError):
         return []

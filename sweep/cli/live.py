@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from types import TracebackType
 
 import sqlalchemy as sa
@@ -12,12 +11,13 @@ from rich.live import Live
 from rich.table import Table
 
 from storage.epochs import Epoch, TrialRow
-from storage.sweeps import FAILED, Sweep
+from storage.sweeps import FAILED, Sweep, find_sweep
 from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
 from sweep.cli.tables import cut, make_table
 from sweep.results.status import Status, read_status
 from sweep.sample_size import describe_training, fit_config
+from sweep.signals import Signals
 
 WATCH_S = 1.0
 
@@ -62,7 +62,7 @@ class LiveView:
 
     def update(self) -> Status:
         """Read the sweep and show it."""
-        status = read_status(self._engine, self._sweep)
+        status = read_status(self._engine, find_sweep(self._engine, self._sweep.name))
         for trial in status.begun:
             if trial.finished_s is not None and self._seen.get(trial.id) != trial.state:
                 self._say_finished(trial, status)
@@ -98,10 +98,17 @@ def show_status(status: Status) -> None:
 
 
 def follow_status(view: LiveView) -> None:
-    """Show a sweep until its budget is spent, wherever it is trained."""
+    """Show a sweep until its budget is spent, wherever it is trained, or it is stopped.
+
+    Raises:
+        KeyboardInterrupt: when a person has seen enough.
+    """
+    signals = Signals()
+    signals.install()
     status = view.update()
-    while status.counts.finished < status.counts.budget:
-        time.sleep(WATCH_S)
+    while status.counts.running or (status.counts.waiting and not status.stopped):
+        if signals.wait(WATCH_S):
+            raise KeyboardInterrupt
         status = view.update()
 
 
@@ -116,6 +123,8 @@ def _draw(status: Status) -> RenderableType:
         row += _list_metrics(epoch) if epoch else ["", "", ""]
         table.add_row(*row, cut(places.get(trial.number, "lost, to be taken over")))
     lines = [_write_counts(status)]
+    if status.stopped:
+        lines.append(f"stopped: {status.stopped}")
     if status.ranked and status.ranked[0].best:
         best = status.ranked[0]
         lines.append(f"best: trial {best.number}, {_write_metrics(status.ranked[0].best)}")

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from storage import studies
 from storage.claims import expire_claims
 from storage.engine import hide_password, parse_url
-from storage.sweeps import FAILED, Sweep, change_trial_timeout, count_trials, find_sweep
+from storage.sweeps import Sweep, change_trial_timeout, count_trials, find_sweep
 from sweep.cli.live import LiveView
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
@@ -37,6 +37,7 @@ from sweep.preparation import prepare_sweep
 from sweep.request import NOT_IN_FILES, Request, merge_requests, read_request
 from sweep.results.best import describe_best
 from sweep.results.status import Status, read_status
+from sweep.sample_size import describe_training
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
 WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
@@ -174,6 +175,10 @@ def _report_registered(
         f"{sweep.name}: {status.counts.waiting} of {sweep.budget} trials wait for workers; "
         f"on any machine that reaches the database: {shlex.join(command)}"
     )
+    print_note(
+        f"each trains with {describe_training(status.config)}; other sizes by --profile, --events "
+        "and --epochs"
+    )
 
 
 def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]) -> bool:
@@ -220,12 +225,9 @@ def _refuse_to_go_on(status: Status) -> None:
     Raises:
         SweepError: always.
     """
-    failed = [trial for trial in status.begun if trial.state == FAILED and trial.reason]
-    reason = (failed[-1].reason or "").strip().splitlines()[-1] if failed else "no reason"
     raise SweepError(
-        f"sweep {status.sweep.name}: most trials fail, got {status.counts.failed} of "
-        f"{status.counts.finished}, the last with {reason!r}, expected at most half; mend the "
-        "network or the space and start a new sweep with --sweep"
+        f"sweep {status.sweep.name}: most trials fail, got {status.describe_failures()}, expected "
+        "at most half; mend the network or the space and start a new sweep with --sweep"
     )
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from storage.sweeps import Sweep
 
-DEFAULT_STORAGE = "sqlite:///sweep.db"
 DEFAULT_ARTIFACTS = "sweep_artifacts"
 
 Storage = Annotated[

@@ -70,7 +70,8 @@ def print_statuses(statuses: Sequence[Status]) -> None:
         table.add_column(column, no_wrap=True)
     for status in statuses:
         counts = status.counts
-        row = [f"{counts.finished} of {status.sweep.budget}"]
+        stopped = ", stopped" if status.stopped else ""
+        row = [f"{counts.finished} of {status.sweep.budget}{stopped}"]
         row += [str(n) for n in (counts.pruned, counts.failed, counts.running)]
         if status.ranked:
             epoch = get_epoch(status.ranked[0])

@@ -7,7 +7,10 @@ counted, and it can be made anew.
 
 from __future__ import annotations
 
+from typing import Any
+
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -52,6 +55,17 @@ def mirror_trials(storage: BaseStorage, study: optuna.Study, status: Status) -> 
     return len(missing) == len(now)
 
 
+def _widen(distribution: BaseDistribution, value: Any) -> BaseDistribution:
+    """Widen a range so that it holds a value: a starting point may lie outside of the space."""
+    if isinstance(distribution, FloatDistribution):
+        low, high = min(distribution.low, value), max(distribution.high, value)
+        return FloatDistribution(low, high, distribution.log, distribution.step)
+    if isinstance(distribution, IntDistribution):
+        low, high = min(distribution.low, value), max(distribution.high, value)
+        return IntDistribution(int(low), int(high), distribution.log, distribution.step)
+    return distribution
+
+
 def _copy_trial(source: FrozenTrial) -> FrozenTrial:
     """Copy one trial: its settings, its times, and its three metrics as values."""
     return FrozenTrial(
@@ -63,7 +77,10 @@ def _copy_trial(source: FrozenTrial) -> FrozenTrial:
         datetime_start=source.datetime_start,
         datetime_complete=source.datetime_complete,
         params=source.params,
-        distributions=source.distributions,
+        distributions={
+            name: _widen(distribution, source.params[name])
+            for name, distribution in source.distributions.items()
+        },
         user_attrs={SOURCE_KEY: source.number},
         system_attrs={},
         intermediate_values={},

@@ -90,7 +90,11 @@ def is_same_origin(environ: WSGIEnvironment) -> bool:
     origin = environ.get("HTTP_ORIGIN")
     if origin is None:
         return True  # no browser: those say where a change comes from
-    return bool(urlsplit(origin).netloc) and urlsplit(origin).netloc == environ.get("HTTP_HOST")
+    try:
+        place = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return bool(place) and place == environ.get("HTTP_HOST")
 
 
 def is_https(environ: WSGIEnvironment) -> bool:

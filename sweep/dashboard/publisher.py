@@ -93,7 +93,7 @@ class Publisher:
             while is_stale(self._engine, self._sweep) and time.monotonic() < deadline_s:
                 if not self._write_one(every_s=0.0):
                     time.sleep(0.2)
-        except FAULTS as exc:
+        except Exception as exc:
             self._say(exc)
 
     def _look(self) -> None:
@@ -101,7 +101,7 @@ class Publisher:
             try:
                 while is_stale(self._engine, self._sweep) and self._write_one(self._every_s):
                     pass
-            except FAULTS as exc:
+            except Exception as exc:
                 self._say(exc)
 
     def _write_one(self, every_s: float) -> bool:
@@ -116,7 +116,7 @@ class Publisher:
             end_publication(self._engine, publication, is_whole=is_whole)
         except LostClaimError:
             return False
-        except FAULTS:
+        except Exception:
             end_publication(self._engine, publication, is_whole=False)
             raise
         return True
@@ -131,11 +131,13 @@ class Publisher:
             hold=lambda: renew_publication(self._engine, publication, LEASE_S),
         )
 
-    def _say(self, exc: BaseException) -> None:
-        text = str(exc).splitlines()[0]
+    def _say(self, exc: Exception) -> None:
+        text = (str(exc) or repr(exc)).splitlines()[0]
         if text not in self._said:
             self._said.add(text)
             self._report(f"the dashboard's pages are not refreshed: {text}")
+            if not isinstance(exc, FAULTS):
+                logger.error("a fault of this program", exc_info=exc)
 
 
 @contextmanager
@@ -159,4 +161,5 @@ def keep_fresh(
 
 
 FAULTS = (OptunaError, sa.exc.SQLAlchemyError, StorageError, SweepError)
-"""What may go wrong while pages are written: a database out of reach, a study that was removed."""
+"""What may go wrong while pages are written: a database out of reach, a study that was removed. Any
+other fault is ours, and its traceback is shown; but neither may end a sweep or its other pages."""

@@ -15,7 +15,13 @@ from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.hdf5 import Variant
-from sweep.data.splits import Split, pair_events, split_events
+from sweep.data.splits import (
+    Split,
+    drop_copies,
+    pair_events,
+    refuse_overlap,
+    split_events,
+)
 from sweep.data.toy import is_cached, open_toy_events
 from sweep.errors import DataError
 
@@ -116,6 +122,7 @@ def _open_files(selection: Selection, progress: Progress | None) -> Split:
             num_validation=num_validation,
             seed=selection.split_seed,
         )
+    events = drop_copies(events)
     num_validation = selection.num_validation or _bound(
         max(1, int(VALIDATION_SHARE * len(events))), selection.max_validation
     )
@@ -128,13 +135,20 @@ def _open_files(selection: Selection, progress: Progress | None) -> Split:
 
 
 def _open(selection: Selection, files: tuple[str, ...], progress: Progress | None) -> EventSet:
-    return open_events(
-        [Path(name) for name in files],
-        x_key=selection.x_key,
-        y_key=selection.y_key,
-        variant=selection.variant,
-        progress=progress,
-    )
+    paths = [Path(name) for name in files]
+
+    def read(some: Sequence[Path]) -> EventSet:
+        return open_events(
+            some,
+            x_key=selection.x_key,
+            y_key=selection.y_key,
+            variant=selection.variant,
+            progress=progress,
+        )
+
+    events = read(paths)  # each is converted once and then only mapped
+    refuse_overlap([read([path]) for path in paths])
+    return events
 
 
 def _bound(available: int, largest: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,31 @@ class Split:
 
     train: EventSet
     validation: EventSet
+
+
+def drop_copies(events: EventSet) -> EventSet:
+    """Keep the first of all events with the same features; blank ones are no copies."""
+    hashes = events.hashes
+    is_first = np.zeros(len(events), bool)
+    is_first[np.unique(hashes, return_index=True)[1]] = True
+    is_kept = is_first | (hashes == compute_blank_hash())
+    return events if is_kept.all() else events.take(np.flatnonzero(is_kept))
+
+
+def refuse_overlap(files: Sequence[EventSet]) -> None:
+    """Make sure that no event stands in two files.
+
+    Raises:
+        DataError: when one does (blank ones aside).
+    """
+    for number, later in enumerate(files):
+        for earlier in files[:number]:
+            num_shared = count_shared(later, earlier)
+            if num_shared:
+                raise DataError(
+                    f"{_name_sources(later)}: events of another file, got {num_shared} that are "
+                    f"also in {_name_sources(earlier)}, expected none; give each event once"
+                )
 
 
 def split_events(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from sweep.errors import SweepError
 from sweep.launch.launcher import Job, name_logs, read_fault
 from sweep.launch.places import Place
+from sweep.program import COMMAND
 
 MAX_IDLE_DEATHS = 3
 """A worker killed more often than this without holding a trial is not started again. One that is
@@ -104,7 +104,7 @@ class LocalWorkers:
                 child.process.send_signal(number)
 
     def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "sweep", *self._job.list_arguments(place)]
+        command = [*COMMAND, *self._job.list_arguments(place)]
         settings = {**self._job.describe_environment(), **place.describe_environment()}
         with log.open("ab") as output:
             return subprocess.Popen(

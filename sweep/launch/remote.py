@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from sweep.errors import SweepError
 from sweep.identity import describe_process
 from sweep.launch.launcher import read_fault
+from sweep.program import COMMAND
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class RemoteWorker:
         before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:  # Ray blocks SIGINT in its processes, and a child would inherit that
             return subprocess.Popen(
-                [sys.executable, "-m", "sweep", *arguments, "--parent", str(os.getpid())],
+                [*COMMAND, *arguments, "--parent", str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

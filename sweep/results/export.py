@@ -12,7 +12,6 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
 from sweep.errors import ModelError, SweepError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.program import COMMAND
 from sweep.provenance import describe_versions
 from sweep.results.best import get_epoch
 from sweep.results.card import write_card
@@ -175,7 +175,7 @@ def _check(folder: Path, trial: TrialRow) -> Score:
         ModelError: when the process fails or the metrics differ.
     """
     process = subprocess.run(
-        [sys.executable, "-m", "sweep", "evaluate", str(folder), "--json"],
+        [*COMMAND, "evaluate", str(folder), "--json"],
         capture_output=True,
         text=True,
         check=False,

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from storage.engine import read, read_clock_s
 from storage.epochs import TrialRow, read_trials
-from storage.sweeps import RUNNING, Sweep, TrialCounts, count_trials
+from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
 from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
-from sweep.judgement import rank_trials
+from sweep.judgement import is_failing, rank_trials
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Status:
         workers: Those that are there and work on this sweep or on nothing.
         trials_per_hour: The pace, from the median time of a finished trial and the number that
             runs now; None before the first has finished and where none runs.
-        time_left_s: Until the budget is spent at that pace, or None.
+        time_left_s: Until the budget is spent at that pace, or None where none runs.
+        stopped: Why no worker takes its trials although some wait, or None.
     """
 
     sweep: Sweep
@@ -42,10 +43,16 @@ class Status:
     workers: Sequence[WorkerRow]
     trials_per_hour: float | None
     time_left_s: float | None
+    stopped: str | None
 
     def to_json(self) -> dict[str, Any]:
         """Give what `sweep list --json` prints of the sweep."""
-        return {"sweep": self.sweep.name, "budget": self.sweep.budget, **asdict(self.counts)}
+        head = {"sweep": self.sweep.name, "budget": self.sweep.budget}
+        return {**head, **asdict(self.counts), "stopped": self.stopped}
+
+    def describe_failures(self) -> str:
+        """Tell how many of the finished trials failed, and the last one's reason."""
+        return _describe_failures(self.begun, self.counts)
 
     def describe(self) -> dict[str, Any]:
         """Give what `sweep status --json` prints: the counts, the workers and the pace."""
@@ -64,6 +71,7 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
     counts = count_trials(engine, sweep.id)
     median_s = _compute_median_time_s(rows)
     pace = 3600 * counts.running / median_s if median_s and counts.running else None
+    now_s = read(engine, read_clock_s)
     return Status(
         sweep=sweep,
         config=config,
@@ -74,8 +82,25 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
         num_dead=sum(row.outcome == "dead" for row in rows),
         workers=list_workers(engine, sweep.id),
         trials_per_hour=pace,
-        time_left_s=_estimate_time_left_s(rows, counts, median_s, read(engine, read_clock_s)),
+        time_left_s=_estimate_time_left_s(rows, counts, median_s, now_s),
+        stopped=_find_stop(sweep, rows, counts),
     )
+
+
+def _find_stop(sweep: Sweep, rows: Sequence[TrialRow], counts: TrialCounts) -> str | None:
+    if not counts.waiting:
+        return None
+    if sweep.stop_requested:
+        return "by `sweep stop`; `sweep resume` takes that back"
+    if not is_failing(counts):
+        return None
+    return "most trials fail, " + _describe_failures(rows, counts)
+
+
+def _describe_failures(rows: Sequence[TrialRow], counts: TrialCounts) -> str:
+    reasons = [row.reason for row in rows if row.state == FAILED and row.reason]
+    last = reasons[-1].strip().splitlines()[-1] if reasons else "no reason"
+    return f"{counts.failed} of {counts.finished}, the last with {last!r}"
 
 
 def _compute_median_time_s(rows: Sequence[TrialRow]) -> float | None:
@@ -93,11 +118,11 @@ def _estimate_time_left_s(
 ) -> float | None:
     """Estimate from the median time of a trial, shared among what runs now."""
     left = counts.waiting + counts.running
-    if median_s is None or not left:
+    if median_s is None or not counts.running:
         return None
     spent_s = sum(
         min(now_s - row.started_s, median_s)
         for row in rows
         if row.state == RUNNING and row.started_s is not None
     )
-    return max(0.0, left * median_s - spent_s) / max(1, counts.running)
+    return max(0.0, left * median_s - spent_s) / counts.running

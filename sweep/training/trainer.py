@@ -157,10 +157,10 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a captured state."""
+        """Go back to a captured state, whose tensors may be on another device."""
         self.epoch = int(state["epoch"])
         self._num_batches = int(state["num_batches"])
-        self._total_loss = state["total_loss"].clone()
+        self._total_loss = state["total_loss"].to(self.device, copy=True)
         self._spent_s = float(state["spent_s"])
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from storage.epochs import read_curve, read_trials
 from storage.sweeps import find_sweep
 from sweep.plan import CPU
 from sweep.preparation import prepare_sweep
+from sweep.program import COMMAND
 from sweep.request import Request
 from sweep.session import Session
 from sweep.signals import Signals
@@ -30,7 +30,7 @@ NAME = "MyNet"
 DEADLINE_S = 200.0
 METRICS = ["validation_loss", "efficiency", "fp_rate"]
 COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
-STATES = ["sweep", "budget", "complete", "pruned", "failed", "running", "waiting"]
+STATES = ["sweep", "budget", "complete", "pruned", "failed", "running", "waiting", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Place:
 def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
     """Run a command as a shell would; gives what it wrote."""
     process = subprocess.run(
-        [sys.executable, "-m", "sweep", *arguments],
+        [*COMMAND, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -80,10 +80,17 @@ def read_tables(storage: str) -> dict[str, list[Any]]:
         }
 
 
+def write_namesakes(folder: Path) -> None:
+    """Put files of a person's own into a folder that are called like our packages."""
+    for name in ("models", "storage", "sweep"):
+        (folder / f"{name}.py").write_text("raise SystemExit('not the package')\n")
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_file: Path) -> Place:
     """The main job, run to its end on two workers with the defaults of storage and artifacts."""
     folder = tmp_path_factory.mktemp("job")
+    write_namesakes(folder)
     arguments = ["run", "--model", f"{own_network}:MyNet", "--data", str(events_file)]
     arguments += ["--events", "24", "--val-events", "12", "--epochs", "3", "--workers", "2"]
     arguments += ["--fix", "lr=0.05", "--fix", "batch_size=12"]
@@ -102,14 +109,12 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     """Standard output is one object; each finished trial is told on standard error."""
     printed = json.loads(place.out)
     best = printed.pop("best")
-    assert printed == dict(zip(STATES, [NAME, 3, 3, 0, 0, 0, 0], strict=True))
+    assert printed == dict(zip(STATES, [NAME, 3, 3, 0, 0, 0, 0, None], strict=True))
     assert best["efficiency"] > 0.5
     for number in range(3):
         assert f"trial {number} complete" in place.err
-    assert sorted(path.name for path in place.folder.iterdir() if "-" not in path.name) == [
-        "sweep.db",
-        "sweep_artifacts",
-    ]
+    written = {path.name for path in place.folder.iterdir() if "-" not in path.name}
+    assert written == {"sweep.db", "sweep_artifacts", "models.py", "storage.py", "sweep.py"}
 
 
 def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
@@ -196,6 +201,7 @@ def test_best_model_is_taken_home_and_judged_alike(
     place: Place, call: Callable[..., Any], events_file: Path, tmp_path: Path
 ) -> None:
     """Exported, checked in a fresh process, then evaluated on its own and on other events."""
+    write_namesakes(tmp_path)
     artifacts = ["--artifacts", place.folder / "sweep_artifacts"]
     answer = call("best", *place.options, *artifacts, "--export", "model", "--json")
     assert answer.code == 0, answer.err
@@ -265,6 +271,10 @@ def test_sweep_whose_trials_fail_stops_with_the_reason(
     rows = read_trials(engine, find_sweep(engine, "BrokenNet").id)
     assert [row.state for row in rows] == ["failed"] * 3
     assert all("Traceback" in str(row.reason) for row in rows)
+    status = call("status", "--watch").out  # which does not wait for ever
+    assert "stopped: most trials fail, 3 of 3, the last with" in status
+    assert " left" not in status
+    assert "3 of 6, stopped" in call("list").out
 
 
 def test_cnn_tries_the_hand_tuned_settings_first(

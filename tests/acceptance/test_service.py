@@ -62,8 +62,10 @@ def test_workers_train_what_was_registered_elsewhere(
     assert f"sweep worker --sweep {NAME} --storage" in answer.err
     assert json.loads(register(job.storage, OTHER, "--json").out)["waiting"] == NUM_TRIALS
     job.close_gate(2)
-    workers = [start_worker(job), start_worker(job, "--forever")]
-    wait_until(lambda: len(list(job.folder.glob("gate.*"))) == 2, job)
+    workers = []
+    for options in ((), ("--forever",)):  # one after the other: turns are fair, not simultaneous
+        workers.append(start_worker(job, *options))
+        wait_until(lambda: len(list(job.folder.glob("gate.*"))) == len(workers), job)
 
     place = ["--storage", job.storage]
     status = json.loads(call("status", "--sweep", NAME, *place, "--json").out)

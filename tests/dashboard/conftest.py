@@ -37,16 +37,16 @@ def make_epoch(loss: float, found: int = 90, false_positives: int = 5) -> Epoch:
 def finish_trial() -> FinishTrial:
     """Bring a sweep's next trial to its end; gives its number in the study."""
 
-    def finish(session: Session, loss: float, outcome: str = "complete") -> int:
+    def finish(session: Session, loss: float, outcome: str = "complete", **point: float) -> int:
         claim = claim_trial(session.engine, session.sweep.id, "a", 60.0)
         assert claim is not None
         study = studies.load_study(session.study_storage, session.sweep.name)
-        trial = studies.begin_trial(study, claim.slot, {})
+        trial = studies.begin_trial(study, claim.slot, point)
         params = {"lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True)}
         begin_claimed(session.engine, claim, trial.number, params)
         epoch = make_epoch(loss)
         record_epochs(session.engine, claim, [epoch])
-        studies.report_epoch(trial, loss, 1)
+        studies.report_epochs(trial, {1: loss})
         metrics = {
             "validation_loss": loss,
             "efficiency": epoch.efficiency,

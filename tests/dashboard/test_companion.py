@@ -64,6 +64,17 @@ def test_good_trials_are_copied_with_their_times(
     assert [direction.name for direction in copy.directions] == ["MINIMIZE", "MAXIMIZE", "MINIMIZE"]
 
 
+@pytest.mark.filterwarnings("ignore:Fixed parameter:UserWarning")
+def test_starting_point_outside_of_the_space_is_copied(
+    session: Session, finish_trial: FinishTrial
+) -> None:
+    """The hand-tuned settings are tried wherever they lie, and may be good."""
+    finish_trial(session, 0.03, lr=1.0)
+    assert mirror(session)
+    (copied,) = read_copy(session.study_storage, session.sweep.name).trials
+    assert copied.params == {"lr": 1.0}
+
+
 def test_copy_grows_step_by_step(
     session: Session, finish_trial: FinishTrial, monkeypatch: pytest.MonkeyPatch
 ) -> None:

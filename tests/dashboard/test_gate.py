@@ -118,6 +118,7 @@ def test_changes_are_refused(open_gate: Gate, gate: Gate, method: str) -> None:
         ({"origin": "http://localhost:9999"}, 403),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
     ],
 )
 def test_changes_come_from_own_pages_only(headers: dict[str, str], code: int) -> None:

@@ -148,3 +148,30 @@ def test_removed_study_is_reported_once(session: Session, finish_trial: FinishTr
     publisher.catch_up()
     (line,) = said
     assert "its study is gone" in line
+
+
+def test_fault_of_one_sweep_ends_nothing(
+    session: Session,
+    finish_trial: FinishTrial,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not even one that nobody thought of: it is told with its traceback, and tried again."""
+    finish_trial(session, 0.03)
+    said: list[str] = []
+    broken = pytest.MonkeyPatch()
+    with Publisher(session.engine, session.study_storage, report=said.append, every_s=0.01) as one:
+        broken.setattr("sweep.dashboard.publication.publish", lambda *_parts, **_more: 1 / 0)
+        wait_until(lambda: bool(said))
+        one.catch_up()
+        broken.undo()
+        wait_until(lambda: not is_stale(session.engine, None))
+    assert said == ["the dashboard's pages are not refreshed: division by zero"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that must come true."""
+    deadline_s = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.01)

@@ -7,7 +7,8 @@ import pytest
 
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
-from sweep.data.splits import pair_events, split_events
+from sweep.data.splits import drop_copies, pair_events, refuse_overlap, split_events
+from sweep.errors import DataError
 from tests.data.conftest import WriteNpz, make_arrays
 
 
@@ -55,6 +56,30 @@ def test_copies_of_validation_events_are_left_out_of_training(write_npz: WriteNp
     split = split_events(events, num_train=None, num_validation=5)
     assert np.intersect1d(split.train.hashes, split.validation.hashes).size == 0
     assert len(split.train) < 15
+
+
+def test_copies_are_dropped_but_for_the_first(write_npz: WriteNpz) -> None:
+    """So that no event counts twice in a metric; blank events stay."""
+    x, y = make_arrays(4)
+    blank = np.zeros_like(x[:2])
+    events = open_events(
+        [write_npz(X=np.concatenate([x, blank, x]), y=np.concatenate([y, y[:2], y]))]
+    )
+    kept = drop_copies(events)
+    assert kept.hashes.tolist() == events.hashes[:6].tolist()
+    assert drop_copies(kept) is kept
+
+
+def test_files_that_share_events_are_refused(write_npz: WriteNpz) -> None:
+    """Each event is to be given once."""
+    x, y = make_arrays(6)
+    first, second, third = (
+        open_events([write_npz(name, X=x[some], y=y[some])])
+        for name, some in (("a.npz", slice(0, 3)), ("b.npz", slice(3, 6)), ("c.npz", slice(2, 4)))
+    )
+    refuse_overlap([first, second])
+    with pytest.raises(DataError, match=r"c\.npz: events of another file, got 1 that are also in"):
+        refuse_overlap([first, second, third])
 
 
 def test_blank_events_are_no_copies_of_each_other(write_npz: WriteNpz) -> None:

@@ -2,9 +2,11 @@
 
     PYTHONPATH=tests python tests/measure/claims.py --workers 64 --trials 5000
 
-Each worker is a process that does to the database all that a real one does, without training:
-claim, begin, and for each epoch renew, record and report, then tell and finish. Without --storage
-a PostgreSQL server of the pip package is started, which leaves commits to the real disk.
+Each worker is a process that does to the database what `sweep.worker` and `sweep.trial` do, in
+their order, without training: it looks for open sweeps, claims, begins, and for each epoch renews,
+records, reports, asks the pruner and looks for a stop; then it tells and finishes, and reads which
+trials are the best. With `--sampler none` all that is Optuna's is left out. Without --storage a
+PostgreSQL server of the pip package is started, which leaves commits to the real disk.
 """
 
 from __future__ import annotations
@@ -21,15 +23,22 @@ from typing import Any
 
 import sqlalchemy as sa
 from optuna.distributions import FloatDistribution
+from optuna.pruners import PercentilePruner
 from optuna.trial import TrialState
 
 from servers import restart_postgres, run_postgres
 from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
 from storage.engine import create_engine, open_engine, parse_url
-from storage.epochs import Epoch, record_epochs
+from storage.epochs import Epoch, read_trials, record_epochs
 from storage.migrations import create_tables
-from storage.sweeps import COMPLETE, count_trials, create_sweep
+from storage.sweeps import (
+    COMPLETE,
+    count_trials,
+    create_sweep,
+    is_stop_requested,
+    list_open_sweeps,
+)
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.search import build_sampler
 
@@ -63,10 +72,15 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
     shelf = studies.open_study_storage(parse_url(storage)) if sampler != "none" else None
     watch = Stopwatch()
     while True:
+        with watch.measure("look for open sweeps"):
+            is_open = bool(list_open_sweeps(engine))
+            count_trials(engine, sweep_id)
         with watch.measure("claim"):
-            claim = claim_trial(engine, sweep_id, name, 60.0)
+            claim = claim_trial(engine, sweep_id, name, 60.0) if is_open else None
         if claim is None:
             break
+        with watch.measure("renew"):
+            renew_claim(engine, claim, 60.0)
         study = trial = None
         if shelf is not None:
             with watch.measure("begin and suggest"):
@@ -80,7 +94,9 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
                     ),
                     pruner=PrunerConfig(name="none"),
                 )
-                study = studies.load_study(shelf, "net", build_sampler(search, claim.slot))
+                sampler_of_slot = build_sampler(search, {}, claim.slot)
+                pruner = PercentilePruner(50.0, n_startup_trials=5, n_warmup_steps=num_epochs)
+                study = studies.load_study(shelf, "net", sampler_of_slot, pruner)
                 trial = studies.begin_trial(study, claim.slot, {}, is_first=claim.attempt == 1)
                 for parameter, domain in SPACE.items():
                     trial.suggest_float(parameter, domain.low, domain.high, log=True)
@@ -92,14 +108,25 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
             with watch.measure("renew"):
                 renew_claim(engine, claim, 60.0)
             with watch.measure("record an epoch"):
-                record_epochs(engine, claim, curve)
+                record_epochs(engine, claim, curve[-1:])
             if trial is not None:
-                with watch.measure("report an epoch"):
-                    studies.report_epoch(trial, curve[-1].validation_loss, number)
+                with watch.measure("report, ask the pruner"):
+                    studies.report_epochs(trial, {number: curve[-1].validation_loss})
+                    if number < num_epochs:
+                        studies.is_to_prune(trial)
+            if number < num_epochs:
+                with watch.measure("look for a stop"):
+                    is_stop_requested(engine, sweep_id)
+        with watch.measure("renew"):
+            renew_claim(engine, claim, 60.0)
+        with watch.measure("rank the trials"):
+            read_trials(engine, sweep_id)
         if trial is not None and study is not None:
             with watch.measure("attributes and tell"):
-                studies.set_attributes(trial, {"efficiency": 0.9, "fp_rate": 0.1})
                 loss = curve[-1].validation_loss
+                shown = {"outcome": "complete", "validation_loss": loss, "efficiency": 0.9}
+                studies.set_attributes(trial, {**shown, "fp_rate": 0.1, "best_epoch": num_epochs})
+                studies.set_feasible(trial, True)
                 studies.finish_trial(study, trial, TrialState.COMPLETE, loss)
         with watch.measure("finish"):
             finish_claim(
@@ -111,6 +138,8 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
                 feasible=True,
                 best_epoch=num_epochs,
             )
+        with watch.measure("rank the trials"):
+            read_trials(engine, sweep_id)
     engine.dispose()
     out.put(dict(watch.times))
 

@@ -64,7 +64,7 @@ def begin_trial(session: Session, epochs: Sequence[Epoch], state: str = "running
     begin_claimed(session.engine, claim, trial.number, params)
     record_epochs(session.engine, claim, epochs)
     for epoch in epochs:
-        studies.report_epoch(trial, epoch.validation_loss, epoch.epoch)
+        studies.report_epochs(trial, {epoch.epoch: epoch.validation_loss})
     if state == "running":
         return
     is_pruned = state == PRUNED

@@ -120,7 +120,7 @@ def begin(study: optuna.Study, slot: int, name: str, folder: Path) -> optuna.Tri
     trial.suggest_int("hidden_size", 8, 64, step=8)
     trial.suggest_categorical("kind", ["a", None, True, 3, 0.5])
     for step, value in enumerate(AWKWARD if slot == 1 else (0.5,), 1):
-        studies.report_epoch(trial, value, step)
+        studies.report_epochs(trial, {step: value})
     studies.set_attributes(trial, {"efficiency": 0.1 + 0.2, "reason": "long é " * 5000})
     studies.set_feasible(trial, slot % 2 == 0)
     optuna_dashboard.save_note(trial, f"of trial {trial.number}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -29,6 +32,24 @@ EPOCH = epochs.Epoch(
     lr=1e-3,
     duration_s=0.5,
 )
+
+
+class Forgetful:
+    """A database whose connection breaks once between the commit and its answer."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.is_to_break = True
+
+    @contextmanager
+    def begin(self) -> Iterator[sa.Connection]:
+        """Begin a transaction."""
+        with self.engine.begin() as connection:
+            yield connection
+        if self.is_to_break:
+            self.is_to_break = False
+            raise sa.exc.OperationalError("COMMIT", {}, Exception("the connection broke"))
+
 
 CLAIM_ALL = """
 import sys
@@ -259,6 +280,23 @@ class TestClaims:
         finish(engine, held)
         finish(engine, held, "failed")
         assert sweeps.count_trials(engine, sweep.id).complete == 1
+
+    def test_release_can_be_repeated(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+        """Likewise."""
+        held = claim(engine, sweep)
+        claims.release_claim(engine, held)
+        claims.release_claim(engine, held)
+        assert read_endings(engine) == [(1, "released")]
+
+    def test_claim_whose_answer_was_lost_is_no_ghost(
+        self, engine: sa.Engine, sweep: sweeps.Sweep
+    ) -> None:
+        """The worker claims the same trial again instead of waiting for its own lease's end."""
+        claimed = claims.claim_trial(cast(sa.Engine, Forgetful(engine)), sweep.id, "a", HOUR_S)
+        assert claimed is not None
+        assert (claimed.slot, claimed.attempt, claimed.num_lost) == (0, 2, 0)
+        assert sweeps.count_trials(engine, sweep.id).running == 1
+        assert read_endings(engine) == [(1, "released"), (2, None)]
 
     def test_leases_of_workers_known_to_be_gone_end_at_once(
         self, engine: sa.Engine, sweep: sweeps.Sweep

@@ -101,12 +101,12 @@ def test_suggested_params_stay(study: optuna.Study, database_url: str) -> None:
 def test_suspended_trial_waits_and_goes_on(study: optuna.Study, database_url: str) -> None:
     """It is not shown as running meanwhile, and its reports stay."""
     begun = studies.begin_trial(study, 0, {})
-    studies.report_epoch(begun, 0.5, 1)
+    studies.report_epochs(begun, {1: 0.5})
     studies.suspend_trial(begun)
     other = reopen(database_url)
     assert [trial.state for trial in other.trials] == [TrialState.WAITING]
     again = studies.begin_trial(other, 0, {})
-    studies.report_epoch(again, 0.4, 2)
+    studies.report_epochs(again, {2: 0.4})
     (found,) = reopen(database_url).trials
     assert (found.number, found.state) == (begun.number, TrialState.RUNNING)
     assert found.intermediate_values == {1: 0.5, 2: 0.4}
@@ -115,8 +115,8 @@ def test_suspended_trial_waits_and_goes_on(study: optuna.Study, database_url: st
 def test_epoch_is_reported_once(study: optuna.Study) -> None:
     """The first value stays, and no warning is given (warnings are errors here)."""
     trial = studies.begin_trial(study, 0, {})
-    studies.report_epoch(trial, 0.5, 1)
-    studies.report_epoch(trial, 0.7, 1)
+    studies.report_epochs(trial, {1: 0.5})
+    studies.report_epochs(trial, {1: 0.7})
     assert study.trials[0].intermediate_values == {1: 0.5}
 
 
@@ -134,7 +134,7 @@ def test_pruned_trial_keeps_its_last_report(study: optuna.Study) -> None:
     for slot, value in ((0, 0.5), (1, None)):
         trial = studies.begin_trial(study, slot, {})
         if value is not None:
-            studies.report_epoch(trial, value, 1)
+            studies.report_epochs(trial, {1: value})
         studies.finish_trial(study, trial, TrialState.PRUNED, None)
     assert [trial.value for trial in study.trials] == [0.5, None]
 
@@ -162,7 +162,7 @@ def test_sampler_goes_on_beside_trials_without_constraints(study: optuna.Study) 
     for slot, state in enumerate(states):
         trial = studies.begin_trial(study, slot, {})
         value = trial.suggest_float("lr", 0.0, 1.0)
-        studies.report_epoch(trial, value, 1)
+        studies.report_epochs(trial, {1: value})
         if state == TrialState.COMPLETE:
             studies.set_feasible(trial, slot > 0)
         studies.finish_trial(study, trial, state, value)

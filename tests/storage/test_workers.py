@@ -50,6 +50,12 @@ class TestWorkers:
         assert HOUR_S - 60 < row.lease_s <= HOUR_S
         assert 0 <= row.silent_s < 60
 
+    def test_worker_may_enter_again(self, engine: sa.Engine) -> None:
+        """One that could not take leave of a server that was away, or whose answer was lost."""
+        enter_worker(engine, "a", "cpu")
+        enter_worker(engine, "a", "gpu 0, H100")
+        assert [row.device for row in list_workers(engine)] == ["gpu 0, H100"]
+
     def test_idle_worker_holds_nothing(self, engine: sa.Engine) -> None:
         """It is there all the same."""
         enter_worker(engine, "a", "cpu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from models import ARCHITECTURES
+from storage.artifacts import TrialFolder
+from storage.sweeps import Sweep
+from sweep.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sweep.config import Recipe, build_recipe
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
@@ -67,7 +70,9 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
     )
 
 
-def make_trainer(split: Split, epochs: int = 3, recipe: Recipe | None = None) -> Trainer:
+def make_trainer(
+    split: Split, epochs: int = 3, recipe: Recipe | None = None, device: torch.device = CPU
+) -> Trainer:
     torch.manual_seed(5)
     return Trainer(
         ARCHITECTURES["cnn"].build(SMALL),
@@ -75,7 +80,7 @@ def make_trainer(split: Split, epochs: int = 3, recipe: Recipe | None = None) ->
         recipe or build_recipe("fast", epochs, epochs),
         HYPERPARAMETERS,
         seed=7,
-        device=CPU,
+        device=device,
     )
 
 
@@ -110,6 +115,44 @@ def test_restored_training_ends_like_an_uninterrupted_one(split: Split) -> None:
     resumed.restore(state)
     rest = [get_numbers(result) for result in resumed.run()]
     assert [first, *rest] == whole
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+        ),
+    ],
+)
+def test_training_goes_on_from_its_file(split: Split, tmp_path: Path, device: str) -> None:
+    """Also on a GPU: the file is read to the CPU, where generators' states must be."""
+    where = torch.device(device)
+    whole = [result.train_loss for result in make_trainer(split, device=where).run()]
+    interrupted = make_trainer(split, device=where)
+    next(interrupted.run())
+    folder = TrialFolder(tmp_path, Sweep(1, "net", {}, {}, 1, 0.0, False, None), 0)
+    save_checkpoint(folder, Checkpoint(interrupted.capture(), [], {}))
+    found = load_checkpoint(folder)
+    assert found is not None
+    assert {tensor.device for tensor in find_tensors(found.trainer)} == {CPU}
+    resumed = make_trainer(split, device=where)
+    resumed.restore(found.trainer)
+    rest = [result.train_loss for result in resumed.run()]
+    assert rest == pytest.approx(whole[1:], rel=0 if device == "cpu" else 0.05)
+
+
+def find_tensors(state: object) -> list[Tensor]:
+    """Find all tensors within nested mappings and sequences."""
+    if isinstance(state, Tensor):
+        return [state]
+    parts = state.values() if isinstance(state, Mapping) else state
+    return [
+        tensor
+        for part in (parts if isinstance(parts, Collection) and not isinstance(parts, str) else ())
+        for tensor in find_tensors(part)
+    ]
 
 
 def test_training_learns(split: Split) -> None:
