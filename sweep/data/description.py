@@ -1,4 +1,7 @@
-"""What a set of events holds: counts, ranges, vertices, the loss of saying nothing, oddities."""
+"""What a set of events holds: counts, ranges, vertices, the loss of saying nothing, oddities.
+
+Suffixes: B event of a batch, C feature, L bin, R run of bins above threshold.
+"""
 
 from __future__ import annotations
 
@@ -144,8 +147,7 @@ def count_true_peaks(y_BL: NDArray[np.float32]) -> NDArray[np.int64]:
     """Count the peaks of targets as the reference peak finder does (PHYSICS 2.6).
 
     A peak is a run of bins of at least 0.01 that holds 3 bins or more and an integral of at least
-    0.2; masked bins neither add to a run nor end it, the last bin does. Meant for describing:
-    an integral that meets 0.2 to the last float32 bit may be decided differently.
+    0.2, all in float32; masked bins neither add to a run nor end it, the last bin does.
 
     Args:
         y_BL: Targets, shape (B, 4000), NaN where masked; B may be 0.
@@ -158,13 +160,31 @@ def count_true_peaks(y_BL: NDArray[np.float32]) -> NDArray[np.int64]:
     values = closed.reshape(-1)
     valid = ~np.isnan(values)
     values, events = values[valid], events[valid]
-    inside = np.concatenate([[False], values >= PEAK_THRESHOLD])
+    inside = np.concatenate([[False], values >= np.float32(PEAK_THRESHOLD)])
     edges = np.flatnonzero(inside[1:] != inside[:-1])
-    first, last = edges[0::2], edges[1::2]
-    running = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    integral = np.float32(running[last] - running[first])
-    good = (last - first >= PEAK_MIN_BINS) & (integral >= np.float32(PEAK_MIN_INTEGRAL))
-    return np.bincount(events[first[good]], minlength=len(y_BL)).astype(np.int64)
+    first_R, last_R = edges[0::2], edges[1::2]
+    wide_R = last_R - first_R >= PEAK_MIN_BINS
+    first_R, last_R = first_R[wide_R], last_R[wide_R]
+    good_R = _sum_runs(values, first_R, last_R) >= np.float32(PEAK_MIN_INTEGRAL)
+    return np.bincount(events[first_R[good_R]], minlength=len(y_BL)).astype(np.int64)
+
+
+def _sum_runs(
+    values: NDArray[np.float32], first_R: NDArray[np.int64], last_R: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Sum the values of each run in float32, one after the other, one step for all runs at a time.
+
+    The reference adds so, and any other order rounds differently; a sum beyond float32 is inf.
+    """
+    length_R = last_R - first_R
+    order_R = np.argsort(-length_R, kind="stable")  # runs with more than k values come first
+    start_R, shorter_R = first_R[order_R], -length_R[order_R]
+    sum_R = np.zeros(len(first_R), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        for step in range(length_R.max(initial=0)):
+            num_longer = np.searchsorted(shorter_R, -step)
+            sum_R[:num_longer] += values[start_R[:num_longer] + step]
+    return sum_R[np.argsort(order_R)]
 
 
 def load_event(events: EventSet, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

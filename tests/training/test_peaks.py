@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sweep.data.description import count_true_peaks
 from sweep.training.peaks import PeakFinderSettings, find_peaks
 
 NAN = float("nan")
@@ -78,31 +79,70 @@ def place(*runs: tuple[int, int, float], background: float = 0.0) -> Tensor:
     return histogram_BL
 
 
-@pytest.mark.parametrize(
-    ("histogram_BL", "expected"),
-    [
-        pytest.param(place((100, 3, 0.2), (103, 7, NAN), (110, 3, 0.2)), [106.0], id="bridge"),
-        pytest.param(place((100, 3, 0.2), (103, 7, NAN)), [101.0], id="then NaN then zero"),
-        pytest.param(place((100, 5, 0.2), (102, 1, NAN)), [102.0], id="NaN inside"),
-        pytest.param(place((101, 3, 0.2), (104, 3896, NAN)), [102.0], id="NaN to the end"),
-        pytest.param(place((3997, 3, 0.2)), [3998.0], id="last three bins"),
-        pytest.param(place((0, 3, 0.2)), [1.0], id="first three bins"),
-        pytest.param(place((3998, 2, 0.2)), [], id="last two bins"),
-        pytest.param(place((0, 2, 0.2)), [], id="first two bins"),
-        pytest.param(place(background=NAN), [], id="all NaN"),
-        pytest.param(place(background=0.5), [1999.5], id="constant"),
-        pytest.param(place(background=0.0099), [], id="constant below threshold"),
-        pytest.param(place(background=-0.5), [], id="negative"),
-        pytest.param(place((10, 20, 0.01)), [19.499998092651367], id="integral just reached"),
-        pytest.param(place((10, 19, 0.01)), [], id="integral not reached"),
-        pytest.param(place((10, 4, 0.05)), [11.5], id="integral exactly reached"),
-        pytest.param(place((10, 2, 0.1)), [], id="too narrow"),
-        pytest.param(place((10, 3, 0.25), (14, 3, 0.25)), [11.0, 15.0], id="one bin between"),
-    ],
-)
+GOLDEN = [
+    pytest.param(place((100, 3, 0.2), (103, 7, NAN), (110, 3, 0.2)), [106.0], id="bridge"),
+    pytest.param(place((100, 3, 0.2), (103, 7, NAN)), [101.0], id="then NaN then zero"),
+    pytest.param(place((100, 5, 0.2), (102, 1, NAN)), [102.0], id="NaN inside"),
+    pytest.param(place((101, 3, 0.2), (104, 3896, NAN)), [102.0], id="NaN to the end"),
+    pytest.param(place((3997, 3, 0.2)), [3998.0], id="last three bins"),
+    pytest.param(place((0, 3, 0.2)), [1.0], id="first three bins"),
+    pytest.param(place((3998, 2, 0.2)), [], id="last two bins"),
+    pytest.param(place((0, 2, 0.2)), [], id="first two bins"),
+    pytest.param(place(background=NAN), [], id="all NaN"),
+    pytest.param(place(background=0.5), [1999.5], id="constant"),
+    pytest.param(place(background=0.0099), [], id="constant below threshold"),
+    pytest.param(place(background=-0.5), [], id="negative"),
+    pytest.param(place((10, 20, 0.01)), [19.499998092651367], id="integral just reached"),
+    pytest.param(place((10, 19, 0.01)), [], id="integral not reached"),
+    pytest.param(place((10, 4, 0.05)), [11.5], id="integral exactly reached"),
+    pytest.param(place((10, 2, 0.1)), [], id="too narrow"),
+    pytest.param(place((10, 3, 0.25), (14, 3, 0.25)), [11.0, 15.0], id="one bin between"),
+]
+"""Cases and positions of PHYSICS 2.6."""
+
+
+@pytest.mark.parametrize(("histogram_BL", "expected"), GOLDEN)
 def test_golden_positions(histogram_BL: Tensor, expected: list[float]) -> None:
     """Positions are those that the reference returned (PHYSICS 2.6)."""
     assert find_peaks(histogram_BL).position_P.tolist() == expected
+
+
+def draw_at_threshold(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw an event whose runs add up to about 0.2 or hold bins of about 0.01, some masked."""
+    histogram_L = np.zeros(300, dtype=np.float32)
+    for start in range(0, 300, 30):
+        num_bins = int(rng.integers(3, 21))
+        shares = rng.dirichlet(np.full(num_bins, 3.0)) if num_bins < 12 else 1.0 / num_bins
+        run = np.full(num_bins, 0.2 * shares, dtype=np.float32)
+        ends = rng.choice(np.array([-np.inf, np.inf, 0.0], dtype=np.float32), num_bins)
+        histogram_L[start : start + num_bins] = np.where(ends, np.nextafter(run, ends), run)
+        if rng.random() < 0.5:
+            histogram_L[start + 1 : start + 29] = np.insert(
+                histogram_L[start + 1 : start + 28], int(rng.integers(27)), np.float32(NAN)
+            )
+    return histogram_L
+
+
+def count_found(histogram_BL: Tensor) -> list[int]:
+    """Count the peaks that the finder finds in each event."""
+    return torch.bincount(find_peaks(histogram_BL).event_P, minlength=len(histogram_BL)).tolist()
+
+
+@pytest.mark.parametrize(("histogram_BL", "expected"), GOLDEN)
+def test_description_counts_the_golden_peaks(histogram_BL: Tensor, expected: list[float]) -> None:
+    """What `sweep data describe` counts, without PyTorch, are the peaks that the finder finds."""
+    assert count_true_peaks(histogram_BL.numpy()).tolist() == [len(expected)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_description_counts_the_peaks_of_the_finder(seed: int) -> None:
+    """Random histograms, with NaN, with sums and heights a last bit beside the thresholds."""
+    rng = np.random.default_rng(seed)
+    makers = [draw_at_threshold] * 100 + [lambda rng: make_histogram(rng, 300)] * 100
+    histogram_BL = np.stack([make(rng) for make in makers])
+    expected = count_found(torch.from_numpy(histogram_BL))
+    assert 100 < sum(expected[:100]) < 900
+    assert count_true_peaks(histogram_BL).tolist() == expected
 
 
 def test_more_peaks_than_the_reference_can_hold() -> None:
