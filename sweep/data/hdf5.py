@@ -32,6 +32,9 @@ TARGET_KEYS = ("pv", "pv_other")
 POSITION_SCALE = 5000.0
 """Stored x and y are mm / 2500; times this they are the feature, 2 x mm (PHYSICS 5)."""
 
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError)
+"""What h5py raises at a damaged file, or at a link to nothing, whichever way it comes upon it."""
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -55,12 +58,7 @@ class Hdf5Events:
             DataError: When the file is damaged, has not the keys, or their shapes do not fit.
         """
         self._path = path
-        with self._open() as file:
-            shapes = {
-                key: (file[key].shape, file[key].dtype)
-                for key in file
-                if hasattr(file[key], "shape")
-            }
+        shapes = self._read_shapes()
         self._variant = self._choose_variant(variant, set(shapes), shapes)
         keys = (*FEATURE_KEYS[self._variant], *TARGET_KEYS)
         num_events = shapes[keys[0]][0][0] if shapes[keys[0]][0] else 0
@@ -80,7 +78,8 @@ class Hdf5Events:
         """Read the events in order.
 
         Yields:
-            x_BCL (B, 4, 4000) and y_BL (B, 4000), float32, with B at most 64.
+            x_BCL (B, 4, 4000), as wide as the densities are stored, and y_BL (B, 4000), float32,
+            with B at most 64; what the type cannot hold is infinite.
 
         Raises:
             DataError: When the file is damaged.
@@ -88,14 +87,9 @@ class Hdf5Events:
         with self._open() as file:
             for start in range(0, self.num_events, CHUNK_EVENTS):
                 rows = slice(start, start + CHUNK_EVENTS)
-                *densities, x_pos, y_pos = (
-                    self._read(file, key, rows) for key in FEATURE_KEYS[self._variant]
-                )
-                first = densities[0]
-                second = densities[1] if self._variant == "poca" else first * first
-                features = (first, second, POSITION_SCALE * x_pos, POSITION_SCALE * y_pos)
+                x_BCL = self._read_features(file, rows)
                 target, other = (self._read(file, key, rows) for key in TARGET_KEYS)
-                yield np.stack(features, axis=1), mask_target(target, other)
+                yield x_BCL, mask_target(target, other)
 
     def verify(self) -> None:
         """Do nothing: HDF5 checks what checksums there are while it reads."""
@@ -112,10 +106,33 @@ class Hdf5Events:
         except OSError as exc:
             raise _describe_damage(self._path, exc) from exc
 
+    def _read_shapes(self) -> dict[str, tuple[Any, Any]]:
+        """Read shape and dtype of each array at the top of the file."""
+        with self._open() as file:
+            try:
+                return {
+                    key: (file[key].shape, file[key].dtype)
+                    for key in file
+                    if hasattr(file[key], "shape")
+                }
+            except DAMAGE as exc:
+                raise _describe_damage(self._path, exc) from exc
+
+    def _read_features(self, file: h5py.File, rows: slice) -> NDArray[Any]:
+        *densities, x_pos, y_pos = (
+            self._read(file, key, rows) for key in FEATURE_KEYS[self._variant]
+        )
+        first = densities[0]
+        with np.errstate(over="ignore", invalid="ignore"):  # the check of the events refuses it
+            second = densities[1] if self._variant == "poca" else first * first
+            features = (first, second, POSITION_SCALE * x_pos, POSITION_SCALE * y_pos)
+            return np.stack(features, axis=1).astype(self.dtypes[0])
+
     def _read(self, file: h5py.File, key: str, rows: slice) -> NDArray[np.float32]:
         try:
-            return np.asarray(file[key][rows], dtype=np.float32)
-        except OSError as exc:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.asarray(file[key][rows], dtype=np.float32)
+        except DAMAGE as exc:
             raise _describe_damage(self._path, exc) from exc
 
     def _choose_variant(
@@ -136,7 +153,7 @@ class Hdf5Events:
 
 
 def _describe_damage(path: Path, exc: Exception) -> DataError:
-    reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+    reason = str(exc).splitlines()[0].strip("'\"") if str(exc) else type(exc).__name__
     return DataError(
         f"{path}: the HDF5 file is cut short or damaged, got {reason}, expected a whole file; "
         "copy or download it again"

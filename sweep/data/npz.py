@@ -7,6 +7,7 @@ a few events at a time. Pickled objects are refused by their header and never lo
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ DAMAGE = (
     zlib.error,
     EOFError,
     ValueError,
+    SyntaxError,  # a header that is no Python literal
+    tokenize.TokenError,  # a header with an open bracket
     NotImplementedError,  # a compression that zipfile does not know
     RuntimeError,  # an encrypted member
     OSError,

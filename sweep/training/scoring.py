@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sweep.data.npz import DAMAGE
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
 from sweep.training.intervals import compute_efficiency_interval, compute_rate_interval
@@ -203,7 +203,7 @@ def _read_array(path: Path, key: str) -> NDArray[np.generic]:
         with np.load(path, allow_pickle=False) as archive:
             names = list(archive.files)
             array = archive[key] if key in names else None
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as exc:
+    except DAMAGE as exc:
         reason = (str(exc).splitlines() or [type(exc).__name__])[0]
         raise DataError(
             f"{path}: cannot be read, got {reason!r}, expected an npz archive of plain arrays with "

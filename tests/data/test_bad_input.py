@@ -106,6 +106,39 @@ def pickle_objects(directory: Path) -> Path:
     return directory / "bad.npz"
 
 
+def open_bracket(directory: Path) -> Path:
+    """Write a whole archive whose X has a header that does not end as it began."""
+    path = change()(directory)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"4000)", b"4000 "))
+    return path
+
+
+def change_hdf5(key: str, content: Any) -> Callable[[Path], Path]:
+    """Make an HDF5 file with something else under a key."""
+
+    def write(directory: Path) -> Path:
+        path = directory / "bad.h5"
+        write_hdf5(path, 4)
+        with h5py.File(path, "a") as file:
+            del file[key]
+            file[key] = content
+        return path
+
+    return write
+
+
+def damage_hdf5(directory: Path) -> Path:
+    """Write an HDF5 file whose table of contents is not where it should be."""
+    path = directory / "bad.h5"
+    write_hdf5(path, 4)
+    path.write_bytes(path.read_bytes().replace(b"SNOD", b"NODS"))
+    return path
+
+
 def cut_hdf5(directory: Path) -> Path:
     """Write an HDF5 file that ends too early."""
     path = directory / "bad.h5"
@@ -151,6 +184,24 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "negative target": (change(y=put(-0.25, (69, 5))), "negative target, got -0.25 at event 69"),
     "no such keys": (change(X=None), r"unknown keys, got y \(70, 4000\)"),
     "two that fit": (change(X=None, a=X, b=X), "unknown keys"),
+    "an open bracket in a header": (open_bracket, "cut short or damaged"),
+    "HDF5 that links to nothing": (
+        change_hdf5("pv_other", h5py.SoftLink("/nowhere")),
+        r"HDF5 file is cut short or damaged, got Unable to .*\(component not found\)",
+    ),
+    "HDF5 with damaged contents": (damage_hdf5, "HDF5 file is cut short or damaged"),
+    "HDF5 whose square float32 cannot hold": (
+        change_hdf5("kernel", np.full((4, 4000), 1e30, "f4")),
+        "got inf at event 0 feature 1 bin 0",
+    ),
+    "HDF5 whose square its own type cannot hold": (
+        change_hdf5("kernel", np.full((4, 4000), 300, "f2")),
+        "got inf at event 0 feature 1 bin 0",
+    ),
+    "HDF5 beyond float32": (
+        change_hdf5("kernel", np.full((4, 4000), 1e300)),
+        "got inf at event 0 feature 0 bin 0",
+    ),
     "HDF5 cut short": (cut_hdf5, "HDF5 file is cut short or damaged"),
     "HDF5 without a key": (strip_hdf5, "unknown keys, got Xmax"),
 }

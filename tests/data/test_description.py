@@ -112,6 +112,15 @@ def test_oddities_are_named(write_npz: WriteNpz) -> None:
     assert "y is 0 in every bin" in found
 
 
+def test_largest_numbers_are_described(write_npz: WriteNpz) -> None:
+    """What float32 just holds is odd, but no fault: the sum of a peak may be beyond it."""
+    x, y = make_arrays(2)
+    x[:], y[:, 700:710] = 3e38, 3e38
+    found = describe_events(open_events([write_npz(X=x, y=y)]))
+    assert [f"{value.high:.0e}" for value in found.ranges] == ["3e+38"] * 5
+    assert found.max_true_peaks > 0
+
+
 def test_a_file_without_masked_bins_is_odd(write_npz: WriteNpz) -> None:
     """Where nothing is masked a person should know."""
     x, y = make_arrays(2)

@@ -180,6 +180,9 @@ def write_bad_prediction(path: Path, fault: str) -> None:
         content = bytearray(path.read_bytes())
         content[100_000] ^= 0xFF
         path.write_bytes(content[:50_000] if fault == "truncated" else content)
+    elif fault == "open bracket":
+        np.savez(path, prediction=good)
+        path.write_bytes(path.read_bytes().replace(b"4000)", b"4000 "))
     elif fault == "key":
         np.savez(path, y=good)
     elif fault != "missing":
@@ -196,6 +199,7 @@ def write_bad_prediction(path: Path, fault: str) -> None:
         ("plain npy", "not an archive"),
         ("truncated", "not an archive"),
         ("damaged", "cannot be read, got \"Bad CRC-32 for file 'prediction.npy'\""),
+        ("open bracket", "cannot be read, got"),
         ("key", "prediction is missing, got arrays ['y']"),
         ("pickled", "cannot be read, got 'Object arrays cannot be loaded"),
         ("one event", "got (4000,), expected (events, 4000)"),
