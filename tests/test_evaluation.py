@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,20 @@ def test_model_is_judged_on_the_features_it_was_trained_on(
     kernel = evaluate_export(folder, [both_features], variant="kernel")
     assert trained == poca
     assert trained.validation_loss != kernel.validation_loss
+
+
+def test_network_that_overflows_is_refused_in_one_line(
+    tmp_path: Path, call: Callable[..., Any]
+) -> None:
+    """Events that float32 just holds may be too much for a network; the line names them."""
+    folder = write_export(tmp_path / "model", make_config())
+    x_NCL, y_NL = np.zeros((2, 4, 4000), np.float32), np.zeros((2, 4000), np.float32)
+    x_NCL[1, :, 50:60] = 3e38
+    np.savez(tmp_path / "huge.npz", X=x_NCL, y=y_NL)
+    answer = call("evaluate", folder, "--data", "huge.npz")
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert answer.err.startswith("error: huge.npz: peak finder: a histogram ")
+    assert "the model has diverged" in answer.err
 
 
 @pytest.mark.parametrize(

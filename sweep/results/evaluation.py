@@ -139,11 +139,17 @@ def evaluate(network: nn.Module, events: EventSet, device: torch.device) -> Scor
         network: Maps (B, 4, 4000) to (B, 4000).
         events: At least one.
         device: Where to compute, in full precision.
+
+    Raises:
+        ModelError: when the network's heights for these events are beyond float32.
     """
     accumulator = ScoreAccumulator()
     batches = Batches(events, VALIDATION_BATCH_SIZE, device)
     for prediction_BL, y_BL in predict_batches(network.to(device), batches):
-        accumulator.add(prediction_BL, y_BL)
+        try:
+            accumulator.add(prediction_BL, y_BL)
+        except ValueError as exc:
+            raise ModelError(f"{' + '.join(events.sources)}: {exc}") from exc
     return accumulator.result()
 
 
