@@ -28,9 +28,13 @@ def report(
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
     from sweep.report.contents import choose_sweeps, write_report
+    from sweep.report.page import MAX_BYTES
 
     engine = open_database(storage)
     with show_progress("reading events") as progress:
         written = write_report(engine, choose_sweeps(engine, sweep or []), artifacts, out, progress)
     size_mb = written.num_bytes / 1e6
     print_note(f"{out}: {', '.join(written.sweeps)}; {size_mb:.1f} MB, opens in any browser")
+    if written.num_bytes > MAX_BYTES:
+        cure = "; `--sweep NAME` makes a smaller one" if len(written.sweeps) > 1 else ""
+        print_note(f"{out}: larger than {MAX_BYTES / 1e6:g} MB, slow to open and to send{cure}")

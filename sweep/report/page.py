@@ -23,6 +23,9 @@ from storage.artifacts import write_file
 from sweep.errors import SweepError
 from sweep.report.blocks import Section
 
+MAX_BYTES = 5_000_000
+"""A page beyond this is slow to open and to send; the person is told so."""
+
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
 

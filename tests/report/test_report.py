@@ -70,6 +70,21 @@ def test_only_the_sweeps_named_are_told(call: Call, tmp_path: Path, database: Da
     assert "Metrics by training events, net sample size" in page
 
 
+@pytest.mark.parametrize("is_large", [True, False])
+def test_large_page_is_said(
+    is_large: bool, call: Call, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the way to a smaller one; a page of usual size is not remarked on."""
+    if is_large:
+        monkeypatch.setattr("sweep.report.page.MAX_BYTES", 1_000_000)
+    sweeps = ("--sweep", "dead", "--sweep", "net sample size")
+    answer = call("report", "--storage", database.url, *sweeps)
+    assert answer.code == 0
+    assert answer.err.count("\n") == 1 + is_large
+    hint = "larger than 1 MB, slow to open and to send; `--sweep NAME` makes a smaller one"
+    assert (hint in answer.err) == is_large
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
