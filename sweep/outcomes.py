@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sweep.data.events import EventSet
+from sweep.data.store import Progress
 from sweep.figures import (
     MASK_COLOR,
     PREDICTION_COLOR,
@@ -68,25 +69,31 @@ class Outcome:
         return len(self.peaks.false_P)
 
 
-def judge_events(network: nn.Module, events: EventSet, num_events: int) -> list[Outcome]:
+def judge_events(
+    network: nn.Module, events: EventSet, num_events: int, progress: Progress | None = None
+) -> list[Outcome]:
     """Run a network on the first events of a set and sort the peaks of each.
 
     Args:
         network: Put into evaluation mode; its first parameter says on which device it is.
         events: The events, in order.
         num_events: How many of them at most.
+        progress: Told how many of how many events are judged.
     """
+    num_events = min(num_events, len(events))
     network.eval()
     device = next(network.parameters()).device
     outcomes = []
-    for start in range(0, min(num_events, len(events)), BATCH_SIZE):
-        indices = range(start, min(start + BATCH_SIZE, num_events, len(events)))
+    for start in range(0, num_events, BATCH_SIZE):
+        indices = range(start, min(start + BATCH_SIZE, num_events))
         x_BCL, y_BL = events.load(indices)
         with torch.inference_mode():
             output_BL = network(torch.from_numpy(x_BCL).to(device)).float().cpu()
         for event, y_L, output_L in zip(indices, y_BL, output_BL, strict=True):
             peaks = classify_peaks(torch.from_numpy(y_L), output_L)
             outcomes.append(Outcome(event, y_L, output_L.numpy(), peaks))
+        if progress is not None:
+            progress(indices.stop, num_events)
     return outcomes
 
 

@@ -167,6 +167,14 @@ def test_scores_are_those_of_each_alone(place: Place, fresh_events: Path) -> Non
     assert found.differences["efficiency"].value < -0.3
 
 
+def test_comparison_tells_how_far_it_is(place: Place) -> None:
+    """Both networks judge the 12 events, then events are drawn again."""
+    a, b = (make_contender(place, Scale(1.0, bins)) for bins in (4000, 2000))
+    told: list[tuple[int, int]] = []
+    compare(a, b, EventFiles(), **FAIR, progress=lambda *done: told.append(done))
+    assert told == [(12, 24), (24, 24), (200, 200)]
+
+
 def test_other_validation_events_are_refused(place: Place) -> None:
     """Unless events are named."""
     a = make_contender(place, Scale(1.0))

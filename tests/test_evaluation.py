@@ -74,6 +74,14 @@ def test_model_is_judged_on_the_features_it_was_trained_on(
     assert trained.validation_loss != kernel.validation_loss
 
 
+def test_evaluation_tells_how_far_it_is(tmp_path: Path, both_features: Path) -> None:
+    """Events are read, then judged."""
+    folder = write_export(tmp_path / "model", make_config())
+    told: list[tuple[int, int]] = []
+    evaluate_export(folder, [both_features], progress=lambda *done: told.append(done))
+    assert told == [(3, 3), (3, 3)]
+
+
 def test_network_that_overflows_is_refused_in_one_line(
     tmp_path: Path, call: Callable[..., Any]
 ) -> None:

@@ -42,13 +42,17 @@ def compare(
 ) -> None:
     """Compare two trained networks on the same events, event by event: is one better?"""
     from sweep.cli.output import print_json
+    from sweep.cli.progress import show_progress
     from sweep.results.comparison import EventFiles, describe_comparison
     from sweep.results.comparison import compare as compare_pair
     from sweep.results.contender import find_contender
 
     named = EventFiles([Path(name) for name in data or ()], x_key, y_key, variant)
     first, second = (find_contender(text, storage, artifacts) for text in (a, b))
-    found = compare_pair(first, second, named, num_resamples=resamples, seed=seed)
+    with show_progress("comparing") as progress:
+        found = compare_pair(
+            first, second, named, num_resamples=resamples, seed=seed, progress=progress
+        )
     if json:
         print_json({**describe_comparison(found), "resamples": resamples, "seed": seed})
     else:

@@ -31,7 +31,7 @@ def report(
     from sweep.report.page import MAX_BYTES
 
     engine = open_database(storage)
-    with show_progress("reading events") as progress:
+    with show_progress("report") as progress:
         written = write_report(engine, choose_sweeps(engine, sweep or []), artifacts, out, progress)
     size_mb = written.num_bytes / 1e6
     print_note(f"{out}: {', '.join(written.sweeps)}; {size_mb:.1f} MB, opens in any browser")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
+from sweep.data.store import Progress
 from sweep.errors import ModelError
 from sweep.outcomes import Outcome, find_worst, judge_events, to_mm
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
@@ -53,7 +54,11 @@ def show_curves(status: Status, trial: TrialRow, curve: Sequence[Epoch], key: st
 
 
 def choose_outcomes(
-    status: Status, trial: TrialRow, artifacts: Path, events: EventSet
+    status: Status,
+    trial: TrialRow,
+    artifacts: Path,
+    events: EventSet,
+    progress: Progress | None = None,
 ) -> list[Outcome]:
     """Run a trial's network on its first validation events, and find the worst of some more.
 
@@ -62,6 +67,7 @@ def choose_outcomes(
         trial: Complete and feasible.
         artifacts: Folder where the workers kept its weights.
         events: The sweep's validation events.
+        progress: Told how many of how many events are judged.
 
     Returns:
         The first NUM_FIRST, then the one with the most mistakes among the first NUM_JUDGED, where
@@ -71,7 +77,7 @@ def choose_outcomes(
         ModelError: when the network cannot be built again on this machine.
     """
     network = rebuild_network(status, trial, artifacts)
-    outcomes = judge_events(network, events, NUM_JUDGED)
+    outcomes = judge_events(network, events, NUM_JUDGED, progress)
     first = outcomes[:NUM_FIRST]
     return first + [outcome for outcome in find_worst(outcomes, 1) if outcome not in first]
 

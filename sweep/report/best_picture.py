@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from storage.artifacts import write_file
 from storage.epochs import Epoch, TrialRow, read_curve
 from sweep.data.selection import reopen_split
+from sweep.data.store import Progress
 from sweep.errors import SweepError
 from sweep.figures import check_picture_path
 from sweep.learning_curves import save_curves_png
@@ -23,7 +24,12 @@ from sweep.results.status import Status
 
 
 def write_best_picture(
-    engine: sa.Engine, status: Status, trial: TrialRow, artifacts: Path, path: Path
+    engine: sa.Engine,
+    status: Status,
+    trial: TrialRow,
+    artifacts: Path,
+    path: Path,
+    progress: Progress | None = None,
 ) -> None:
     """Write the learning curves of a trial and what its network makes of some events.
 
@@ -33,14 +39,15 @@ def write_best_picture(
         trial: Complete and feasible.
         artifacts: Folder where the workers kept its weights.
         path: `.html` for a page of its own that zooms and needs no network, `.png` for a picture.
+        progress: Told how many of how many events are read, then judged.
 
     Raises:
         SweepError: when the name ends otherwise, the events or the weights are not on this machine,
             or the file cannot be written.
     """
     check_picture_path(path)
-    events = reopen_split(status.config.data).validation
-    outcomes = choose_outcomes(status, trial, artifacts, events)
+    events = reopen_split(status.config.data, progress).validation
+    outcomes = choose_outcomes(status, trial, artifacts, events, progress)
     curve = read_curve(engine, trial.id)
     title = f"{status.sweep.name}, trial {trial.number}"
     if path.suffix == ".html":

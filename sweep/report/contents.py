@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from storage.epochs import read_curves
 from storage.sweeps import Sweep, find_sweep, list_sweeps
 from storage.workers import read_devices
+from sweep.data.store import Progress
 from sweep.errors import SweepError
 from sweep.report.architectures import build_architectures_section, name_model
-from sweep.report.blocks import Section, Text
+from sweep.report.blocks import Block, Section, Text
 from sweep.report.data import build_data_section, get_key, open_data
 from sweep.report.numbers import (
     write_count,
@@ -31,8 +32,6 @@ from sweep.results.best import get_epoch
 from sweep.results.sample_size import compute_curve
 from sweep.results.scores import get_score
 from sweep.results.status import Status, read_status
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ def write_report(
         sweeps: Which, at least one, in the order they are shown.
         artifacts: Folder where their workers kept the weights.
         out: The page to write.
-        progress: Told how many of how many events are read.
+        progress: Told how many of how many events are read, then described, and how many of how
+            many searches are shown.
 
     Raises:
         SweepError: when the page cannot be written.
@@ -86,13 +86,16 @@ def write_report(
     events = {get_key(u.config): u.split.validation if u.split else None for u in uses}
     curves = [read_curves(engine, status.sweep.id) for status in searches]
     devices = read_devices(engine)
-    parts = [
-        build_tuning_part(status, found, artifacts, events[get_key(status.config.data)])
-        for status, found in zip(searches, curves, strict=True)
-    ]
+    data = build_data_section(uses, progress)
+    parts: list[Block] = []
+    for status, found in zip(searches, curves, strict=True):
+        validation = events[get_key(status.config.data)]
+        parts.append(build_tuning_part(status, found, artifacts, validation))
+        if progress is not None:
+            progress(len(parts), len(searches))
     none = Text("No search is among the sweeps of this page.")
     sections = [
-        build_data_section(uses),
+        data,
         build_architectures_section(searches, curves, devices),
         Section("tuning", "The tuning", parts or [none]),
         build_sample_size_section(studies, [status.config.model for status in searches]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sweep.data.description import PEAK_THRESHOLD, Description, count_true_peaks
 from sweep.data.events import EventSet
 from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
+from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.report.blocks import (
@@ -34,8 +35,6 @@ from sweep.report.event_figures import draw_mean_peak, draw_vertex_counts, measu
 from sweep.report.numbers import write_number, write_percent
 from sweep.results.status import Status
 from sweep.training.peaks import find_peaks
-
-Progress = Callable[[int, int], None]
 
 NUM_LOOKED_AT = 200
 """Validation events from which the shape of the peaks is taken and one is drawn."""
@@ -87,8 +86,13 @@ def _open_one(config: DataConfig, sweeps: Sequence[str], progress: Progress | No
         return DataUse(config, sweeps, None, str(exc))
 
 
-def build_data_section(uses: Sequence[DataUse]) -> Section:
-    """Show what each set of events holds, an event, and what the peaks are."""
+def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None) -> Section:
+    """Show what each set of events holds, an event, and what the peaks are.
+
+    Args:
+        uses: As `open_data` gives them.
+        progress: Told how many of how many events are described.
+    """
     blocks: list[Block] = [
         Text(
             "An event is one beam crossing: four features and one target in 4000 bins of 0.1 mm "
@@ -102,7 +106,7 @@ def build_data_section(uses: Sequence[DataUse]) -> Section:
     for number, use in enumerate(uses):
         is_new = use.config.validation_fingerprint not in shown
         shown.add(use.config.validation_fingerprint)
-        blocks.append(Part(_name(use), _describe_use(use, f"data-{number}", is_new)))
+        blocks.append(Part(_name(use), _describe_use(use, f"data-{number}", is_new, progress)))
     return Section("data", "The data", blocks)
 
 
@@ -119,7 +123,7 @@ def name_source(config: DataConfig) -> str:
     return ", ".join(files) + (f"; judged by {', '.join(judged)}" if judged else "")
 
 
-def _describe_use(use: DataUse, key: str, is_new: bool) -> list[Block]:
+def _describe_use(use: DataUse, key: str, is_new: bool, progress: Progress | None) -> list[Block]:
     config = use.config
     if use.split is None:
         facts = [
@@ -136,8 +140,8 @@ def _describe_use(use: DataUse, key: str, is_new: bool) -> list[Block]:
             ),
             list_facts(f"What the database knows of the events of {', '.join(use.sweeps)}", facts),
         ]
-    train = describe_events(use.split.train)
-    judged = describe_events(use.split.validation)
+    train = describe_events(use.split.train, progress=progress)
+    judged = describe_events(use.split.validation, progress=progress)
     blocks = _list_tables(use, train, judged)
     blocks.append(_show_counts(key, train, judged))
     if is_new:

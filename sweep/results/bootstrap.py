@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.store import Progress
 from sweep.training.event_scores import EventScores
 
 CONFIDENCES = (0.6827, 0.95)
@@ -49,7 +50,12 @@ class Difference:
 
 
 def compare_scores(
-    a: EventScores, b: EventScores, *, num_resamples: int, seed: int
+    a: EventScores,
+    b: EventScores,
+    *,
+    num_resamples: int,
+    seed: int,
+    progress: Progress | None = None,
 ) -> dict[str, Difference]:
     """Compare two models on the same events.
 
@@ -57,6 +63,7 @@ def compare_scores(
         a, b: Scores of the same N events in the same order, with finite losses.
         num_resamples: How often events are drawn again, at least 1.
         seed: Of the draws.
+        progress: Told how many of how many times events are drawn again.
 
     Returns:
         `efficiency`, `fp_rate` and `validation_loss`.
@@ -64,7 +71,7 @@ def compare_scores(
     tables = [_tabulate(scores) for scores in (a, b)]
     columns_NK = np.concatenate(tables, axis=1)
     num_columns = tables[0].shape[1]
-    sums_RK = np.concatenate(list(_resample(columns_NK, num_resamples, seed)))
+    sums_RK = np.concatenate(list(_resample(columns_NK, num_resamples, seed, progress)))
     drawn_a, drawn_b = (_compute_metrics(half, len(a)) for half in np.split(sums_RK, 2, axis=1))
     whole = columns_NK.sum(axis=0)[None]
     whole_a = _compute_metrics(whole[:, :num_columns], len(a))
@@ -100,7 +107,7 @@ def _compute_metrics(
 
 
 def _resample(
-    columns_NK: NDArray[np.float64], num_resamples: int, seed: int
+    columns_NK: NDArray[np.float64], num_resamples: int, seed: int, progress: Progress | None
 ) -> Iterator[NDArray[np.float64]]:
     """Sum the columns over N events drawn with replacement, for some resamples at a time."""
     rng = np.random.default_rng(seed)
@@ -112,6 +119,8 @@ def _resample(
         places_RN = drawn_RN + num_events * np.arange(num_rows)[:, None]
         times_RN = np.bincount(places_RN.ravel(), minlength=num_rows * num_events)
         yield times_RN.reshape(num_rows, num_events) @ columns_NK
+        if progress is not None:
+            progress(start + num_rows, num_resamples)
 
 
 def _find_interval(values_R: NDArray[np.float64], confidence: float) -> tuple[float, float]:

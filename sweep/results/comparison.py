@@ -16,6 +16,7 @@ from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
+from sweep.data.store import Progress
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.plan import read_variant
 from sweep.results.bootstrap import Difference, compare_scores
@@ -76,7 +77,13 @@ class Comparison:
 
 
 def compare(
-    a: Contender, b: Contender, named: EventFiles, *, num_resamples: int, seed: int
+    a: Contender,
+    b: Contender,
+    named: EventFiles,
+    *,
+    num_resamples: int,
+    seed: int,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Judge two networks on the same events and compare them event by event.
 
@@ -85,6 +92,8 @@ def compare(
         named: Events; without files, the validation events that both share.
         num_resamples: Of the bootstrap.
         seed: Of the bootstrap.
+        progress: Told how many of how many events are read, then judged by both networks, then how
+            many of how many times events are drawn again.
 
     Raises:
         ConfigError: when a number is not usable.
@@ -98,33 +107,47 @@ def compare(
         raise ConfigError(f"seed: got {seed}, expected at least 0; change --seed")
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
         if named.files:
-            events = _open_named(a, b, named)
-            notes = _check_named(events, (a, b))
+            events = _open_named(a, b, named, progress)
+            notes = _check_named(events, (a, b), progress)
         else:
-            events = _open_shared(a, b)
+            events = _open_shared(a, b, progress)
             notes = [
                 "both were chosen on these very events, which flatters both; --data names others"
             ]
-        scores_a, scores_b = (_score(contender, events) for contender in (a, b))
+        scores_a, scores_b = (
+            _score(contender, events, _join_passes(progress, number, 2))
+            for number, contender in enumerate((a, b))
+        )
     notes.append(
         "chance is that of the events alone: trained again, each may differ by more "
         "(`sweep curve` shows how much)"
     )
-    differences = compare_scores(scores_a, scores_b, num_resamples=num_resamples, seed=seed)
+    differences = compare_scores(
+        scores_a, scores_b, num_resamples=num_resamples, seed=seed, progress=progress
+    )
     return Comparison(a, b, scores_a, scores_b, differences, tuple(notes))
 
 
-def _open_shared(a: Contender, b: Contender) -> EventSet:
+def _join_passes(progress: Progress | None, number: int, num_passes: int) -> Progress | None:
+    """Tell of the pass of this number, from 0, as a part of several over the same events."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(number * total + done, num_passes * total)
+
+
+def _open_shared(a: Contender, b: Contender, progress: Progress | None) -> EventSet:
     first, second = (contender.data.validation_fingerprint for contender in (a, b))
     if first != second:
         raise ConflictError(
             f"compare: {a.label} and {b.label} were validated on different events, got "
             f"fingerprints {first} and {second}, expected the same; name the events with --data"
         )
-    return reopen_split(a.data).validation
+    return reopen_split(a.data, progress).validation
 
 
-def _open_named(a: Contender, b: Contender, named: EventFiles) -> EventSet:
+def _open_named(
+    a: Contender, b: Contender, named: EventFiles, progress: Progress | None
+) -> EventSet:
     is_hdf5 = not any(path.suffix == ".npz" for path in named.files)
     variants = {contender.data.variant for contender in (a, b)}
     if is_hdf5 and named.variant is None and len(variants) > 1:
@@ -133,15 +156,19 @@ def _open_named(a: Contender, b: Contender, named: EventFiles) -> EventSet:
             f"{a.data.variant} and {b.data.variant}, expected the same; choose with --variant"
         )
     variant = read_variant(named.variant) or (a.data.variant if is_hdf5 else None)
-    return open_events(named.files, x_key=named.x_key, y_key=named.y_key, variant=variant)
+    return open_events(
+        named.files, x_key=named.x_key, y_key=named.y_key, variant=variant, progress=progress
+    )
 
 
-def _check_named(events: EventSet, contenders: Sequence[Contender]) -> list[str]:
+def _check_named(
+    events: EventSet, contenders: Sequence[Contender], progress: Progress | None
+) -> list[str]:
     """Refuse events that a network was trained on; say which of them chose it."""
     notes = []
     for contender in contenders:
         try:
-            split = reopen_split(contender.data)
+            split = reopen_split(contender.data, progress)
         except DataError as exc:
             notes.append(
                 f"not checked whether {contender.label} was trained on some of these events, for "
@@ -164,11 +191,11 @@ def _check_named(events: EventSet, contenders: Sequence[Contender]) -> list[str]
     return notes
 
 
-def _score(contender: Contender, events: EventSet) -> EventScores:
+def _score(contender: Contender, events: EventSet, progress: Progress | None) -> EventScores:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = Batches(events, VALIDATION_BATCH_SIZE, device)
     try:
-        scores = score_each(predict_batches(contender.network.to(device), batches))
+        scores = score_each(predict_batches(contender.network.to(device), batches, progress))
     except ValueError as exc:
         raise ModelError(f"{contender.label}: {exc}") from exc
     if not np.isfinite(scores.loss_N).all():

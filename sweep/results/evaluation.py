@@ -22,6 +22,7 @@ from sweep.config import DataConfig, describe_fault
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
+from sweep.data.store import Progress
 from sweep.errors import ModelError
 from sweep.plan import load_model, read_variant
 from sweep.results.status import Status
@@ -132,20 +133,26 @@ def rebuild_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Modu
     return network
 
 
-def evaluate(network: nn.Module, events: EventSet, device: torch.device) -> Score:
+def evaluate(
+    network: nn.Module,
+    events: EventSet,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> Score:
     """Judge a network on events: loss, efficiency, false positives per event.
 
     Args:
         network: Maps (B, 4, 4000) to (B, 4000).
         events: At least one.
         device: Where to compute, in full precision.
+        progress: Told how many of how many events are judged.
 
     Raises:
         ModelError: when the network's heights for these events are beyond float32.
     """
     accumulator = ScoreAccumulator()
     batches = Batches(events, VALIDATION_BATCH_SIZE, device)
-    for prediction_BL, y_BL in predict_batches(network.to(device), batches):
+    for prediction_BL, y_BL in predict_batches(network.to(device), batches, progress):
         try:
             accumulator.add(prediction_BL, y_BL)
         except ValueError as exc:
@@ -159,6 +166,7 @@ def evaluate_export(
     x_key: str | None = None,
     y_key: str | None = None,
     variant: str | None = None,
+    progress: Progress | None = None,
 ) -> Score:
     """Judge an exported model on files of events, or on its sweep's own validation events.
 
@@ -167,6 +175,7 @@ def evaluate_export(
         files: Events; empty for those that the sweep judged its trials by.
         x_key, y_key: Names of the arrays in the files, where they are not found by shape.
         variant: Which features of an HDF5 file that has both; those of the training by default.
+        progress: Told how many of how many events are read, then judged.
 
     Raises:
         ModelError, DataError: when the model or the events cannot be used.
@@ -176,11 +185,11 @@ def evaluate_export(
         if files:
             is_hdf5 = not any(path.suffix == ".npz" for path in files)
             chosen = read_variant(variant) or (exported.data.variant if is_hdf5 else None)
-            events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen)
+            events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen, progress=progress)
         else:
-            events = reopen_split(exported.data).validation
+            events = reopen_split(exported.data, progress).validation
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return evaluate(exported.network, events, device)
+        return evaluate(exported.network, events, device, progress)
 
 
 def _read_config(folder: Path) -> _ExportConfig:

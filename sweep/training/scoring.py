@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.npz import DAMAGE
+from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
 from sweep.training.intervals import compute_efficiency_interval, compute_rate_interval
@@ -124,7 +125,7 @@ class ScoreAccumulator:
         return Score(counts=self._counts, validation_loss=loss if math.isfinite(loss) else None)
 
 
-def score_files(truth_path: Path, prediction_path: Path) -> Score:
+def score_files(truth_path: Path, prediction_path: Path, progress: Progress | None = None) -> Score:
     """Score the predictions in one file against the targets in another.
 
     Args:
@@ -132,6 +133,7 @@ def score_files(truth_path: Path, prediction_path: Path) -> Score:
         prediction_path: npz archive with `prediction`, shape (N, 4000), real, the same events in
             the same order. NaN follows the reference's rules and, at a valid bin, leaves the score
             without a loss.
+        progress: Told how many of how many events are scored.
 
     Returns:
         The score over the N events.
@@ -160,6 +162,8 @@ def score_files(truth_path: Path, prediction_path: Path) -> Score:
             accumulator.add(torch.from_numpy(prediction_NL[events]), torch.from_numpy(y_NL[events]))
         except ValueError as exc:
             raise DataError(f"{prediction_path} against {truth_path}: {exc}") from exc
+        if progress is not None:
+            progress(min(events.stop, len(y_NL)), len(y_NL))
     return accumulator.result()
 
 

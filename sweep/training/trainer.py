@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
+from sweep.data.store import Progress
 from sweep.training.batches import Batches
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.scoring import Score, ScoreAccumulator
@@ -212,16 +213,27 @@ class Trainer:
         return score
 
 
-def predict_batches(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
+def predict_batches(
+    network: nn.Module, batches: Batches, progress: Progress | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Predict all events in order, in full precision.
+
+    Args:
+        network: Put into evaluation mode.
+        batches: The events.
+        progress: Told how many of how many events are predicted and taken.
 
     Yields:
         Predictions and targets, each (B, 4000).
     """
     network.eval()
+    num_done = 0
     with torch.inference_mode():
         for x_BCL, y_BL in batches.in_order():
             yield network(x_BCL).float(), y_BL
+            num_done += len(y_BL)
+            if progress is not None:
+                progress(num_done, batches.num_events)
 
 
 def _build_optimizer(

@@ -17,6 +17,8 @@ from storage.engine import create_engine, open_engine, parse_url
 from storage.migrations import create_tables
 from storage.sweeps import find_sweep
 from sweep.config import SweepConfig
+from sweep.report.best_picture import write_best_picture
+from sweep.report.contents import write_report
 from sweep.report.provenance import build_provenance_section, write_command
 from tests.report.conftest import Database
 
@@ -68,6 +70,35 @@ def test_only_the_sweeps_named_are_told(call: Call, tmp_path: Path, database: Da
     assert "Sweep report: net sample size" in page
     assert page.count("No search is among the sweeps") == 2
     assert "Metrics by training events, net sample size" in page
+
+
+def test_report_tells_how_far_it_is(tmp_path: Path, database: Database) -> None:
+    """Training and validation events are described, then each search is shown."""
+    told: list[tuple[int, int]] = []
+    sweeps = [find_sweep(database.engine, name) for name in ("net", "dead")]
+    write_report(
+        database.engine,
+        sweeps,
+        database.artifacts,
+        tmp_path / "report.html",
+        lambda *done: told.append(done),
+    )
+    assert told == [(24, 24), (12, 12), (1, 2), (2, 2)]
+
+
+def test_picture_tells_how_far_it_is(tmp_path: Path, database: Database) -> None:
+    """The network judges the 12 validation events."""
+    told: list[tuple[int, int]] = []
+    status = database.read("net")
+    write_best_picture(
+        database.engine,
+        status,
+        status.ranked[0],
+        database.artifacts,
+        tmp_path / "best.html",
+        lambda *done: told.append(done),
+    )
+    assert told == [(12, 12)]
 
 
 @pytest.mark.parametrize("is_large", [True, False])

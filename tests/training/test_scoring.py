@@ -145,6 +145,13 @@ def test_nan_at_a_valid_bin_has_no_loss(files: tuple[Path, Path], tmp_path: Path
     assert score == Score(counts=MatchCounts(12, 0, 0, true_peaks, 0), validation_loss=None)
 
 
+def test_scoring_tells_how_far_it_is(files: tuple[Path, Path]) -> None:
+    """Up to the last event."""
+    told: list[tuple[int, int]] = []
+    score_files(*files, progress=lambda *done: told.append(done))
+    assert told == [(12, 12)]
+
+
 def write_bad_prediction(path: Path, fault: str) -> None:
     """Write a file with one fault."""
     good = np.zeros((12, 4000), np.float32)
