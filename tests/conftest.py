@@ -92,6 +92,16 @@ class HungryNet(MyNet):
         return super().forward(x_BCL)
 
 
+class TalkingNet(MyNet):
+    """Says when it is built; may need a table beside its own file."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size)
+        print("built with", hidden_size)
+        if "NET_TABLE" in os.environ:
+            Path(__file__).with_name(os.environ["NET_TABLE"]).read_text()
+
+
 class DeadNet(MyNet):
     """Never predicts anything."""
 

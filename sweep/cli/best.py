@@ -37,6 +37,7 @@ def best(
 ) -> None:
     """Show the best trials by the sweep's objective; take the best model home, or draw it."""
     from sweep.cli.output import print_json, print_note
+    from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_best
     from sweep.results.best import describe_best, find_best
     from sweep.results.export import export_trial
@@ -52,10 +53,12 @@ def best(
     if plot is not None:
         from sweep.report.best_picture import write_best_picture
 
-        write_best_picture(engine, status, trial, artifacts, plot)
+        with show_progress("drawing") as progress:
+            write_best_picture(engine, status, trial, artifacts, plot, progress)
         print_note(f"{plot}: trial {trial.number} drawn")
     if export is not None:
-        exported = export_trial(status, trial, artifacts, export)
+        with show_progress("reading events") as progress:
+            exported = export_trial(status, trial, artifacts, export, progress, print_note)
         onnx = "with ONNX" if exported.has_onnx else "without ONNX (install pv-sweep[export])"
         print_note(f"{export}: trial {trial.number} written, loaded again and compared, {onnx}")
 
@@ -70,10 +73,13 @@ def evaluate(
 ) -> None:
     """Judge an exported model on any events; without --data, on its own validation events."""
     from sweep.cli.output import print_json
+    from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
     from sweep.results.evaluation import evaluate_export
 
-    score = evaluate_export(model, [Path(name) for name in data or ()], x_key, y_key, variant)
+    files = [Path(name) for name in data or ()]
+    with show_progress("judging") as progress:
+        score = evaluate_export(model, files, x_key, y_key, variant, progress)
     if json:
         print_json(score.to_json())
     else:
@@ -87,10 +93,12 @@ def score(
 ) -> None:
     """Score predicted histograms from anywhere against the truth."""
     from sweep.cli.output import print_json
+    from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
     from sweep.training.scoring import score_files
 
-    found = score_files(truth, prediction)
+    with show_progress("scoring") as progress:
+        found = score_files(truth, prediction, progress)
     if json:
         print_json(found.to_json())
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-DEFAULT_STORAGE = "sqlite:///sweep.db"
+SQLITE_FILE = "sqlite:///sweep.db"
 
 
 def offer(*words: str) -> Callable[[str], list[str]]:
@@ -26,7 +26,7 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
     from storage.errors import StorageError
     from storage.sweeps import list_sweeps
 
-    url = ctx.params.get("storage") or DEFAULT_STORAGE
+    url = ctx.params.get("storage") or SQLITE_FILE
     try:
         with close_after(open_engine(parse_url(url))) as engine:
             names = [sweep.name for sweep in list_sweeps(engine)]

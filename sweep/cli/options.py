@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.completion import offer, offer_sweeps
+from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from storage.sweeps import Sweep
 
+DEFAULT_STORAGE = SQLITE_FILE
 DEFAULT_ARTIFACTS = "sweep_artifacts"
 
 Storage = Annotated[

@@ -11,8 +11,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import subprocess
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from storage.artifacts import TrialFolder, write_folder
 from storage.epochs import TrialRow
 from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
+from sweep.data.store import Progress
 from sweep.errors import ModelError, SweepError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.program import COMMAND
@@ -37,6 +38,7 @@ from sweep.results.evaluation import (
     WEIGHTS_FILE,
     rebuild_network,
 )
+from sweep.results.fresh_process import run_afresh
 from sweep.results.scores import get_score
 from sweep.results.status import Status
 from sweep.training.matching import MatchCounts
@@ -59,7 +61,14 @@ class Export:
     has_onnx: bool
 
 
-def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path) -> Export:
+def export_trial(
+    status: Status,
+    trial: TrialRow,
+    artifacts: Path,
+    folder: Path,
+    progress: Progress | None = None,
+    report: Callable[[str], None] = lambda _line: None,
+) -> Export:
     """Write a trial's model into a folder of its own and check it.
 
     Args:
@@ -67,6 +76,9 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
         trial: Complete and feasible.
         artifacts: Folder where the workers kept its weights.
         folder: To be made; must not be there yet.
+        progress: Told how many of how many events are read.
+        report: Told, line by line, what takes long, and what the fresh process that checks the
+            folder says.
 
     Raises:
         SweepError: when the folder exists, the weights are missing, or the model that was read
@@ -77,14 +89,24 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
             f"{folder}: exists already, got a file or folder, expected a new name; "
             "choose another or remove it"
         )
-    split = reopen_split(status.config.data)
+    split = reopen_split(status.config.data, progress)
     weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
     network = rebuild_network(status, trial, artifacts)
     checked: list[Score] = []
 
     def write(temporary: Path) -> None:
-        _write_parts(temporary, status, trial, network, weights, split)
-        checked.append(_check(temporary, trial))
+        _write_parts(temporary, status, trial, weights)
+        if _can_write_onnx():
+            report(f"writing {ONNX_FILE}, which takes minutes where the network is recurrent")
+            _write_onnx(temporary / ONNX_FILE, network, split)
+        write_card(
+            temporary / "README.md",
+            status,
+            trial,
+            get_score(get_epoch(trial)),
+            (temporary / ONNX_FILE).is_file(),
+        )
+        checked.append(_check(temporary, trial, report))
 
     try:
         write_folder(folder, write)
@@ -96,14 +118,7 @@ def export_trial(status: Status, trial: TrialRow, artifacts: Path, folder: Path)
     return Export(folder, checked[0], (folder / ONNX_FILE).is_file())
 
 
-def _write_parts(
-    folder: Path,
-    status: Status,
-    trial: TrialRow,
-    network: nn.Module,
-    weights: Path,
-    split: Split,
-) -> None:
+def _write_parts(folder: Path, status: Status, trial: TrialRow, weights: Path) -> None:
     config = status.config
     score = get_score(get_epoch(trial))
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
@@ -123,18 +138,19 @@ def _write_parts(
         },
     )
     _write_json(folder / METRICS_FILE, {**score.to_json(), "null_loss": config.data.null_loss})
-    has_onnx = _write_onnx(folder / ONNX_FILE, network, split)
-    write_card(folder / "README.md", status, trial, score, has_onnx)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_onnx(path: Path, network: nn.Module, split: Split) -> bool:
-    """Write the network as ONNX and compare its output with PyTorch's; False without the extra."""
-    if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
-        return False
+def _can_write_onnx() -> bool:
+    """Say whether the extra for ONNX is installed."""
+    return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+
+
+def _write_onnx(path: Path, network: nn.Module, split: Split) -> None:
+    """Write the network as ONNX and compare its output with PyTorch's."""
     import onnxruntime
 
     network.eval()
@@ -165,25 +181,28 @@ def _write_onnx(path: Path, network: nn.Module, split: Split) -> bool:
             f"{path.name}: it predicts something else than PyTorch, got a difference of "
             f"{difference:.2g}, expected at most {ONNX_TOLERANCE}; export without the extra"
         )
-    return True
 
 
-def _check(folder: Path, trial: TrialRow) -> Score:
+def _check(folder: Path, trial: TrialRow, report: Callable[[str], None]) -> Score:
     """Judge the folder's model in a fresh process and compare it with the trial.
 
     Raises:
         ModelError: when the process fails or the metrics differ.
     """
-    process = subprocess.run(
+
+    def pass_on(line: str) -> None:
+        if not line.startswith("error: "):  # the fault is raised here
+            report(line)
+
+    process = run_afresh(
         [*COMMAND, "evaluate", str(folder), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
+        report=pass_on,
     )
-    if process.returncode != 0:
-        last = (process.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ModelError(f"export: the model does not load in a fresh process, got {last!r}")
-    found = json.loads(process.stdout)
+    if process.code != 0:
+        raise ModelError(
+            f"export: the model does not load in a fresh process, got {process.last_line!r}"
+        )
+    found = json.loads(process.output)
     score = get_score(get_epoch(trial))
     _compare(score.to_json(), found)
     counts = MatchCounts(
