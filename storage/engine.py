@@ -250,6 +250,8 @@ def is_passing(exc: BaseException) -> bool:
     """Say whether a database fault may go away by itself: a lock, a dropped connection."""
     if isinstance(exc, StorageError):
         return False
+    if isinstance(exc, sa.exc.PendingRollbackError):  # the connection broke within a session
+        return True
     if isinstance(exc, sa.exc.DBAPIError):
         return exc.connection_invalidated or isinstance(exc, sa.exc.OperationalError)
     cause = exc.__cause__

@@ -88,6 +88,7 @@ def make_status(config: SweepConfig, found: list[int | None]) -> Status:
         workers=[],
         trials_per_hour=None,
         time_left_s=None,
+        stopped=None,
     )
 
 
