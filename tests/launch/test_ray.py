@@ -188,7 +188,6 @@ def test_trial_of_a_killed_node_goes_on_elsewhere(
     assert sorted(map(str, job.read_endings())) == ["expired"] + ["finished"] * NUM_TRIALS
 
 
-@pytest.mark.slow
 def test_interrupt_lets_the_epoch_be_finished(nodes: TwoNodes, job: Job) -> None:
     """Ctrl-C passes through Ray to the worker, which gives its trial back."""
     job.close_gate()
