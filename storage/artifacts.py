@@ -14,6 +14,8 @@ from pathlib import Path
 
 from storage.sweeps import Sweep
 
+WEIGHTS = "weights.safetensors"
+
 
 def write_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file whole or not at all.
@@ -80,10 +82,9 @@ class TrialFolder:
     """
 
     def __init__(self, artifacts: Path, sweep: Sweep, slot: int) -> None:
-        name = f"{sweep.name}-{round(sweep.created_s * 1000):x}"
-        self.path = artifacts / "trials" / name / f"{slot:05d}"
+        self.path = _get_sweep_folder(artifacts, sweep) / f"{slot:05d}"
         self.checkpoint = self.path / "checkpoint.pt"
-        self.weights = self.path / "weights.safetensors"
+        self.weights = self.path / WEIGHTS
 
     def drop_checkpoint(self) -> None:
         """Remove what only an unfinished trial needs, with what a killed writer left of it."""
@@ -94,3 +95,14 @@ class TrialFolder:
     def drop(self) -> None:
         """Remove everything the trial kept."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def list_weighted(artifacts: Path, sweep: Sweep) -> list[int]:
+    """List the slots of a sweep whose trials have weights on this disk."""
+    found = _get_sweep_folder(artifacts, sweep).glob(f"*/{WEIGHTS}")
+    return sorted(int(path.parent.name) for path in found if path.parent.name.isdigit())
+
+
+def _get_sweep_folder(artifacts: Path, sweep: Sweep) -> Path:
+    name = f"{sweep.name}-{round(sweep.created_s * 1000):x}"
+    return artifacts / "trials" / name

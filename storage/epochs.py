@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from storage.claims import Claim, update_claimed
 from storage.engine import read, read_clock_s, transact
+from storage.sweeps import COMPLETE
 from storage.tables import epochs, trials
 
 
@@ -150,6 +151,51 @@ def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
         return [_make_trial(row, bests.get(row.id), lasts.get(row.id)) for row in found]
 
     return read(engine, work)
+
+
+def read_best(
+    engine: sa.Engine,
+    sweep_id: int,
+    objective: Literal["validation_loss", "efficiency"],
+    limit: int,
+) -> list[tuple[int, float]]:
+    """Read the best trials of a sweep: complete and feasible, the earlier slot of equals first.
+
+    The database ranks them, so that the end of a trial costs no more in a sweep of thousands.
+
+    Args:
+        engine: Of the sweep's database.
+        sweep_id: Of the sweep.
+        objective: By what they are ranked: the lowest loss per event, or the highest efficiency.
+        limit: How many are read at most.
+
+    Returns:
+        Their slots with the objective's values, best first.
+    """
+    true_peaks = sa.func.nullif(epochs.c.found + epochs.c.missed, 0)
+    efficiency = sa.func.coalesce(sa.cast(epochs.c.found, sa.Double) / true_peaks, 0.0)
+    loss = epochs.c.validation_loss
+    value, order = (loss, loss) if objective == "validation_loss" else (efficiency, -efficiency)
+    query = (
+        sa.select(trials.c.slot, value)
+        .join(
+            epochs,
+            sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
+        )
+        .where(trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.feasible)
+        .order_by(order, trials.c.slot)
+        .limit(limit)
+    )
+    rows = read(engine, lambda connection: connection.execute(query).all())
+    return [(row[0], row[1]) for row in rows]
+
+
+def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set[int]:
+    """Find which of some slots of a sweep hold complete trials."""
+    query = sa.select(trials.c.slot).where(
+        trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.slot.in_(list(slots))
+    )
+    return set(read(engine, lambda connection: connection.execute(query).scalars().all()))
 
 
 def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:

@@ -29,15 +29,16 @@ from storage import studies
 from storage.artifacts import TrialFolder
 from storage.claims import Claim, begin_claimed, finish_claim, release_claim
 from storage.engine import retry
-from storage.epochs import Epoch, read_curve, read_trials, record_epochs
+from storage.epochs import Epoch, read_curve, record_epochs
 from storage.errors import ArtifactError, LostClaimError, StorageError
 from storage.sweeps import FAILED, PRUNED, is_stop_requested
 from sweep.checkpoint import Checkpoint, load_checkpoint, make_epoch, save_checkpoint, save_weights
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
-from sweep.judgement import find_best_epoch, get_value, is_better, is_dead, is_stuck, rank_trials
+from sweep.judgement import find_best_epoch, get_value, is_dead, is_stuck
 from sweep.pictures import draw_trial
 from sweep.plan import read_space
+from sweep.retention import drop_beaten_weights, is_to_be_pictured
 from sweep.sample_size import choose_draw, fit_session
 from sweep.search import build_pruner, build_sampler, derive_seed, fix_point, suggest
 from sweep.session import Interruption, Session
@@ -51,12 +52,8 @@ from sweep.verdict import DEAD, DONE, STUCK, STUDY_STATES, WORSE, Verdict
 
 logger = logging.getLogger(__name__)
 
-NUM_KEPT_WEIGHTS = 10
-"""How many trials of a sweep, the best ones, keep their weights on disk."""
 MAX_LOST_ATTEMPTS = 4
 """After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""
-NUM_PICTURED = 3
-"""A trial that ends among so many best ones of its sweep gets pictures."""
 SIGNIFICANT_DIGITS = 5
 """Of the numbers shown as attributes: more push the dashboard's columns off the screen."""
 
@@ -323,7 +320,7 @@ class _TrialRun:
             studies.set_feasible(self.trial, is_feasible)
         if is_feasible and best is not None:
             save_weights(self.folder, self.best_weights)
-            if self._is_among_best(best):
+            if is_to_be_pictured(self.session, get_value(best, self.config.search.objective)):
                 self._attach_pictures()
         value = _round(get_value(best, self.config.search.objective)) if best else None
         studies.finish_trial(self.study, self.trial, STUDY_STATES[verdict.state], value)
@@ -336,15 +333,10 @@ class _TrialRun:
             feasible=is_feasible,
             best_epoch=best.epoch if best else None,
         )
-        self._tidy(is_feasible)
-
-    def _is_among_best(self, best: Epoch) -> bool:
-        """Say whether fewer than NUM_PICTURED trials so far are as good as this one."""
-        objective = self.config.search.objective
-        rivals = rank_trials(read_trials(self.session.engine, self.session.sweep.id), objective)
-        last = rivals[NUM_PICTURED - 1].best if len(rivals) >= NUM_PICTURED else None
-        value = get_value(best, objective)
-        return last is None or is_better(value, get_value(last, objective), objective)
+        self.folder.drop_checkpoint()
+        if not is_feasible:
+            self.folder.drop()
+        drop_beaten_weights(self.session)
 
     def _attach_pictures(self) -> None:
         """Attach curves, outputs and the worst events; must come before the study is told."""
@@ -370,18 +362,6 @@ class _TrialRun:
         except Exception:
             logger.warning("trial %s has no pictures", self.trial.number, exc_info=True)
             return []
-
-    def _tidy(self, keep: bool) -> None:
-        """Remove the checkpoint, and the weights of all trials but the best."""
-        self.folder.drop_checkpoint()
-        if not keep:
-            self.folder.drop()
-        ranked = rank_trials(
-            read_trials(self.session.engine, self.session.sweep.id),
-            self.config.search.objective,
-        )
-        for row in ranked[NUM_KEPT_WEIGHTS:]:
-            TrialFolder(self.session.artifacts, self.session.sweep, row.slot).drop()
 
 
 def _round(value: float) -> float:

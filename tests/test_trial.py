@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+import sweep.retention
 import sweep.trial
 from storage import studies
 from storage.artifacts import TrialFolder
@@ -462,7 +463,7 @@ def test_only_the_best_trials_keep_their_weights(
     make_session: MakeSession, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk does not fill with networks that nobody will ask for."""
-    monkeypatch.setattr(sweep.trial, "NUM_KEPT_WEIGHTS", 1)
+    monkeypatch.setattr(sweep.retention, "NUM_KEPT_WEIGHTS", 1)
     session = make_session(sqlite_url, trials=3)
     for _slot in range(3):
         train(session)

@@ -30,7 +30,7 @@ from servers import restart_postgres, run_postgres
 from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
 from storage.engine import create_engine, open_engine, parse_url
-from storage.epochs import Epoch, read_trials, record_epochs
+from storage.epochs import Epoch, find_complete, read_best, record_epochs
 from storage.migrations import create_tables
 from storage.sweeps import (
     COMPLETE,
@@ -40,6 +40,7 @@ from storage.sweeps import (
     list_open_sweeps,
 )
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
 from sweep.search import build_sampler
 
 Latencies = dict[str, list[float]]
@@ -120,7 +121,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
         with watch.measure("renew"):
             renew_claim(engine, claim, 60.0)
         with watch.measure("rank the trials"):
-            read_trials(engine, sweep_id)
+            read_best(engine, sweep_id, "validation_loss", NUM_PICTURED)
         if trial is not None and study is not None:
             with watch.measure("attributes and tell"):
                 loss = curve[-1].validation_loss
@@ -139,7 +140,8 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
                 best_epoch=num_epochs,
             )
         with watch.measure("rank the trials"):
-            read_trials(engine, sweep_id)
+            find_complete(engine, sweep_id, range(NUM_KEPT_WEIGHTS))
+            read_best(engine, sweep_id, "validation_loss", NUM_KEPT_WEIGHTS)
     engine.dispose()
     out.put(dict(watch.times))
 

@@ -17,6 +17,8 @@ import sqlalchemy as sa
 from storage import claims, epochs, sweeps
 from storage.errors import LostClaimError, UnknownSweepError
 from storage.tables import attempts, trials
+from sweep.config import Objective
+from sweep.judgement import get_value, rank_trials
 
 HOUR_S = 3600.0
 EPOCH = epochs.Epoch(
@@ -389,6 +391,43 @@ class TestEpochs:
         assert row.finished_s is not None
         assert row.started_s is not None
         assert row.finished_s >= row.started_s
+
+    @pytest.mark.parametrize("objective", ["validation_loss", "efficiency"])
+    def test_database_ranks_trials_as_the_status_does(
+        self, engine: sa.Engine, objective: Objective
+    ) -> None:
+        """Complete and feasible ones only, best first, the earlier of equals first; and no more
+        of them than asked for."""
+        sweep = sweeps.create_sweep(engine, "cnn", {}, {}, 8)
+        for loss, found, state, feasible in [
+            (3.0, 3, "complete", True),
+            (1.0, 0, "complete", False),
+            (0.1, 4, "pruned", False),
+            (2.0, 1, "complete", True),
+            (2.0, 3, "complete", True),
+            (9.0, 4, "complete", True),
+        ]:
+            held = claim(engine, sweep)
+            claims.begin_claimed(engine, held, held.slot, {})
+            result = replace(EPOCH, validation_loss=loss, found=found, missed=4 - found)
+            epochs.record_epochs(engine, held, [replace(result, epoch=2, found=4), result])
+            claims.finish_claim(
+                engine,
+                held,
+                state=state,
+                outcome=state,
+                reason=None,
+                feasible=feasible,
+                best_epoch=1,
+            )
+        held = claim(engine, sweep)
+        claims.begin_claimed(engine, held, held.slot, {})
+        ranked = rank_trials(epochs.read_trials(engine, sweep.id), objective)
+        expected = [(row.slot, get_value(row.best, objective)) for row in ranked if row.best]
+        assert len(expected) == 4
+        assert epochs.read_best(engine, sweep.id, objective, 9) == expected
+        assert epochs.read_best(engine, sweep.id, objective, 2) == expected[:2]
+        assert epochs.find_complete(engine, sweep.id, [0, 2, 3, 6, 7]) == {0, 3}
 
     def test_rates_of_nothing_are_zero(self) -> None:
         """Neither an event nor a true peak: no division."""
