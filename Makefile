@@ -26,7 +26,7 @@ soak: $(VENV)/.installed-for-tests
 	cat soak.log
 
 measure: $(VENV)/.installed-for-tests
-	PYTHONPATH=tests $(BIN)/python tests/measure/claims.py --sampler none
+	PYTHONPATH=.:tests $(BIN)/python tests/measure/claims.py --sampler none
 
 clean:
 	rm -rf $(VENV) build *.egg-info

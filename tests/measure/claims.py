@@ -1,6 +1,6 @@
 """Measures what the database costs: many simulated workers claim, report and finish no-op trials.
 
-    PYTHONPATH=tests python tests/measure/claims.py --workers 64 --trials 5000
+    PYTHONPATH=.:tests python tests/measure/claims.py --workers 64 --trials 5000
 
 Each worker is a process that does to the database what `sweep.worker` and `sweep.trial` do, in
 their order, without training: it looks for open sweeps, claims, begins, and for each epoch renews,
@@ -204,7 +204,7 @@ def print_table(times: Latencies) -> None:
     """Print the latencies in milliseconds, as a Markdown table."""
     rows = ["| operation | times | median ms | 95 % | 99 % | longest |", "|" + "---|" * 6]
     for what, values in times.items():
-        cuts = statistics.quantiles(values, n=100)
+        cuts = statistics.quantiles(values, n=100, method="inclusive")
         figures = [statistics.median(values), cuts[94], cuts[98], max(values)]
         columns = " | ".join(f"{1000 * value:.0f}" for value in figures)
         rows.append(f"| {what} | {len(values)} | {columns} |")

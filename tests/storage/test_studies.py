@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,11 +193,33 @@ def test_note_and_figure_reach_the_dashboard(study: optuna.Study, database_url: 
 
 
 def test_file_is_attached_to_a_running_trial(study: optuna.Study, tmp_path: Path) -> None:
-    """The dashboard finds its name and content in the artifact folder."""
+    """The dashboard finds its name and content in the artifact folder; a file of the same name
+    takes its place, as after a worker was killed before it told the trial."""
+    folder = tmp_path / "artifacts"
     picture = tmp_path / "curve.png"
     picture.write_bytes(b"png")
     trial = studies.begin_trial(study, 0, {})
-    studies.attach_file(trial, picture, tmp_path / "artifacts")
+    studies.attach_file(trial, picture, folder)
+    picture.write_bytes(b"newer png")
+    studies.attach_file(trial, picture, folder)
     (meta,) = optuna.artifacts.get_all_artifact_meta(trial)
     assert meta.filename == "curve.png"
-    assert (tmp_path / "artifacts" / meta.artifact_id).read_bytes() == b"png"
+    assert [path.name for path in folder.iterdir()] == [meta.artifact_id]
+    assert (folder / meta.artifact_id).read_bytes() == b"newer png"
+
+
+def test_file_without_room_is_not_attached(study: optuna.Study, tmp_path: Path) -> None:
+    """The dashboard shows no broken picture, and nothing of it stays on the disk."""
+    folder = tmp_path / "artifacts"
+    picture = tmp_path / "curve.png"
+    picture.write_bytes(b"png" * 2000)
+    trial = studies.begin_trial(study, 0, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            studies.attach_file(trial, picture, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert optuna.artifacts.get_all_artifact_meta(trial) == []
+    assert list(folder.iterdir()) == []
