@@ -23,7 +23,7 @@ from sweep.config import (
 )
 from sweep.errors import ConfigError
 from sweep.judgement import count_grace_epochs
-from sweep.sobol import SobolSampler
+from sweep.points import PointSampler, draw_random_point, draw_sobol_point
 
 
 def derive_seed(base: int, *parts: str | int) -> int:
@@ -89,6 +89,12 @@ def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: in
     """
     seed = derive_seed(config.seed, "sampler", slot)
     settings = config.sampler
+    names = [
+        get_study_name(name, dimension)
+        for name, dimension in space.items()
+        if not isinstance(dimension, Fixed)
+    ]
+    random_point = PointSampler(draw_random_point(names, seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         if settings.name == "tpe":
@@ -101,12 +107,14 @@ def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: in
             )
         if settings.name == "gp":
             return optuna.samplers.GPSampler(
-                n_startup_trials=settings.num_startup_trials or 10, seed=seed
+                n_startup_trials=settings.num_startup_trials or 10,
+                independent_sampler=random_point,
+                seed=seed,
             )
         if settings.name == "qmc":
-            names = [get_study_name(name, dimension) for name, dimension in space.items()]
-            return SobolSampler(names, slot, derive_seed(config.seed, "qmc"))
-        return optuna.samplers.RandomSampler(seed=seed)
+            qmc_seed = derive_seed(config.seed, "qmc")
+            return PointSampler(draw_sobol_point(names, slot, qmc_seed))
+        return random_point
 
 
 def build_pruner(config: SweepConfig) -> BasePruner:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +42,18 @@ def test_what_the_check_of_an_export_says_is_passed_on(
     assert f"built with {trial.params['hidden_size']}" in heard
     has_onnx = (tmp_path / "model" / "model.onnx").is_file()
     assert any("writing model.onnx" in line for line in heard) == has_onnx
+
+
+def test_what_a_network_prints_is_kept_out_of_json(
+    trained: tuple[Session, Status], tmp_path: Path, sqlite_url: str, call: Callable[..., Any]
+) -> None:
+    """A program that reads standard output finds one JSON object there, a person the rest."""
+    session, _status = trained
+    place = ("--storage", sqlite_url, "--artifacts", session.artifacts)
+    answer = call("best", "--json", "--export", tmp_path / "model", *place)
+    assert answer.code == 0
+    assert json.loads(answer.out)["trial"] == 0
+    assert "built with" in answer.err
 
 
 def test_fault_of_the_check_is_said_once(

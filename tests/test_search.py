@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
+from sweep.points import place
 from sweep.search import (
     build_sampler,
     choose_pruner,
@@ -21,7 +22,6 @@ from sweep.search import (
     fix_point,
     suggest,
 )
-from sweep.sobol import place
 
 SPACE: dict[str, Dimension] = {
     "lr": Float(1e-4, 1e-2, "log"),
@@ -116,6 +116,17 @@ def test_slots_draw_their_own_points(sampler: str) -> None:
     assert draw(sampler, 0) == draw(sampler, 0)
     assert draw(sampler, 0) != draw(sampler, 1)
     assert draw(sampler, 0) != draw(sampler, 0, seed=2)
+
+
+@pytest.mark.parametrize("sampler", ["gp", "qmc", "random"])
+def test_point_is_the_same_after_a_kill_between_two_hyperparameters(sampler: str) -> None:
+    """What was suggested before stays in the study; the rest is drawn by another process."""
+    search = make_search(sampler)
+    study = optuna.create_study(sampler=build_sampler(search, SPACE, 3))
+    trial = study.ask()
+    suggest(trial, {"lr": SPACE["lr"], "beta1": SPACE["beta1"]}, {})
+    study.sampler = build_sampler(search, SPACE, 3)
+    assert suggest(optuna.trial.Trial(study, trial._trial_id), SPACE, {}) == draw(sampler, 3)
 
 
 def test_quasi_random_points_fill_the_space() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +39,21 @@ SweepName = Annotated[
         autocompletion=offer_sweeps,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+
+
+def _keep_output_clean(context: typer.Context, is_json: bool) -> bool:
+    """Send what a person's own network prints elsewhere, until the command ends."""
+    if is_json:
+        context.with_resource(contextlib.redirect_stdout(sys.stderr))
+    return is_json
+
+
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=_keep_output_clean, help="Print one JSON value and nothing else."
+    ),
+]
 
 Model = Annotated[
     str | None,

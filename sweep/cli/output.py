@@ -8,8 +8,10 @@ from typing import Any
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON value on standard output, and nothing else there."""
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    """Print one JSON value on standard output, from which all else is kept by the option --json."""
+    output = sys.__stdout__ or sys.stdout
+    output.write(json.dumps(content, indent=2) + "\n")
+    output.flush()
 
 
 def print_note(text: str) -> None:

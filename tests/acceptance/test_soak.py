@@ -2,7 +2,8 @@
 
 Workers are real processes that are killed, terminated, and cut off from a database that restarts,
 and the disk with their checkpoints fills up. In the end the budget is trained exactly, and every
-curve is the one that an undisturbed worker draws. `make soak` runs it at full length, with figures.
+curve is the one that an undisturbed worker draws. `make soak` runs it at full length, with figures,
+and with networks that find vertices, so that weights and pictures meet the same blows.
 """
 
 from __future__ import annotations
@@ -25,22 +26,25 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from optuna.trial import TrialState
+from optuna.artifacts import get_all_artifact_meta
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from servers import restart_postgres, run_postgres
 from storage import studies
+from storage.artifacts import WEIGHTS
 from storage.engine import parse_url
-from storage.epochs import Epoch, read_curve, read_trials
+from storage.epochs import Epoch, read_best, read_curve, read_trials
 from storage.sweeps import TrialCounts, count_trials
 from storage.tables import attempts, epochs, trials
+from sweep.retention import NUM_KEPT_WEIGHTS
 from sweep.session import Session
 from sweep.signals import Signals
 from sweep.worker import WorkerOptions, run_worker
 
-NAME = "FaintNet"
 NUM_EPOCHS = 3
 LEASE_S = 3.0
-DISK_BYTES = 8_000_000
+DISK_BYTES = 32_000_000
 MAX_ATTEMPTS = 3
 """A trial that was begun so often is spared, or it would be given up as one that kills."""
 
@@ -57,6 +61,7 @@ class Size:
 LOG = os.environ.get("SWEEP_SOAK")
 """File for the figures of a soak at full length."""
 SIZE = Size(8, 200, 60) if LOG else Size(3, 10, 6)
+NAME = "MyNet" if LOG else "FaintNet"
 
 
 def work(storage: str, artifacts: str, log: str) -> None:
@@ -119,7 +124,7 @@ class Soak:
         try:
             with filler.open("wb") as file:
                 while True:
-                    file.write(b"\0" * 4096)
+                    file.write(bytes(4096))
         except OSError:
             self.tally["disk full"] += 1
         while self.tally["left with a fault"] == before and not self._is_done():
@@ -220,6 +225,14 @@ def list_regressions(session: Session) -> list[int]:
     ]
 
 
+def list_attached(trial: FrozenTrial, storage: BaseStorage) -> list[str]:
+    """List the files attached to a trial by their names on the disk, each of another kind."""
+    metas = get_all_artifact_meta(trial, storage=storage)
+    names = [meta.filename for meta in metas]
+    assert len(names) == len(set(names))
+    return [meta.artifact_id for meta in metas]
+
+
 def count_endings(session: Session) -> dict[str, int]:
     """Count how attempts ended."""
     with session.engine.connect() as connection:
@@ -279,7 +292,8 @@ def test_nothing_is_lost_or_trained_twice(
             soak.run(blows, SIZE.num_blows)
         finally:
             soak.end()
-        left = [path.name for path in soak.artifacts.rglob("*") if "checkpoint" in path.name]
+        files = [path for path in soak.artifacts.rglob("*") if path.is_file()]
+        weights = {path.parent.name for path in files if path.name == WEIGHTS}
     soak.tally["seconds"] = round(time.monotonic() - began_s)
     report = {"database": session.engine.dialect.name, **soak.tally, **count_endings(session)}
     if LOG:
@@ -295,5 +309,8 @@ def test_nothing_is_lost_or_trained_twice(
     assert count_endings(session)["finished"] == SIZE.num_trials
     told = studies.load_study(studies.open_study_storage(parse_url(storage)), NAME).trials
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * SIZE.num_trials
-    assert left == []
+    best = read_best(session.engine, session.sweep.id, "validation_loss", NUM_KEPT_WEIGHTS)
+    assert weights == {f"{slot:05d}" for slot, _loss in best}
+    attached = {id_ for trial in told for id_ in list_attached(trial, session.study_storage)}
+    assert {path.name for path in files if path.name != WEIGHTS} == attached
     assert "Traceback" not in soak.log.read_text(errors="replace")

@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import FloatDistribution
 from optuna.pruners import PercentilePruner
 from optuna.trial import TrialState
 
+from models.space import Float
 from servers import restart_postgres, run_postgres
 from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
@@ -41,11 +41,11 @@ from storage.sweeps import (
 )
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
-from sweep.search import build_sampler
+from sweep.search import build_sampler, suggest
 
 Latencies = dict[str, list[float]]
 SAMPLERS = ("none", "random", "tpe")
-SPACE = {name: FloatDistribution(1e-4, 1e-1, log=True) for name in ("lr", "beta1", "beta2")}
+SPACE = {name: Float(1e-4, 1e-1, "log") for name in ("lr", "weight_decay", "clip_norm")}
 
 
 class Stopwatch:
@@ -95,12 +95,11 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
                     ),
                     pruner=PrunerConfig(name="none"),
                 )
-                sampler_of_slot = build_sampler(search, {}, claim.slot)
+                sampler_of_slot = build_sampler(search, SPACE, claim.slot)
                 pruner = PercentilePruner(50.0, n_startup_trials=5, n_warmup_steps=num_epochs)
                 study = studies.load_study(shelf, "net", sampler_of_slot, pruner)
                 trial = studies.begin_trial(study, claim.slot, {}, is_first=claim.attempt == 1)
-                for parameter, domain in SPACE.items():
-                    trial.suggest_float(parameter, domain.low, domain.high, log=True)
+                suggest(trial, SPACE, {})
         with watch.measure("begin"):
             begin_claimed(engine, claim, claim.slot, {"lr": 1e-3})
         curve = []
