@@ -9,7 +9,9 @@ over, this one drops it. And the database, which may ask all workers of a sweep 
 from __future__ import annotations
 
 import logging
+import math
 import random
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -129,6 +131,7 @@ class _Worker:
         self._lease_s = lease_s
         self._lock = DeviceLock(device)
         self._name = name_worker()
+        self._seen_s = -math.inf
         self.num_finished = 0
 
     def work(self) -> None:
@@ -160,18 +163,23 @@ class _Worker:
     def _follow(self, agenda: Agenda, engine: sa.Engine) -> None:
         idle_s = POLL_S
         while not self._signals.is_gentle():
-            if self._take_next(agenda):
+            if self._take_next(agenda, engine):
                 idle_s = POLL_S
                 continue
             if agenda.is_done and not self._options.is_forever:
                 return
-            see_worker(engine, self._name)
+            self._be_seen(engine)
             self._signals.wait(idle_s * random.uniform(0.8, 1.2))
             idle_s = min(2 * idle_s, MAX_POLL_S)
 
-    def _take_next(self, agenda: Agenda) -> bool:
+    def _take_next(self, agenda: Agenda, engine: sa.Engine) -> bool:
         """Claim a trial and train it; False when none is free."""
-        with self._lock.hold(alone=False, is_given_up=self._signals.wait) as is_held:
+
+        def is_given_up(timeout_s: float) -> bool:
+            self._be_seen(engine)  # who is alone on the device may be so for hours
+            return self._signals.wait(timeout_s)
+
+        with self._lock.hold(alone=False, is_given_up=is_given_up) as is_held:
             found = None
             if is_held:
                 found = agenda.claim(self._name, self._lease_s, self._signals.is_gentle)
@@ -183,6 +191,12 @@ class _Worker:
         if claim.alone:
             self._train(session, claim)
         return True
+
+    def _be_seen(self, engine: sa.Engine) -> None:
+        """Note that this worker is there although it has no trial, now and then."""
+        if time.monotonic() >= self._seen_s + MAX_POLL_S:
+            see_worker(engine, self._name)
+            self._seen_s = time.monotonic()
 
     def _train(self, session: Session, claim: Claim) -> None:
         """Train one claimed trial, for itself on the device where it needs that."""

@@ -6,17 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import torch
 
 import sweep.trial
+import sweep.worker
 from storage.claims import Claim, claim_trial
 from storage.sweeps import count_trials, request_stop
-from storage.tables import trials
+from storage.tables import trials, workers
+from sweep.device import DeviceLock
 from sweep.errors import ConfigError, ConflictError
 from sweep.identity import is_gone, name_worker
 from sweep.lease import Lease
@@ -77,6 +81,36 @@ def installed() -> Iterator[Signals]:
     yield signals
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def test_worker_that_waits_for_its_device_is_seen(
+    make_session: MakeSession,
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another may be alone on it for hours; the status shows this one all the while."""
+    monkeypatch.setattr(sweep.worker, "MAX_POLL_S", 0.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    session = make_session(sqlite_url)
+    seen_s: set[float] = set()
+
+    class Patience(Signals):
+        """Asks the worker to leave when it was seen three times."""
+
+        def wait(self, timeout_s: float) -> bool:
+            with session.engine.connect() as connection:
+                seen_s.add(connection.execute(sa.select(workers.c.seen_s)).scalar_one())
+            if len(seen_s) >= 3:
+                self.ask()
+            return super().wait(timeout_s)
+
+    alone = DeviceLock(torch.device("cpu"), tmp_path / f"sweep-{os.getuid()}")
+    with alone.hold(alone=True, is_given_up=lambda _timeout_s: True) as is_held:
+        assert is_held
+        assert work(session, Patience()) == (0, [])
+    assert len(seen_s) >= 3
+    assert count_trials(session.engine, session.sweep.id).running == 0
 
 
 def test_worker_trains_the_budget(make_session: MakeSession, database_url: str) -> None:
