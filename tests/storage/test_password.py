@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from servers import run_system_postgres
+from storage import studies
 from storage.engine import open_engine, parse_url
 from storage.errors import StorageError
 from storage.sweeps import list_sweeps
@@ -81,4 +83,20 @@ def test_password_is_not_printed_by_a_copy(
         assert not any(part in answer.err for part in ("se:", "cr@", "cr%40", "%é"))
     engine = open_engine(parse_url(write(server)))
     assert [sweep.name for sweep in list_sweeps(engine)] == ["cnn", "mlp"]
+    engine.dispose()
+
+
+def test_server_that_vanishes_is_noticed_within_a_minute(server: sa.URL) -> None:
+    """The system watches both connections, ours and Optuna's, as a pulled cable sends no word."""
+    url = parse_url(write(server))
+    engine = open_engine(url)
+    shelf = studies.open_study_storage(url)
+    for opened in (engine, shelf._backend.engine):
+        with opened.connect() as connection:
+            handle = connection.connection.dbapi_connection.fileno()
+            with socket.socket(fileno=os.dup(handle)) as line:
+                assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+                assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 30
+    shelf.remove_session()
     engine.dispose()
