@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -67,6 +68,21 @@ def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute float32 as such on a GPU: PyTorch rounds in convolutions and LSTMs unless told so."""
+    cudnn: Any = torch.backends.cudnn
+    kernels = cudnn.conv, cudnn.rnn
+    before = [kernel.fp32_precision for kernel in kernels]
+    for kernel in kernels:
+        kernel.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for kernel, precision in zip(kernels, before, strict=True):
+            kernel.fp32_precision = precision
 
 
 class DeviceLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_what_a_network_prints_is_kept_out_of_json(
     assert answer.code == 0
     assert json.loads(answer.out)["trial"] == 0
     assert "built with" in answer.err
+
+
+def test_model_that_scores_otherwise_is_refused(
+    trained: tuple[Session, Status], tmp_path: Path
+) -> None:
+    """As by weights of another trial: nothing is left of the folder."""
+    session, status = trained
+    (trial,) = status.ranked
+    assert trial.best is not None
+    better = replace(trial, best=replace(trial.best, found=trial.best.found - 2))
+    with pytest.raises(ModelError, match="found differs when it is computed again, got"):
+        export_trial(status, better, session.artifacts, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_fault_of_the_check_is_said_once(

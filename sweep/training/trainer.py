@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
 from sweep.data.store import Progress
+from sweep.device import full_precision
 from sweep.training.batches import Batches
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.scoring import Score, ScoreAccumulator
@@ -230,7 +231,9 @@ def predict_batches(
     num_done = 0
     with torch.inference_mode():
         for x_BCL, y_BL in batches.in_order():
-            yield network(x_BCL).float(), y_BL
+            with full_precision():
+                prediction_BL = network(x_BCL).float()
+            yield prediction_BL, y_BL
             num_done += len(y_BL)
             if progress is not None:
                 progress(num_done, batches.num_events)

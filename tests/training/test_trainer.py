@@ -27,6 +27,7 @@ from sweep.training.trainer import (
     EpochResult,
     InterruptedTrainingError,
     Trainer,
+    predict_batches,
 )
 
 CPU = torch.device("cpu")
@@ -237,6 +238,24 @@ def test_training_interrupted_within_an_epoch_goes_on_with_the_next_batch(
     resumed.optimizer.register_step_post_hook(lambda *_parts: steps.append(1))
     assert [get_numbers(result) for result in resumed.run()] == whole
     assert len(steps) == 3 * len(resumed.train) - min(num_asked - 1, len(resumed.train))
+
+
+def test_predictions_are_not_rounded_by_a_gpu(split: Split) -> None:
+    """Its convolutions and LSTMs round float32 unless told otherwise; training may have that."""
+    kernels = torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    seen: list[tuple[str, ...]] = []
+
+    class Probe(nn.Module):
+        """Notes how a GPU would compute."""
+
+        def forward(self, x_BCL: Tensor) -> Tensor:
+            seen.append(tuple(kernel.fp32_precision for kernel in kernels))
+            return x_BCL[:, 0]
+
+    before = tuple(kernel.fp32_precision for kernel in kernels)
+    for _prediction_BL, _y_BL in predict_batches(Probe(), Batches(split.validation, 12, CPU)):
+        assert tuple(kernel.fp32_precision for kernel in kernels) == before
+    assert seen == [("ieee", "ieee")]
 
 
 def test_batches_hold_every_event_once(split: Split) -> None:
