@@ -12,7 +12,7 @@ import os
 import random
 import socket
 import sqlite3
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 BUSY_TIMEOUT_S = 60
 NUM_RETRIES, NUM_HURRIED_RETRIES = 9, 3
 MAX_DELAY_S = 8.0
+POLL_S = 0.1
 READ_ONLY = "sweep_read_only"
 SERVER_OPTIONS = {
     "connect_timeout": 10,
@@ -41,7 +42,7 @@ SERVER_OPTIONS = {
 
 Result = TypeVar("Result")
 
-_hurry = threading.Event()
+_is_hurried = False
 
 
 def parse_url(text: str) -> URL:
@@ -260,7 +261,8 @@ def is_passing(exc: BaseException) -> bool:
 
 def hurry() -> None:
     """Have `retry` wait no longer in this process, which is to leave at once."""
-    _hurry.set()
+    global _is_hurried  # a lock, as an event has, could be held by what a signal interrupts
+    _is_hurried = True
 
 
 def retry(operation: Callable[[], Result]) -> Result:
@@ -283,15 +285,21 @@ def retry(operation: Callable[[], Result]) -> Result:
             if not is_passing(exc):
                 raise
             num_tries = attempt + 1
-            if num_tries == NUM_RETRIES or (_hurry.is_set() and num_tries >= NUM_HURRIED_RETRIES):
+            if num_tries == NUM_RETRIES or (_is_hurried and num_tries >= NUM_HURRIED_RETRIES):
                 raise StorageError(
                     f"storage: the database does not do its work, got {_describe(exc)!r} "
                     f"{num_tries} times, expected an answer; see to it and run the command again"
                 ) from exc
             if attempt == 1:  # the first is common: a connection that was dropped
                 logger.warning("waiting for the database: %s", _describe(exc))
-            _hurry.wait(min(0.5 * 2**attempt, MAX_DELAY_S) * random.uniform(0.8, 1.2))
+            _wait(min(0.5 * 2**attempt, MAX_DELAY_S) * random.uniform(0.8, 1.2))
     raise AssertionError("unreachable")
+
+
+def _wait(timeout_s: float) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not _is_hurried and (left_s := deadline_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, POLL_S))
 
 
 def transact(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:

@@ -24,7 +24,6 @@ from optuna.distributions import (
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
-from scipy.stats import qmc
 
 
 class PointSampler(BaseSampler):
@@ -78,6 +77,8 @@ def draw_sobol_point(names: Sequence[str], index: int, seed: int) -> dict[str, f
         index: Of the point in the sequence, from 0.
         seed: Of the scrambling.
     """
+    from scipy.stats import qmc  # a second of every process otherwise
+
     if not names:
         return {}
     sequence = qmc.Sobol(len(names), scramble=True, seed=seed)

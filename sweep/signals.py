@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from types import FrameType
 
+POLL_S = 0.1
+
 
 class Signals:
     """Listens for what asks a worker to leave: the first signal gently, the next at once.
+
+    It keeps plain values: the lock of an event could be held by the very wait that a signal
+    interrupts, and its handler would wait for it for ever.
 
     Args:
         parent: Process whose end asks this one to leave gently, or None.
@@ -28,8 +32,8 @@ class Signals:
         self._parent = parent
         self._on_immediate = on_immediate
         self._deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        self._gentle = threading.Event()
-        self._immediate = threading.Event()
+        self._is_gentle = False
+        self._is_immediate = False
 
     def install(self) -> None:
         """Listen from now on; only the main thread may call this."""
@@ -39,7 +43,7 @@ class Signals:
     def is_gentle(self) -> bool:
         """Say whether to leave after the epoch."""
         is_orphan = self._parent is not None and os.getppid() != self._parent
-        return is_orphan or self.is_late() or self._gentle.is_set()
+        return is_orphan or self.is_late() or self._is_gentle
 
     def is_late(self) -> bool:
         """Say whether the time is up."""
@@ -47,22 +51,22 @@ class Signals:
 
     def is_immediate(self) -> bool:
         """Say whether to leave at once."""
-        return self._immediate.is_set()
+        return self._is_immediate
 
     def ask(self, *, at_once: bool = False) -> None:
         """Ask to leave after the epoch, as a SIGINT does, or at once, as a SIGTERM does."""
         if at_once:
-            self._immediate.set()
-        self._gentle.set()
+            self._is_immediate = True
+        self._is_gentle = True
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for a reason to leave; True when there is one."""
-        if self._deadline_s is not None:
-            timeout_s = min(timeout_s, max(0.0, self._deadline_s - time.monotonic()))
-        self._gentle.wait(timeout_s)
+        until_s = time.monotonic() + timeout_s
+        while not self.is_gentle() and (left_s := until_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, POLL_S))
         return self.is_gentle()
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        self.ask(at_once=number == signal.SIGTERM or self._gentle.is_set())
+        self.ask(at_once=number == signal.SIGTERM or self._is_gentle)
         if self.is_immediate():
             self._on_immediate()

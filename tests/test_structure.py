@@ -169,7 +169,8 @@ def test_files_stay_readable() -> None:
         ("sweep.data.selection", ("torch", "optuna")),
         ("storage.sweeps", ("torch", "optuna")),
         ("sweep.launch.remote", ("torch", "ray")),
-        ("sweep.cli.main_job", ("ray",)),
+        ("sweep.cli.main_job", ("ray", "scipy", "pandas")),
+        ("sweep.worker", ("scipy", "pandas", "matplotlib", "plotly", "torch._dynamo")),
     ],
 )
 def test_light_modules_load_nothing_heavy(what: str, heavy: tuple[str, ...]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
+from sweep.cli.output import keep_output_clean
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -42,9 +41,8 @@ SweepName = Annotated[
 
 
 def _keep_output_clean(context: typer.Context, is_json: bool) -> bool:
-    """Send what a person's own network prints elsewhere, until the command ends."""
     if is_json:
-        context.with_resource(contextlib.redirect_stdout(sys.stderr))
+        context.with_resource(keep_output_clean())
     return is_json
 
 

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+_results: list[TextIO] = []
+
+
+@contextlib.contextmanager
+def keep_output_clean() -> Iterator[None]:
+    """Leave standard output to `print_json`: what a person's network prints goes to the notes."""
+    _results.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.pop()
 
 
 def print_json(content: Any) -> None:
-    """Print one JSON value on standard output, from which all else is kept by the option --json."""
-    output = sys.__stdout__ or sys.stdout
+    """Print one JSON value on standard output, and nothing else there."""
+    output = _results[-1] if _results else sys.stdout
     output.write(json.dumps(content, indent=2) + "\n")
-    output.flush()
 
 
 def print_note(text: str) -> None:
