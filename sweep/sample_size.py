@@ -15,7 +15,7 @@ epochs cost less: a trial takes time in proportion to its size.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,20 +26,13 @@ from sweep.data.selection import reopen_split
 from sweep.data.splits import Split, count_shared
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.request import SampleSizeRequest
+from sweep.sample import fit_config, list_samples
 from sweep.search import derive_seed
 from sweep.session import Session
 
 SIZE_NAME, REPEAT_NAME = "num_train", "repeat"
 """What the study calls the two, so that it can be sliced by them."""
 DEFAULT_REPEATS = 3
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What one trial of a study of sample size stands for; repeats count from 1."""
-
-    num_train: int
-    repeat: int
 
 
 def plan_sample_size(
@@ -132,14 +125,6 @@ def finish_study(
     return study.model_copy(update={"origin": origin})
 
 
-def list_samples(study: SampleSizeConfig) -> list[Sample]:
-    """List the trials of a study by slot: one repeat after the other, each from the smallest size.
-
-    A study that is stopped early so has whole curves.
-    """
-    return [Sample(size, repeat) for repeat in range(1, study.repeats + 1) for size in study.sizes]
-
-
 def list_points(study: SampleSizeConfig) -> tuple[dict[str, Value], ...]:
     """Give what is special of each trial, as starting points of the sweep."""
     return tuple(
@@ -177,38 +162,6 @@ def extend_space(
                 "another; rename the network's hyperparameter"
             )
     return {**space, **added}
-
-
-def fit_config(config: SweepConfig, slot: int) -> SweepConfig:
-    """Give a sweep's config with the training events and epochs of one of its trials."""
-    study = config.sample_size
-    if study is None:
-        return config
-    num_train = list_samples(study)[slot].num_train
-    epochs = config.recipe.epochs
-    if study.equal == "passes":
-        epochs = round(epochs * study.sizes[-1] / num_train)
-    return config.model_copy(
-        update={
-            "data": config.data.model_copy(update={"num_train": num_train}),
-            "recipe": config.recipe.model_copy(update={"epochs": epochs}),
-        }
-    )
-
-
-def describe_training(config: SweepConfig) -> str:
-    """Say with how many events, for how long: `1000 training and 400 validation events, 8 epochs`.
-
-    The epochs of a study of sample size are those of its largest size.
-    """
-    data, study = config.data, config.sample_size
-    events = str(data.num_train)
-    if study is not None:
-        events = f"{', '.join(map(str, study.sizes))} of {data.num_train}"
-    return (
-        f"{events} training and {data.num_validation} validation events, "
-        f"{config.recipe.epochs} epochs"
-    )
 
 
 def fit_session(session: Session, slot: int) -> Session:

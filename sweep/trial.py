@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,12 @@ from sweep.training.trainer import (
     Trainer,
 )
 from sweep.verdict import DEAD, DONE, STUCK, STUDY_STATES, WORSE, Verdict
+from sweep.wording import round_shown
 
 logger = logging.getLogger(__name__)
 
 MAX_LOST_ATTEMPTS = 4
 """After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""
-SIGNIFICANT_DIGITS = 5
-"""Of the numbers shown as attributes: more push the dashboard's columns off the screen."""
 
 
 def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Verdict | None:
@@ -262,7 +261,7 @@ class _TrialRun:
         """Store epochs and report them to the study, where that was not done before."""
         record_epochs(self.session.engine, self.claim, curve)
         objective = self.config.search.objective
-        values = {epoch.epoch: _round(get_value(epoch, objective)) for epoch in curve}
+        values = {epoch.epoch: round_shown(get_value(epoch, objective)) for epoch in curve}
         studies.report_epochs(self.trial, values)
 
     def _restore(self, trainer: Trainer) -> None:
@@ -308,9 +307,9 @@ class _TrialRun:
         attributes: dict[str, Any] = {"outcome": verdict.outcome}
         if best is not None:
             attributes |= {
-                "validation_loss": _round(best.validation_loss),
-                "efficiency": _round(best.efficiency),
-                "fp_rate": _round(best.fp_rate),
+                "validation_loss": round_shown(best.validation_loss),
+                "efficiency": round_shown(best.efficiency),
+                "fp_rate": round_shown(best.fp_rate),
                 "best_epoch": best.epoch,
             }
         if verdict.reason:
@@ -322,7 +321,7 @@ class _TrialRun:
             save_weights(self.folder, self.best_weights)
             if is_to_be_pictured(self.session, get_value(best, self.config.search.objective)):
                 self._attach_pictures()
-        value = _round(get_value(best, self.config.search.objective)) if best else None
+        value = round_shown(get_value(best, self.config.search.objective)) if best else None
         studies.finish_trial(self.study, self.trial, STUDY_STATES[verdict.state], value)
         finish_claim(
             self.session.engine,
@@ -362,15 +361,3 @@ class _TrialRun:
         except Exception:
             logger.warning("trial %s has no pictures", self.trial.number, exc_info=True)
             return []
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-
-
-def describe_point(params: Mapping[str, Value]) -> str:
-    """Put a configuration into one line: `lr=0.001 hidden_size=16`."""
-    return " ".join(
-        f"{name}={_round(value) if isinstance(value, float) else value}"
-        for name, value in params.items()
-    )

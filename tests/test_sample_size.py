@@ -24,13 +24,8 @@ from sweep.lease import Lease
 from sweep.plan import CPU, plan_sweep
 from sweep.preparation import prepare_sweep
 from sweep.request import Request, SampleSizeRequest
-from sweep.sample_size import (
-    choose_draw,
-    draw_events,
-    fit_config,
-    list_samples,
-    parse_sizes,
-)
+from sweep.sample import fit_config, list_samples
+from sweep.sample_size import choose_draw, draw_events, parse_sizes
 from sweep.session import Session
 from sweep.signals import Signals
 from sweep.trial import run_trial

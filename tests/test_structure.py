@@ -170,6 +170,7 @@ def test_files_stay_readable() -> None:
         ("storage.sweeps", ("torch", "optuna")),
         ("sweep.launch.remote", ("torch", "ray")),
         ("sweep.cli.main_job", ("ray", "scipy", "pandas")),
+        ("sweep.cli.live", ("torch", "optuna")),
         ("sweep.worker", ("scipy", "pandas", "matplotlib", "plotly", "torch._dynamo")),
     ],
 )

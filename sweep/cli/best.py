@@ -40,7 +40,6 @@ def best(
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_best
     from sweep.results.best import describe_best, find_best
-    from sweep.results.export import export_trial
     from sweep.results.status import read_status
 
     engine = open_database(storage)
@@ -57,6 +56,8 @@ def best(
             write_best_picture(engine, status, trial, artifacts, plot, progress)
         print_note(f"{plot}: trial {trial.number} drawn")
     if export is not None:
+        from sweep.results.export import export_trial
+
         with show_progress("reading events") as progress:
             exported = export_trial(status, trial, artifacts, export, progress, print_note)
         onnx = "with ONNX" if exported.has_onnx else "without ONNX (install pv-sweep[export])"

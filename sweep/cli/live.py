@@ -16,8 +16,9 @@ from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
 from sweep.cli.tables import cut, make_table
 from sweep.results.status import Status, read_status
-from sweep.sample_size import describe_training, fit_config
+from sweep.sample import fit_config
 from sweep.signals import Signals
+from sweep.wording import describe_training
 
 WATCH_S = 1.0
 

@@ -37,7 +37,7 @@ from sweep.preparation import prepare_sweep
 from sweep.request import NOT_IN_FILES, Request, merge_requests, read_request
 from sweep.results.best import describe_best
 from sweep.results.status import Status, read_status
-from sweep.sample_size import describe_training
+from sweep.wording import describe_training
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
 WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}

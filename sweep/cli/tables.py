@@ -10,10 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.results.best import get_epoch
-from sweep.results.scores import get_score
 from sweep.results.status import Status
-from sweep.training.scoring import Score
-from sweep.trial import describe_point
+from sweep.score import Score, get_score
+from sweep.wording import describe_point
 
 NUM_LISTED = 5
 

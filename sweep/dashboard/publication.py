@@ -12,10 +12,9 @@ from storage.epochs import TrialRow
 from sweep.dashboard.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.dashboard.companion import mirror_trials
 from sweep.results.best import get_epoch, get_number
-from sweep.results.scores import get_score
 from sweep.results.status import Status
-from sweep.sample_size import describe_training
-from sweep.trial import describe_point
+from sweep.score import get_score
+from sweep.wording import describe_point, describe_training
 
 NUM_LISTED = 10
 

@@ -23,8 +23,8 @@ from sweep.report.numbers import (
 from sweep.report.trial_figures import draw_architectures, list_useful
 from sweep.results.best import get_epoch
 from sweep.results.evaluation import build_network
-from sweep.results.scores import get_score
 from sweep.results.status import Status
+from sweep.score import get_score
 
 Curves = Mapping[int, Sequence[Epoch]]
 """The epochs of each trial of a sweep, by the trials' ids."""

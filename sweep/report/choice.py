@@ -21,8 +21,8 @@ from sweep.report.numbers import (
 from sweep.report.trial_figures import list_hand_tuned
 from sweep.report.trial_table import list_varied, say_origin
 from sweep.results.best import get_epoch
-from sweep.results.scores import get_score
 from sweep.results.status import Status
+from sweep.score import get_score
 
 NUM_RUNNERS_UP = 4
 NAMES: dict[Objective, str] = {"validation_loss": "validation loss", "efficiency": "efficiency"}

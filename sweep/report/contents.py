@@ -30,8 +30,8 @@ from sweep.report.sample_size import build_sample_size_section
 from sweep.report.tuning import build_tuning_part
 from sweep.results.best import get_epoch
 from sweep.results.sample_size import compute_curve
-from sweep.results.scores import get_score
 from sweep.results.status import Status, read_status
+from sweep.score import get_score
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from models.space import Value
-from sweep.training.scoring import Score
+from sweep.score import Score
 
 Interval = tuple[float, float]
 

@@ -20,9 +20,8 @@ from sweep.report.style import (
 )
 from sweep.results.best import get_epoch, get_number
 from sweep.results.groups import Group, find_front, group_trials
-from sweep.results.scores import get_score
 from sweep.results.status import Status
-from sweep.training.scoring import Score
+from sweep.score import Score, get_score
 
 FRONT_COLOR = "#4477aa"
 HAND_TUNED_COLOR = "#117733"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from storage.epochs import TrialRow
 from sweep.results.status import Status
-from sweep.sample_size import fit_config
-from sweep.training.scoring import Score
+from sweep.sample import fit_config
+from sweep.score import Score
 
 
 def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_onnx: bool) -> None:

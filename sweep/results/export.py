@@ -39,10 +39,8 @@ from sweep.results.evaluation import (
     rebuild_network,
 )
 from sweep.results.fresh_process import run_afresh
-from sweep.results.scores import get_score
 from sweep.results.status import Status
-from sweep.training.matching import MatchCounts
-from sweep.training.scoring import Score
+from sweep.score import MatchCounts, Score, get_score
 
 ONNX_FILE = "model.onnx"
 LOSS_TOLERANCE = 1e-4

@@ -18,7 +18,7 @@ from storage.epochs import Epoch, TrialRow
 from sweep.config import SampleSizeConfig, SweepConfig
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
-from sweep.sample_size import Sample, list_samples
+from sweep.sample import Sample, list_samples
 from sweep.training.intervals import compute_efficiency_interval, compute_rate_interval
 
 METRICS: tuple[tuple[str, Callable[[Epoch], float]], ...] = (

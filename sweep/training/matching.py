@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sweep.score import MatchCounts
 from sweep.training.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks, find_peaks
 
 MAX_DISTANCE_BINS = 5.0
@@ -23,50 +24,6 @@ MAX_DISTANCE_BINS = 5.0
 
 COUNT_NAMES = ("found", "predicted_found", "missed", "false_positives")
 """Columns of `count_matches_per_event`; S, Sp, MT and FP in the reference."""
-
-
-@dataclass(frozen=True)
-class MatchCounts:
-    """Counts of matched and unmatched peaks; counts of different events add up.
-
-    Attributes:
-        events: Number of events, exact.
-        found: True peaks with a predicted one near (S).
-        predicted_found: Predicted peaks with a true one near (Sp), not at masked bins.
-        missed: True peaks without (MT).
-        false_positives: Predicted peaks without (FP), not at masked bins.
-    """
-
-    events: int = 0
-    found: int = 0
-    predicted_found: int = 0
-    missed: int = 0
-    false_positives: int = 0
-
-    @property
-    def true_peaks(self) -> int:
-        """Number of true peaks."""
-        return self.found + self.missed
-
-    @property
-    def efficiency(self) -> float:
-        """Found share of the true peaks, 0 to 1; 0.0 when there are none, as in the reference."""
-        return self.found / self.true_peaks if self.true_peaks else 0.0
-
-    @property
-    def fp_rate(self) -> float:
-        """False positives per event; 0.0 when there are no events."""
-        return self.false_positives / self.events if self.events else 0.0
-
-    def __add__(self, other: MatchCounts) -> MatchCounts:
-        """Add the counts of other events."""
-        return MatchCounts(
-            events=self.events + other.events,
-            found=self.found + other.found,
-            predicted_found=self.predicted_found + other.predicted_found,
-            missed=self.missed + other.missed,
-            false_positives=self.false_positives + other.false_positives,
-        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,69 +21,11 @@ from sweep.data.npz import DAMAGE
 from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
-from sweep.training.intervals import compute_efficiency_interval, compute_rate_interval
+from sweep.score import MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import MatchCounts, count_matches
+from sweep.training.matching import count_matches
 
 _BATCH_SIZE = 500
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a model is worth on a set of events.
-
-    Attributes:
-        counts: Matched and unmatched peaks, and the number of events.
-        validation_loss: Mean over events of the ratio loss with asymmetry 0 and epsilon 1e-5; None
-            when there are no events or a prediction at a valid bin is not finite.
-    """
-
-    counts: MatchCounts
-    validation_loss: float | None
-
-    @property
-    def efficiency(self) -> float:
-        """Found share of the true peaks, 0 to 1; 0.0 when there are none."""
-        return self.counts.efficiency
-
-    @property
-    def fp_rate(self) -> float:
-        """False positives per event; 0.0 when there are no events."""
-        return self.counts.fp_rate
-
-    @property
-    def efficiency_interval(self) -> tuple[float, float]:
-        """Clopper-Pearson interval of the efficiency at 68.27 %; (0.0, 1.0) without true peaks."""
-        return compute_efficiency_interval(self.counts.found, self.counts.true_peaks)
-
-    @property
-    def fp_rate_interval(self) -> tuple[float, float]:
-        """Garwood interval of the FP rate at 68.27 %; (0.0, inf) without events."""
-        return compute_rate_interval(self.counts.false_positives, self.counts.events)
-
-    def to_json(self) -> dict[str, int | float | list[float | None]]:
-        """Turn the score into what a JSON file or a database row holds.
-
-        Returns:
-            Counts, rates, intervals as [low, high] with None for an upper end at infinity, and
-            `validation_loss` where there is one.
-        """
-        result: dict[str, int | float | list[float | None]] = {
-            "events": self.counts.events,
-            "true_peaks": self.counts.true_peaks,
-            "found": self.counts.found,
-            "missed": self.counts.missed,
-            "predicted_found": self.counts.predicted_found,
-            "false_positives": self.counts.false_positives,
-            "efficiency": self.efficiency,
-            "fp_rate": self.fp_rate,
-        }
-        if self.validation_loss is not None:
-            result["validation_loss"] = self.validation_loss
-        low, high = self.fp_rate_interval
-        result["efficiency_interval"] = list(self.efficiency_interval)
-        result["fp_rate_interval"] = [low, high if math.isfinite(high) else None]
-        return result
 
 
 class ScoreAccumulator:

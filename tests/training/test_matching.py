@@ -9,12 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.training.matching import (
-    MatchCounts,
-    classify_peaks,
-    count_matches,
-    count_matches_per_event,
-)
+from sweep.score import MatchCounts
+from sweep.training.matching import classify_peaks, count_matches, count_matches_per_event
 from sweep.training.peaks import PeakFinderSettings, find_peaks
 
 NAN = float("nan")

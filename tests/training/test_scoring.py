@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from sweep.errors import DataError
+from sweep.score import MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import MatchCounts, count_matches
-from sweep.training.scoring import Score, ScoreAccumulator, score_files
+from sweep.training.matching import count_matches
+from sweep.training.scoring import ScoreAccumulator, score_files
 
 NAN = float("nan")
 
