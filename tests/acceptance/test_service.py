@@ -94,6 +94,7 @@ def test_workers_train_what_was_registered_elsewhere(
     assert list_workers(job.engine) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_worker_without_work_leaves(
     job: Job, register: Callable[..., Any], call: Callable[..., Any]
 ) -> None:
