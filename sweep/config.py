@@ -222,7 +222,7 @@ def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
             warmup_fraction=0.3,
             clip_norm=1.0,
             weight_decay=0.01,
-            grace_events=2000,
+            grace_events=1400,
         )
     if name == "report":
         return Recipe(

@@ -48,7 +48,7 @@ class Profile:
     batch_size: int
 
 
-CPU = Profile("cpu", num_train=1000, num_validation=400, epochs=8, batch_size=16)
+CPU = Profile("cpu", num_train=700, num_validation=400, epochs=8, batch_size=16)
 GPU = Profile("gpu", num_train=20_000, num_validation=5000, epochs=30, batch_size=64)
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (CPU, GPU)}
 REPORT_BATCH_SIZE = 128
