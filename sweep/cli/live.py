@@ -89,10 +89,7 @@ class LiveView:
 def show_status(status: Status) -> None:
     """Show a sweep once, on standard output."""
     console = Console(highlight=False, markup=False)
-    console.print(
-        f"{status.sweep.name}: {status.config.model}, {describe_training(status.config)}; "
-        f"{status.num_dead} dead"
-    )
+    console.print(f"{status.sweep.name}: {status.config.model}, {describe_training(status.config)}")
     console.print(_draw(status))
     if status.workers:
         console.print(_draw_workers(status))
@@ -129,7 +126,7 @@ def _draw(status: Status) -> RenderableType:
     if status.ranked and status.ranked[0].best:
         best = status.ranked[0]
         lines.append(f"best: trial {best.number}, {_write_metrics(status.ranked[0].best)}")
-    return Group(*map(cut, lines), table)
+    return Group(*map(cut, lines), *([table] if status.running else []))
 
 
 def _draw_workers(status: Status) -> Table:
@@ -163,6 +160,8 @@ def _write_counts(status: Status) -> str:
     parts = [f"{counts.finished} of {status.sweep.budget} trials", f"{counts.pruned} pruned"]
     if counts.failed:
         parts.append(f"{counts.failed} failed")
+    if counts.waiting and not counts.running:
+        parts.append(f"{counts.waiting} waiting")
     if status.trials_per_hour is not None:
         parts.append(f"{status.trials_per_hour:.3g} an hour")
     if status.time_left_s is not None:

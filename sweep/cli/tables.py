@@ -37,10 +37,13 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
     console.print(
         f"{status.sweep.name}: {counts.finished} of {status.sweep.budget} trials: "
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed; "
-        f"{status.num_dead} dead. Null loss {status.config.data.null_loss:.4g}."
+        f"{status.num_dead} of them dead. Null loss {status.config.data.null_loss:.4g}."
     )
     if not status.ranked:
-        console.print("No complete trial has found anything.")
+        is_early = not counts.finished
+        console.print(
+            f"No {'trial has finished yet' if is_early else 'complete one found anything'}."
+        )
         return
     table = make_table("trial", "loss", "efficiency", "FP / event")
     for trial in status.ranked[:num_listed]:
@@ -54,6 +57,8 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
     console.print(table)
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
+    if get_epoch(best).validation_loss >= status.config.data.null_loss:
+        console.print("Its loss is above that of predicting zero everywhere: train it for longer.")
 
 
 def _format(value: float, interval: tuple[float, float]) -> str:
@@ -63,15 +68,18 @@ def _format(value: float, interval: tuple[float, float]) -> str:
 
 
 def print_statuses(statuses: Sequence[Status]) -> None:
-    """Print one line a sweep: how far it is and the metrics of its best trial."""
+    """Print one line a sweep: how far it is and the metrics of its best trial.
+
+    Failed and running trials have a column where there are any: names need the room.
+    """
+    counted = ["pruned", *(kind for kind in ("failed", "running") if _has_any(statuses, kind))]
     table = Table("sweep", "model", box=None, pad_edge=False)
-    for column in ("finished", "pruned", "failed", "running", "loss", "efficiency", "FP / event"):
+    for column in ("finished", *counted, "loss", "efficiency", "FP / event"):
         table.add_column(column, no_wrap=True)
     for status in statuses:
-        counts = status.counts
         stopped = ", stopped" if status.stopped else ""
-        row = [f"{counts.finished} of {status.sweep.budget}{stopped}"]
-        row += [str(n) for n in (counts.pruned, counts.failed, counts.running)]
+        row = [f"{status.counts.finished} of {status.sweep.budget}{stopped}"]
+        row += [str(getattr(status.counts, kind)) for kind in counted]
         if status.ranked:
             epoch = get_epoch(status.ranked[0])
             row += [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}"]
@@ -79,6 +87,10 @@ def print_statuses(statuses: Sequence[Status]) -> None:
         model = status.config.model.rpartition("/")[2]  # of an own network not the whole path
         table.add_row(cut(status.sweep.name), cut(model), *row)
     Console(highlight=False, markup=False).print(table)
+
+
+def _has_any(statuses: Sequence[Status], kind: str) -> bool:
+    return any(getattr(status.counts, kind) for status in statuses)
 
 
 def print_score(score: Score) -> None:

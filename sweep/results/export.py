@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import shutil
 import warnings
 from collections.abc import Callable
@@ -98,7 +99,8 @@ def export_trial(
     def write(temporary: Path) -> None:
         _write_parts(temporary, status, trial, weights)
         if _can_write_onnx():
-            report(f"writing {ONNX_FILE}, which takes minutes where the network is recurrent")
+            is_recurrent = any(isinstance(part, nn.RNNBase) for part in network.modules())
+            report(f"writing {ONNX_FILE}" + ", which takes minutes" * is_recurrent)
             _write_onnx(temporary / ONNX_FILE, network, split)
         write_card(
             temporary / "README.md",
@@ -155,6 +157,7 @@ def _write_onnx(path: Path, network: nn.Module, split: Split) -> None:
     import onnxruntime
 
     network.eval()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
     example = torch.zeros(2, NUM_FEATURES, NUM_BINS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
