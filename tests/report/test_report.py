@@ -16,7 +16,7 @@ import pytest
 from storage.engine import create_engine, open_engine, parse_url
 from storage.migrations import create_tables
 from storage.sweeps import find_sweep
-from sweep.config import SweepConfig
+from sweep.config import SweepConfig, build_recipe
 from sweep.report.best_picture import write_best_picture
 from sweep.report.contents import write_report
 from sweep.report.provenance import build_provenance_section, write_command
@@ -171,7 +171,8 @@ def _with_usual_recipe(config: SweepConfig) -> SweepConfig:
     search = config.search.model_copy(
         update={"pruner": config.search.pruner.model_copy(update={"num_startup_trials": None})}
     )
-    recipe = config.recipe.model_copy(update={"grace_events": 2000})
+    usual = build_recipe(config.recipe.name, config.recipe.epochs, config.recipe.epochs)
+    recipe = config.recipe.model_copy(update={"grace_events": usual.grace_events})
     return config.model_copy(update={"recipe": recipe, "search": search})
 
 
