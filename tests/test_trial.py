@@ -391,14 +391,14 @@ def test_time_of_earlier_attempts_counts(make_session: MakeSession, sqlite_url: 
 )
 def test_diverged_network_keeps_only_the_numbers_before(
     make_session: MakeSession,
-    sqlite_url: str,
+    database_url: str,
     monkeypatch: pytest.MonkeyPatch,
     fault: str,
     num_epochs: int,
 ) -> None:
     """It is pruned and called by its name; of three epochs of two batches those before count."""
     monkeypatch.setenv("NET_FAULT", fault)
-    session = make_session(sqlite_url, "FaultyNet")
+    session = make_session(database_url, "FaultyNet")
     assert train(session).outcome == "diverged"
     row = read_row(session)
     assert (row.state, row.outcome, row.feasible) == ("pruned", "diverged", False)

@@ -191,9 +191,9 @@ def test_lease_is_renewed_while_the_trial_is_trained(
         assert not lease.is_gentle()
 
 
-def test_lost_lease_ends_the_trial(make_session: MakeSession, sqlite_url: str) -> None:
+def test_lost_lease_ends_the_trial(make_session: MakeSession, database_url: str) -> None:
     """The worker learns it within a third of the lease."""
-    session = make_session(sqlite_url)
+    session = make_session(database_url)
     claim = take(session)
     with session.engine.begin() as connection:
         connection.execute(trials.update().where(trials.c.slot == 0).values(lease_until_s=1.0))
