@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -87,6 +88,7 @@ def serve(
         max_request_body_size=MAX_UPLOAD_BYTES if place.allow_edit else MAX_BODY_BYTES,
         clear_untrusted_proxy_headers=False,  # one is read, and harmless: headers.is_https
     )
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting answers are no fault
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Publisher(engine, storage, report=report):
