@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from servers import run_postgres
+from servers import make_database, run_postgres
 
 if TYPE_CHECKING:
     from sweep.session import Session
@@ -64,12 +63,16 @@ class FaintNet(MyNet):
         return 0.009 * torch.tanh(super().forward(x_BCL))
 
 
-class FaultyNet(MyNet):
-    """Gives what is no number from a training batch on, in training or when it is judged."""
+class FaultyNet(FaintNet):
+    """Gives what is no number from a training batch on, in training or when it is judged.
+
+    NET_FAULT lists such faults; the hidden size says which of them a network has.
+    """
 
     def forward(self, x_BCL):
         output_BL = super().forward(x_BCL)
-        fault, first, mode = os.environ.get("NET_FAULT", "nan 1 training").split()
+        faults = os.environ.get("NET_FAULT", "nan 1 training").split(", ")
+        fault, first, mode = faults[self.scale.numel() % len(faults)].split()
         is_due = self.calls >= int(first) and self.training == (mode == "training")
         return output_BL * (float(fault) if is_due else 1.0)
 
@@ -171,12 +174,8 @@ def _lend(address: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: sa.Engine) -> Iterator[str]:
     """The address of a fresh PostgreSQL database."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    with postgres_server.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield postgres_server.url.set(database=name).render_as_string(hide_password=False)
-    with postgres_server.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with make_database(postgres_server) as address:
+        yield address
 
 
 @pytest.fixture

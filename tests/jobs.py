@@ -23,7 +23,7 @@ from storage.engine import create_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.migrations import create_tables
 from storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
-from storage.tables import attempts
+from storage.tables import attempts, trials
 from sweep.signals import Signals
 from sweep.worker import WorkerOptions, run_worker
 
@@ -106,6 +106,12 @@ class Job:
         query = sa.select(attempts.c.ending).order_by(attempts.c.trial_id, attempts.c.attempt)
         with self.engine.connect() as connection:
             return list(connection.execute(query).scalars())
+
+    def read_lease_s(self) -> float:
+        """Read when the lease of the first trial ends, by the database's clock."""
+        query = sa.select(trials.c.lease_until_s).where(trials.c.slot == 0)
+        with self.engine.connect() as connection:
+            return float(connection.execute(query).scalar_one())
 
     def wait_for_held(self, number: int, attempt: int = 1) -> list[TrialRow]:
         """Wait until so many trials are held in their second epoch, in an attempt of that number.

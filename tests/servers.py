@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,3 +97,14 @@ def restart_postgres(address: str) -> None:
     subprocess.run(
         command, user=owner if os.getuid() == 0 else None, check=True, stdout=subprocess.DEVNULL
     )
+
+
+@contextmanager
+def make_database(server: sa.Engine, template: str = "template1") -> Iterator[str]:
+    """Make a PostgreSQL database, as a copy of another one or a fresh one; gives its address."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield server.url.set(database=name).render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")

@@ -26,20 +26,40 @@ from sweep.identity import is_gone
 from sweep.session import Session
 
 NUM_TRIALS, NUM_EPOCHS = 3, 4
+FAULTS = {"sqlite": "no such table: sweep_trials", "postgresql": "lease of slot 0 not renewed yet"}
+"""What a worker says when a table is not there, which only SQLite counts among passing faults."""
 
 
-def put_to_sleep(process: subprocess.Popen[str], storage: str) -> None:
-    """Stop a process outside of its transactions: in one it would hold the whole file's lock."""
+def put_to_sleep(process: subprocess.Popen[str], job: Job) -> None:
+    """Stop a process outside of its transactions: its locks would be held while it sleeps."""
     while True:
         process.send_signal(signal.SIGSTOP)
-        connection = sqlite3.connect(storage.removeprefix("sqlite:///"), timeout=1)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        if not is_in_transaction(process, job):
             return
-        except sqlite3.OperationalError:
-            process.send_signal(signal.SIGCONT)
-        finally:
-            connection.close()
+        process.send_signal(signal.SIGCONT)
+
+
+def is_in_transaction(process: subprocess.Popen[str], job: Job) -> bool:
+    """Say whether a process that was just stopped holds locks of the database."""
+    if job.engine.dialect.name == "postgresql":
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name "
+        query += "AND datname = current_database() AND state <> 'idle'"
+        with job.engine.connect() as connection:
+            number = connection.execute(sa.text(query), {"name": name_connections(process)})
+            return bool(number.scalar_one())
+    connection = sqlite3.connect(str(job.engine.url.database), timeout=1)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    return False
+
+
+def name_connections(process: subprocess.Popen[str]) -> str:
+    """Give the name under which the server knows a worker's connections."""
+    return f"sweep {socket.gethostname()}:{process.pid}"
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +182,10 @@ def test_interrupted_sweep_goes_on(
 
 
 def test_terminated_worker_leaves_at_once(
-    make_open_job: Callable[[str], Job], postgres_url: str, reference: list[list[Epoch]]
+    make_open_job: Callable[[str], Job], database_url: str, reference: list[list[Epoch]]
 ) -> None:
     """SIGTERM in mid-epoch: the epoch is given up, not the ones before it."""
-    job = make_open_job(postgres_url)
+    job = make_open_job(database_url)
     job.close_gate()
     process = job.start_worker()
     job.wait_for_held(1)
@@ -182,17 +202,17 @@ def test_terminated_worker_leaves_at_once(
 
 def test_sleeping_worker_is_not_waited_for(
     make_open_job: Callable[[str], Job],
-    sqlite_url: str,
+    database_url: str,
     reference: list[list[Epoch]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker stopped as by a laptop's lid: another takes its trial over, and it harms nothing."""
     monkeypatch.setenv("SWEEP_LEASE_S", "1")
-    job = make_open_job(sqlite_url)
+    job = make_open_job(database_url)
     job.close_gate()
     sleeper = job.start_worker()
     job.wait_for_held(1)
-    put_to_sleep(sleeper, sqlite_url)
+    put_to_sleep(sleeper, job)
     assert job.work() == NUM_TRIALS
     told = job.read_told()
     job.open_gate()
@@ -204,15 +224,45 @@ def test_sleeping_worker_is_not_waited_for(
     assert job.read_endings() == ["expired"] + ["finished"] * NUM_TRIALS
 
 
+def test_lease_outlives_a_fault_of_the_database(
+    make_open_job: Callable[[str], Job],
+    database_url: str,
+    reference: list[list[Epoch]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its renewals fail for a while, then succeed again; the trial never notices."""
+    monkeypatch.setenv("SWEEP_LEASE_S", "1")
+    job = make_open_job(database_url)
+    job.close_gate()
+    process = job.start_worker()
+    job.wait_for_held(1)
+    rename_table(job, "sweep_trials", "sweep_trials_away")
+    assert process.stderr is not None
+    assert FAULTS[job.engine.dialect.name] in process.stderr.readline()
+    rename_table(job, "sweep_trials_away", "sweep_trials")
+    lease_s = job.read_lease_s()
+    wait_until(lambda: job.read_lease_s() > lease_s, job)
+    job.open_gate()
+    end(process)
+    check_whole(job, reference)
+    assert job.read_endings() == ["finished"] * NUM_TRIALS
+
+
+def rename_table(job: Job, before: str, after: str) -> None:
+    """Take a table away under the workers, or put it back."""
+    with job.engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+
+
 def cut_connections(job: Job, process: subprocess.Popen[str]) -> int:
     """End all connections of a worker, which are known by its name; gives how many they were."""
     query = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
         "WHERE datname = current_database() AND application_name = :name"
     )
-    name = f"sweep {socket.gethostname()}:{process.pid}"
     with job.engine.connect() as connection:
-        return int(connection.execute(sa.text(query), {"name": name}).scalar_one())
+        number = connection.execute(sa.text(query), {"name": name_connections(process)})
+        return int(number.scalar_one())
 
 
 def test_server_that_goes_away_is_waited_for(

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from optuna.trial import TrialState
 
+from servers import make_database
+from storage import studies
 from storage.engine import open_engine, parse_url
 from storage.epochs import read_curve, read_trials
 from storage.sweeps import find_sweep
@@ -38,14 +41,10 @@ class Place:
     """A folder with a finished sweep of three trials, and what the run printed."""
 
     folder: Path
+    storage: str
     arguments: list[str]
-    out: str
-    err: str
-
-    @property
-    def storage(self) -> str:
-        """Address of its database."""
-        return f"sqlite:///{self.folder / 'sweep.db'}"
+    out: str = ""
+    err: str = ""
 
     @property
     def options(self) -> list[str]:
@@ -86,23 +85,39 @@ def write_namesakes(folder: Path) -> None:
         (folder / f"{name}.py").write_text("raise SystemExit('not the package')\n")
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_file: Path) -> Place:
-    """The main job, run to its end on two workers with the defaults of storage and artifacts."""
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def place(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    own_network: Path,
+    events_file: Path,
+) -> Iterator[Place]:
+    """The main job, run to its end on two workers; on SQLite with the default of the storage."""
     folder = tmp_path_factory.mktemp("job")
     write_namesakes(folder)
     arguments = ["run", "--model", f"{own_network}:MyNet", "--data", str(events_file)]
     arguments += ["--events", "24", "--val-events", "12", "--epochs", "3", "--workers", "2"]
     arguments += ["--fix", "lr=0.05", "--fix", "batch_size=12"]
-    out, err = run(folder, *arguments, "--trials", "3", "--json")
-    return Place(folder, arguments, out, err)
+    job = [*arguments, "--trials", "3", "--json"]
+    if request.param == "sqlite":
+        yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", arguments, *run(folder, *job))
+        return
+    with make_database(request.getfixturevalue("postgres_server")) as storage:
+        out, err = run(folder, *job, "--storage", storage)
+        yield Place(folder, storage, arguments, out, err)
 
 
 @pytest.fixture
-def copy(place: Place, tmp_path: Path) -> Place:
+def copy(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
     """A copy of the finished sweep that a test may change."""
-    shutil.copytree(place.folder, tmp_path / "copy")
-    return Place(tmp_path / "copy", place.arguments, "", "")
+    folder = tmp_path / "copy"
+    shutil.copytree(place.folder, folder)
+    url = sa.make_url(place.storage)
+    if url.get_backend_name() == "sqlite":
+        yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", place.arguments)
+        return
+    with make_database(request.getfixturevalue("postgres_server"), str(url.database)) as storage:
+        yield Place(folder, storage, place.arguments)
 
 
 def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
@@ -114,7 +129,14 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     for number in range(3):
         assert f"trial {number} complete" in place.err
     written = {path.name for path in place.folder.iterdir() if "-" not in path.name}
-    assert written == {"sweep.db", "sweep_artifacts", "models.py", "storage.py", "sweep.py"}
+    files = {"sweep.db"} if place.storage.startswith("sqlite") else set()
+    assert written == {*files, "sweep_artifacts", "models.py", "storage.py", "sweep.py"}
+
+
+def test_workers_of_one_seed_draw_their_own_points(place: Place) -> None:
+    """Two workers, each with the sampler of the one seed that the sweep has."""
+    points = [row.params for row in read_trials(open_engine(parse_url(place.storage)), 1)]
+    assert len({point["beta1"] for point in points}) == len(points) == 3
 
 
 def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
@@ -123,7 +145,8 @@ def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
     """The trials that were there stay as they were, and options that are not given too."""
     engine = open_engine(parse_url(copy.storage))
     before = read_trials(engine, 1)
-    out, _err = run(copy.folder, *copy.arguments[:3], "--trials", "5", "--json", "--workers", "1")
+    more = [*copy.arguments[:3], "--trials", "5", "--workers", "1", *copy.options, "--json"]
+    out, _err = run(copy.folder, *more)
     printed = json.loads(out)
     assert (printed["budget"], printed["complete"]) == (5, 5)
     after = read_trials(engine, 1)
@@ -171,6 +194,21 @@ def test_other_sweep_of_the_same_name_is_refused(
     assert answer.err.count("\n") == 1
     assert answer.err.startswith("error: sweep: it is another one already")
     assert answer.out == ""
+    assert read_tables(place.storage) == before
+
+
+def test_process_that_asks_for_another_direction_categories_and_range_is_refused(
+    place: Place,
+) -> None:
+    """All at once, by a process of its own; each of them is named."""
+    before = read_tables(place.storage)
+    change = ["--objective", "efficiency", "--set", "batch_size=6,12", "--set", "hidden_size=2:4"]
+    arguments = [*place.arguments[:9], *place.options, "--fix", "lr=0.05", *change]
+    out, err = run(place.folder, *arguments, code=1)
+    assert out == ""
+    assert err.count("\n") == 1
+    for name in ("search.objective", "space.batch_size", "space.hidden_size"):
+        assert f"{name}: stored" in err
     assert read_tables(place.storage) == before
 
 
@@ -254,6 +292,33 @@ def test_dead_and_pruned_trials_are_never_best(
         assert (answer.code, answer.out) == (1, "")
         assert answer.err.startswith("error: sweep net: no best trial, got 2 complete (2 of the")
         assert answer.err.count("\n") == 1
+
+
+def test_networks_that_diverge_are_pruned_as_such(
+    database_url: str,
+    own_network: Path,
+    events_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whenever it happens: none is left running, none is the best, all keep what was before."""
+    faults = {4: "nan 1 training", 1: "nan 5 training", 2: "inf 4 judged", 3: "inf 6 judged"}
+    monkeypatch.setenv("NET_FAULT", ", ".join(faults[size] for size in (4, 1, 2, 3)))
+    arguments = ["--model", f"{own_network}:FaultyNet", "--data", str(events_file), "--epochs", "3"]
+    arguments += ["--events", "24", "--val-events", "12", "--workers", "1", "--pruner", "none"]
+    arguments += [f"--fix={name}" for name in ("lr=0.05", "batch_size=12", "beta1=0.9")]
+    arguments += ["--fix=beta2=0.999", "--set=hidden_size=1:4", "--sampler=qmc", "--trials=4"]
+    _out, err = run(tmp_path, "run", *arguments, "--storage", database_url)
+    rows = read_trials(open_engine(parse_url(database_url)), 1)
+    verdicts = {(row.state, row.outcome, row.feasible) for row in rows}
+    assert verdicts == {("pruned", "diverged", False)}
+    num_epochs = {row.params["hidden_size"]: row.last.epoch if row.last else 0 for row in rows}
+    assert num_epochs == {4: 0, 1: 2, 2: 1, 3: 2}
+    for row in rows:
+        assert f"trial {row.number} diverged" in err
+    storage = studies.open_study_storage(parse_url(database_url))
+    told = studies.load_study(storage, "FaultyNet").trials
+    assert [trial.state for trial in told] == [TrialState.PRUNED] * 4
 
 
 def test_sweep_whose_trials_fail_stops_with_the_reason(
