@@ -7,6 +7,7 @@ meets them where a test wants; everything else is waited for in the database.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy as sa
+from optuna.trial import TrialState
 
 from storage import studies
 from storage.engine import create_engine, parse_url
@@ -29,6 +31,7 @@ from sweep.worker import WorkerOptions, run_worker
 
 DEADLINE_S = 200.0
 NAME = "FaintNet"
+NUM_TRIALS, NUM_EPOCHS = 3, 4
 MID_EPOCH = 4
 """Of the training batches, two an epoch: the second of the second epoch."""
 
@@ -65,6 +68,15 @@ class Job:
     def start_worker(self, *options: str) -> subprocess.Popen[str]:
         """Start one worker without a supervisor."""
         return self.start("worker", "--sweep", NAME, "--threads", "1", *options)
+
+    def end(self) -> None:
+        """End the processes that are left, those that sleep too."""
+        self.open_gate()
+        for process in self.started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.communicate()
 
     def work(self) -> int:
         """Let a worker of this process work until nothing is left."""
@@ -166,3 +178,12 @@ def end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == code, err
     return out, err
+
+
+def check_whole(job: Job, reference: list[list[Epoch]]) -> None:
+    """The budget is spent exactly, every curve is that of an uninterrupted sweep."""
+    assert job.count() == TrialCounts(0, 0, NUM_TRIALS, 0, 0)
+    assert job.read_curves() == reference
+    told = job.read_told()
+    assert [trial.state for trial in told] == [TrialState.COMPLETE] * NUM_TRIALS
+    assert list(job.folder.rglob("checkpoint.pt")) == []

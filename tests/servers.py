@@ -108,3 +108,8 @@ def make_database(server: sa.Engine, template: str = "template1") -> Iterator[st
     yield server.url.set(database=name).render_as_string(hide_password=False)
     with server.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def name_connections(process: int) -> str:
+    """Give the name under which a server knows the connections of a process of ours."""
+    return f"sweep {socket.gethostname()}:{process}"

@@ -145,21 +145,21 @@ def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
     """The trials that were there stay as they were, and options that are not given too."""
     engine = open_engine(parse_url(copy.storage))
     before = read_trials(engine, 1)
-    more = [*copy.arguments[:3], "--trials", "5", "--workers", "1", *copy.options, "--json"]
+    more = [*copy.arguments[:3], "--trials", "4", "--workers", "1", *copy.options, "--json"]
     out, _err = run(copy.folder, *more)
     printed = json.loads(out)
-    assert (printed["budget"], printed["complete"]) == (5, 5)
+    assert (printed["budget"], printed["complete"]) == (4, 4)
     after = read_trials(engine, 1)
     assert after[:3] == before
-    assert [row.slot for row in after] == [0, 1, 2, 3, 4]
+    assert [row.slot for row in after] == [0, 1, 2, 3]
     curves = [read_curve(engine, row.id) for row in after]
-    assert len({tuple(e.validation_loss for e in curve) for curve in curves}) == 5
+    assert len({tuple(e.validation_loss for e in curve) for curve in curves}) == 4
     tables = read_tables(copy.storage)
     artifacts = ["--artifacts", copy.folder / "sweep_artifacts"]
     answer = call(*copy.arguments[:3], "--trials", 2, *copy.options, *artifacts)
     assert answer.code == 0
-    assert "5 trials have begun already; the budget stays 5" in answer.err
-    assert "nothing left to train: 5 of 5 trials finished" in answer.err
+    assert "4 trials have begun already; the budget stays 4" in answer.err
+    assert "nothing left to train: 4 of 4 trials finished" in answer.err
     for table in ("sweep_sweeps", "sweep_trials", "sweep_epochs", "trials"):
         assert read_tables(copy.storage)[table] == tables[table]
 

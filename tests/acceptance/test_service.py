@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +37,9 @@ def register(
 
 
 @pytest.fixture
-def job(tmp_path: Path, database_url: str) -> Iterator[Job]:
+def job(make_job: Callable[[str], Job], database_url: str) -> Job:
     """A database and the workers that join it."""
-    made = Job(tmp_path, database_url, [])
-    yield made
-    made.open_gate()
-    for process in made.started:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
+    return make_job(database_url)
 
 
 def start_worker(job: Job, *arguments: str) -> subprocess.Popen[str]:
