@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 import shutil
 import signal
 import socket
@@ -19,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
+from pages import read_address, serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_ARGUMENTS = [
@@ -74,34 +73,6 @@ def run(folder: Path, *arguments: str) -> str:
         text=True,
     )
     return done.stdout
-
-
-@contextlib.contextmanager
-def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `sweep dashboard` on a free port; it is killed where the test left it running."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "sweep", "dashboard", "--port", "0", *arguments],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
-    try:
-        yield server
-    finally:
-        server.kill()
-        server.communicate()
-
-
-def read_address(server: subprocess.Popen[str]) -> str:
-    """Read the address that the command prints, and see that it answers there."""
-    assert server.stderr is not None
-    line = server.stderr.readline()
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line + server.stderr.read()
-    with urllib.request.urlopen(f"{found[0]}/healthz") as answer:
-        assert answer.read() == b"ok\n"
-    return found[0]
 
 
 @pytest.fixture(scope="module")

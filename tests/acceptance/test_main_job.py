@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
+from pages import ask, read_address, serve
 
 from servers import make_database
 from storage import studies
@@ -257,6 +258,23 @@ def test_best_model_is_taken_home_and_judged_alike(
     assert "exists already" in again.err
 
 
+def test_dashboard_shows_everything_and_changes_nothing(place: Place) -> None:
+    """A process of its own: strangers see nothing, who knows the password only sees."""
+    before = read_tables(place.storage)["trials"]
+    password = "correct horse"
+    with serve(place.folder, *place.options, SWEEP_DASHBOARD_PASSWORD=password) as server:
+        address = f"{read_address(server)}/api/studies"
+        assert ask(address)[0] == 401
+        _code, listed = ask(address, password=password)
+        ids = {study["study_name"]: study["study_id"] for study in listed["study_summaries"]}
+        for method in ("POST", "PUT", "DELETE"):
+            assert ask(f"{address}/{ids[NAME]}", method, password)[0] == 405
+        _code, shown = ask(f"{address}/{ids[NAME]}?after=0", password=password)
+    assert [trial["state"] for trial in shown["trials"]] == ["Complete"] * 3
+    assert [trial["constraints"] for trial in shown["trials"]] == [[0.0]] * 3
+    assert read_tables(place.storage)["trials"] == before
+
+
 def test_histograms_from_anywhere_are_scored(
     events_file: Path, call: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -281,14 +299,14 @@ def test_models_are_listed(call: Callable[..., Any], own_network: Path, tmp_path
 
 
 def test_dead_and_pruned_trials_are_never_best(
-    make_session: Callable[..., Session], sqlite_url: str, call: Callable[..., Any]
+    make_session: Callable[..., Session], database_url: str, call: Callable[..., Any]
 ) -> None:
     """However low their loss: there is no best trial then, and one line says so."""
-    session = make_session(sqlite_url, "DeadNet")
-    options = WorkerOptions(sqlite_url, session.sweep.name, session.artifacts, num_threads=1)
+    session = make_session(database_url, "DeadNet")
+    options = WorkerOptions(database_url, session.sweep.name, session.artifacts, num_threads=1)
     assert run_worker(options, Signals()) == 2
     for arguments in (["best"], ["best", "--json"], ["best", "--export", "model"]):
-        answer = call(*arguments, "--storage", sqlite_url)
+        answer = call(*arguments, "--storage", database_url)
         assert (answer.code, answer.out) == (1, "")
         assert answer.err.startswith("error: sweep net: no best trial, got 2 complete (2 of the")
         assert answer.err.count("\n") == 1

@@ -1,0 +1,59 @@
+"""`sweep dashboard` as a process of its own, asked over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sweep.program import COMMAND
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `sweep dashboard` on a free port; it is killed where the test left it running."""
+    server = subprocess.Popen(
+        [*COMMAND, "dashboard", "--port", "0", *arguments],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    try:
+        yield server
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def read_address(server: subprocess.Popen[str]) -> str:
+    """Read the address that the command prints, and see that it answers there."""
+    assert server.stderr is not None
+    line = server.stderr.readline()
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, line + server.stderr.read()
+    with urllib.request.urlopen(f"{found[0]}/healthz") as answer:
+        assert answer.read() == b"ok\n"
+    return found[0]
+
+
+def ask(address: str, method: str = "GET", password: str | None = None) -> tuple[int, Any]:
+    """Ask for something, with a password or without; gives the code and the JSON that came back."""
+    request = urllib.request.Request(address, method=method)
+    if password is not None:
+        ticket = base64.b64encode(f"sweep:{password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {ticket}")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, None
