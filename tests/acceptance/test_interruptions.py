@@ -86,13 +86,13 @@ def test_interrupted_sweep_goes_on(
     assert [len(curve) for curve in job.read_curves()] == [2, 2]
 
     job.close_gate(batch=6)
-    process = job.start()
-    wait_until(lambda: [row.attempts for row in job.read_rows()] == [2, 2], job)
-    workers = [get_process(row) for row in job.read_rows()]
+    process = job.start("run", *job.arguments, "--workers", "1")
+    wait_until(lambda: [row.attempts for row in job.read_rows()] == [2, 1], job)
+    worker = get_process(job.read_rows()[0])
     process.kill()
     process.communicate()
     job.open_gate()
-    wait_until(lambda: not any(map(is_alive, workers)), job)
+    wait_until(lambda: not is_alive(worker), job)
     assert job.count().running == 0
     assert job.count().finished < NUM_TRIALS
 
@@ -102,10 +102,10 @@ def test_interrupted_sweep_goes_on(
 
 
 def test_terminated_worker_leaves_at_once(
-    make_open_job: Callable[[str], Job], database_url: str, reference: list[list[Epoch]]
+    make_open_job: Callable[[str], Job], postgres_url: str, reference: list[list[Epoch]]
 ) -> None:
     """SIGTERM in mid-epoch: the epoch is given up, not the ones before it."""
-    job = make_open_job(database_url)
+    job = make_open_job(postgres_url)
     job.close_gate()
     process = job.start_worker()
     job.wait_for_held(1)

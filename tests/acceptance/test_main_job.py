@@ -314,28 +314,29 @@ def test_dead_and_pruned_trials_are_never_best(
 
 def test_networks_that_diverge_are_pruned_as_such(
     database_url: str,
-    own_network: Path,
-    events_file: Path,
+    make_session: Callable[..., Session],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whenever it happens: none is left running, none is the best, all keep what was before."""
-    faults = {4: "nan 1 training", 1: "nan 5 training", 2: "inf 4 judged", 3: "inf 6 judged"}
-    monkeypatch.setenv("NET_FAULT", ", ".join(faults[size] for size in (4, 1, 2, 3)))
-    arguments = ["--model", f"{own_network}:FaultyNet", "--data", str(events_file), "--epochs", "3"]
-    arguments += ["--events", "24", "--val-events", "12", "--workers", "1", "--pruner", "none"]
-    arguments += [f"--fix={name}" for name in ("lr=0.05", "batch_size=12", "beta1=0.9")]
-    arguments += ["--fix=beta2=0.999", "--set=hidden_size=1:4", "--sampler=qmc", "--trials=4"]
-    _out, err = run(tmp_path, "run", *arguments, "--storage", database_url)
+    faults = ["nan 1 training", "nan 5 training", "inf 4 judged", "inf 6 judged"]
+    num_epochs = [0, 2, 1, 2]
+    # Of eight hidden sizes, four points of a Sobol sequence have one of each two neighbours.
+    monkeypatch.setenv("NET_FAULT", ", ".join(fault for fault in faults for _size in range(2)))
+    fixed = ("lr=0.05", "batch_size=12", "beta1=0.9", "beta2=0.999")
+    make_session(database_url, "FaultyNet", name=NAME, trials=4, sampler="qmc", fixed=fixed)
+    _out, err = run(tmp_path, "worker", "--storage", database_url, "--threads", "1")
     rows = read_trials(open_engine(parse_url(database_url)), 1)
     verdicts = {(row.state, row.outcome, row.feasible) for row in rows}
     assert verdicts == {("pruned", "diverged", False)}
-    num_epochs = {row.params["hidden_size"]: row.last.epoch if row.last else 0 for row in rows}
-    assert num_epochs == {4: 0, 1: 2, 2: 1, 3: 2}
+    stored = {
+        (row.params["hidden_size"] - 1) // 2: row.last.epoch if row.last else 0 for row in rows
+    }
+    assert stored == dict(enumerate(num_epochs))
     for row in rows:
-        assert f"trial {row.number} diverged" in err
+        assert f"slot {row.slot}: diverged" in err
     storage = studies.open_study_storage(parse_url(database_url))
-    told = studies.load_study(storage, "FaultyNet").trials
+    told = studies.load_study(storage, NAME).trials
     assert [trial.state for trial in told] == [TrialState.PRUNED] * 4
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
 
 from jobs import NAME, NUM_TRIALS, Job, check_whole, end, wait_until
-from servers import name_connections, run_postgres, stop_postgres
+from servers import make_database, name_connections, run_postgres, stop_postgres
 from storage.claims import expire_claims
 from storage.epochs import Epoch
 from storage.sweeps import find_sweep
@@ -62,60 +62,69 @@ def cut_connections(job: Job, process: subprocess.Popen[str]) -> int:
         return int(number.scalar_one())
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[sa.Engine]:
+    """A PostgreSQL server that may be stopped: nobody else uses it."""
+    with run_postgres() as address:
+        url = sa.make_url(address)
+        yield sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+
+
+@pytest.fixture
+def job(server: sa.Engine, make_open_job: Callable[[str], Job]) -> Iterator[Job]:
+    """A job on a database of that server."""
+    with make_database(server) as address:
+        made = make_open_job(address)
+        yield made
+        made.end()
+        made.engine.dispose()
+
+
 def test_server_that_goes_away_is_waited_for(
-    make_open_job: Callable[[str], Job], reference: list[list[Epoch]]
+    job: Job, server: sa.Engine, reference: list[list[Epoch]]
 ) -> None:
     """Stopped in mid-epoch until the worker misses it; then all its connections are cut."""
-    with run_postgres() as address:
-        job = make_open_job(address)
-        job.close_gate()
-        process = job.start_worker()
-        job.wait_for_held(1)
-        with stop_postgres(address):
-            job.close_gate(batch=6)
-            assert process.stderr is not None
-            assert "waiting for the database" in process.stderr.readline()
-        wait_until(lambda: [row.last and row.last.epoch for row in job.read_rows()] == [2], job)
-        assert 1 <= cut_connections(job, process) <= 3
-        job.open_gate()
-        end(process)
-        check_whole(job, reference)
-        assert job.read_endings() == ["finished"] * NUM_TRIALS
-        job.engine.dispose()
+    job.close_gate()
+    process = job.start_worker()
+    job.wait_for_held(1)
+    with stop_postgres(server):
+        job.close_gate(batch=6)
+        assert process.stderr is not None
+        assert "waiting for the database" in process.stderr.readline()
+    wait_until(lambda: [row.last and row.last.epoch for row in job.read_rows()] == [2], job)
+    assert 1 <= cut_connections(job, process) <= 3
+    job.open_gate()
+    end(process)
+    check_whole(job, reference)
+    assert job.read_endings() == ["finished"] * NUM_TRIALS
 
 
 def test_worker_started_while_the_server_is_away_waits_for_it(
-    make_open_job: Callable[[str], Job], reference: list[list[Epoch]]
+    job: Job, server: sa.Engine, reference: list[list[Epoch]]
 ) -> None:
     """So a supervisor may start and replace workers at any time."""
-    with run_postgres() as address:
-        job = make_open_job(address)
-        with stop_postgres(address):
-            process = job.start_worker("--parent", str(os.getpid()))
-            assert process.stderr is not None
-            assert "waiting for the database" in process.stderr.readline()
-        end(process)
-        check_whole(job, reference)
-        job.engine.dispose()
+    with stop_postgres(server):
+        process = job.start_worker("--parent", str(os.getpid()))
+        assert process.stderr is not None
+        assert "waiting for the database" in process.stderr.readline()
+    end(process)
+    check_whole(job, reference)
 
 
 def test_terminated_worker_does_not_wait_for_a_server_that_is_away(
-    make_open_job: Callable[[str], Job], reference: list[list[Epoch]]
+    job: Job, server: sa.Engine, reference: list[list[Epoch]]
 ) -> None:
     """SIGTERM while it waits: one line, and its trial goes on elsewhere once the server is back."""
-    with run_postgres() as address:
-        job = make_open_job(address)
-        job.close_gate()
-        process = job.start_worker()
-        job.wait_for_held(1)
-        with stop_postgres(address):
-            job.open_gate()
-            assert process.stderr is not None
-            assert "waiting for the database" in process.stderr.readline()
-            process.send_signal(signal.SIGTERM)
-            _out, err = end(process, code=1)
-            assert "the database does not do its work" in err.splitlines()[-1]
-        expire_claims(job.engine, find_sweep(job.engine, NAME).id, is_gone)
-        assert job.work() == NUM_TRIALS
-        check_whole(job, reference)
-        job.engine.dispose()
+    job.close_gate()
+    process = job.start_worker()
+    job.wait_for_held(1)
+    with stop_postgres(server):
+        job.open_gate()
+        assert process.stderr is not None
+        assert "waiting for the database" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        _out, err = end(process, code=1)
+        assert "the database does not do its work" in err.splitlines()[-1]
+    expire_claims(job.engine, find_sweep(job.engine, NAME).id, is_gone)
+    assert job.work() == NUM_TRIALS
+    check_whole(job, reference)

@@ -47,6 +47,7 @@ def start_worker(job: Job, *arguments: str) -> subprocess.Popen[str]:
     return job.start("worker", "--device", "cpu", "--threads", "1", *arguments)
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_workers_train_what_was_registered_elsewhere(
     job: Job, register: Callable[..., Any], call: Callable[..., Any]
 ) -> None:
