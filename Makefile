@@ -6,8 +6,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
-# Tests wait a quarter of their time, so one more process than there are cores.
-TEST_PROCESSES ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 
 .PHONY: sweep test check soak measure clean
 
@@ -15,7 +13,7 @@ sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
 
 test: $(VENV)/.installed-for-tests
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
 		--no-loadscope-reorder
 
 check: $(VENV)/.installed-for-tests
