@@ -7,6 +7,7 @@ started from a pip package for the session (or is that of `SWEEP_TEST_POSTGRES_U
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -132,7 +133,11 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the user's cache and settings out of every test."""
+    """Keep the user's cache and settings out of every test.
+
+    A shell has what it starts in the background ignore SIGINT, and so would our processes.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
         for name in ("SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_LEASE_S"):
@@ -272,8 +277,26 @@ def call(
 
 
 @pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with all tables, to be copied: Optuna takes long to make its own."""
+    from storage import studies
+    from storage.engine import close_after, create_engine, parse_url
+    from storage.migrations import create_tables
+
+    path = tmp_path_factory.mktemp("empty") / "sweep.db"
+    url = parse_url(f"sqlite:///{path}")
+    with close_after(create_engine(url)) as engine:
+        create_tables(engine)
+        studies.prepare_studies(url, [])
+    return path
+
+
+@pytest.fixture(scope="session")
 def make_session(
-    tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_file: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    own_network: Path,
+    events_file: Path,
+    empty_database: Path,
 ) -> Callable[..., Session]:
     """Make a sweep of one of the own networks and open it as a worker does."""
     import torch
@@ -320,6 +343,9 @@ def make_session(
         )
         search = plan.config.search.model_copy(update={"pruner": rule})
         config = plan.config.model_copy(update={"recipe": recipe, "search": search})
+        file = Path(str(parse_url(url).database))
+        if url.startswith("sqlite") and not file.exists():
+            shutil.copy(empty_database, file)
         opened = create_engine(parse_url(url))
         create_tables(opened)
         shelf = studies.open_study_storage(parse_url(url))

@@ -39,14 +39,14 @@ def best(
     from sweep.cli.output import print_json, print_note
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_best
-    from sweep.results.best import describe_best, find_best
+    from sweep.results.best import find_best
     from sweep.results.status import read_status
 
     engine = open_database(storage)
     status = read_status(engine, choose_sweep(engine, sweep))
     trial = find_best(status)
     if json:
-        print_json(describe_best(status, trial))
+        print_json(status.describe_best())
     else:
         print_best(status)
     if plot is not None:

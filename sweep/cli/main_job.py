@@ -35,7 +35,6 @@ from sweep.launch.places import NO_GPU, Place, choose_places, count_gpus, parse_
 from sweep.plan import CPU, GPU
 from sweep.preparation import prepare_sweep
 from sweep.request import NOT_IN_FILES, Request, merge_requests, read_request
-from sweep.results.best import describe_best
 from sweep.results.status import Status, read_status
 from sweep.wording import describe_training
 
@@ -122,8 +121,7 @@ def carry_out(
 
 def _show_best(status: Status, as_json: bool) -> None:
     if as_json:
-        best = describe_best(status, status.ranked[0]) if status.ranked else None
-        print_json({**status.to_json(), "best": best})
+        print_json(status.to_json())
     else:
         print_best(status)
 

@@ -55,11 +55,14 @@ def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
 
 def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Ask all workers of a sweep, wherever they are, to stop after their epoch."""
-    from storage.sweeps import request_stop
+    from storage.sweeps import count_trials, request_stop
     from sweep.cli.output import print_note
 
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
+    if count_trials(engine, found.id).finished >= found.budget:
+        print_note(f"{found.name}: nothing to stop: {found.budget} of {found.budget} finished")
+        return
     request_stop(engine, found.id)
     print_note(f"{found.name}: workers stop after their epoch; `sweep resume` takes that back")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from storage.epochs import Epoch, TrialRow
 from sweep.errors import SweepError
 from sweep.results.status import Status
@@ -45,16 +43,3 @@ def get_number(trial: TrialRow) -> int:
     if trial.number is None:
         raise SweepError(f"trial in slot {trial.slot}: no number, got none, expected one begun")
     return trial.number
-
-
-def describe_best(status: Status, trial: TrialRow) -> dict[str, Any]:
-    """Give what `sweep best --json` prints."""
-    epoch = get_epoch(trial)
-    return {
-        "sweep": status.sweep.name,
-        "trial": trial.number,
-        "validation_loss": epoch.validation_loss,
-        "efficiency": epoch.efficiency,
-        "fp_rate": epoch.fp_rate,
-        "params": dict(trial.params),
-    }

@@ -46,16 +46,30 @@ class Status:
     stopped: str | None
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `sweep list --json` prints of the sweep."""
+        """Give what `sweep list --json` prints of the sweep: the counts and the best trial."""
         head = {"sweep": self.sweep.name, "budget": self.sweep.budget}
-        return {**head, **asdict(self.counts), "stopped": self.stopped}
+        tail = {"stopped": self.stopped, "best": self.describe_best()}
+        return {**head, **asdict(self.counts), **tail}
+
+    def describe_best(self) -> dict[str, Any] | None:
+        """Give what `sweep best --json` prints, or None where no trial is complete and feasible."""
+        if not self.ranked or (epoch := self.ranked[0].best) is None:
+            return None
+        return {
+            "sweep": self.sweep.name,
+            "trial": self.ranked[0].number,
+            "validation_loss": epoch.validation_loss,
+            "efficiency": epoch.efficiency,
+            "fp_rate": epoch.fp_rate,
+            "params": dict(self.ranked[0].params),
+        }
 
     def describe_failures(self) -> str:
         """Tell how many of the finished trials failed, and the last one's reason."""
         return _describe_failures(self.begun, self.counts)
 
     def describe(self) -> dict[str, Any]:
-        """Give what `sweep status --json` prints: the counts, the workers and the pace."""
+        """Give what `sweep status --json` prints: also the workers and the pace."""
         return {
             **self.to_json(),
             "workers": [asdict(worker) for worker in self.workers],

@@ -216,13 +216,16 @@ def test_process_that_asks_for_another_direction_categories_and_range_is_refused
 def test_status_and_list_say_how_far_it_is(place: Place, call: Callable[..., Any]) -> None:
     """As objects with the keys that scripts count on, and as tables."""
     status = json.loads(call("status", *place.options, "--json").out)
-    assert sorted(status) == sorted([*STATES, "workers", "trials_per_hour", "time_left_s"])
+    keys = [*STATES, "best"]
+    assert sorted(status) == sorted([*keys, "workers", "trials_per_hour", "time_left_s"])
+    assert status["best"] == json.loads(call("best", *place.options, "--json").out)
     assert status["complete"] == 3
     assert (status["workers"], status["trials_per_hour"], status["time_left_s"]) == ([], None, None)
     listed = json.loads(call("list", *place.options, "--json").out)
-    assert listed == [{name: status[name] for name in STATES}]
+    assert listed == [{name: status[name] for name in keys}]
     assert NAME in call("list", *place.options).out
     assert "3 of 3 trials" in call("status", *place.options).out
+    assert "nothing to stop: 3 of 3 finished" in call("stop", *place.options).err
 
 
 def test_best_has_the_lowest_loss(place: Place, call: Callable[..., Any]) -> None:
