@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from servers import make_database, run_postgres
 
 if TYPE_CHECKING:
+    from storage.epochs import Epoch
     from sweep.session import Session
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -362,3 +363,17 @@ def make_session(
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reference(
+    tmp_path_factory: pytest.TempPathFactory, make_session: Callable[..., Session]
+) -> list[list[Epoch]]:
+    """The curves of the sweep of all jobs when nothing interrupts it."""
+    from jobs import NUM_TRIALS, Job, register
+
+    folder = tmp_path_factory.mktemp("reference")
+    job = Job(folder, f"sqlite:///{folder / 'sweep.db'}", [])
+    register(make_session, job.storage)
+    assert job.work() == NUM_TRIALS
+    return job.read_curves()

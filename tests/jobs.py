@@ -26,6 +26,7 @@ from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.migrations import create_tables
 from storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
 from storage.tables import attempts, trials
+from sweep.session import Session
 from sweep.signals import Signals
 from sweep.worker import WorkerOptions, run_worker
 
@@ -82,6 +83,13 @@ class Job:
         """Let a worker of this process work until nothing is left."""
         artifacts = self.folder / "sweep_artifacts"
         return run_worker(WorkerOptions(self.storage, NAME, artifacts, num_threads=1), Signals())
+
+    def start_held_worker(self) -> subprocess.Popen[str]:
+        """Start one worker and wait until its trial is held in mid-epoch."""
+        self.close_gate()
+        process = self.start_worker()
+        self.wait_for_held(1)
+        return process
 
     def close_gate(self, batch: int = MID_EPOCH) -> None:
         """Hold every training before its given batch."""
@@ -145,6 +153,25 @@ class Job:
 
         wait_until(lambda: len(find()) >= number, self)
         return find()
+
+
+def register(make_session: Callable[..., Session], storage: str) -> Session:
+    """Put the sweep that all these jobs train into a database, for workers to join."""
+    return make_session(
+        storage,
+        NAME,
+        name=NAME,
+        trials=NUM_TRIALS,
+        epochs=NUM_EPOCHS,
+        pruner="median",
+        num_startup_trials=5,
+    )
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """Read the next line that a command writes for people, once it is there."""
+    assert process.stderr is not None
+    return process.stderr.readline()
 
 
 def wait_until(condition: Callable[[], bool], job: Job) -> None:

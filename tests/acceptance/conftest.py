@@ -1,4 +1,4 @@
-"""Small sweeps whose workers are real processes, and the curves that they must draw."""
+"""Small sweeps whose workers are real processes, ended with the test."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs import NAME, NUM_EPOCHS, NUM_TRIALS, Job
-from storage.epochs import Epoch
+from jobs import NAME, NUM_EPOCHS, NUM_TRIALS, Job, register
 from sweep.session import Session
 
 
@@ -31,19 +30,6 @@ def make_job(
         job.end()
 
 
-def register(make_session: Callable[..., Session], storage: str) -> None:
-    """Put the sweep that the job's own command would start into a database."""
-    make_session(
-        storage,
-        NAME,
-        name=NAME,
-        trials=NUM_TRIALS,
-        epochs=NUM_EPOCHS,
-        pruner="median",
-        num_startup_trials=5,
-    )
-
-
 @pytest.fixture
 def make_open_job(
     make_job: Callable[[str], Job], make_session: Callable[..., Session]
@@ -55,16 +41,3 @@ def make_open_job(
         return make_job(storage)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def reference(
-    tmp_path_factory: pytest.TempPathFactory, make_session: Callable[..., Session]
-) -> list[list[Epoch]]:
-    """The curves of the same sweep when nothing interrupts it."""
-    folder = tmp_path_factory.mktemp("reference")
-    storage = f"sqlite:///{folder / 'sweep.db'}"
-    register(make_session, storage)
-    job = Job(folder, storage, [])
-    assert job.work() == NUM_TRIALS
-    return job.read_curves()

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from jobs import NUM_TRIALS, Job, check_whole, end, get_process, is_alive, wait_until
+from jobs import NUM_TRIALS, Job, check_whole, end, get_process, is_alive, read_line, wait_until
 from servers import name_connections
 from storage.epochs import Epoch
 from storage.sweeps import TrialCounts
@@ -76,8 +76,7 @@ def test_interrupted_sweep_goes_on(
     process = job.start()
     job.wait_for_held(2)
     process.send_signal(signal.SIGINT)
-    assert process.stderr is not None
-    assert "stopping after this epoch" in process.stderr.readline()
+    assert "stopping after this epoch" in read_line(process)
     job.open_gate()
     _out, err = end(process)
     assert "stopped; to go on: sweep run --model" in err
@@ -106,9 +105,7 @@ def test_terminated_worker_leaves_at_once(
 ) -> None:
     """SIGTERM in mid-epoch: the epoch is given up, not the ones before it."""
     job = make_open_job(postgres_url)
-    job.close_gate()
-    process = job.start_worker()
-    job.wait_for_held(1)
+    process = job.start_held_worker()
     process.send_signal(signal.SIGTERM)
     job.open_gate()
     _out, err = end(process)
@@ -129,9 +126,7 @@ def test_sleeping_worker_is_not_waited_for(
     """A worker stopped as by a laptop's lid: another takes its trial over, and it harms nothing."""
     monkeypatch.setenv("SWEEP_LEASE_S", "1")
     job = make_open_job(database_url)
-    job.close_gate()
-    sleeper = job.start_worker()
-    job.wait_for_held(1)
+    sleeper = job.start_held_worker()
     put_to_sleep(sleeper, job)
     assert job.work() == NUM_TRIALS
     told = job.read_told()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
-from jobs import NAME, NUM_TRIALS, Job, check_whole, end, wait_until
+from jobs import NAME, NUM_TRIALS, Job, check_whole, end, read_line, wait_until
 from servers import make_database, name_connections, run_postgres, stop_postgres
 from storage.claims import expire_claims
 from storage.epochs import Epoch
@@ -30,12 +30,9 @@ def test_lease_outlives_a_fault_of_the_database(
     """Its renewals fail for a while, then succeed again; the trial never notices."""
     monkeypatch.setenv("SWEEP_LEASE_S", "1")
     job = make_open_job(database_url)
-    job.close_gate()
-    process = job.start_worker()
-    job.wait_for_held(1)
+    process = job.start_held_worker()
     rename_table(job, "sweep_trials", "sweep_trials_away")
-    assert process.stderr is not None
-    assert FAULTS[job.engine.dialect.name] in process.stderr.readline()
+    assert FAULTS[job.engine.dialect.name] in read_line(process)
     rename_table(job, "sweep_trials_away", "sweep_trials")
     lease_s = job.read_lease_s()
     wait_until(lambda: job.read_lease_s() > lease_s, job)
@@ -84,13 +81,10 @@ def test_server_that_goes_away_is_waited_for(
     job: Job, server: sa.Engine, reference: list[list[Epoch]]
 ) -> None:
     """Stopped in mid-epoch until the worker misses it; then all its connections are cut."""
-    job.close_gate()
-    process = job.start_worker()
-    job.wait_for_held(1)
+    process = job.start_held_worker()
     with stop_postgres(server):
         job.close_gate(batch=6)
-        assert process.stderr is not None
-        assert "waiting for the database" in process.stderr.readline()
+        assert "waiting for the database" in read_line(process)
     wait_until(lambda: [row.last and row.last.epoch for row in job.read_rows()] == [2], job)
     assert 1 <= cut_connections(job, process) <= 3
     job.open_gate()
@@ -105,8 +99,7 @@ def test_worker_started_while_the_server_is_away_waits_for_it(
     """So a supervisor may start and replace workers at any time."""
     with stop_postgres(server):
         process = job.start_worker("--parent", str(os.getpid()))
-        assert process.stderr is not None
-        assert "waiting for the database" in process.stderr.readline()
+        assert "waiting for the database" in read_line(process)
     end(process)
     check_whole(job, reference)
 
@@ -115,13 +108,10 @@ def test_terminated_worker_does_not_wait_for_a_server_that_is_away(
     job: Job, server: sa.Engine, reference: list[list[Epoch]]
 ) -> None:
     """SIGTERM while it waits: one line, and its trial goes on elsewhere once the server is back."""
-    job.close_gate()
-    process = job.start_worker()
-    job.wait_for_held(1)
+    process = job.start_held_worker()
     with stop_postgres(server):
         job.open_gate()
-        assert process.stderr is not None
-        assert "waiting for the database" in process.stderr.readline()
+        assert "waiting for the database" in read_line(process)
         process.send_signal(signal.SIGTERM)
         _out, err = end(process, code=1)
         assert "the database does not do its work" in err.splitlines()[-1]

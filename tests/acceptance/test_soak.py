@@ -60,7 +60,7 @@ class Size:
 
 LOG = os.environ.get("SWEEP_SOAK")
 """File for the figures of a soak at full length."""
-SIZE = Size(8, 200, 60) if LOG else Size(3, 8, 5)
+SIZE = Size(8, 200, 60) if LOG else Size(3, 10, 6)
 NAME = "MyNet" if LOG else "FaintNet"
 
 

@@ -14,9 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import TrialState
 
-from jobs import NAME, Job, end, get_process, is_alive, wait_until
+from jobs import (
+    NUM_TRIALS,
+    Job,
+    check_whole,
+    end,
+    get_process,
+    is_alive,
+    read_line,
+    register,
+    wait_until,
+)
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import TrialCounts
 from sweep.errors import ConfigError
@@ -24,7 +33,6 @@ from sweep.launch.cluster import Node, choose_shares
 from sweep.launch.places import Place
 from sweep.session import Session
 
-NUM_TRIALS, NUM_EPOCHS = 3, 4
 SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everything on the loopback interface
     "RAY_AUTH_MODE": "disabled",  # or Ray would write a token into the user's home
@@ -112,57 +120,22 @@ def nodes(started_nodes: TwoNodes) -> TwoNodes:
     return started_nodes
 
 
-@pytest.fixture(scope="module")
-def make_sweep(make_session: Callable[..., Session]) -> Callable[[str], Session]:
-    """Make the sweep in a database, for whoever trains it."""
-
-    def make(storage: str) -> Session:
-        return make_session(
-            storage,
-            NAME,
-            name=NAME,
-            trials=NUM_TRIALS,
-            epochs=NUM_EPOCHS,
-            pruner="median",
-            num_startup_trials=5,
-        )
-
-    return make
-
-
 @pytest.fixture
 def job(
-    nodes: TwoNodes, postgres_url: str, make_sweep: Callable[[str], Session], tmp_path: Path
+    nodes: TwoNodes, postgres_url: str, make_session: Callable[..., Session], tmp_path: Path
 ) -> Iterator[Job]:
     """The sweep and what trains it on the cluster; processes that a failed test left are ended."""
-    model = make_sweep(postgres_url).config.model
+    model = register(make_session, postgres_url).config.model
     words = ["--model", model, "--launcher", "ray", "--address", nodes.cluster.address]
     job = Job(tmp_path, postgres_url, [*words, "--gpus", "none", "--workers", "2"])
     job.gate = nodes.gate
     yield job
-    job.open_gate()
-    for process in job.started:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-@pytest.fixture(scope="module")
-def reference(
-    tmp_path_factory: pytest.TempPathFactory, make_sweep: Callable[[str], Session]
-) -> list[list[Epoch]]:
-    """The curves of the same sweep when one process trains it without interruption."""
-    folder = tmp_path_factory.mktemp("reference")
-    job = Job(folder, f"sqlite:///{folder / 'sweep.db'}", [])
-    make_sweep(job.storage)
-    assert job.work() == NUM_TRIALS
-    return job.read_curves()
+    job.end()
 
 
 def wait_for_line(process: subprocess.Popen[str], text: str, job: Job) -> None:
-    """Wait for a line that a command writes for people."""
-    assert process.stderr is not None
-    wait_until(lambda: text in process.stderr.readline(), job)
+    """Wait for a line among those that a command writes for people."""
+    wait_until(lambda: text in read_line(process), job)
 
 
 def test_trial_of_a_killed_node_goes_on_elsewhere(
@@ -180,9 +153,7 @@ def test_trial_of_a_killed_node_goes_on_elsewhere(
     wait_for_line(process, "1 of 2 workers placed, the others wait for room", job)
     job.open_gate()
     end(process)
-    assert job.count() == TrialCounts(0, 0, NUM_TRIALS, 0, 0)
-    assert job.read_curves() == reference
-    assert [trial.state for trial in job.read_told()] == [TrialState.COMPLETE] * NUM_TRIALS
+    check_whole(job, reference)
     successor = job.read_rows()[victim.slot]
     assert (successor.number, successor.attempts) == (victim.number, 2)
     assert sorted(map(str, job.read_endings())) == ["expired"] + ["finished"] * NUM_TRIALS
