@@ -6,13 +6,10 @@ tried again with that lock held alone, so that a full device is not taken for a 
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -83,56 +80,3 @@ def full_precision() -> Iterator[None]:
     finally:
         for kernel, precision in zip(kernels, before, strict=True):
             kernel.fp32_precision = precision
-
-
-class DeviceLock:
-    """A lock on a device among the workers of one machine: held together, or alone.
-
-    Args:
-        device: Of this process.
-        folder: Of the lock's files; the machine's own temporary folder unless given.
-    """
-
-    def __init__(self, device: torch.device, folder: Path | None = None) -> None:
-        key = "cpu"
-        if device.type == "cuda":
-            key = str(torch.cuda.get_device_properties(device).uuid)
-        folder = folder or Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / f"{key}.lock"
-        self._turnstile = folder / f"{key}.next"  # held by who waits to be alone; others queue
-
-    @contextmanager
-    def hold(self, *, alone: bool, is_given_up: Callable[[float], bool]) -> Iterator[bool]:
-        """Hold the device together with others or alone.
-
-        Args:
-            alone: Whether to wait until all others have finished their trials, and let none begin.
-            is_given_up: Waits for so many seconds and says whether to wait no longer.
-
-        Yields:
-            Whether the device is held; False when the waiting was given up.
-        """
-        kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
-        with ExitStack() as stack:
-            with _lock(self._turnstile, kind, is_given_up) as is_next:
-                is_held = is_next and stack.enter_context(_lock(self._path, kind, is_given_up))
-            yield is_held
-
-
-@contextmanager
-def _lock(path: Path, kind: int, is_given_up: Callable[[float], bool]) -> Iterator[bool]:
-    """Hold a file's lock; the system drops it when the process ends, however that comes."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        is_held = False
-        while not is_held:
-            try:
-                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-                is_held = True
-            except BlockingIOError:
-                if is_given_up(POLL_S):
-                    break
-        yield is_held
-    finally:
-        os.close(descriptor)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from sweep.config import SweepConfig, Value
+from sweep.metrics.score import Score
+
+Interval = tuple[float, float]
 
 SIGNIFICANT_DIGITS = 5
 """Of the numbers shown: more push the dashboard's columns off the screen."""
@@ -36,3 +40,74 @@ def describe_training(config: SweepConfig) -> str:
         f"{events} training and {data.num_validation} validation events, "
         f"{config.recipe.epochs} epochs"
     )
+
+
+def write_number(value: float, digits: int = 4) -> str:
+    """Write a number with some significant digits, without an exponent where that is short."""
+    if value != 0 and 1e-4 <= abs(value) < 10**digits:
+        return f"{value:.{digits}g}"
+    return f"{value:.0f}" if value == 0 or 10**digits <= abs(value) < 1e7 else f"{value:.2e}"
+
+
+def write_value(value: Value | None) -> str:
+    """Write a hyperparameter's value: five digits are enough to tell two apart."""
+    if value is None:
+        return ""
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def write_rate(value: float, interval: Interval) -> str:
+    """Write a rate with its interval, to two digits of the interval: 0.783 (0.769 to 0.796)."""
+    places = count_places(interval)
+    low, high = interval
+    return f"{value:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+
+
+def count_places(interval: Interval) -> int:
+    """Count the decimal places that show two digits of half an interval, at most 5."""
+    half = (interval[1] - interval[0]) / 2
+    if not 0 < half < math.inf:
+        return 3
+    return max(0, min(5, 1 - math.floor(math.log10(half))))
+
+
+def write_efficiency(score: Score) -> str:
+    """Write an efficiency with its 68 % interval."""
+    return write_rate(score.efficiency, score.efficiency_interval)
+
+
+def write_fp_rate(score: Score) -> str:
+    """Write a rate of false positives per event with its 68 % interval."""
+    return write_rate(score.fp_rate, score.fp_rate_interval)
+
+
+def write_loss(score: Score) -> str:
+    """Write a validation loss."""
+    return "none" if score.validation_loss is None else write_number(score.validation_loss)
+
+
+def write_percent(share: float) -> str:
+    """Write a share in percent, with a decimal below ten."""
+    return f"{100 * share:.0f} %" if abs(share) >= 0.0995 else f"{100 * share:.1f} %"
+
+
+def write_time(time_s: float) -> str:
+    """Write a time with three digits, in the unit that suits it."""
+    if time_s < 120:
+        return f"{write_number(time_s, 3)} s"
+    return f"{time_s / 60:.1f} min" if time_s < 7200 else f"{time_s / 3600:.1f} h"
+
+
+def write_count(number: int, what: str) -> str:
+    """Write a number of things: 1 trial, 2 trials."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def do_overlap(first: Interval, second: Interval) -> bool:
+    """Say whether two intervals share a value."""
+    return first[0] <= second[1] and second[0] <= first[1]
+
+
+def round_digits(value: float, digits: int = 5) -> float:
+    """Round to some significant digits, so that a figure's JSON stays short."""
+    return float(f"{value:.{digits}g}")

@@ -24,7 +24,7 @@ from servers import make_database, run_postgres
 
 if TYPE_CHECKING:
     from storage.epochs import Epoch
-    from sweep.session import Session
+    from sweep.trial.session import Session
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NUM_TRAIN, NUM_VALIDATION = 24, 12
@@ -306,9 +306,9 @@ def make_session(
     from storage.engine import create_engine, parse_url
     from storage.migrations import create_tables
     from storage.sweeps import create_sweep
-    from sweep.plan import CPU, plan_sweep
-    from sweep.request import Request
-    from sweep.session import Session
+    from sweep.plan.plan import CPU, plan_sweep
+    from sweep.plan.request import Request
+    from sweep.trial.session import Session
 
     torch.set_num_threads(1)  # small tensors; many threads only wait for each other
 

@@ -26,9 +26,9 @@ from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.migrations import create_tables
 from storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
 from storage.tables import attempts, trials
-from sweep.session import Session
 from sweep.signals import Signals
-from sweep.worker import WorkerOptions, run_worker
+from sweep.trial.session import Session
+from sweep.worker.worker import WorkerOptions, run_worker
 
 DEADLINE_S = 200.0
 NAME = "FaintNet"

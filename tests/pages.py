@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.program import COMMAND
+from sweep.process import COMMAND
 
 
 @contextlib.contextmanager

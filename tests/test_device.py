@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweep.device import DeviceLock, describe_device, is_out_of_memory, open_device
+from sweep.device import describe_device, is_out_of_memory, open_device
 from sweep.errors import ConfigError
+from sweep.worker.device_lock import DeviceLock
 
 CPU = torch.device("cpu")
 HOLD = """
 import sys, torch
 from pathlib import Path
-from sweep.device import DeviceLock
+from sweep.worker.device_lock import DeviceLock
 lock = DeviceLock(torch.device("cpu"), Path(sys.argv[1]))
 with lock.hold(alone=sys.argv[2] == "alone", is_given_up=lambda s: False):
     print("held", flush=True)

@@ -19,9 +19,11 @@ FORBIDDEN = {
     "storage": ("sweep", "models", "torch"),
     "sweep.errors": ("sweep", "storage", "models", "torch"),
     "sweep.config": ("torch", "storage", "models", "sweep.trial", "sweep.worker"),
+    "sweep.metrics": ("torch", "models", "optuna", "sqlalchemy", "sweep.data", "sweep.training"),
     "sweep.data": ("torch", "storage", "models", "optuna", "sweep.training", "sweep.results"),
     "sweep.training": ("storage", "models", "optuna", "sqlalchemy", "sweep.results", "sweep.trial"),
-    "sweep.search": ("sqlalchemy", "storage.engine", "sweep.trial", "sweep.worker"),
+    "sweep.search": ("sqlalchemy", "storage.engine", "sweep.plan", "sweep.trial", "sweep.worker"),
+    "sweep.plan": ("sweep.trial", "sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.worker": ("sweep.launch", "sweep.results"),
     "sweep.results": ("sweep.launch", "sweep.worker", "sweep.dashboard", "sweep.report"),
@@ -171,7 +173,7 @@ def test_files_stay_readable() -> None:
         ("sweep.launch.remote", ("torch", "ray")),
         ("sweep.cli.main_job", ("ray", "scipy", "pandas")),
         ("sweep.cli.live", ("torch", "optuna")),
-        ("sweep.worker", ("scipy", "pandas", "matplotlib", "plotly", "torch._dynamo")),
+        ("sweep.worker.worker", ("scipy", "pandas", "matplotlib", "plotly", "torch._dynamo")),
     ],
 )
 def test_light_modules_load_nothing_heavy(what: str, heavy: tuple[str, ...]) -> None:

@@ -88,8 +88,8 @@ def curve(
     """
     from sweep.cli.curve_job import run_curve
     from sweep.cli.main_job import JobOptions
-    from sweep.request import Request, SampleSizeRequest
-    from sweep.sample_size import parse_sizes
+    from sweep.plan.curve import parse_sizes
+    from sweep.plan.request import Request, SampleSizeRequest
 
     warn_of_network_file(storage)
     run_curve(

@@ -11,10 +11,10 @@ from rich.table import Table
 from storage.engine import create_engine, parse_url
 from sweep.cli.main_job import JobOptions, carry_out
 from sweep.cli.output import print_json, print_note
-from sweep.figures import check_picture_path
-from sweep.request import Request, SampleSizeRequest
-from sweep.results.origin import complete_request, name_study
-from sweep.results.sample_size import (
+from sweep.figures.curve import write_curves
+from sweep.figures.event import check_picture_path
+from sweep.plan.request import Request, SampleSizeRequest
+from sweep.results.curve import (
     SampleSizeCurve,
     SizePoint,
     Spread,
@@ -23,7 +23,7 @@ from sweep.results.sample_size import (
     describe_caveats,
     describe_curve,
 )
-from sweep.results.sample_size_figure import write_curves
+from sweep.results.origin import complete_request, name_study
 from sweep.results.status import Status
 
 

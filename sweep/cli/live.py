@@ -15,8 +15,8 @@ from storage.sweeps import FAILED, Sweep, find_sweep
 from storage.workers import WorkerRow
 from sweep.cli.output import format_duration, print_note
 from sweep.cli.tables import cut, make_table
+from sweep.plan.sample import fit_config
 from sweep.results.status import Status, read_status
-from sweep.sample import fit_config
 from sweep.signals import Signals
 from sweep.wording import describe_training
 

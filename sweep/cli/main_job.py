@@ -26,16 +26,16 @@ from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
 from sweep.dashboard.publisher import keep_fresh
 from sweep.errors import ConfigError, SweepError
-from sweep.identity import is_gone
-from sweep.judgement import is_failing
 from sweep.launch.cluster import Node, choose_shares, join_cluster
 from sweep.launch.launcher import Job, Launcher
 from sweep.launch.local import LocalWorkers
 from sweep.launch.places import NO_GPU, Place, choose_places, count_gpus, parse_gpus
-from sweep.plan import CPU, GPU
-from sweep.preparation import prepare_sweep
-from sweep.request import NOT_IN_FILES, Request, merge_requests, read_request
+from sweep.plan.plan import CPU, GPU
+from sweep.plan.preparation import prepare_sweep
+from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
+from sweep.process import is_gone
 from sweep.results.status import Status, read_status
+from sweep.search.judgement import is_failing
 from sweep.wording import describe_training
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}

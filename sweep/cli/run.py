@@ -88,7 +88,7 @@ def run(
     Options that are not given keep what the sweep was created with.
     """
     from sweep.cli.main_job import JobOptions, run_job
-    from sweep.request import Request
+    from sweep.plan.request import Request
 
     warn_of_network_file(storage)
     run_job(
@@ -156,7 +156,7 @@ def worker(
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
     from sweep.signals import Signals
-    from sweep.worker import WorkerOptions, run_worker
+    from sweep.worker.worker import WorkerOptions, run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     if parent is None:

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.metrics.score import Score, get_score
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
-from sweep.score import Score, get_score
 from sweep.wording import describe_point
 
 NUM_LISTED = 5

@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from storage.epochs import Epoch
+from sweep.metrics.score import get_score
 from sweep.results.groups import MAX_POINTS, find_front, group_trials
 from sweep.results.status import Status
-from sweep.score import get_score
 
 DECADES = (0.001, 0.01, 0.1, 1, 10, 100)
 FINE_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)

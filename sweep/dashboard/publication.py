@@ -11,9 +11,9 @@ from storage import studies
 from storage.epochs import TrialRow
 from sweep.dashboard.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.dashboard.companion import mirror_trials
+from sweep.metrics.score import get_score
 from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
-from sweep.score import get_score
 from sweep.wording import describe_point, describe_training
 
 NUM_LISTED = 10

@@ -29,7 +29,7 @@ from storage.publications import (
 )
 from storage.sweeps import find_sweep
 from sweep.errors import SweepError
-from sweep.identity import name_worker
+from sweep.process import name_worker
 from sweep.results.status import read_status
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 from sweep.errors import SweepError
 from sweep.launch.launcher import Job, name_logs, read_fault
 from sweep.launch.places import Place
-from sweep.program import COMMAND
+from sweep.process import COMMAND
 
 MAX_IDLE_DEATHS = 3
 """A worker killed more often than this without holding a trial is not started again. One that is

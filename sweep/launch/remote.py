@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import SweepError
-from sweep.identity import describe_process
 from sweep.launch.launcher import read_fault
-from sweep.program import COMMAND
+from sweep.process import COMMAND, describe_process
 
 
 @dataclass(frozen=True)

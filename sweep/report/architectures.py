@@ -9,9 +9,14 @@ from collections.abc import Mapping, Sequence
 from models import Architecture, count_parameters
 from storage.epochs import Epoch, TrialRow
 from sweep.errors import ModelError
-from sweep.plan import load_model
+from sweep.figures.trials import draw_architectures, list_useful
+from sweep.metrics.score import get_score
+from sweep.plan.plan import load_model
 from sweep.report.blocks import Block, Column, Figure, Items, Row, Section, Table, Text
-from sweep.report.numbers import (
+from sweep.results.best import get_epoch
+from sweep.results.evaluation import build_network
+from sweep.results.status import Status
+from sweep.wording import (
     do_overlap,
     write_count,
     write_efficiency,
@@ -20,11 +25,6 @@ from sweep.report.numbers import (
     write_number,
     write_time,
 )
-from sweep.report.trial_figures import draw_architectures, list_useful
-from sweep.results.best import get_epoch
-from sweep.results.evaluation import build_network
-from sweep.results.status import Status
-from sweep.score import get_score
 
 Curves = Mapping[int, Sequence[Epoch]]
 """The epochs of each trial of a sweep, by the trials' ids."""

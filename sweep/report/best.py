@@ -9,13 +9,13 @@ from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
 from sweep.data.store import Progress
 from sweep.errors import ModelError
-from sweep.outcomes import Outcome, find_worst, judge_events, to_mm
+from sweep.figures.event_pages import draw_outcomes
+from sweep.figures.outcomes import Outcome, find_worst, judge_events, to_mm
+from sweep.figures.trials import draw_learning_curves
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
-from sweep.report.event_figures import draw_outcomes
-from sweep.report.numbers import write_count, write_number
-from sweep.report.trial_figures import draw_learning_curves
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status
+from sweep.wording import write_count, write_number
 
 NUM_FIRST = 2
 NUM_JUDGED = 50

@@ -14,9 +14,9 @@ from storage.epochs import Epoch, TrialRow, read_curve
 from sweep.data.selection import reopen_split
 from sweep.data.store import Progress
 from sweep.errors import SweepError
-from sweep.figures import check_picture_path
-from sweep.learning_curves import save_curves_png
-from sweep.outcomes import Outcome, save_outcomes_png
+from sweep.figures.event import check_picture_path
+from sweep.figures.learning_curves import save_curves_png
+from sweep.figures.outcomes import Outcome, save_outcomes_png
 from sweep.report.best import choose_outcomes, describe_outcomes, show_curves, show_outcomes
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 
 from storage.epochs import TrialRow
 from sweep.config import Objective
-from sweep.judgement import get_value, is_better
+from sweep.figures.trials import list_hand_tuned
+from sweep.metrics.score import get_score
 from sweep.report.blocks import Block, Column, Row, Table, Text
-from sweep.report.numbers import (
+from sweep.report.trial_table import list_varied, say_origin
+from sweep.results.best import get_epoch
+from sweep.results.status import Status
+from sweep.search.judgement import get_value, is_better
+from sweep.wording import (
     do_overlap,
     write_count,
     write_efficiency,
@@ -18,11 +23,6 @@ from sweep.report.numbers import (
     write_percent,
     write_value,
 )
-from sweep.report.trial_figures import list_hand_tuned
-from sweep.report.trial_table import list_varied, say_origin
-from sweep.results.best import get_epoch
-from sweep.results.status import Status
-from sweep.score import get_score
 
 NUM_RUNNERS_UP = 4
 NAMES: dict[Objective, str] = {"validation_loss": "validation loss", "efficiency": "efficiency"}

@@ -14,24 +14,24 @@ from storage.sweeps import Sweep, find_sweep, list_sweeps
 from storage.workers import read_devices
 from sweep.data.store import Progress
 from sweep.errors import SweepError
+from sweep.metrics.score import get_score
 from sweep.report.architectures import build_architectures_section, name_model
 from sweep.report.blocks import Block, Section, Text
+from sweep.report.curve import build_sample_size_section
 from sweep.report.data import build_data_section, get_key, open_data
-from sweep.report.numbers import (
+from sweep.report.page import Page, check_page_path, write_page
+from sweep.report.provenance import build_provenance_section
+from sweep.report.tuning import build_tuning_part
+from sweep.results.best import get_epoch
+from sweep.results.curve import compute_curve
+from sweep.results.status import Status, read_status
+from sweep.wording import (
     write_count,
     write_efficiency,
     write_fp_rate,
     write_loss,
     write_number,
 )
-from sweep.report.page import Page, check_page_path, write_page
-from sweep.report.provenance import build_provenance_section
-from sweep.report.sample_size import build_sample_size_section
-from sweep.report.tuning import build_tuning_part
-from sweep.results.best import get_epoch
-from sweep.results.sample_size import compute_curve
-from sweep.results.status import Status, read_status
-from sweep.score import get_score
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
 from sweep.data.store import Progress
 from sweep.errors import DataError
+from sweep.figures.event_pages import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.report.blocks import (
     Block,
@@ -31,10 +32,9 @@ from sweep.report.blocks import (
     list_facts,
 )
 from sweep.report.event import show_event
-from sweep.report.event_figures import draw_mean_peak, draw_vertex_counts, measure_mean_peak
-from sweep.report.numbers import write_number, write_percent
 from sweep.results.status import Status
 from sweep.training.peaks import find_peaks
+from sweep.wording import write_number, write_percent
 
 NUM_LOOKED_AT = 200
 """Validation events from which the shape of the peaks is taken and one is drawn."""

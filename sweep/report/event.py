@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from storage.artifacts import write_file
 from sweep.errors import SweepError
-from sweep.figures import FEATURE_PER_MM, check_picture_path, save_event_png
+from sweep.figures.event import FEATURE_PER_MM, check_picture_path, save_event_png
+from sweep.figures.event_pages import draw_thin_event
 from sweep.geometry import compute_bin_centers_mm
 from sweep.report.blocks import Column, Figure, Row, Section, Table
-from sweep.report.event_figures import draw_thin_event
 from sweep.report.page import Page, write_page
 
 COLUMNS = ("z (mm)", "target", "density", "x (mm)", "y (mm)")

@@ -15,12 +15,12 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from models.space import Dimension, Fixed
 from storage.epochs import Epoch, TrialRow
-from sweep.plan import read_space
+from sweep.figures.trials import draw_importances
+from sweep.plan.plan import read_space
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
-from sweep.report.numbers import write_number
-from sweep.report.trial_figures import draw_importances
 from sweep.results.status import Status
-from sweep.search import fix_point, get_study_name, suggest
+from sweep.search.suggestion import fix_point, get_study_name, suggest
+from sweep.wording import write_number
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study of its own is no news
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import FAILED, PRUNED
 from sweep.report.blocks import Block, Column, Row, Table, Text
-from sweep.report.numbers import write_count, write_percent, write_time
 from sweep.results.status import Status
+from sweep.wording import write_count, write_percent, write_time
 
 OUTCOMES = {
     "complete": "trained to the end and found something",

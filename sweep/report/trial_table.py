@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from models.space import Fixed
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import RUNNING
-from sweep.plan import read_space
+from sweep.plan.plan import read_space
 from sweep.report.blocks import Column, Row, Table
-from sweep.report.numbers import write_number, write_value
 from sweep.report.savings import shorten_reason
 from sweep.results.status import Status
+from sweep.wording import write_number, write_value
 
 
 def name_trial_table(status: Status) -> str:

@@ -8,22 +8,22 @@ from pathlib import Path
 from models.dimension import Choice, Dimension, Fixed, Float, Int
 from storage.epochs import Epoch
 from sweep.data.events import EventSet
-from sweep.plan import read_space
-from sweep.report.best import show_curves, show_outputs
-from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
-from sweep.report.choice import explain_choice
-from sweep.report.importance import describe_importances
-from sweep.report.numbers import write_count, write_value
-from sweep.report.savings import describe_endings
-from sweep.report.trial_figures import (
+from sweep.figures.trials import (
     MAX_CURVES,
     MAX_TRIALS,
     draw_all_curves,
     draw_front,
     draw_history,
 )
+from sweep.plan.plan import read_space
+from sweep.report.best import show_curves, show_outputs
+from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
+from sweep.report.choice import explain_choice
+from sweep.report.importance import describe_importances
+from sweep.report.savings import describe_endings
 from sweep.report.trial_table import name_trial_table, tabulate_trials
 from sweep.results.status import Status
+from sweep.wording import write_count, write_value
 
 Curves = Mapping[int, Sequence[Epoch]]
 

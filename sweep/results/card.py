@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from storage.epochs import TrialRow
+from sweep.metrics.score import Score
+from sweep.plan.sample import fit_config
 from sweep.results.status import Status
-from sweep.sample import fit_config
-from sweep.score import Score
 
 
 def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_onnx: bool) -> None:

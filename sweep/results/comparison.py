@@ -18,7 +18,7 @@ from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
 from sweep.data.store import Progress
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
-from sweep.plan import read_variant
+from sweep.plan.plan import read_variant
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
 from sweep.training.batches import Batches

@@ -17,7 +17,7 @@ from sweep.errors import SweepError
 from sweep.results.best import find_best
 from sweep.results.evaluation import CONFIG_FILE, load_export, rebuild_network
 from sweep.results.status import Status, read_status
-from sweep.retention import NUM_KEPT_WEIGHTS
+from sweep.trial.retention import NUM_KEPT_WEIGHTS
 
 
 @dataclass(frozen=True)

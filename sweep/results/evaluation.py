@@ -24,9 +24,9 @@ from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.data.store import Progress
 from sweep.errors import ModelError
-from sweep.plan import load_model, read_variant
+from sweep.metrics.score import Score
+from sweep.plan.plan import load_model, read_variant
 from sweep.results.status import Status
-from sweep.score import Score
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches

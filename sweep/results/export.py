@@ -29,7 +29,8 @@ from sweep.data.splits import Split
 from sweep.data.store import Progress
 from sweep.errors import ModelError, SweepError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
-from sweep.program import COMMAND
+from sweep.metrics.score import MatchCounts, Score, get_score
+from sweep.process import COMMAND
 from sweep.provenance import describe_versions
 from sweep.results.best import get_epoch
 from sweep.results.card import write_card
@@ -41,7 +42,6 @@ from sweep.results.evaluation import (
 )
 from sweep.results.fresh_process import run_afresh
 from sweep.results.status import Status
-from sweep.score import MatchCounts, Score, get_score
 
 ONNX_FILE = "model.onnx"
 LOSS_TOLERANCE = 1e-4

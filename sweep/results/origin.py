@@ -15,12 +15,12 @@ from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
-from sweep.plan import load_model, read_space, resolve_model
-from sweep.preparation import find_stored, name_search
-from sweep.request import Origin, Request, SampleSizeRequest, merge_requests
+from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
+from sweep.plan.plan import load_model, read_space, resolve_model
+from sweep.plan.preparation import find_stored, name_search
+from sweep.plan.request import Origin, Request, SampleSizeRequest, merge_requests
 from sweep.results.best import find_best, get_number
 from sweep.results.status import read_status
-from sweep.sample_size import REPEAT_NAME, SIZE_NAME
 
 
 def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:

@@ -14,7 +14,7 @@ from storage.epochs import TrialRow, read_trials
 from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
 from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
-from sweep.judgement import is_failing, rank_trials
+from sweep.search.judgement import is_failing, rank_trials
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.score import MatchCounts, Score
+from sweep.metrics.score import MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.matching import COUNT_NAMES, count_matches_per_event
 

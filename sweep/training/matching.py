@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sweep.score import MatchCounts
+from sweep.metrics.score import MatchCounts
 from sweep.training.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks, find_peaks
 
 MAX_DISTANCE_BINS = 5.0

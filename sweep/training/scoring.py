@@ -21,7 +21,7 @@ from sweep.data.npz import DAMAGE
 from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
-from sweep.score import MatchCounts, Score
+from sweep.metrics.score import MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.matching import count_matches
 

@@ -19,7 +19,7 @@ from sweep.config import Recipe, Value
 from sweep.data.splits import Split
 from sweep.data.store import Progress
 from sweep.device import full_precision
-from sweep.score import Score
+from sweep.metrics.score import Score
 from sweep.training.batches import Batches
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.scoring import ScoreAccumulator

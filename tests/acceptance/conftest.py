@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs import NAME, NUM_EPOCHS, NUM_TRIALS, Job, register
-from sweep.session import Session
+from sweep.trial.session import Session
 
 
 @pytest.fixture

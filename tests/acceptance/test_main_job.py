@@ -22,13 +22,13 @@ from storage import studies
 from storage.engine import open_engine, parse_url
 from storage.epochs import read_curve, read_trials
 from storage.sweeps import find_sweep
-from sweep.plan import CPU
-from sweep.preparation import prepare_sweep
-from sweep.program import COMMAND
-from sweep.request import Request
-from sweep.session import Session
+from sweep.plan.plan import CPU
+from sweep.plan.preparation import prepare_sweep
+from sweep.plan.request import Request
+from sweep.process import COMMAND
 from sweep.signals import Signals
-from sweep.worker import WorkerOptions, run_worker
+from sweep.trial.session import Session
+from sweep.worker.worker import WorkerOptions, run_worker
 
 NAME = "MyNet"
 DEADLINE_S = 200.0

@@ -15,7 +15,7 @@ from servers import make_database, name_connections, run_postgres, stop_postgres
 from storage.claims import expire_claims
 from storage.epochs import Epoch
 from storage.sweeps import find_sweep
-from sweep.identity import is_gone
+from sweep.process import is_gone
 
 FAULTS = {"sqlite": "no such table: sweep_trials", "postgresql": "lease of slot 0 not renewed yet"}
 """What a worker says when a table is not there, which only SQLite counts among passing faults."""

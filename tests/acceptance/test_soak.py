@@ -37,10 +37,10 @@ from storage.engine import parse_url
 from storage.epochs import Epoch, read_best, read_curve, read_trials
 from storage.sweeps import TrialCounts, count_trials
 from storage.tables import attempts, epochs, trials
-from sweep.retention import NUM_KEPT_WEIGHTS
-from sweep.session import Session
 from sweep.signals import Signals
-from sweep.worker import WorkerOptions, run_worker
+from sweep.trial.retention import NUM_KEPT_WEIGHTS
+from sweep.trial.session import Session
+from sweep.worker.worker import WorkerOptions, run_worker
 
 NUM_EPOCHS = 3
 LEASE_S = 3.0
@@ -89,7 +89,9 @@ class Soak:
         self.log = folder / "workers.log"
         self.random = random.Random(1)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["sweep.worker", "sweep.cli.run", "sweep.trial"])
+        self.context.set_forkserver_preload(
+            ["sweep.worker.worker", "sweep.cli.run", "sweep.trial.run"]
+        )
         self.workers: list[BaseProcess] = []
         self.tally: Counter[str] = Counter()
 

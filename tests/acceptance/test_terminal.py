@@ -23,7 +23,7 @@ import pytest
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, record_epochs
 from storage.workers import enter_worker, leave_worker
-from sweep.session import Session
+from sweep.trial.session import Session
 
 NUM_WORKERS = 16
 PATIENCE_S = 60.0

@@ -11,7 +11,7 @@ from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, record_epochs
 from storage.sweeps import COMPLETE, PRUNED
-from sweep.session import Session
+from sweep.trial.session import Session
 
 FinishTrial = Callable[..., int]
 

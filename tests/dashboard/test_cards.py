@@ -13,10 +13,10 @@ import pytest
 from storage.epochs import TrialRow
 from storage.sweeps import COMPLETE, PRUNED
 from sweep.dashboard.cards import draw_front, draw_metrics
-from sweep.judgement import rank_trials
 from sweep.results.groups import MAX_POINTS
 from sweep.results.status import Status, read_status
-from sweep.session import Session
+from sweep.search.judgement import rank_trials
+from sweep.trial.session import Session
 from tests.dashboard.conftest import make_epoch
 
 MAX_BYTES = 20_000

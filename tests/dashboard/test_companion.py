@@ -16,11 +16,11 @@ from storage.sweeps import list_sweeps
 from sweep.dashboard import companion
 from sweep.dashboard.companion import mirror_trials
 from sweep.errors import ConfigError
-from sweep.plan import CPU
-from sweep.preparation import prepare_sweep
-from sweep.request import Request
+from sweep.plan.plan import CPU
+from sweep.plan.preparation import prepare_sweep
+from sweep.plan.request import Request
 from sweep.results.status import read_status
-from sweep.session import Session
+from sweep.trial.session import Session
 from tests.conftest import Answer
 from tests.dashboard.conftest import FinishTrial
 

@@ -17,7 +17,7 @@ from storage.publications import claim_publication, is_stale
 from storage.tables import sweeps
 from sweep.dashboard.cards import METRICS_CARD
 from sweep.dashboard.publisher import Publisher, keep_fresh
-from sweep.session import Session
+from sweep.trial.session import Session
 from tests.dashboard.conftest import FinishTrial
 
 

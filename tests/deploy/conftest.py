@@ -13,7 +13,7 @@ import pytest
 
 from deployment import NUM_EPOCHS, ROOT, Project, Stage
 from jobs import NAME, Job
-from sweep.session import Session
+from sweep.trial.session import Session
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ from deployment import Project, Stage, check_given_back, check_goes_on, wait_for
 from jobs import Job
 from storage.engine import parse_url
 from storage.sweeps import request_stop
-from sweep.session import Session
+from sweep.trial.session import Session
 
 DEADLINE_S = 100.0
 

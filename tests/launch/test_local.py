@@ -14,7 +14,7 @@ from sweep.errors import SweepError
 from sweep.launch.launcher import Job
 from sweep.launch.local import LocalWorkers
 from sweep.launch.places import Place
-from sweep.session import Session
+from sweep.trial.session import Session
 
 DEADLINE_S = 100.0
 PLACE = Place("cpu", None, 1)

@@ -31,7 +31,7 @@ from storage.sweeps import TrialCounts
 from sweep.errors import ConfigError
 from sweep.launch.cluster import Node, choose_shares
 from sweep.launch.places import Place
-from sweep.session import Session
+from sweep.trial.session import Session
 
 SETTINGS = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # everything on the loopback interface

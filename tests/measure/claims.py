@@ -40,8 +40,9 @@ from storage.sweeps import (
     list_open_sweeps,
 )
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
-from sweep.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
-from sweep.search import build_sampler, suggest
+from sweep.search.samplers import build_sampler
+from sweep.search.suggestion import suggest
+from sweep.trial.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
 
 Latencies = dict[str, list[float]]
 SAMPLERS = ("none", "random", "tpe")

@@ -14,10 +14,10 @@ from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, TrialRow, record_epochs
 from storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
-from sweep.plan import read_space
+from sweep.plan.plan import read_space
 from sweep.results.status import Status, read_status
-from sweep.search import suggest
-from sweep.session import Session
+from sweep.search.suggestion import suggest
+from sweep.trial.session import Session
 
 EPOCHS = 3
 NUM_TRAINED, NUM_DEAD = 3, 1
@@ -88,10 +88,10 @@ def database(
     events_file: Path,
 ) -> Database:
     """A search with a pruned, a failed, a running and trained trials; a dead one; a study."""
-    import sweep.trial
+    import sweep.trial.run
     from sweep.cli import app
     from sweep.signals import Signals
-    from sweep.worker import WorkerOptions, run_worker
+    from sweep.worker.worker import WorkerOptions, run_worker
 
     folder = tmp_path_factory.mktemp("report")
     url, artifacts = f"sqlite:///{folder / 'sweep.db'}", folder / "artifacts"
@@ -105,7 +105,7 @@ def database(
     study += ["--val-events", "12", "--fix", "hidden_size=4", "--fix", "lr=0.05"]
     app([*study, "--detach", "--storage", url], standalone_mode=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [])
+        patch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
         run_worker(
             WorkerOptions(url, None, artifacts, num_threads=1), Signals(), lambda _text: None
         )

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from sweep.metrics.score import get_score
 from sweep.results.best import get_epoch
-from sweep.score import get_score
 from tests.report.conftest import EPOCHS, NUM_DEAD, NUM_TRAINED, Database
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

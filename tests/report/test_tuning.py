@@ -16,7 +16,7 @@ from sweep.report.choice import explain_choice
 from sweep.report.importance import MIN_TRIALS, compute_importances, describe_importances
 from sweep.report.savings import describe_endings, estimate_savings
 from sweep.results.status import Status, read_status
-from sweep.session import Session
+from sweep.trial.session import Session
 from tests.report.conftest import make_epoch, make_row
 
 NULL_LOSS = 0.1

@@ -18,7 +18,7 @@ from storage import claims, epochs, sweeps
 from storage.errors import LostClaimError, UnknownSweepError
 from storage.tables import attempts, trials
 from sweep.config import Objective
-from sweep.judgement import get_value, rank_trials
+from sweep.search.judgement import get_value, rank_trials
 
 HOUR_S = 3600.0
 EPOCH = epochs.Epoch(

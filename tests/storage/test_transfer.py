@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-import sweep.trial
+import sweep.trial.run
 from storage import studies
 from storage.artifacts import TrialFolder
 from storage.claims import claim_trial
@@ -27,10 +27,10 @@ from storage.publications import claim_publication, end_publication, is_stale
 from storage.sweeps import create_sweep, find_sweep, list_sweeps
 from storage.tables import attempts, trials
 from storage.transfer import Copied, Folders, copy_sweeps
-from sweep.session import Session
 from sweep.signals import Signals
-from sweep.trial import run_trial
-from sweep.worker import WorkerOptions, run_worker
+from sweep.trial.run import run_trial
+from sweep.trial.session import Session
+from sweep.worker.worker import WorkerOptions, run_worker
 
 HOUR_S = 3600.0
 OpenDatabase = Callable[[str], sa.Engine]
@@ -298,7 +298,7 @@ def test_unfinished_trials_go_on_in_the_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From their checkpoints, one given back and one lost: to the numbers of an unbroken sweep."""
-    monkeypatch.setattr(sweep.trial, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
     whole = make_session(f"sqlite:///{tmp_path / 'whole.db'}", name="whole")
     work(whole.engine, "whole", whole.artifacts)
     session = make_session(sqlite_url)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sweep.score import MatchCounts
+from sweep.metrics.score import MatchCounts
 from sweep.training.matching import classify_peaks, count_matches, count_matches_per_event
 from sweep.training.peaks import PeakFinderSettings, find_peaks
 

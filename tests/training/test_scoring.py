@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sweep.errors import DataError
-from sweep.score import MatchCounts, Score
+from sweep.metrics.score import MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.matching import count_matches
 from sweep.training.scoring import ScoreAccumulator, score_files

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from models import ARCHITECTURES
 from storage.artifacts import TrialFolder
 from storage.sweeps import Sweep
-from sweep.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sweep.config import Recipe, build_recipe
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
@@ -29,6 +28,7 @@ from sweep.training.trainer import (
     Trainer,
     predict_batches,
 )
+from sweep.trial.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 HYPERPARAMETERS = {"lr": 5e-3, "beta1": 0.9, "beta2": 0.99, "batch_size": 8}

@@ -1,0 +1,188 @@
+"""Draws sample-size curves: efficiency, FP rate and loss against the number of training events.
+
+The band goes from the lowest repeat to the highest, the line through their mean, each repeat is a
+dot, and the bars are the 68 % interval from the number of validation events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweep.errors import SweepError
+from sweep.figures.event import check_picture_path
+from sweep.results.curve import METRICS, SampleSizeCurve, Spread
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.axes import Axes
+
+COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299")
+LABELS = {
+    "efficiency": "efficiency",
+    "fp_rate": "false positives / event",
+    "validation_loss": "validation loss",
+}
+X_LABEL = "training events"
+BAND_LABEL = "band: lowest to highest repeat; bars: 68 % from the validation events"
+
+
+def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -> None:
+    """Write the picture of curves in the format that the file's name asks for.
+
+    Args:
+        path: `.html` for a page that zooms and needs no network, `.png` for a picture.
+        curves: One colour each.
+        title: Above the picture.
+
+    Raises:
+        DataError: when the name ends otherwise.
+        SweepError: when the file cannot be written.
+    """
+    check_picture_path(path)
+    try:
+        if path.suffix == ".png":
+            _save_png(path, curves, title)
+        else:
+            figure = draw_curves(curves, title=title)
+            figure.write_html(path, include_plotlyjs=True, default_height="96vh")
+    except OSError as exc:
+        raise SweepError(
+            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
+            "writable; choose another place"
+        ) from exc
+
+
+def draw_curves(curves: Sequence[SampleSizeCurve], *, title: str) -> go.Figure:
+    """Draw curves as an interactive figure of three rows that share the axis of sizes."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
+    for number, curve in enumerate(curves):
+        for row, name in enumerate(LABELS, start=1):
+            for trace in _list_traces(curve, name, COLORS[number % len(COLORS)]):
+                figure.add_trace(trace, row=row, col=1)
+    figure.update_traces(showlegend=False)
+    figure.update_traces(showlegend=True, selector={"mode": "lines+markers", "yaxis": "y"})
+    for row, label in enumerate(LABELS.values(), start=1):
+        figure.update_yaxes(title_text=label, row=row, col=1)
+    sizes = _list_sizes(curves)
+    figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes])
+    said = BAND_LABEL.replace("; ", "<br>")
+    figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{said}</sub>", row=3, col=1)
+    figure.update_layout(
+        title=title,
+        template="plotly_white",
+        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        margin={"l": 75, "r": 20, "t": 80, "b": 95},
+    )
+    return figure
+
+
+def _list_traces(curve: SampleSizeCurve, name: str, color: str) -> list[go.Scatter]:
+    """List the band, the mean with its bars, and the repeats of one metric."""
+    import plotly.graph_objects as go
+
+    get = dict(METRICS)[name]
+    found = _list_spreads(curve, name)
+    sizes = [size for size, _spread in found]
+    spreads = [spread for _size, spread in found]
+    group = {"legendgroup": curve.sweep, "name": curve.sweep}
+    band = go.Scatter(
+        x=[*sizes, *reversed(sizes)],
+        y=[*(spread.high for spread in spreads), *(spread.low for spread in reversed(spreads))],
+        fill="toself",
+        fillcolor=color,
+        opacity=0.2,
+        mode="none",
+        hoverinfo="skip",
+        **group,
+    )
+    mean = go.Scatter(
+        x=sizes,
+        y=[spread.mean for spread in spreads],
+        error_y=_draw_bars(spreads),
+        mode="lines+markers",
+        line={"color": color},
+        hovertemplate="%{x} events: %{y:.4f}",
+        **group,
+    )
+    repeats = go.Scatter(
+        x=[point.num_train for point in curve.points for _epoch in point.epochs],
+        y=[get(epoch) for point in curve.points for epoch in point.epochs.values()],
+        mode="markers",
+        marker={"color": color, "size": 5, "symbol": "circle-open"},
+        hovertemplate="%{x} events: %{y:.4f}",
+        **group,
+    )
+    return [band, mean, repeats]
+
+
+def _draw_bars(spreads: Sequence[Spread]) -> dict[str, object]:
+    above, below = _measure_bars(spreads)
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 4}
+
+
+def _measure_bars(spreads: Sequence[Spread]) -> tuple[list[float], list[float]]:
+    """Measure how far the intervals reach above and below the means; 0 where there is none.
+
+    The interval is that of whole counts, so its ends may lie a hair inside of the mean.
+    """
+    ends = [(spread.mean, spread.interval or (spread.mean, spread.mean)) for spread in spreads]
+    above = [max(0.0, high - mean) for mean, (_low, high) in ends]
+    return above, [max(0.0, mean - low) for mean, (low, _high) in ends]
+
+
+def _list_spreads(curve: SampleSizeCurve, name: str) -> list[tuple[int, Spread]]:
+    return [(point.num_train, point.spreads[name]) for point in curve.points if point.spreads]
+
+
+def _list_sizes(curves: Sequence[SampleSizeCurve]) -> list[int]:
+    return sorted({point.num_train for curve in curves for point in curve.points})
+
+
+def _save_png(path: Path, curves: Sequence[SampleSizeCurve], title: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 9.0), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = figure.subplots(3, 1, sharex=True)
+    for axes, (name, label) in zip(rows, LABELS.items(), strict=True):
+        for number, curve in enumerate(curves):
+            _plot_curve(axes, curve, name, COLORS[number % len(COLORS)])
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+    sizes = _list_sizes(curves)
+    rows[-1].set_xscale("log")
+    rows[-1].set_xticks(sizes, [str(size) for size in sizes])
+    rows[-1].set_xticks([], minor=True)
+    rows[-1].set_xlabel(f"{X_LABEL}\n({BAND_LABEL})")
+    rows[0].legend(frameon=False, loc="best")
+    figure.suptitle(title)
+    figure.savefig(path, format="png")
+
+
+def _plot_curve(axes: Axes, curve: SampleSizeCurve, name: str, color: str) -> None:
+    found = _list_spreads(curve, name)
+    sizes = [size for size, _spread in found]
+    spreads = [spread for _size, spread in found]
+    above, below = _measure_bars(spreads)
+    axes.fill_between(
+        sizes, [s.low for s in spreads], [s.high for s in spreads], color=color, alpha=0.2, lw=0
+    )
+    axes.errorbar(
+        sizes,
+        [s.mean for s in spreads],
+        yerr=[below, above],
+        fmt="o-",
+        ms=4,
+        capsize=2,
+        color=color,
+        label=curve.sweep,
+    )
+    get = dict(METRICS)[name]
+    for point in curve.points:
+        values = [get(epoch) for epoch in point.epochs.values()]
+        axes.plot([point.num_train] * len(values), values, "o", ms=5, mfc="none", color=color)

@@ -1,0 +1,140 @@
+"""Prepares the database for a sweep: schema, study, sweep row.
+
+Exactly one process does this before any worker starts; several at once fail on a fresh database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from storage import studies
+from storage.engine import create_engine, parse_url
+from storage.errors import UnknownSweepError
+from storage.migrations import create_tables
+from storage.sweeps import Sweep, change_budget, create_sweep, find_sweep, request_stop
+from storage.tables import check_tables, has_tables
+from sweep.config import DIRECTIONS, SweepConfig
+from sweep.errors import ConfigError, ConflictError
+from sweep.plan.plan import Profile, plan_sweep
+from sweep.plan.request import Request
+from sweep.provenance import describe_versions
+
+DEFAULT_TRIALS = 50
+
+
+def prepare_sweep(
+    request: Request,
+    storage: str,
+    name: str | None,
+    trials: int | None,
+    profile: Profile,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[sa.Engine, Sweep, list[str]]:
+    """Create a sweep, or find it again and take back a request to stop it.
+
+    Args:
+        request: What was asked of it.
+        storage: Address of the database.
+        name: Of the sweep, or None for that of the model.
+        trials: Its budget from now on, or None for what it has, DEFAULT_TRIALS at first.
+        profile: Defaults of the devices that are here.
+        progress: Told how many of how many toy events are there.
+
+    Returns:
+        The database, the sweep, and what should be said about it.
+
+    Raises:
+        SweepError, StorageError: when something asked for cannot be; the database is then as it
+            was.
+        ConflictError: when the sweep exists and was asked to go on differently.
+    """
+    name = _check_name(_name_sweep(request) if name is None else name)
+    engine = create_engine(parse_url(storage))
+    stored = find_stored(engine, name)
+    config = SweepConfig.from_json(stored.config) if stored else None
+    plan = plan_sweep(request, profile, config, progress)
+    notes = list(plan.notes)
+    trials = _choose_budget(plan.config, trials)
+    if stored is None:
+        create_tables(engine)
+        shelf = studies.open_study_storage(parse_url(storage))
+        studies.open_companion(shelf, name)  # first: the dashboard lists the newest study first
+        studies.create_study(
+            shelf,
+            name,
+            direction=DIRECTIONS[plan.config.search.objective],
+            metric_name=plan.config.search.objective.replace("_", " "),
+        )
+        budget = trials or DEFAULT_TRIALS
+        try:
+            sweep = create_sweep(engine, name, plan.config.to_json(), describe_versions(), budget)
+        except sa.exc.IntegrityError as exc:
+            raise ConflictError(
+                f"sweep {name}: somebody else has just created it, got two at once, expected one; "
+                "run again to go on with it"
+            ) from exc
+        return engine, sweep, notes
+    request_stop(engine, stored.id, stop=False)
+    if trials is not None:
+        budget = change_budget(engine, stored.id, trials)
+        if budget != trials:
+            notes.append(f"{budget} trials have begun already; the budget stays {budget}")
+    return engine, find_sweep(engine, name), notes
+
+
+def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:
+    """Give the budget asked for; that of a study of sample size follows from it."""
+    if config.sample_size is None:
+        return asked
+    fixed = len(config.starting_points)
+    if asked not in (None, fixed):
+        raise ConfigError(
+            f"trials: a study of sample size has one for each size in each repeat, got {asked}, "
+            f"expected {fixed}; leave --trials out"
+        )
+    return fixed
+
+
+def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+    """Find a sweep; None where there is none, or not even a database of sweeps.
+
+    Raises:
+        StorageError: when the database is of another version.
+    """
+    if not has_tables(engine):
+        return None
+    check_tables(engine)
+    try:
+        return find_sweep(engine, name)
+    except UnknownSweepError:
+        return None
+
+
+def _check_name(name: str) -> str:
+    """Refuse a name that cannot be part of a file's name: logs and checkpoints bear it."""
+    if not re.fullmatch(r"[\w][\w .()+=,-]{0,99}", name):
+        raise ConfigError(
+            f"sweep: not a name, got {name!r}, expected up to 100 letters, digits, spaces and "
+            "_ . - + = , ( ); choose another with --sweep"
+        )
+    if name.endswith(studies.COMPANION_SUFFIX):
+        raise ConfigError(
+            f"sweep: not a name, got {name!r}, expected one that does not end in "
+            f"{studies.COMPANION_SUFFIX!r}, which names a copy of a sweep; choose another with "
+            "--sweep"
+        )
+    return name
+
+
+def _name_sweep(request: Request) -> str:
+    if request.model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    return name_search(request.model)
+
+
+def name_search(model: str) -> str:
+    """Name the sweep of a model: as the model, without its file."""
+    return model.rpartition(":")[2]

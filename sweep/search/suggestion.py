@@ -1,0 +1,110 @@
+"""From a search space to suggestions: hyperparameters in the study's terms and in our own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.trial import BaseTrial
+
+from models.space import Choice, Dimension, Fixed, Float, Int, Value
+
+
+def get_study_name(name: str, dimension: Dimension) -> str:
+    """Give a hyperparameter's name in the study.
+
+    Optuna has no scale that is logarithmic in 1 - value, so the study holds `1 - beta1`.
+    """
+    if isinstance(dimension, Float) and dimension.scale == "one_minus_log":
+        return f"1 - {name}"
+    return name
+
+
+def suggest(
+    trial: BaseTrial, space: Mapping[str, Dimension], point: Mapping[str, Value]
+) -> dict[str, Value]:
+    """Ask a trial for a value of every hyperparameter.
+
+    Args:
+        trial: Of a study with the sampler to ask; begun with the point's values fixed.
+        space: The sweep's; fixed dimensions do not reach the study.
+        point: The starting point that the trial tries, or nothing. It may lie outside the space.
+
+    Returns:
+        Every hyperparameter's value, by its own name.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Fixed parameter .* is out of range", UserWarning)
+        values = {name: _suggest_one(trial, name, dimension) for name, dimension in space.items()}
+    return {
+        name: point.get(name, value) if isinstance(space[name], Fixed) else value
+        for name, value in values.items()
+    }
+
+
+def _suggest_one(trial: BaseTrial, name: str, dimension: Dimension) -> Value:
+    if isinstance(dimension, Fixed):
+        return dimension.value
+    if isinstance(dimension, Choice):
+        choice: Any = trial.suggest_categorical(name, dimension.values)
+        return choice  # type: ignore[no-any-return]
+    if isinstance(dimension, Int):
+        return trial.suggest_int(
+            name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+        )
+    if dimension.scale == "one_minus_log":
+        study_name = get_study_name(name, dimension)
+        low, high = _subtract(dimension.high), _subtract(dimension.low)
+        return _subtract(trial.suggest_float(study_name, low, high, log=True))
+    return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.scale == "log")
+
+
+def fix_point(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> dict[str, Value]:
+    """Give a starting point in the study's terms.
+
+    Args:
+        point: Values by the hyperparameters' own names.
+        space: The sweep's.
+
+    Returns:
+        Values by the study's parameter names, for each searched hyperparameter of the point.
+    """
+    fixed: dict[str, Value] = {}
+    for name, value in point.items():
+        if isinstance(space[name], Fixed):
+            continue
+        study_name = get_study_name(name, space[name])
+        fixed[study_name] = value if study_name == name else _subtract(float(value))
+    return fixed
+
+
+def list_ends(dimension: Dimension) -> list[Value]:
+    """List the extreme values of a dimension: both ends of a range, or all choices."""
+    if isinstance(dimension, Fixed):
+        return [dimension.value]
+    if isinstance(dimension, Choice):
+        return list(dimension.values)
+    return [dimension.low, dimension.high]
+
+
+def find_nearest(dimension: Dimension, value: Value) -> Value:
+    """Find the value of a dimension that is nearest to another; text falls back to the first."""
+    if dimension.contains(value):
+        return value
+    if isinstance(dimension, Choice):
+        if isinstance(value, str) or any(isinstance(choice, str) for choice in dimension.values):
+            return dimension.values[0]
+        return min(dimension.values, key=lambda choice: abs(float(choice) - float(value)))
+    if isinstance(dimension, Fixed):
+        return dimension.value
+    low, high = dimension.low, dimension.high
+    clipped = min(max(float(value), low), high)
+    if isinstance(dimension, Int):
+        return low + round((clipped - low) / dimension.step) * dimension.step
+    return clipped
+
+
+def _subtract(value: float) -> float:
+    """Compute 1 - value without the tail of binary digits, so that 0.999 becomes 0.001."""
+    return round(1.0 - value, 12)

@@ -1,0 +1,39 @@
+"""What of a finished trial is kept: the best ones of a sweep keep weights, and get pictures."""
+
+from __future__ import annotations
+
+from storage.artifacts import TrialFolder, list_weighted
+from storage.epochs import find_complete, read_best
+from sweep.search.judgement import is_better
+from sweep.trial.session import Session
+
+NUM_KEPT_WEIGHTS = 10
+"""How many trials of a sweep, the best ones, keep their weights on disk."""
+NUM_PICTURED = 3
+"""A trial that ends among so many best ones of its sweep gets pictures."""
+
+
+def is_to_be_pictured(session: Session, value: float) -> bool:
+    """Say whether fewer than NUM_PICTURED trials so far are as good as one that ends.
+
+    Args:
+        session: Of the trial's sweep.
+        value: The trial's value of the objective.
+    """
+    objective = session.config.search.objective
+    rivals = read_best(session.engine, session.sweep.id, objective, NUM_PICTURED)
+    return len(rivals) < NUM_PICTURED or is_better(value, rivals[-1][1], objective)
+
+
+def drop_beaten_weights(session: Session) -> None:
+    """Remove the weights of all complete trials on this disk but the best of the sweep.
+
+    A trial that is still to be told keeps its own. One that is beaten now stays so.
+    """
+    weighted = list_weighted(session.artifacts, session.sweep)
+    complete = find_complete(session.engine, session.sweep.id, weighted)
+    best = read_best(
+        session.engine, session.sweep.id, session.config.search.objective, NUM_KEPT_WEIGHTS
+    )
+    for slot in complete - {slot for slot, _value in best}:
+        TrialFolder(session.artifacts, session.sweep, slot).drop()

@@ -1,0 +1,58 @@
+"""What a worker holds open while it trains, and what may interrupt it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+import torch
+from optuna.storages import BaseStorage
+
+from models import Architecture
+from storage.sweeps import Sweep
+from sweep.config import SweepConfig
+from sweep.data.splits import Split
+from sweep.plan.curve import draw_events
+from sweep.plan.sample import fit_config
+
+
+class Interruption(Protocol):
+    """Tells a trial whether it should go on, and holds its claim."""
+
+    def is_gentle(self) -> bool:
+        """Say whether to leave after the epoch."""
+
+    def is_immediate(self) -> bool:
+        """Say whether to leave at once."""
+
+    def hold(self) -> None:
+        """Renew the claim now, before something is written that only its holder may write.
+
+        Raises:
+            LostClaimError: when another worker took the trial over.
+        """
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a worker holds open for all trials of a sweep."""
+
+    engine: sa.Engine
+    study_storage: BaseStorage
+    sweep: Sweep
+    config: SweepConfig
+    architecture: Architecture
+    split: Split
+    device: torch.device
+    artifacts: Path
+
+
+def fit_session(session: Session, slot: int) -> Session:
+    """Give what a worker holds open as one trial sees it: with its own training events."""
+    config = fit_config(session.config, slot)
+    if config.sample_size is None:
+        return session
+    train = draw_events(config, slot, session.split.train)
+    return replace(session, config=config, split=Split(train, session.split.validation))

@@ -1,0 +1,1 @@
+"""A process that claims trials and trains them."""

@@ -1,0 +1,139 @@
+"""What a worker does next: the sweeps it may work on, opened once each, in fair turn."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+import torch
+from optuna.storages import BaseStorage
+
+from storage.claims import Claim, claim_trial
+from storage.sweeps import Sweep, count_trials, list_open_sweeps
+from sweep.config import SweepConfig
+from sweep.data.selection import reopen_split
+from sweep.errors import ConflictError, SweepError
+from sweep.plan.plan import load_model
+from sweep.search.judgement import is_failing
+from sweep.trial.session import Session
+
+logger = logging.getLogger(__name__)
+
+SHUN_S = 60.0
+"""For how long a worker leaves a sweep alone whose files it does not have."""
+
+
+class Agenda:
+    """The sweeps that a worker may work on.
+
+    Args:
+        engine: The database.
+        study_storage: Optuna's side of it.
+        sweep: Name of the only sweep to work on, or None for all.
+        device: To train on.
+        artifacts: Folder of checkpoints, weights and pictures.
+        report: Told in one line why a sweep is not worked on.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        study_storage: BaseStorage,
+        sweep: str | None,
+        device: torch.device,
+        artifacts: Path,
+        report: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._study_storage = study_storage
+        self._name = sweep
+        self._device = device
+        self._artifacts = artifacts
+        self._report = report
+        self._sessions: dict[int, Session] = {}
+        self._shunned_s: dict[int, float] = {}
+        self._said: set[str] = set()
+        self.is_done = False
+        """Whether there was nothing left to wait for when a trial was last asked for."""
+
+    def claim(
+        self, worker: str, lease_s: float, is_given_up: Callable[[], bool]
+    ) -> tuple[Session, Claim] | None:
+        """Claim a trial of the sweep whose turn it is.
+
+        Args:
+            worker: Who claims.
+            lease_s: For how long the claim holds.
+            is_given_up: Whether the worker is to leave: opening a sweep's events may take long.
+
+        Returns:
+            What the trial needs, and the claim; None when no trial is free now.
+
+        Raises:
+            SweepError: when the only sweep to work on cannot be worked on here.
+        """
+        self.is_done = True
+        for sweep in list_open_sweeps(self._engine):
+            session = self._open(sweep)
+            if session is None:
+                continue
+            self.is_done = False
+            if is_given_up():
+                return None
+            claim = claim_trial(self._engine, sweep.id, worker, lease_s)
+            if claim is not None:
+                return session, claim
+        return None
+
+    def _open(self, sweep: Sweep) -> Session | None:
+        """Open a sweep, or say why it is not worked on."""
+        if self._name not in (None, sweep.name):
+            return None
+        counts = count_trials(self._engine, sweep.id)
+        if is_failing(counts):
+            self._say_once(
+                f"stopped: {counts.failed} of {counts.finished} finished trials failed", sweep
+            )
+            return None
+        if time.monotonic() < self._shunned_s.get(sweep.id, 0.0):
+            return None
+        try:
+            session = self._sessions.get(sweep.id) or self._begin(sweep)
+        except SweepError as exc:
+            if self._name is not None:
+                raise
+            self._shunned_s[sweep.id] = time.monotonic() + SHUN_S
+            self._say_once(f"not worked on here: {exc}", sweep)
+            return None
+        self._sessions[sweep.id] = replace(session, sweep=sweep)
+        return self._sessions[sweep.id]
+
+    def _say_once(self, text: str, sweep: Sweep) -> None:
+        line = text if self._name else f"{sweep.name}: {text}"
+        if line not in self._said:
+            self._said.add(line)
+            self._report(line)
+
+    def _begin(self, sweep: Sweep) -> Session:
+        config = SweepConfig.from_json(sweep.config)
+        architecture, digest = load_model(config.model)
+        if digest != config.model_digest:
+            raise ConflictError(
+                f"model: {config.model} is another program than the sweep began with, got hash "
+                f"{digest}, expected {config.model_digest}; bring the file back, or start a new "
+                "sweep"
+            )
+        return Session(
+            engine=self._engine,
+            study_storage=self._study_storage,
+            sweep=sweep,
+            config=config,
+            architecture=architecture,
+            split=reopen_split(config.data),
+            device=self._device,
+            artifacts=self._artifacts,
+        )

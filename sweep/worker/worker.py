@@ -1,0 +1,230 @@
+"""A worker: a process on one device that claims trials until none is left.
+
+Three things can end it early. A signal: SIGINT asks it to leave after the epoch, a second SIGINT
+or a SIGTERM to leave at once; either way its trial goes back to the others with its checkpoint. A
+lost lease: when the database could not be reached for so long that another worker took the trial
+over, this one drops it. And the database, which may ask all workers of a sweep to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+import torch
+from optuna.storages import BaseStorage
+
+from storage import studies
+from storage.claims import Claim, release_claim
+from storage.engine import is_passing, open_engine, parse_url
+from storage.errors import LostClaimError, StorageError
+from storage.sweeps import find_sweep
+from storage.tables import check_tables
+from storage.workers import enter_worker, leave_worker, see_worker
+from sweep.device import describe_device, free_memory, open_device
+from sweep.errors import ConfigError
+from sweep.process import name_worker
+from sweep.signals import Signals
+from sweep.trial.run import run_trial
+from sweep.trial.session import Session
+from sweep.worker.agenda import Agenda
+from sweep.worker.device_lock import DeviceLock
+from sweep.worker.lease import Lease, read_lease_s
+
+logger = logging.getLogger(__name__)
+
+POLL_S, MAX_POLL_S = 1.0, 10.0
+"""How soon a worker without a trial looks again, at first and after a while."""
+Beside = Callable[[sa.Engine, BaseStorage], AbstractContextManager[None]]
+RETRY_S = 10.0
+"""How soon a worker that is to stay for ever looks again for its database."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Where a worker works.
+
+    Attributes:
+        storage: Address of the database.
+        sweep: Name of the only sweep to work on, or None for all of the database in fair turn.
+        artifacts: Folder of checkpoints, weights and pictures.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        num_threads: Of PyTorch on a CPU, or None for its own choice.
+        is_forever: Whether to wait for more where nothing is left to train.
+        is_started_by_us: Whether a launcher started it, which had the database open: a database
+            that does not answer is then waited for from the beginning.
+    """
+
+    storage: str
+    sweep: str | None
+    artifacts: Path
+    device: str = "cpu"
+    num_threads: int | None = None
+    is_forever: bool = False
+    is_started_by_us: bool = False
+
+
+def run_worker(
+    options: WorkerOptions,
+    signals: Signals,
+    report: Callable[[str], None] = logger.info,
+    beside: Beside | None = None,
+) -> int:
+    """Train trials until nothing is left of them or the worker is asked to leave.
+
+    Args:
+        options: Where.
+        signals: Say when to leave.
+        report: Told in one line what happened to each trial.
+        beside: What else this process does while it has the database open, if anything.
+
+    Returns:
+        How many trials this worker finished.
+
+    Raises:
+        StorageError, DataError, ModelError, ConfigError, ConflictError: when the database cannot
+            be used, or the only sweep to work on cannot be worked on. A worker that is to stay for
+            ever waits instead, except for what is wrong with its options.
+    """
+    if options.num_threads is not None:
+        if options.num_threads < 1:
+            raise ConfigError(
+                f"threads: got {options.num_threads}, expected at least 1; raise --threads"
+            )
+        torch.set_num_threads(options.num_threads)
+    worker = _Worker(options, signals, report, beside, open_device(options.device), read_lease_s())
+    while True:
+        try:
+            worker.work()
+        except (StorageError, sa.exc.SQLAlchemyError) as exc:
+            if not options.is_forever or not (isinstance(exc, StorageError) or is_passing(exc)):
+                raise
+            report(f"looking again in {RETRY_S:.0f} s: {exc}")
+            signals.wait(RETRY_S)
+        if signals.is_gentle() or not options.is_forever:
+            return worker.num_finished
+
+
+class _Worker:
+    """A process that works: its name, its device, and how much it has done."""
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        signals: Signals,
+        report: Callable[[str], None],
+        beside: Beside | None,
+        device: torch.device,
+        lease_s: float,
+    ) -> None:
+        self._options = options
+        self._signals = signals
+        self._report = report
+        self._beside = beside or (lambda _engine, _shelf: nullcontext())
+        self._device = device
+        self._lease_s = lease_s
+        self._lock = DeviceLock(device)
+        self._name = name_worker()
+        self._seen_s = -math.inf
+        self.num_finished = 0
+
+    def work(self) -> None:
+        """Open the database, and train until nothing is left or it is time to leave."""
+        url = parse_url(self._options.storage)
+        engine = open_engine(url, is_awaited=self._options.is_started_by_us)
+        try:
+            check_tables(engine)
+            if self._options.sweep is not None:
+                find_sweep(engine, self._options.sweep)
+            shelf = studies.open_study_storage(url)
+            agenda = Agenda(
+                engine,
+                shelf,
+                self._options.sweep,
+                self._device,
+                self._options.artifacts,
+                self._report,
+            )
+            enter_worker(engine, self._name, describe_device(self._device))
+            try:
+                with self._beside(engine, shelf):
+                    self._follow(agenda, engine)
+            finally:
+                self._take_leave(engine)
+        finally:
+            engine.dispose()
+
+    def _follow(self, agenda: Agenda, engine: sa.Engine) -> None:
+        idle_s = POLL_S
+        while not self._signals.is_gentle():
+            if self._take_next(agenda, engine):
+                idle_s = POLL_S
+                continue
+            if agenda.is_done and not self._options.is_forever:
+                return
+            self._be_seen(engine)
+            self._signals.wait(idle_s * random.uniform(0.8, 1.2))
+            idle_s = min(2 * idle_s, MAX_POLL_S)
+
+    def _take_next(self, agenda: Agenda, engine: sa.Engine) -> bool:
+        """Claim a trial and train it; False when none is free."""
+
+        def is_given_up(timeout_s: float) -> bool:
+            self._be_seen(engine)  # who is alone on the device may be so for hours
+            return self._signals.wait(timeout_s)
+
+        with self._lock.hold(alone=False, is_given_up=is_given_up) as is_held:
+            found = None
+            if is_held:
+                found = agenda.claim(self._name, self._lease_s, self._signals.is_gentle)
+            if found is None:
+                return False
+            session, claim = found
+            if not claim.alone:
+                self._train(session, claim)
+        if claim.alone:
+            self._train(session, claim)
+        return True
+
+    def _be_seen(self, engine: sa.Engine) -> None:
+        """Note that this worker is there although it has no trial, now and then."""
+        if time.monotonic() >= self._seen_s + MAX_POLL_S:
+            see_worker(engine, self._name)
+            self._seen_s = time.monotonic()
+
+    def _train(self, session: Session, claim: Claim) -> None:
+        """Train one claimed trial, for itself on the device where it needs that."""
+        try:
+            with Lease(session.engine, claim, self._lease_s, self._signals) as lease:
+                if claim.alone:
+                    with self._lock.hold(alone=True, is_given_up=lease.wait) as is_held:
+                        if not is_held:
+                            release_claim(session.engine, claim)
+                            return
+                        verdict = run_trial(session, claim, lease)
+                else:
+                    verdict = run_trial(session, claim, lease)
+        except LostClaimError as exc:
+            self._report(str(exc))
+            return
+        finally:
+            free_memory(self._device)
+        if verdict is None:
+            self._report(f"slot {claim.slot}: given back with its checkpoint")
+            return
+        self.num_finished += 1
+        reason = f", {verdict.reason}" if verdict.reason else ""
+        self._report(f"slot {claim.slot}: {verdict.outcome}{reason}")
+
+    def _take_leave(self, engine: sa.Engine) -> None:
+        try:
+            leave_worker(engine, self._name)
+        except (StorageError, sa.exc.SQLAlchemyError) as exc:
+            logger.warning("could not take leave of the database: %s", exc)

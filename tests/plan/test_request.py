@@ -1,0 +1,209 @@
+"""What a person asked: options over a TOML file, and from both to a config that can run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sweep.config import SweepConfig, build_recipe, list_differences
+from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.plan.plan import CPU, GPU, Plan, plan_sweep
+from sweep.plan.request import Request, merge_requests, read_request
+
+TOML = """
+model = "cnn"
+trials = 20
+epochs = 4
+data = ["a.npz", "b.npz"]
+
+[space]
+lr = "1e-4:1e-3:log"
+hidden_size = [8, 16]
+num_layers = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def asked(events_file: Path) -> Request:
+    """A request for a small sweep."""
+    return Request(model="cnn", data=(str(events_file),), events=24, val_events=12, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def plan(asked: Request) -> Plan:
+    """What it comes to."""
+    return plan_sweep(asked, CPU)
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write a TOML file."""
+    path = folder / "sweep.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_toml_is_read(tmp_path: Path) -> None:
+    """Its table `space` holds what --set would; other keys are handed back."""
+    request, others = read_request(write(tmp_path, TOML))
+    assert request == Request(
+        model="cnn",
+        data=("a.npz", "b.npz"),
+        epochs=4,
+        dimensions=("lr=1e-4:1e-3:log", "hidden_size=8,16", "num_layers=2"),
+    )
+    assert others == {"trials": 20}
+
+
+def test_options_lie_over_the_file() -> None:
+    """What is said wins over what is written; dimensions of both apply, the said ones last."""
+    under = Request(model="cnn", epochs=4, seed=0, dimensions=("lr=0.1",), fixed=("head=relu",))
+    over = Request(epochs=8, data=("a.npz",), dimensions=("lr=0.2",))
+    assert merge_requests(over, under) == Request(
+        model="cnn",
+        epochs=8,
+        seed=0,
+        data=("a.npz",),
+        dimensions=("lr=0.1", "lr=0.2"),
+        fixed=("head=relu",),
+    )
+    assert merge_requests(Request(seed=0), Request(seed=5)).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("epochs = ", "not TOML"),
+        ('epochs = "4"', "epochs: got '4', expected a whole number"),
+        ("epochs = true", "epochs: got True, expected a whole number"),
+        ("model = 3", "model: got 3, expected text"),
+        ("data = [1]", "data: got .1., expected a list of file names"),
+        ("space = 3", "space: got 3, expected a table"),
+    ],
+)
+def test_bad_toml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """With the file and the key."""
+    with pytest.raises(ConfigError, match=reason):
+        read_request(write(tmp_path, text))
+
+
+def test_missing_toml_is_refused(tmp_path: Path) -> None:
+    """Asked for by name, it must be there."""
+    with pytest.raises(ConfigError, match="no such file"):
+        read_request(tmp_path / "none.toml")
+
+
+def test_plan_takes_the_profile_where_nothing_is_asked(plan: Plan, asked: Request) -> None:
+    """Sampler, pruner, objective, recipe and space have their defaults."""
+    config = plan.config
+    assert (config.search.sampler.name, config.search.pruner.name) == ("tpe", "median")
+    assert (config.search.objective, config.search.seed) == ("validation_loss", 1)
+    assert (config.recipe.name, config.recipe.epochs) == ("fast", 2)
+    assert config.space["batch_size"] == "16"
+    assert (config.data.num_train, config.data.num_validation) == (24, 12)
+    assert "64" in plan_sweep(asked, GPU).config.space["batch_size"]
+
+
+def test_stored_config_comes_back(plan: Plan) -> None:
+    """Through the JSON of the database."""
+    assert SweepConfig.from_json(plan.config.to_json()) == plan.config
+
+
+def test_broken_stored_config_is_refused(plan: Plan) -> None:
+    """One line names the place."""
+    with pytest.raises(ConfigError, match=r"stored sweep: its config is not readable.*model"):
+        SweepConfig.from_json({**plan.config.to_json(), "model": 3})
+
+
+def test_going_on_without_options_changes_nothing(plan: Plan) -> None:
+    """Even on another kind of machine: the stored profile counts."""
+    again = plan_sweep(Request(model="cnn"), GPU, plan.config)
+    assert again.config == plan.config
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"epochs": 3}, "recipe.epochs: stored 2, asked 3"),
+        ({"seed": 2}, "search.seed: stored 1, asked 2"),
+        ({"objective": "efficiency"}, "search.objective"),
+        ({"pruner": "none"}, 'search.pruner.name: stored "median", asked "none"'),
+        ({"sampler": "random"}, "search.sampler.name"),
+        ({"recipe": "report"}, "recipe.name"),
+        ({"events": 20}, "data.num_train: stored 24, asked 20"),
+        ({"dimensions": ("lr=1e-5:1e-3:log",)}, "space.lr"),
+        ({"fixed": ("num_layers=2",)}, 'space.num_layers: stored "2:4", asked "2"'),
+        ({"model": "mlp"}, 'model: stored "cnn", asked "mlp"'),
+    ],
+)
+def test_going_on_differently_is_refused(
+    plan: Plan, asked: Request, change: dict[str, object], difference: str
+) -> None:
+    """The line says what differs, and what to do."""
+    request = replace(Request(model="cnn"), **change)  # type: ignore[arg-type]
+    with pytest.raises(ConflictError) as caught:
+        plan_sweep(request, CPU, plan.config)
+    assert difference in str(caught.value)
+    assert "--sweep" in str(caught.value)
+
+
+def test_differences_are_listed_by_place(plan: Plan) -> None:
+    """One entry each, none of equals."""
+    recipe = build_recipe("fast", 9, 8)
+    changed = plan.config.model_copy(update={"recipe": recipe})
+    assert list_differences(plan.config, changed) == ["recipe.epochs: stored 2, asked 9"]
+    assert list_differences(plan.config, plan.config) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault", "reason"),
+    [
+        ({"model": None}, ConfigError, "model: not given"),
+        ({"model": "rnn"}, ModelError, "rnn"),
+        ({"model": "none.py:Net"}, ModelError, "no such file"),
+        ({"epochs": 0}, ConfigError, "epochs: too few"),
+        ({"recipe": "slow"}, ConfigError, "recipe: unknown"),
+        ({"sampler": "grid"}, ConfigError, "sampler: unknown"),
+        ({"pruner": "hyperband"}, ConfigError, "pruner: unknown"),
+        ({"objective": "fp_rate"}, ConfigError, "objective: unknown"),
+        ({"seed": -1}, ConfigError, "seed"),
+        ({"events": 0}, DataError, "events: too few"),
+        ({"events": 100}, DataError, "fewer events than asked"),
+        ({"data": ("none.npz",)}, DataError, "none.npz"),
+        ({"dimensions": ("lr",)}, ConfigError, "--set: not readable"),
+        ({"dimensions": ("size=3",)}, ConfigError, "--set size: no such hyperparameter"),
+        ({"dimensions": ("lr=2:1",)}, ConfigError, "space.lr: .*low must be below high"),
+        ({"fixed": ("lr=1e-4:1e-3",)}, ConfigError, "--fix lr: not one value"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_trains(
+    asked: Request, change: dict[str, object], fault: type[Exception], reason: str
+) -> None:
+    """Each with a class of its own and one line."""
+    with pytest.raises(fault, match=reason) as caught:
+        plan_sweep(replace(asked, **change), CPU)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_starting_points_move_into_the_space(asked: Request) -> None:
+    """What was moved is said; points that become equal are kept once."""
+    plan = plan_sweep(replace(asked, dimensions=("hidden_size=8,16",)), CPU)
+    points = plan.config.starting_points
+    assert points
+    assert {point["hidden_size"] for point in points} == {16}
+    assert len({tuple(point.items()) for point in points}) == len(points)
+    assert "hidden_size 64 to 16" in plan.notes[0]
+
+
+def test_own_network_is_known_by_its_content(
+    asked: Request, tmp_path: Path, own_network: Path
+) -> None:
+    """A changed file is another network: its sweep does not go on."""
+    path = tmp_path / "mynet.py"
+    path.write_bytes(own_network.read_bytes())
+    request = replace(asked, model=f"{path}:MyNet")
+    plan = plan_sweep(request, CPU)
+    path.write_bytes(own_network.read_bytes() + b"\n# changed\n")
+    with pytest.raises(ConflictError, match="model_digest"):
+        plan_sweep(request, CPU, plan.config)

@@ -1,0 +1,89 @@
+"""What the fresh process that checks an export says, and what becomes of its fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sweep.trial.run
+from sweep.errors import ModelError
+from sweep.results.best import find_best
+from sweep.results.export import export_trial
+from sweep.results.status import Status, read_status
+from sweep.signals import Signals
+from sweep.trial.session import Session
+from sweep.worker.worker import WorkerOptions, run_worker
+
+
+@pytest.fixture
+def trained(
+    make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Session, Status]:
+    """A sweep of one trial of a network that says when it is built."""
+    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    session = make_session(sqlite_url, "TalkingNet", trials=1, epochs=1)
+    options = WorkerOptions(sqlite_url, None, session.artifacts, num_threads=1)
+    run_worker(options, Signals(), lambda _text: None)
+    return session, read_status(session.engine, session.sweep)
+
+
+def test_what_the_check_of_an_export_says_is_passed_on(
+    trained: tuple[Session, Status], tmp_path: Path
+) -> None:
+    """A person waits for it, as for ONNX, so both are for them to hear."""
+    session, status = trained
+    heard: list[str] = []
+    trial = find_best(status)
+    export_trial(status, trial, session.artifacts, tmp_path / "model", report=heard.append)
+    assert f"built with {trial.params['hidden_size']}" in heard
+    has_onnx = (tmp_path / "model" / "model.onnx").is_file()
+    assert any("writing model.onnx" in line for line in heard) == has_onnx
+
+
+def test_what_a_network_prints_is_kept_out_of_json(
+    trained: tuple[Session, Status], tmp_path: Path, sqlite_url: str, call: Callable[..., Any]
+) -> None:
+    """A program that reads standard output finds one JSON object there, a person the rest."""
+    session, _status = trained
+    place = ("--storage", sqlite_url, "--artifacts", session.artifacts)
+    answer = call("best", "--json", "--export", tmp_path / "model", *place)
+    assert answer.code == 0
+    assert json.loads(answer.out)["trial"] == 0
+    assert "built with" in answer.err
+
+
+def test_model_that_scores_otherwise_is_refused(
+    trained: tuple[Session, Status], tmp_path: Path
+) -> None:
+    """As by weights of another trial: nothing is left of the folder."""
+    session, status = trained
+    (trial,) = status.ranked
+    assert trial.best is not None
+    better = replace(trial, best=replace(trial.best, found=trial.best.found - 2))
+    with pytest.raises(ModelError, match="found differs when it is computed again, got"):
+        export_trial(status, better, session.artifacts, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_fault_of_the_check_is_said_once(
+    trained: tuple[Session, Status],
+    tmp_path: Path,
+    own_network: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A network that needs a file beside its own does not load elsewhere; nothing is left."""
+    session, status = trained
+    own_network.with_name("table.txt").write_text("1 2 3\n", encoding="utf-8")
+    monkeypatch.setenv("NET_TABLE", "table.txt")
+    heard: list[str] = []
+    with pytest.raises(ModelError, match=r"does not load in a fresh process.*table\.txt"):
+        export_trial(
+            status, find_best(status), session.artifacts, tmp_path / "model", report=heard.append
+        )
+    assert not any("table.txt" in line for line in heard)
+    assert not (tmp_path / "model").exists()

@@ -1,0 +1,603 @@
+"""A trial ends with one verdict, whatever interrupts it: signals, kills, faults, late workers."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import optuna
+import pytest
+import sqlalchemy as sa
+from optuna.trial import TrialState
+
+import sweep.trial.retention
+import sweep.trial.run
+from storage import studies
+from storage.artifacts import TrialFolder
+from storage.claims import Claim, claim_trial
+from storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from storage.errors import ArtifactError, LostClaimError
+from storage.sweeps import change_trial_timeout, count_trials, find_sweep
+from storage.tables import epochs, trials
+from sweep.search.judgement import rank_trials
+from sweep.search.verdict import Verdict
+from sweep.signals import Signals
+from sweep.trial.run import MAX_LOST_ATTEMPTS, run_trial
+from sweep.trial.session import Session
+from sweep.worker.lease import Lease
+
+HOUR_S = 3600.0
+MakeSession = Callable[..., Session]
+
+
+class Hold(Lease):
+    """A claim in hand; at its `at`-th renewal (from 1) something happens first."""
+
+    def __init__(
+        self, session: Session, claim: Claim, at: int = 0, event: Callable[[], object] = bool
+    ) -> None:
+        self.signals = Signals()
+        super().__init__(session.engine, claim, HOUR_S, self.signals)
+        self.num_left = at
+        self.event = event
+
+    def hold(self) -> None:
+        """Renew the claim."""
+        self.num_left -= 1
+        if self.num_left == 0:
+            self.event()
+        super().hold()
+
+
+def take(session: Session, worker: str = "a") -> Claim:
+    """Claim a trial of which there must be one."""
+    claim = claim_trial(session.engine, session.sweep.id, worker, HOUR_S)
+    assert claim is not None
+    return claim
+
+
+def train(session: Session, worker: str = "a") -> Verdict:
+    """Train the next trial to its end."""
+    return train_claimed(session, take(session, worker))
+
+
+def train_claimed(session: Session, claim: Claim) -> Verdict:
+    """Train a claimed trial to its end."""
+    verdict = run_trial(session, claim, Hold(session, claim))
+    assert verdict is not None
+    return verdict
+
+
+def set_trial(session: Session, slot: int, **values: object) -> None:
+    """Change a trial's row, as a crash at that point would have left it."""
+    with session.engine.begin() as connection:
+        connection.execute(trials.update().where(trials.c.slot == slot).values(**values))
+
+
+def take_over(session: Session) -> Claim:
+    """Let the running trial's lease run out and claim it as another worker."""
+    set_trial(session, 0, lease_until_s=1.0)
+    return take(session, "b")
+
+
+def read_row(session: Session) -> TrialRow:
+    """Read the first trial."""
+    return read_trials(session.engine, session.sweep.id)[0]
+
+
+def read_told(session: Session) -> list[optuna.trial.FrozenTrial]:
+    """Read the study's trials."""
+    return studies.load_study(session.study_storage, session.sweep.name).trials
+
+
+def compare(curve: list[Epoch]) -> list[Epoch]:
+    """Leave out of a curve what is different each time: how long it took."""
+    return [replace(epoch, duration_s=0.0) for epoch in curve]
+
+
+def read_first(session: Session) -> list[Epoch]:
+    """Read the first trial's curve without the durations."""
+    return compare(read_curve(session.engine, read_row(session).id))
+
+
+@pytest.fixture
+def with_pictures() -> None:
+    """Ask for pictures."""
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no pictures, which take longer than these trainings, but where a test asks for them."""
+    if "with_pictures" not in request.fixturenames:
+        monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+
+
+@pytest.fixture(scope="module")
+def reference(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> list[Epoch]:
+    """The curve of the first trial when nothing interrupts it."""
+    session = make_session(f"sqlite:///{tmp_path_factory.mktemp('reference') / 'sweep.db'}")
+    train(session)
+    return read_first(session)
+
+
+def test_trial_is_trained_recorded_and_told(
+    make_session: MakeSession, database_url: str, with_pictures: None
+) -> None:
+    """Both tables and the study have the same numbers; weights and pictures are kept."""
+    session = make_session(database_url)
+    assert train(session).outcome == "complete"
+    row = read_row(session)
+    assert (row.state, row.outcome, row.feasible) == ("complete", "complete", True)
+    assert row.best is not None
+    assert row.best.efficiency > 0.5
+    assert [epoch.epoch for epoch in read_first(session)] == [1, 2, 3]
+    (told,) = read_told(session)
+    assert told.state == TrialState.COMPLETE
+    assert told.value == pytest.approx(row.best.validation_loss, rel=1e-4)
+    assert told.user_attrs["best_epoch"] == row.best.epoch
+    assert told.user_attrs["efficiency"] == pytest.approx(row.best.efficiency, rel=1e-4)
+    assert told.user_attrs["fp_rate"] == pytest.approx(row.best.fp_rate, rel=1e-4)
+    assert told.user_attrs["beta1"] == row.params["beta1"]
+    assert sorted(told.intermediate_values) == [1, 2, 3]
+    metas = optuna.artifacts.get_all_artifact_meta(told, storage=session.study_storage)
+    assert sorted(m.filename for m in metas) == [
+        "learning_curves.png",
+        "sample_outputs.png",
+        "worst_events.png",
+    ]
+    folder = TrialFolder(session.artifacts, session.sweep, 0)
+    assert [path.name for path in folder.path.iterdir()] == ["weights.safetensors"]
+
+
+def test_same_sweep_again_gives_the_same_numbers(
+    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+) -> None:
+    """Two sweeps with one seed are equal; two trials of a sweep and another seed differ."""
+    session = make_session(sqlite_url)
+    train(session)
+    train(session)
+    first, second = read_trials(session.engine, session.sweep.id)
+    assert read_first(session) == reference
+    assert compare(read_curve(session.engine, second.id)) != reference
+    assert first.params != second.params
+    other = make_session(sqlite_url, name="other", seed=2)
+    train(other)
+    assert read_first(other) != reference
+
+
+@pytest.mark.parametrize("kind", ["gently", "at once"])
+def test_interrupted_trial_goes_on_as_if_nothing_had_been(
+    make_session: MakeSession, database_url: str, reference: list[Epoch], kind: str
+) -> None:
+    """It waits, in the study too; its second attempt ends with an uninterrupted trial's curve."""
+    session = make_session(database_url)
+    claim = take(session)
+    hold = Hold(session, claim, 3)
+    hold.event = lambda: hold.signals.ask(at_once=kind == "at once")
+    assert run_trial(session, claim, hold) is None
+    assert [trial.state for trial in read_told(session)] == [TrialState.WAITING]
+    assert count_trials(session.engine, session.sweep.id).waiting == 2
+    assert read_first(session) == reference[:2]
+    assert train(session, "b").outcome == "complete"
+    assert read_first(session) == reference
+    assert (read_row(session).attempts, len(read_told(session))) == (2, 1)
+
+
+def test_interruption_within_the_first_epoch_loses_nothing(
+    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+) -> None:
+    """There is no checkpoint yet: the next attempt begins anew, as the same trial."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    hold = Hold(session, claim)
+    hold.signals.ask(at_once=True)
+    assert run_trial(session, claim, hold) is None
+    assert train(session).outcome == "complete"
+    assert read_first(session) == reference
+
+
+def test_kill_between_checkpoint_and_curve_is_made_good(
+    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+) -> None:
+    """The successor fills in the epoch that only the checkpoint knew."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    hold = Hold(session, claim, 3)
+    hold.event = hold.signals.ask
+    assert run_trial(session, claim, hold) is None
+    with session.engine.begin() as connection:
+        connection.execute(epochs.delete().where(epochs.c.epoch == 2))
+    train(session, "b")
+    assert read_first(session) == reference
+
+
+def test_kill_between_study_and_slot_only_spends_the_slot(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """The successor trains nothing, and what the trial came to is not lost."""
+    session = make_session(sqlite_url)
+    train(session)
+    before, told = read_row(session), read_told(session)
+    set_trial(
+        session,
+        0,
+        state="running",
+        outcome=None,
+        feasible=None,
+        best_epoch=None,
+        lease_until_s=1.0,
+    )
+    assert train(session, "b").outcome == "complete"
+    after = read_row(session)
+    assert (after.outcome, after.feasible, after.best) == ("complete", True, before.best)
+    assert after.attempts == 2
+    assert read_told(session) == told
+
+
+def test_late_worker_stops_and_harms_nothing(
+    make_session: MakeSession, database_url: str, reference: list[Epoch]
+) -> None:
+    """A worker that was away for longer than its lease: its next epoch is stored nowhere."""
+    session = make_session(database_url)
+    late = take(session)
+    taken: list[Claim] = []
+    hold = Hold(session, late, 3, lambda: taken.append(take_over(session)))
+    with pytest.raises(LostClaimError):
+        run_trial(session, late, hold)
+    assert read_first(session) == reference[:1]
+    assert [trial.state for trial in read_told(session)] == [TrialState.RUNNING]
+    verdict = run_trial(session, taken[0], Hold(session, taken[0]))
+    assert verdict is not None
+    assert read_first(session) == reference
+
+
+def test_late_worker_begins_no_second_trial(make_session: MakeSession, sqlite_url: str) -> None:
+    """One that fell asleep right after its claim: the study shows the trial once, as finished."""
+    session = make_session(sqlite_url, "FaintNet")
+    late = take(session)
+    train_claimed(session, take_over(session))
+    with pytest.raises(LostClaimError):
+        run_trial(session, late, Hold(session, late))
+    assert [trial.state for trial in read_told(session)] == [TrialState.COMPLETE]
+
+
+def test_second_trial_of_a_slot_does_not_stay_in_the_study(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """Nor of one that fell asleep between asking for its claim and beginning the trial."""
+    session = make_session(sqlite_url, "FaintNet")
+    late = take(session)
+    hold = Hold(session, late)
+    renew = hold.hold
+
+    def be_late() -> None:
+        renew()
+        train_claimed(session, take_over(session))
+
+    hold.hold = be_late  # type: ignore[method-assign]
+    with pytest.raises(LostClaimError):
+        run_trial(session, late, hold)
+    assert [trial.state for trial in read_told(session)] == [TrialState.COMPLETE, TrialState.FAIL]
+
+
+@pytest.mark.parametrize("network", ["BrokenNet", "FaultyNet"])
+def test_late_worker_tells_no_verdict(
+    make_session: MakeSession, sqlite_url: str, network: str
+) -> None:
+    """Not even that its training broke: the trial is its successor's."""
+    session = make_session(sqlite_url, network)
+    late = take(session)
+    with pytest.raises(LostClaimError):
+        run_trial(session, late, Hold(session, late, 2, lambda: take_over(session)))
+    (told,) = read_told(session)
+    assert told.state == TrialState.RUNNING
+    assert "outcome" not in told.user_attrs
+    assert count_trials(session.engine, session.sweep.id).running == 1
+
+
+def test_trial_that_was_told_meanwhile_is_finished_as_told(
+    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+) -> None:
+    """A worker held up within its last writes told the study; its successor takes that for good."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+
+    def tell() -> None:
+        study = studies.load_study(
+            studies.open_study_storage(session.engine.url), session.sweep.name
+        )
+        trial = studies.begin_trial(study, 0, {})
+        studies.set_attributes(trial, {"outcome": "complete", "best_epoch": 1})
+        studies.finish_trial(study, trial, TrialState.COMPLETE, 0.5)
+
+    verdict = run_trial(session, claim, Hold(session, claim, 3, tell))
+    assert verdict == Verdict("complete", "complete")
+    assert count_trials(session.engine, session.sweep.id).complete == 1
+    assert [trial.value for trial in read_told(session)] == [0.5]
+    assert not TrialFolder(session.artifacts, session.sweep, 0).checkpoint.exists()
+
+
+def test_broken_network_fails_the_trial_and_keeps_its_traceback(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """Whatever it raises; nothing of it can be the best."""
+    session = make_session(sqlite_url, "BrokenNet")
+    assert train(session).state == "failed"
+    row = read_row(session)
+    assert (row.state, row.outcome, row.feasible, row.best) == ("failed", "error", False, None)
+    assert row.reason is not None
+    assert "mynet.py" in row.reason
+    assert row.reason.strip().endswith("KeyError: 'no such layer'")
+    (told,) = read_told(session)
+    assert (told.state, told.value) == (TrialState.FAIL, None)
+    assert told.user_attrs["reason"] == row.reason
+
+
+def test_trial_that_kills_its_workers_is_given_up(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """After so many attempts that were lost before an epoch; the sampler hears no value."""
+    session = make_session(sqlite_url)
+    for _attempt in range(MAX_LOST_ATTEMPTS):
+        assert claim_trial(session.engine, session.sweep.id, "a", -1.0)
+    assert train(session, "b").outcome == "lost"
+    row = read_row(session)
+    assert (row.slot, row.state, row.attempts) == (0, "failed", MAX_LOST_ATTEMPTS + 1)
+    assert row.reason is not None
+    assert "killed or lost 4 times in a row" in row.reason
+    (told,) = read_told(session)
+    assert (told.state, told.value) == (TrialState.FAIL, None)
+    assert train(session, "b").outcome == "complete"
+
+
+@pytest.mark.parametrize(("limit_s", "num_epochs"), [(1e-6, 0), (HOUR_S, 3)])
+def test_trial_may_train_only_for_so_long(
+    make_session: MakeSession, sqlite_url: str, limit_s: float, num_epochs: int
+) -> None:
+    """It is pruned then, within the epoch it is in."""
+    session = make_session(sqlite_url)
+    change_trial_timeout(session.engine, session.sweep.id, limit_s)
+    session = replace(session, sweep=find_sweep(session.engine, session.sweep.name))
+    verdict = train(session)
+    assert len(read_first(session)) == num_epochs
+    assert verdict.outcome == ("complete" if num_epochs else "timeout")
+    (told,) = read_told(session)
+    assert told.state == (TrialState.COMPLETE if num_epochs else TrialState.PRUNED)
+    assert num_epochs or "of training" in str(read_row(session).reason)
+
+
+def test_time_of_earlier_attempts_counts(make_session: MakeSession, sqlite_url: str) -> None:
+    """A trial that is interrupted again and again does not get more time than others."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    hold = Hold(session, claim, at=1)
+    hold.event = hold.signals.ask
+    assert run_trial(session, claim, hold) is None
+    assert len(read_first(session)) == 1
+    change_trial_timeout(session.engine, session.sweep.id, 1e-6)
+    session = replace(session, sweep=find_sweep(session.engine, session.sweep.name))
+    assert train(session, "b").outcome == "timeout"
+    assert len(read_first(session)) == 1
+    assert read_row(session).best is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "num_epochs"),
+    [("nan 1 training", 0), ("nan 5 training", 2), ("inf 6 judged", 2)],
+    ids=["nan at the first batch", "nan at the fifth", "inf at the end"],
+)
+def test_diverged_network_keeps_only_the_numbers_before(
+    make_session: MakeSession,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    num_epochs: int,
+) -> None:
+    """It is pruned and called by its name; of three epochs of two batches those before count."""
+    monkeypatch.setenv("NET_FAULT", fault)
+    session = make_session(database_url, "FaultyNet")
+    assert train(session).outcome == "diverged"
+    row = read_row(session)
+    assert (row.state, row.outcome, row.feasible) == ("pruned", "diverged", False)
+    losses = {epoch.epoch: epoch.validation_loss for epoch in read_first(session)}
+    assert list(losses) == list(range(1, num_epochs + 1))
+    (told,) = read_told(session)
+    assert told.state == TrialState.PRUNED
+    assert told.intermediate_values == pytest.approx(losses, rel=1e-4)
+    assert told.value == (pytest.approx(min(losses.values()), rel=1e-4) if losses else None)
+
+
+def test_dead_network_is_complete_but_never_best(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """It keeps its numbers, no weights, and Optuna knows it as infeasible."""
+    session = make_session(sqlite_url, "DeadNet")
+    assert train(session).outcome == "dead"
+    row = read_row(session)
+    assert (row.state, row.outcome, row.feasible) == ("complete", "dead", False)
+    assert rank_trials([row], "validation_loss") == []
+    assert max(read_told(session)[0].constraints.values()) > 0
+    assert not TrialFolder(session.artifacts, session.sweep, 0).path.exists()
+
+
+def test_dead_network_ends_when_its_grace_is_over(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """Two epochs of grace, and the pruner needs no other trial to compare with."""
+    session = make_session(sqlite_url, "DeadNet", grace_events=48, pruner="median")
+    assert train(session).outcome == "dead"
+    assert [epoch.epoch for epoch in read_first(session)] == [1, 2]
+    assert read_row(session).state == "pruned"
+
+
+def test_worse_trials_are_pruned_and_never_best(make_session: MakeSession, sqlite_url: str) -> None:
+    """A pruned trial spends its slot and keeps its numbers."""
+    session = make_session(
+        sqlite_url,
+        trials=6,
+        epochs=6,
+        grace_events=24,
+        pruner="median",
+        fixed=("batch_size=12", "lr=0.05"),
+    )
+    for _slot in range(6):
+        train(session)
+    rows = read_trials(session.engine, session.sweep.id)
+    pruned = [row for row in rows if row.outcome == "pruned"]
+    assert 0 < len(pruned) < 6
+    ranked = rank_trials(rows, "validation_loss")
+    assert {row.outcome for row in ranked} == {"complete"}
+    for row in pruned:
+        told = next(t for t in read_told(session) if t.number == row.number)
+        assert told.state == TrialState.PRUNED
+        assert row.last is not None
+        assert row.last.epoch < 3
+        assert told.value == pytest.approx(row.last.validation_loss, rel=1e-4)
+    assert count_trials(session.engine, session.sweep.id).finished == 6
+
+
+def test_only_the_best_trials_keep_their_weights(
+    make_session: MakeSession, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk does not fill with networks that nobody will ask for."""
+    monkeypatch.setattr(sweep.trial.retention, "NUM_KEPT_WEIGHTS", 1)
+    session = make_session(sqlite_url, trials=3)
+    for _slot in range(3):
+        train(session)
+    best = rank_trials(read_trials(session.engine, session.sweep.id), "validation_loss")[0]
+    folder = TrialFolder(session.artifacts, session.sweep, best.slot)
+    assert list(session.artifacts.rglob("weights.safetensors")) == [folder.weights]
+
+
+def test_full_disk_is_no_verdict(
+    make_session: MakeSession, postgres_url: str, reference: list[Epoch]
+) -> None:
+    """The trial is given back, one line says why, and with room it goes on as the same trial."""
+    session = make_session(postgres_url)
+    claim = take(session)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
+
+    try:
+        with pytest.raises(ArtifactError, match=r"checkpoint\.pt: cannot be written") as caught:
+            run_trial(session, claim, Hold(session, claim, 3, fill_disk))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert count_trials(session.engine, session.sweep.id).waiting == 2
+    assert [trial.state for trial in read_told(session)] == [TrialState.WAITING]
+    assert train(session, "b").outcome == "complete"
+    assert read_first(session) == reference
+
+
+def test_trial_is_worth_more_than_its_pictures(
+    make_session: MakeSession,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where there is no room for them it is complete without."""
+    session = make_session(sqlite_url)
+    monkeypatch.setattr(
+        sweep.trial.run, "draw_trial", lambda *_parts, **_options: [Path("missing")]
+    )
+    assert train(session).outcome == "complete"
+    assert "trial 0 has not all its pictures" in caplog.text
+
+
+def test_epochs_cost_the_database_the_same(
+    make_session: MakeSession, sqlite_url: str, request: pytest.FixtureRequest
+) -> None:
+    """The last of many is no dearer than the third: it does not tell the others again."""
+    session = make_session(sqlite_url, "FaintNet", epochs=12)
+    claim = take(session)
+    asked: list[int] = []
+    statements: list[str] = []
+    hold = Hold(session, claim)
+    renew = hold.hold
+
+    def note() -> None:
+        asked.append(len(statements))
+        renew()
+
+    hold.hold = note  # type: ignore[method-assign]
+    sa.event.listen(sa.Engine, "before_cursor_execute", keep := lambda *p: statements.append(p[2]))
+    request.addfinalizer(lambda: sa.event.remove(sa.Engine, "before_cursor_execute", keep))
+    assert run_trial(session, claim, hold) is not None
+    costs = [later - earlier for earlier, later in pairwise(asked)]
+    assert costs[3] == costs[10] > 0
+
+
+def test_folder_that_cannot_be_written_is_no_verdict(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """Neither for the checkpoint nor for the weights."""
+    session = make_session(sqlite_url)
+    (session.artifacts / "trials").write_bytes(b"a file in the way")
+    claim = take(session)
+    with pytest.raises(ArtifactError):
+        run_trial(session, claim, Hold(session, claim))
+    (session.artifacts / "trials").unlink()
+    folder = TrialFolder(session.artifacts, session.sweep, 0)
+    folder.weights.mkdir(parents=True)
+    claim = take(session)
+    with pytest.raises(ArtifactError):
+        run_trial(session, claim, Hold(session, claim))
+    folder.weights.rmdir()
+    assert count_trials(session.engine, session.sweep.id).waiting == 2
+    assert train(session).outcome == "complete"
+    assert read_row(session).attempts == 3
+
+
+def test_unreadable_checkpoint_is_reported_and_left_aside(
+    make_session: MakeSession,
+    sqlite_url: str,
+    reference: list[Epoch],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The trial begins anew and ends with the same curve."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    hold = Hold(session, claim, 3)
+    hold.event = hold.signals.ask
+    assert run_trial(session, claim, hold) is None
+    checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    train(session)
+    assert "begins anew: its checkpoint" in caplog.text
+    assert read_first(session) == reference
+
+
+def test_trial_survives_dropped_connections(
+    make_session: MakeSession,
+    postgres_url: str,
+    postgres_server: sa.Engine,
+    reference: list[Epoch],
+) -> None:
+    """The server drops every connection in mid-trial, again and again."""
+    session = make_session(postgres_url)
+    claim = take(session)
+    query = sa.text(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE datname = :name AND pid <> pg_backend_pid()"
+    )
+    dropped: list[int] = []
+
+    def drop() -> None:
+        with postgres_server.connect() as connection:
+            name = session.engine.url.database
+            dropped.append(connection.execute(query, {"name": name}).scalar_one())
+        hold.num_left = 1
+
+    hold = Hold(session, claim, 2, drop)
+    verdict = run_trial(session, claim, hold)
+    assert verdict is not None
+    assert verdict.outcome == "complete"
+    assert len(dropped) == 4
+    assert all(dropped)
+    assert read_first(session) == reference
