@@ -35,14 +35,18 @@ def make_workers(tmp_path: Path) -> Iterator[Callable[..., LocalWorkers]]:
 
 
 def list_workers(folder: Path) -> list[int]:
-    """List the worker processes with this artifact folder that are alive."""
+    """List the worker processes with this artifact folder that are alive.
+
+    They are known by the log that they write to: a process has its output before it becomes
+    `sweep worker`, but its arguments only some time after.
+    """
     found = []
-    for process in Path("/proc").iterdir():
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # no process, or one that has ended meanwhile
+            output = (process / "fd" / "1").readlink()
+        except OSError:  # a process that has ended meanwhile, or another user's
             continue
-        if b"worker" in words and str(folder).encode() in words:
+        if output.parent == folder / "logs":
             found.append(int(process.name))
     return found
 
