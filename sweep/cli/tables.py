@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.metrics.score import Score, get_score
-from sweep.results.best import get_epoch
+from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status
 from sweep.wording import describe_point
 
@@ -40,10 +40,7 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
         f"{status.num_dead} of them dead. Null loss {status.config.data.null_loss:.4g}."
     )
     if not status.ranked:
-        is_early = not counts.finished
-        console.print(
-            f"No {'trial has finished yet' if is_early else 'complete one found anything'}."
-        )
+        console.print(describe_nothing(status))
         return
     table = make_table("trial", "loss", "efficiency", "FP / event")
     for trial in status.ranked[:num_listed]:
@@ -58,7 +55,10 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
     if get_epoch(best).validation_loss >= status.config.data.null_loss:
-        console.print("Its loss is above that of predicting zero everywhere: train it for longer.")
+        console.print(
+            "Its loss is above that of predicting zero everywhere: by the loss it is no network to "
+            "use; train for longer."
+        )
 
 
 def _format(value: float, interval: tuple[float, float]) -> str:

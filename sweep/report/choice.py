@@ -10,7 +10,7 @@ from sweep.figures.trials import list_hand_tuned
 from sweep.metrics.score import get_score
 from sweep.report.blocks import Block, Column, Row, Table, Text
 from sweep.report.trial_table import list_varied, say_origin
-from sweep.results.best import get_epoch
+from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status
 from sweep.search.judgement import get_value, is_better
 from sweep.wording import (
@@ -32,15 +32,7 @@ def explain_choice(status: Status) -> list[Block]:
     """Say why the best trial won, or that none did, with the ones it is compared with."""
     table = _tabulate(status)
     if not status.ranked:
-        counts = status.counts
-        return [
-            Text(
-                f"No trial won: of {write_count(counts.finished, 'finished trial')} none is "
-                "complete and better than predicting zero.",
-                is_key=True,
-            ),
-            table,
-        ]
+        return [Text(describe_nothing(status), is_key=True), table]
     return [Text(" ".join(_explain(status)), is_key=True), table]
 
 

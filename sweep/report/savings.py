@@ -15,7 +15,7 @@ from sweep.wording import write_count, write_percent, write_time
 
 OUTCOMES = {
     "complete": "trained to the end and found something",
-    "dead": "no better than predicting zero: no true peak found, or a loss near the null loss",
+    "dead": "found nothing: no true peak, or, by the loss, no better than predicting zero",
     "pruned": "worse than the other trials at the same epoch",
     "diverged": "its loss was no number any more",
     "timeout": "trained for longer than a trial may",

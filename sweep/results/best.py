@@ -5,6 +5,8 @@ from __future__ import annotations
 from storage.epochs import Epoch, TrialRow
 from sweep.errors import SweepError
 from sweep.results.status import Status
+from sweep.search.judgement import explain_death
+from sweep.wording import write_count
 
 
 def find_best(status: Status) -> TrialRow:
@@ -14,13 +16,42 @@ def find_best(status: Status) -> TrialRow:
         SweepError: when no trial is complete and feasible yet.
     """
     if not status.ranked:
-        counts = status.counts
         raise SweepError(
-            f"sweep {status.sweep.name}: no best trial, got {counts.complete} complete "
-            f"({status.num_dead} of the finished ones found nothing), expected a feasible one; "
-            "train more trials or change the space"
+            f"sweep {status.sweep.name}: no best trial, got {_say_why(status)}, expected one that "
+            f"lives; {_say_cure(status)}"
         )
     return status.ranked[0]
+
+
+def describe_nothing(status: Status) -> str:
+    """Say why a sweep has no best trial, and what to try, in one sentence."""
+    return f"No best trial: {_say_why(status)}; {_say_cure(status)}."
+
+
+def _say_why(status: Status) -> str:
+    finished = status.counts.finished
+    if not finished:
+        return "none finished yet"
+    if not status.num_dead:
+        return f"none of {write_count(finished, 'finished trial')} trained to the end"
+    found = f"{status.num_dead} of {write_count(finished, 'finished trial')} dead"
+    return f"{found} ({explain_death(status.config.search.objective)})"
+
+
+def _say_cure(status: Status) -> str:
+    """Say what to try where nothing lives: within the sweep only waiting, else a new one."""
+    if not status.num_dead:
+        return "let more trials train"
+    config = status.config
+    cures = [f"--epochs {2 * config.recipe.epochs}", "more --events", "other --set lr=LOW:HIGH:log"]
+    head = config.space.get("head")
+    if head is not None and head != "softplus":
+        cures.insert(0, "--fix head=softplus")
+    has_peaks = any(trial.best and trial.best.found for trial in status.begun)
+    if config.search.objective == "validation_loss" and has_peaks:
+        cures.append("--objective efficiency, which ranks those that find true peaks")
+    waiting = "train the trials that wait, or " if status.counts.waiting else ""
+    return f"{waiting}try with a new --sweep NAME: {', '.join(cures)}"
 
 
 def get_epoch(trial: TrialRow) -> Epoch:

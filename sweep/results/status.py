@@ -14,7 +14,7 @@ from storage.epochs import TrialRow, read_trials
 from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
 from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
-from sweep.search.judgement import is_failing, rank_trials
+from sweep.search.judgement import is_failing, judge_again, rank_trials
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Status:
 def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
     """Read a sweep's status from the database."""
     config = SweepConfig.from_json(sweep.config)
-    rows = read_trials(engine, sweep.id)
+    rows = [judge_again(row, config) for row in read_trials(engine, sweep.id)]
     counts = count_trials(engine, sweep.id)
     median_s = _compute_median_time_s(rows)
     pace = 3600 * counts.running / median_s if median_s and counts.running else None

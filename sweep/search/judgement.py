@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import COMPLETE, TrialCounts
 from sweep.config import DIRECTIONS, Objective, SweepConfig
 
 NULL_MARGIN = 0.02
-"""A loss within this share of the null loss counts as the null loss (PHYSICS 8.1)."""
+"""A loss less than this share below the null loss counts as no better than it (PHYSICS 8.1)."""
 
 MIN_FAILURES = 3
 MAX_FAILED_SHARE = 0.5
@@ -27,9 +28,39 @@ def is_failing(counts: TrialCounts) -> bool:
     return counts.failed >= MIN_FAILURES and counts.failed > MAX_FAILED_SHARE * counts.finished
 
 
-def is_dead(epoch: Epoch, null_loss: float) -> bool:
-    """Say whether a network has found nothing: no true peak, or a loss near the null loss."""
-    return epoch.found == 0 or abs(epoch.validation_loss - null_loss) <= NULL_MARGIN * null_loss
+def is_dead(epoch: Epoch, objective: Objective, null_loss: float) -> bool:
+    """Say whether a network has found nothing.
+
+    It finds no true peak; or, where the loss is the objective, predicting zero everywhere would
+    have been about as good or better, however many peaks it draws.
+    """
+    return epoch.found == 0 or (
+        objective == "validation_loss" and not _is_below_null(epoch, null_loss)
+    )
+
+
+def explain_death(objective: Objective) -> str:
+    """Say which networks `is_dead` calls dead."""
+    if objective != "validation_loss":
+        return "no true peak found"
+    return f"no true peak found, or a loss at or above {1 - NULL_MARGIN:g} of the null loss"
+
+
+def _is_below_null(epoch: Epoch, null_loss: float) -> bool:
+    return epoch.validation_loss < (1 - NULL_MARGIN) * null_loss
+
+
+def judge_again(trial: TrialRow, config: SweepConfig) -> TrialRow:
+    """Judge a stored trial by today's rule: earlier versions let a loss above the null loss live.
+
+    Returns:
+        The trial, as dead where it was stored as alive and is not.
+    """
+    if not trial.feasible or trial.best is None:
+        return trial
+    if not is_dead(trial.best, config.search.objective, config.data.null_loss):
+        return trial
+    return replace(trial, outcome="dead", feasible=False)
 
 
 def get_value(epoch: Epoch, objective: Objective) -> float:
@@ -49,7 +80,7 @@ def find_best_epoch(curve: Sequence[Epoch], objective: Objective, null_loss: flo
         The epoch with the best objective among those that are not dead; among all where every one
         is; None for an empty curve. The earliest of equals.
     """
-    alive = [epoch for epoch in curve if not is_dead(epoch, null_loss)] or list(curve)
+    alive = [epoch for epoch in curve if not is_dead(epoch, objective, null_loss)] or list(curve)
     sign = 1 if DIRECTIONS[objective] == "minimize" else -1
     return min(alive, key=lambda epoch: sign * get_value(epoch, objective), default=None)
 
@@ -71,12 +102,15 @@ def count_grace_epochs(config: SweepConfig) -> int:
 
 
 def is_stuck(curve: Sequence[Epoch], config: SweepConfig) -> bool:
-    """Say whether a trial is no better than the null loss although its grace is over.
+    """Say whether a trial is dead, and never was below the null loss, although its grace is over.
 
-    Under the pruner `none` nothing is ever stuck.
+    A network below the null loss learns, also before its peaks are high enough to be found. Under
+    the pruner `none` nothing is ever stuck.
     """
     if config.search.pruner.name == "none" or not curve:
         return False
-    lowest = min(epoch.validation_loss for epoch in curve)
-    floor = (1 - NULL_MARGIN) * config.data.null_loss
-    return curve[-1].epoch >= count_grace_epochs(config) and lowest >= floor
+    objective, null_loss = config.search.objective, config.data.null_loss
+    return curve[-1].epoch >= count_grace_epochs(config) and all(
+        is_dead(epoch, objective, null_loss) and not _is_below_null(epoch, null_loss)
+        for epoch in curve
+    )

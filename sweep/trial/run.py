@@ -248,7 +248,8 @@ class _TrialRun:
             self._keep(trainer)
             return None
         best = self._find_best()
-        return DONE if best and not is_dead(best, self.config.data.null_loss) else DEAD
+        objective, null_loss = self.config.search.objective, self.config.data.null_loss
+        return DONE if best and not is_dead(best, objective, null_loss) else DEAD
 
     def _take(self, trainer: Trainer, result: EpochResult) -> None:
         """Keep one epoch: checkpoint first, then the curve, then the study."""

@@ -36,7 +36,8 @@ def fill(status: Status, rows: Sequence[TrialRow]) -> Status:
     ranked = [row for row in rows if row.feasible and row.best is not None]
     ranked.sort(key=lambda row: row.best.validation_loss if row.best else math.inf)
     counts = TrialCounts(0, 0, len(rows), 0, 0)
-    return replace(status, begun=rows, ranked=ranked, counts=counts)
+    num_dead = sum(row.outcome == "dead" for row in rows)
+    return replace(status, begun=rows, ranked=ranked, counts=counts, num_dead=num_dead)
 
 
 def join(status: Status) -> str:
@@ -156,7 +157,7 @@ def test_a_winner_above_the_null_loss_is_no_network_to_use(status: Status) -> No
 def test_no_winner_is_said(status: Status) -> None:
     """A search of dead trials only."""
     dead = make_row(0, make_epoch(found=0), outcome="dead", feasible=False)
-    assert "No trial won: of 1 finished trial none" in join(fill(status, [dead]))
+    assert "No best trial: 1 of 1 finished trial dead" in join(fill(status, [dead]))
 
 
 def test_hand_tuned_settings_are_compared(status: Status) -> None:

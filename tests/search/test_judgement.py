@@ -11,6 +11,7 @@ from storage.epochs import Epoch, TrialRow
 from storage.sweeps import TrialCounts
 from sweep.config import (
     DataConfig,
+    Objective,
     PrunerConfig,
     Recipe,
     SamplerConfig,
@@ -23,6 +24,7 @@ from sweep.search.judgement import (
     is_dead,
     is_failing,
     is_stuck,
+    judge_again,
     rank_trials,
 )
 from sweep.search.pruners import build_pruner, choose_pruner
@@ -32,7 +34,9 @@ ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)
 TRIAL = TrialRow(1, 0, 0, "complete", "complete", None, 1, None, 0.0, 1.0, {}, True, ALIVE, ALIVE)
 
 
-def make_config(pruner: str = "median", grace_events: int = 250) -> SweepConfig:
+def make_config(
+    pruner: str = "median", grace_events: int = 250, objective: Objective = "validation_loss"
+) -> SweepConfig:
     """A config of 100 training events; only what is judged by matters."""
     return SweepConfig(
         model="cnn",
@@ -49,6 +53,7 @@ def make_config(pruner: str = "median", grace_events: int = 250) -> SweepConfig:
             name="fast", epochs=8, optimizer="adam", schedule="constant", grace_events=grace_events
         ),
         search=SearchConfig(
+            objective=objective,
             sampler=SamplerConfig(name="random"),
             pruner=PrunerConfig.model_validate({"name": pruner}),
         ),
@@ -56,19 +61,35 @@ def make_config(pruner: str = "median", grace_events: int = 250) -> SweepConfig:
 
 
 @pytest.mark.parametrize(
-    ("change", "dead"),
+    ("change", "by_loss", "by_efficiency"),
     [
-        ({}, False),
-        ({"found": 0}, True),
-        ({"validation_loss": 9.81}, True),
-        ({"validation_loss": 10.2}, True),
-        ({"validation_loss": 9.7}, False),
-        ({"validation_loss": 12.0}, False),
+        ({}, False, False),
+        ({"found": 0}, True, True),
+        ({"validation_loss": 9.79}, False, False),
+        ({"validation_loss": 9.8}, True, False),
+        ({"validation_loss": 10.2}, True, False),
+        ({"validation_loss": 683.0}, True, False),
+        ({"validation_loss": float("nan")}, True, False),
     ],
 )
-def test_dead_is_nothing_found_or_near_the_null_loss(change: dict[str, float], dead: bool) -> None:
-    """Two percent around the loss of predicting nothing count as that loss."""
-    assert is_dead(replace(ALIVE, **change), NULL_LOSS) is dead
+def test_dead_is_nothing_found_or_no_loss_below_the_null_loss(
+    change: dict[str, float], by_loss: bool, by_efficiency: bool
+) -> None:
+    """By the loss 0.98 of that of predicting nothing is the limit, with however many peaks."""
+    epoch = replace(ALIVE, **change)
+    assert is_dead(epoch, "validation_loss", NULL_LOSS) is by_loss
+    assert is_dead(epoch, "efficiency", NULL_LOSS) is by_efficiency
+
+
+def test_trial_of_an_earlier_version_is_judged_again() -> None:
+    """One with a loss above the null loss was stored as complete; it is dead, others stay."""
+    high = replace(TRIAL, best=replace(ALIVE, validation_loss=12.0))
+    judged = judge_again(high, make_config())
+    assert (judged.outcome, judged.feasible, judged.best) == ("dead", False, high.best)
+    assert judge_again(high, make_config(objective="efficiency")) == high
+    assert judge_again(TRIAL, make_config()) == TRIAL
+    pruned = replace(high, state="pruned", outcome="pruned", feasible=False)
+    assert judge_again(pruned, make_config()) == pruned
 
 
 def test_best_epoch_is_a_living_one() -> None:
@@ -120,6 +141,16 @@ def test_stuck_is_no_better_than_the_null_loss_after_the_grace() -> None:
     assert is_stuck(flat, make_config())
     assert not is_stuck([replace(flat[0], validation_loss=9.7), *flat[1:]], make_config())
     assert not is_stuck(flat, make_config(pruner="none"))
+
+
+def test_stuck_by_efficiency_is_one_that_finds_nothing_either() -> None:
+    """Peaks are enough to go on, and so is a loss below the null loss before there are any."""
+    config = make_config(objective="efficiency")
+    high = [replace(ALIVE, epoch=n, validation_loss=99.0) for n in (1, 2, 3)]
+    blind = [replace(epoch, found=0) for epoch in high]
+    assert not is_stuck(high, config)
+    assert is_stuck(blind, config)
+    assert not is_stuck([*blind[:2], replace(blind[2], validation_loss=9.0)], config)
 
 
 @pytest.mark.parametrize(
