@@ -12,7 +12,7 @@ from storage.epochs import TrialRow
 from sweep.dashboard.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.dashboard.companion import mirror_trials
 from sweep.metrics.score import get_score
-from sweep.results.best import describe_nothing, get_epoch, get_number
+from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
 from sweep.search.judgement import explain_death
 from sweep.wording import describe_point, describe_training
@@ -79,7 +79,8 @@ def write_note(study: optuna.Study, status: Status) -> str:
         f"{describe_training(config)}, recipe {config.recipe.name}.",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**. The table "
-        "leaves dead networks out; the *Best Trial* card of the dashboard does not. The study *{studies.name_companion(status.sweep.name)}* has "
+        "leaves dead networks out; the *Best Trial* card of the dashboard does not. The study "
+        f"*{studies.name_companion(status.sweep.name)}* has "
         "the networks of the table with all three metrics as objectives.",
         "",
         f"## Best by {config.search.objective.replace('_', ' ')}",
