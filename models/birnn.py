@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
 from models.architecture import Architecture
 from models.dimension import Choice, Float, Int
 from models.head import OutputHead, build_activation, require_shape, require_whole
@@ -97,8 +98,7 @@ ARCHITECTURE = Architecture(
     ),
     defaults={
         "lr": 5e-4,
-        "beta1": 0.9,
-        "beta2": 0.999,
+        **DEFAULT_BETAS,
         "hidden_size": 64,
         "num_layers": 2,
         "bins_per_step": 1,
@@ -107,8 +107,7 @@ ARCHITECTURE = Architecture(
     },
     space={
         "lr": Float(1e-4, 1e-2, "log"),
-        "beta1": Float(0.8, 0.99, "one_minus_log"),
-        "beta2": Float(0.9, 0.9999, "one_minus_log"),
+        **BETAS,
         "hidden_size": Choice((32, 64, 96)),
         "num_layers": Int(1, 3),
         "bins_per_step": Choice((1, 5, 10)),
@@ -121,8 +120,7 @@ ARCHITECTURE = Architecture(
     # loss; of six with beta1 up to 0.95 the one with lr 6e-3 and two layers had hardly left it.
     cpu_space={
         "lr": Float(8e-3, 4e-2, "log"),
-        "beta1": Float(0.7, 0.95, "one_minus_log"),
-        "beta2": Float(0.9, 0.9995, "one_minus_log"),
+        **SHORT_BETAS,
         "hidden_size": Int(16, 32, step=8),
         "num_layers": Int(1, 2),
         "bins_per_step": Choice((8, 10, 16)),

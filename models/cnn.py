@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
 from models.architecture import Architecture
 from models.dimension import Choice, Float, Int
 from models.head import OutputHead, build_activation, require_shape, require_whole
@@ -104,8 +105,7 @@ ARCHITECTURE = Architecture(
     ),
     defaults={
         "lr": 1e-3,
-        "beta1": 0.9,
-        "beta2": 0.999,
+        **DEFAULT_BETAS,
         "hidden_size": 64,
         "num_layers": 4,
         "head": "identity",
@@ -113,8 +113,7 @@ ARCHITECTURE = Architecture(
     },
     space={
         "lr": Float(1e-4, 1e-2, "log"),
-        "beta1": Float(0.8, 0.99, "one_minus_log"),
-        "beta2": Float(0.9, 0.9999, "one_minus_log"),
+        **BETAS,
         "hidden_size": Choice((32, 64, 96)),
         "num_layers": Int(2, 5),
         "head": Choice(("identity", "softplus")),
@@ -124,8 +123,7 @@ ARCHITECTURE = Architecture(
     # draws leave the null loss in the first pass and end at 0.034 to 0.038, in 15 to 35 s.
     cpu_space={
         "lr": Float(2e-3, 5e-2, "log"),
-        "beta1": Float(0.7, 0.95, "one_minus_log"),
-        "beta2": Float(0.9, 0.9995, "one_minus_log"),
+        **SHORT_BETAS,
         "hidden_size": Int(8, 20, step=4),
         "num_layers": Int(2, 4),
     },

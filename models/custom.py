@@ -25,16 +25,16 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from models.adam import BETAS, DEFAULT_BETAS
 from models.architecture import Architecture
 from models.dimension import Choice, Dimension, Fixed, Float, Int, Value
 from models.space import parse_dimension
 
 TRAINING_SPACE: Mapping[str, Dimension] = {
     "lr": Float(1e-4, 1e-2, "log"),
-    "beta1": Float(0.8, 0.99, "one_minus_log"),
-    "beta2": Float(0.9, 0.9999, "one_minus_log"),
+    **BETAS,
 }
-TRAINING_DEFAULTS: Mapping[str, Value] = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999}
+TRAINING_DEFAULTS: Mapping[str, Value] = {"lr": 1e-3, **DEFAULT_BETAS}
 PROBE_SHAPE = (2, 4, 4000)
 
 

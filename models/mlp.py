@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from models.adam import BETAS, DEFAULT_BETAS
 from models.architecture import Architecture
 from models.dimension import Choice, Float, Int
 from models.head import OutputHead, build_activation, require_shape, require_whole
@@ -79,8 +80,7 @@ ARCHITECTURE = Architecture(
     ),
     defaults={
         "lr": 1e-3,
-        "beta1": 0.9,
-        "beta2": 0.999,
+        **DEFAULT_BETAS,
         "hidden_size": 64,
         "num_layers": 2,
         "head": "identity",
@@ -88,8 +88,7 @@ ARCHITECTURE = Architecture(
     },
     space={
         "lr": Float(1e-5, 1e-2, "log"),
-        "beta1": Float(0.8, 0.99, "one_minus_log"),
-        "beta2": Float(0.9, 0.9999, "one_minus_log"),
+        **BETAS,
         "hidden_size": Choice((64, 256, 1024)),
         "num_layers": Int(1, 4),
         "head": Choice(("identity", "softplus")),

@@ -7,6 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
 from models.architecture import Architecture
 from models.dimension import Choice, Fixed, Float, Int
 from models.head import OutputHead, build_activation, require_shape, require_whole
@@ -119,8 +120,7 @@ ARCHITECTURE = Architecture(
     ),
     defaults={
         "lr": 5e-4,
-        "beta1": 0.9,
-        "beta2": 0.999,
+        **DEFAULT_BETAS,
         "hidden_size": 64,
         "num_layers": 2,
         "channels": 64,
@@ -129,8 +129,7 @@ ARCHITECTURE = Architecture(
     },
     space={
         "lr": Float(1e-4, 1e-2, "log"),
-        "beta1": Float(0.8, 0.99, "one_minus_log"),
-        "beta2": Float(0.9, 0.9999, "one_minus_log"),
+        **BETAS,
         "hidden_size": Choice((32, 64, 96)),
         "num_layers": Int(1, 3),
         "channels": Choice((32, 64)),
@@ -141,8 +140,7 @@ ARCHITECTURE = Architecture(
     # 16 cells end at 0.034 from lr 5e-3 to 4e-2, in 17 to 21 s; 4 channels and 8 cells at 0.041.
     cpu_space={
         "lr": Float(4e-3, 5e-2, "log"),
-        "beta1": Float(0.7, 0.95, "one_minus_log"),
-        "beta2": Float(0.9, 0.9995, "one_minus_log"),
+        **SHORT_BETAS,
         "hidden_size": Int(8, 24, step=8),
         "num_layers": Fixed(1),
         "channels": Int(6, 10, step=2),
