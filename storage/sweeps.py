@@ -18,7 +18,10 @@ WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "
 
 @dataclass(frozen=True)
 class Sweep:
-    """One search. `config` and `provenance` are JSON objects; the config never changes."""
+    """One search. `config` and `provenance` are JSON objects.
+
+    The config never changes but for where the events lie.
+    """
 
     id: int
     name: str
@@ -147,6 +150,13 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
         return result
 
     return transact(engine, work)
+
+
+def change_config(engine: sa.Engine, sweep_id: int, config: Mapping[str, Any]) -> None:
+    """Store where a sweep's events lie now; whoever calls keeps all else of its config."""
+    text = json.dumps(config, sort_keys=True)
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(config=text)
+    transact(engine, lambda connection: connection.execute(statement))
 
 
 def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,6 +32,9 @@ class _Part(BaseModel):
 
 class DataConfig(_Part):
     """Which events train and judge the networks.
+
+    The two fingerprints say which; everything of `PLACE_FIELDS` says where they were found last,
+    which may change while a sweep lives.
 
     Attributes:
         files: Training files; empty for the toy events made by this project.
@@ -56,6 +60,19 @@ class DataConfig(_Part):
     train_fingerprint: str
     validation_fingerprint: str
     null_loss: float
+
+    def is_same(self, other: DataConfig) -> bool:
+        """Say whether both are the same events, wherever they lie."""
+        mine = self.train_fingerprint, self.validation_fingerprint
+        return mine == (other.train_fingerprint, other.validation_fingerprint)
+
+    def move(self, other: DataConfig) -> DataConfig:
+        """Give the same events where `other` found them."""
+        return self.model_copy(update={name: getattr(other, name) for name in PLACE_FIELDS})
+
+
+PLACE_FIELDS = ("files", "validation_files", "x_key", "y_key", "variant", "toy_seed")
+"""What of a DataConfig says where events lie and not which they are."""
 
 
 class Recipe(_Part):
@@ -243,7 +260,25 @@ def list_differences(stored: SweepConfig, asked: SweepConfig) -> list[str]:
         {key: value for key, value in config.to_json().items() if key not in derived}
         for config in (stored, asked)
     )
-    return _list_differences("", first, second)
+    if stored.data.is_same(asked.data):
+        first["data"], second["data"] = ({**part["data"], **_NOWHERE} for part in (first, second))
+    lines = _list_differences("", first, second)
+    if _is_reordered(stored.data, asked.data):
+        lines.append("data: the same files in another order, which splits the events otherwise")
+    return lines
+
+
+_NOWHERE = dict.fromkeys(PLACE_FIELDS)
+
+
+def _is_reordered(stored: DataConfig, asked: DataConfig) -> bool:
+    """Say whether other events are files of the same names in another order."""
+    names = [
+        [[Path(name).name for name in files] for files in (data.files, data.validation_files)]
+        for data in (stored, asked)
+    ]
+    is_alike = [sorted(files) for files in names[0]] == [sorted(files) for files in names[1]]
+    return is_alike and names[0] != names[1] and not stored.is_same(asked)
 
 
 def _list_differences(place: str, stored: Any, asked: Any) -> list[str]:

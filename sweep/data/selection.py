@@ -6,6 +6,7 @@ same selection again and compares.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,28 @@ class Selection:
 def name_files(names: Sequence[str]) -> tuple[str, ...]:
     """Give files the names under which any worker finds them, wherever it was started."""
     return tuple(str(Path(name).resolve()) for name in names)
+
+
+def find_files(names: Sequence[str]) -> tuple[str, ...]:
+    """Find the files of a stored sweep: where they were, or in the folders of `SWEEP_DATA`.
+
+    Whether they hold the sweep's events is for their fingerprint to say.
+
+    Raises:
+        DataError: when one is in none of these places.
+    """
+    return tuple(_find_file(Path(name)) for name in names)
+
+
+def _find_file(path: Path) -> str:
+    folders = [Path(name) for name in os.environ.get("SWEEP_DATA", "").split(os.pathsep) if name]
+    for place in (path, *(folder / path.name for folder in folders)):
+        if place.exists():
+            return str(place)
+    raise DataError(
+        f"{path}: the events of the sweep are not there, got a missing file, expected it there or "
+        "in a folder of SWEEP_DATA; say where it lies now with `sweep run ... --data FILE`"
+    )
 
 
 def open_selection(selection: Selection, progress: Progress | None = None) -> Split:
@@ -196,8 +219,8 @@ def reopen_split(config: DataConfig, progress: Progress | None = None) -> Split:
     """
     split = open_selection(
         Selection(
-            files=config.files,
-            validation_files=config.validation_files,
+            files=find_files(config.files),
+            validation_files=find_files(config.validation_files),
             x_key=config.x_key,
             y_key=config.y_key,
             variant=config.variant,

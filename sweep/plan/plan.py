@@ -6,7 +6,6 @@ it begins. Everything that can be wrong is found here, before anything trains.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Literal
 import torch
 from pydantic import ValidationError
 
-from models import Architecture, find_architecture
+from models import Architecture
 from models.space import Choice, Dimension, Fixed, Value, parse_dimension
 from sweep.config import (
     Recipe,
@@ -27,10 +26,17 @@ from sweep.config import (
     list_differences,
 )
 from sweep.data.hdf5 import Variant
-from sweep.data.selection import Selection, describe_split, name_files, open_selection
+from sweep.data.selection import (
+    Selection,
+    describe_split,
+    find_files,
+    name_files,
+    open_selection,
+)
 from sweep.data.splits import Split
-from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import extend_space, finish_study, list_points, plan_sample_size
+from sweep.plan.network import load_model, resolve_model
 from sweep.plan.request import Request
 from sweep.search.pruners import choose_pruner
 from sweep.search.samplers import choose_sampler
@@ -54,6 +60,8 @@ CPU = Profile("cpu", num_train=700, num_validation=400, epochs=8, batch_size=16)
 GPU = Profile("gpu", num_train=20_000, num_validation=5000, epochs=30, batch_size=64)
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (CPU, GPU)}
 REPORT_BATCH_SIZE = 128
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+"""Files in which arrays have no names of a person's choice."""
 TRAINING_BOUNDS = {
     "lr": (1e-12, 1e3, "a number above 0"),
     "beta1": (0.0, 1.0, "a number from 0 to below 1"),
@@ -112,6 +120,9 @@ def plan_sweep(
     if study is not None:
         study = finish_study(study, request.sample_size, split)
     data = describe_split(selection, split)
+    if stored is not None and data.is_same(stored.data):
+        asked = (request.data, request.val_data, request.x_key, request.y_key, request.variant)
+        data = stored.data.move(data) if any(asked) else stored.data
     if data.null_loss <= 0:
         raise DataError(
             "data: the validation events hold nothing to find, got a null loss of "
@@ -150,28 +161,6 @@ def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
             f"sweep: it is another one already, got {'; '.join(differences)}, expected no "
             "difference; leave these options out, or give the new sweep a name with --sweep"
         )
-
-
-def resolve_model(model: str) -> str:
-    """Give an architecture's name, or a person's own network by a path that holds anywhere."""
-    file, colon, name = model.rpartition(":")
-    return f"{Path(file).resolve()}:{name}" if colon else model
-
-
-def load_model(model: str) -> tuple[Architecture, str]:
-    """Load an architecture, with the hash of its file where it is a person's own.
-
-    Raises:
-        ModelError: when there is none of that name or its file cannot be used.
-    """
-    try:
-        architecture = find_architecture(model)
-    except ValueError as exc:
-        raise ModelError(str(exc)) from exc
-    if ":" not in model:
-        return architecture, ""
-    content = Path(model.rpartition(":")[0]).read_bytes()
-    return architecture, hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def read_space(config: SweepConfig) -> dict[str, Dimension]:
@@ -362,15 +351,18 @@ def _plan_points(
 
 def _plan_data(request: Request, profile: Profile, stored: SweepConfig | None) -> Selection:
     old = None if stored is None else stored.data
-    files = name_files(request.data) or (old.files if old else ())
-    validation_files = name_files(request.val_data) or (old.validation_files if old else ())
+    files = name_files(request.data) or (find_files(old.files) if old else ())
+    validation_files = name_files(request.val_data) or (
+        find_files(old.validation_files) if old else ()
+    )
+    named = old if not any(Path(name).suffix in HDF5_SUFFIXES for name in request.data) else None
     # The sizes of a study of sample size are drawn out of all there is.
     whole = bool(files) and (profile.name == "gpu" or request.sample_size is not None)
     return Selection(
         files=files,
         validation_files=validation_files,
-        x_key=request.x_key or (old.x_key if old else None),
-        y_key=request.y_key or (old.y_key if old else None),
+        x_key=request.x_key or (named.x_key if named else None),
+        y_key=request.y_key or (named.y_key if named else None),
         variant=read_variant(request.variant) or (old.variant if old else None),
         num_train=_choose(request.events, old.num_train if old else None),
         num_validation=_choose(request.val_events, old.num_validation if old else None),

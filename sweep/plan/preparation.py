@@ -14,9 +14,16 @@ from storage import studies
 from storage.engine import create_engine, parse_url
 from storage.errors import UnknownSweepError
 from storage.migrations import create_tables
-from storage.sweeps import Sweep, change_budget, create_sweep, find_sweep, request_stop
+from storage.sweeps import (
+    Sweep,
+    change_budget,
+    change_config,
+    create_sweep,
+    find_sweep,
+    request_stop,
+)
 from storage.tables import check_tables, has_tables
-from sweep.config import DIRECTIONS, SweepConfig
+from sweep.config import DIRECTIONS, DataConfig, SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.plan.plan import Profile, plan_sweep
 from sweep.plan.request import Request
@@ -77,12 +84,23 @@ def prepare_sweep(
                 "run again to go on with it"
             ) from exc
         return engine, sweep, notes
+    if config is not None and plan.config.data != config.data:
+        moved = config.model_copy(update={"data": plan.config.data})
+        change_config(engine, stored.id, moved.to_json())
+        notes.append(_describe_move(config.data, plan.config.data))
     request_stop(engine, stored.id, stop=False)
     if trials is not None:
         budget = change_budget(engine, stored.id, trials)
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes
+
+
+def _describe_move(before: DataConfig, now: DataConfig) -> str:
+    old, new = (
+        ", ".join((*data.files, *data.validation_files)) or "toy events" for data in (before, now)
+    )
+    return f"data: the same events as before, read from {new} from now on (they were in {old})"
 
 
 def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:

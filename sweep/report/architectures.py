@@ -11,7 +11,7 @@ from storage.epochs import Epoch, TrialRow
 from sweep.errors import ModelError
 from sweep.figures.trials import draw_architectures, list_useful
 from sweep.metrics.score import get_score
-from sweep.plan.plan import load_model
+from sweep.plan.network import load_model
 from sweep.report.blocks import Block, Column, Figure, Items, Row, Section, Table, Text
 from sweep.results.best import get_epoch
 from sweep.results.evaluation import build_network

@@ -59,18 +59,29 @@ class DataUse:
 
 def open_data(statuses: Sequence[Status], progress: Progress | None = None) -> list[DataUse]:
     """Open the events of sweeps, each set once."""
-    configs: dict[tuple[str, str], DataConfig] = {}
+    places: dict[tuple[str, str], list[DataConfig]] = {}
     names: dict[tuple[str, str], list[str]] = {}
     for status in statuses:
         key = get_key(status.config.data)
-        configs.setdefault(key, status.config.data)
+        places.setdefault(key, []).append(status.config.data)
         names.setdefault(key, []).append(status.sweep.name)
-    return [_open_one(config, names[key], progress) for key, config in configs.items()]
+    return [_open_anywhere(configs, names[key], progress) for key, configs in places.items()]
 
 
 def get_key(config: DataConfig) -> tuple[str, str]:
     """Give what identifies a set of events: the fingerprints of both sides."""
     return config.train_fingerprint, config.validation_fingerprint
+
+
+def _open_anywhere(
+    configs: Sequence[DataConfig], sweeps: Sequence[str], progress: Progress | None
+) -> DataUse:
+    """Open events where the first of the sweeps finds them that can."""
+    uses = [_open_one(configs[0], sweeps, progress)]
+    for config in dict.fromkeys(configs[1:]):
+        if uses[-1].split is None:
+            uses.append(_open_one(config, sweeps, progress))
+    return uses[-1] if uses[-1].split is not None else uses[0]
 
 
 def _open_one(config: DataConfig, sweeps: Sequence[str], progress: Progress | None) -> DataUse:

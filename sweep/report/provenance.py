@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from models.space import Fixed
 from sweep.errors import ModelError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
-from sweep.plan.plan import PROFILES, choose_space, load_model, read_space
+from sweep.plan.network import load_model
+from sweep.plan.plan import PROFILES, choose_space, read_space
 from sweep.provenance import describe_versions
 from sweep.report.architectures import name_device
 from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts

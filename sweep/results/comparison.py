@@ -142,7 +142,10 @@ def _open_shared(a: Contender, b: Contender, progress: Progress | None) -> Event
             f"compare: {a.label} and {b.label} were validated on different events, got "
             f"fingerprints {first} and {second}, expected the same; name the events with --data"
         )
-    return reopen_split(a.data, progress).validation
+    try:
+        return reopen_split(a.data, progress).validation
+    except DataError:  # the same events may lie elsewhere for the other
+        return reopen_split(b.data, progress).validation
 
 
 def _open_named(

@@ -25,7 +25,8 @@ from sweep.data.selection import reopen_split
 from sweep.data.store import Progress
 from sweep.errors import ModelError
 from sweep.metrics.score import Score
-from sweep.plan.plan import load_model, read_variant
+from sweep.plan.network import load_model
+from sweep.plan.plan import read_variant
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator

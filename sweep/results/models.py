@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models import ARCHITECTURES, count_parameters
-from sweep.plan.plan import load_model
+from sweep.plan.network import load_model
 from sweep.results.evaluation import build_network
 
 

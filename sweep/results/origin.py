@@ -16,7 +16,8 @@ from storage.tables import check_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
-from sweep.plan.plan import load_model, read_space, resolve_model
+from sweep.plan.network import load_model, resolve_model
+from sweep.plan.plan import read_space
 from sweep.plan.preparation import find_stored, name_search
 from sweep.plan.request import Origin, Request, SampleSizeRequest, merge_requests
 from sweep.results.best import find_best, get_number

@@ -17,7 +17,7 @@ from storage.sweeps import Sweep, count_trials, list_open_sweeps
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.errors import ConflictError, SweepError
-from sweep.plan.plan import load_model
+from sweep.plan.network import load_model
 from sweep.search.judgement import is_failing
 from sweep.trial.session import Session
 
