@@ -12,7 +12,7 @@ from storage.engine import create_engine, parse_url
 from sweep.cli.main_job import JobOptions, carry_out
 from sweep.cli.output import print_json, print_note
 from sweep.figures.curve import write_curves
-from sweep.figures.event import check_picture_path
+from sweep.figures.png import check_picture_path
 from sweep.plan.request import Request, SampleSizeRequest
 from sweep.results.curve import (
     SampleSizeCurve,

@@ -105,7 +105,7 @@ def plot(
     """Draw one event, features and target superimposed."""
     from sweep.cli.output import print_note
     from sweep.data.description import load_event
-    from sweep.figures.event import check_picture_path
+    from sweep.figures.png import check_picture_path
     from sweep.report.event import write_event
 
     out = out or Path(f"{file.stem}-event-{event}.html")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.errors import SweepError
-from sweep.figures.event import check_picture_path
+from sweep.figures.png import check_picture_path, save_png
+from sweep.figures.style import finish
 from sweep.results.curve import METRICS, SampleSizeCurve, Spread
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    from matplotlib.axes import Axes
 
 COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299")
 LABELS = {
@@ -41,11 +41,12 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
         SweepError: when the file cannot be written.
     """
     check_picture_path(path)
+    figure = draw_curves(curves)
     try:
         if path.suffix == ".png":
-            _save_png(path, curves, title)
+            save_png(path, figure, title=title, width_px=800)
         else:
-            figure = draw_curves(curves, title=title)
+            figure.update_layout(title=title, margin={"t": 90})
             figure.write_html(path, include_plotlyjs=True, default_height="96vh")
     except OSError as exc:
         raise SweepError(
@@ -54,7 +55,7 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
         ) from exc
 
 
-def draw_curves(curves: Sequence[SampleSizeCurve], *, title: str) -> go.Figure:
+def draw_curves(curves: Sequence[SampleSizeCurve]) -> go.Figure:
     """Draw curves as an interactive figure of three rows that share the axis of sizes."""
     from plotly.subplots import make_subplots
 
@@ -71,13 +72,8 @@ def draw_curves(curves: Sequence[SampleSizeCurve], *, title: str) -> go.Figure:
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes])
     said = BAND_LABEL.replace("; ", "<br>")
     figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{said}</sub>", row=3, col=1)
-    figure.update_layout(
-        title=title,
-        template="plotly_white",
-        legend={"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 1, "xanchor": "right"},
-        margin={"l": 75, "r": 20, "t": 80, "b": 95},
-    )
-    return figure
+    finish(figure, height=680)
+    return figure.update_layout(margin={"b": 95})
 
 
 def _list_traces(curve: SampleSizeCurve, name: str, color: str) -> list[go.Scatter]:
@@ -140,49 +136,3 @@ def _list_spreads(curve: SampleSizeCurve, name: str) -> list[tuple[int, Spread]]
 
 def _list_sizes(curves: Sequence[SampleSizeCurve]) -> list[int]:
     return sorted({point.num_train for curve in curves for point in curve.points})
-
-
-def _save_png(path: Path, curves: Sequence[SampleSizeCurve], title: str) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 9.0), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    rows = figure.subplots(3, 1, sharex=True)
-    for axes, (name, label) in zip(rows, LABELS.items(), strict=True):
-        for number, curve in enumerate(curves):
-            _plot_curve(axes, curve, name, COLORS[number % len(COLORS)])
-        axes.set_ylabel(label)
-        axes.grid(alpha=0.3)
-    sizes = _list_sizes(curves)
-    rows[-1].set_xscale("log")
-    rows[-1].set_xticks(sizes, [str(size) for size in sizes])
-    rows[-1].set_xticks([], minor=True)
-    rows[-1].set_xlabel(f"{X_LABEL}\n({BAND_LABEL})")
-    rows[0].legend(frameon=False, loc="best")
-    figure.suptitle(title)
-    figure.savefig(path, format="png")
-
-
-def _plot_curve(axes: Axes, curve: SampleSizeCurve, name: str, color: str) -> None:
-    found = _list_spreads(curve, name)
-    sizes = [size for size, _spread in found]
-    spreads = [spread for _size, spread in found]
-    above, below = _measure_bars(spreads)
-    axes.fill_between(
-        sizes, [s.low for s in spreads], [s.high for s in spreads], color=color, alpha=0.2, lw=0
-    )
-    axes.errorbar(
-        sizes,
-        [s.mean for s in spreads],
-        yerr=[below, above],
-        fmt="o-",
-        ms=4,
-        capsize=2,
-        color=color,
-        label=curve.sweep,
-    )
-    get = dict(METRICS)[name]
-    for point in curve.points:
-        values = [get(epoch) for epoch in point.epochs.values()]
-        axes.plot([point.num_train] * len(values), values, "o", ms=5, mfc="none", color=color)

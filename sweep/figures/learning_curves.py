@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from storage.epochs import Epoch
+from sweep.figures.style import (
+    COLORS,
+    EFFICIENCY_RANGE,
+    finish,
+    style_epoch_axis,
+    style_loss_axis,
+)
+from sweep.wording import round_digits
 
 
-def save_curves_png(path: Path, curve: Sequence[Epoch], null_loss: float, *, title: str) -> None:
-    """Save the learning curves of one trial as a picture.
-
-    Args:
-        path: PNG to write.
-        curve: The trial's epochs in order, at least one.
-        null_loss: Loss of predicting zero everywhere, per event.
-        title: Above the picture.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
+def draw_learning_curves(curve: Sequence[Epoch], null_loss: float) -> go.Figure:
+    """Draw training and validation loss, efficiency and FP rate of one trial by epoch."""
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
     epochs = [epoch.epoch for epoch in curve]
-    figure = Figure(figsize=(7.0, 7.5), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    loss, efficiency, fp_rate = figure.subplots(3, 1, sharex=True)
-    loss.axhline(null_loss, color="0.6", linestyle="--", label="null loss")
-    loss.plot(epochs, [e.train_loss for e in curve], "o-", color="C0", ms=4, label="training")
-    loss.plot(
-        epochs, [e.validation_loss for e in curve], "o-", color="C1", ms=4, label="validation"
-    )
-    loss.set_yscale("log")
-    loss.set_ylabel("loss per event")
-    loss.legend(frameon=False)
-    efficiency.plot(epochs, [e.efficiency for e in curve], "o-", color="C2", ms=4)
-    efficiency.set_ylim(0.0, 1.0)
-    efficiency.set_ylabel("efficiency")
-    fp_rate.plot(epochs, [e.fp_rate for e in curve], "o-", color="C3", ms=4)
-    fp_rate.set_ylim(bottom=0.0)
-    fp_rate.set_ylabel("false positives per event")
-    fp_rate.set_xlabel("epoch")
-    fp_rate.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in (loss, efficiency, fp_rate):
-        axes.grid(alpha=0.3)
-    figure.suptitle(title)
-    figure.savefig(path)
+    for row, name, values, color, symbol in (
+        (1, "training loss", [epoch.train_loss for epoch in curve], COLORS[0], "circle-open"),
+        (1, "validation loss", [epoch.validation_loss for epoch in curve], COLORS[1], "circle"),
+        (2, "efficiency", [epoch.efficiency for epoch in curve], COLORS[2], "circle"),
+        (3, "FP / event", [epoch.fp_rate for epoch in curve], COLORS[3], "circle"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=epochs,
+                y=[round_digits(value) for value in values],
+                mode="lines+markers",
+                name=name,
+                marker={"color": color, "symbol": symbol},
+            ),
+            row=row,
+            col=1,
+        )
+    losses = [loss for epoch in curve for loss in (epoch.train_loss, epoch.validation_loss)]
+    style_loss_axis(figure, losses, null_loss, row=1)
+    figure.update_yaxes(title="loss per event", row=1, col=1)
+    figure.update_yaxes(title="efficiency", range=EFFICIENCY_RANGE, row=2, col=1)
+    figure.update_yaxes(title="FP / event", rangemode="tozero", row=3, col=1)
+    figure.update_xaxes(title="epoch", row=3, col=1)
+    style_epoch_axis(figure, len(curve))
+    return finish(figure, height=520)

@@ -13,6 +13,7 @@ BEST_COLOR = "#ff7f0e"
 COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299", "#117788", "#775533", "#555555")
 NULL_COLOR = "#666666"
 MAX_TICKS = 7
+EFFICIENCY_RANGE = [-0.03, 1.03]
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 
 

@@ -11,6 +11,7 @@ from storage.epochs import Epoch, TrialRow
 from sweep.figures.style import (
     BEST_COLOR,
     COLORS,
+    EFFICIENCY_RANGE,
     SYMBOLS,
     finish,
     style_epoch_axis,
@@ -25,7 +26,6 @@ from sweep.wording import round_digits
 
 FRONT_COLOR = "#4477aa"
 HAND_TUNED_COLOR = "#117733"
-EFFICIENCY_RANGE = [-0.03, 1.03]
 MAX_TRIALS, MAX_CURVES = 1000, 100
 """Drawn as points, and as curves: half of them the best trials, then the latest."""
 Interval = tuple[float, float]
@@ -170,37 +170,6 @@ def find_fp_range(status: Status) -> list[float] | None:
     """
     highs = [get_score(get_epoch(trial)).fp_rate_interval[1] for trial in list_useful(status)]
     return [-0.03 * max(highs), 1.1 * max(highs)] if highs else None
-
-
-def draw_learning_curves(curve: Sequence[Epoch], null_loss: float) -> go.Figure:
-    """Draw training and validation loss, efficiency and FP rate of one trial by epoch."""
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
-    epochs = [epoch.epoch for epoch in curve]
-    for row, name, values, color, symbol in (
-        (1, "training loss", [epoch.train_loss for epoch in curve], COLORS[0], "circle-open"),
-        (1, "validation loss", [epoch.validation_loss for epoch in curve], COLORS[1], "circle"),
-        (2, "efficiency", [epoch.efficiency for epoch in curve], COLORS[2], "circle"),
-        (3, "FP / event", [epoch.fp_rate for epoch in curve], COLORS[3], "circle"),
-    ):
-        figure.add_trace(
-            go.Scatter(
-                x=epochs,
-                y=[round_digits(value) for value in values],
-                mode="lines+markers",
-                name=name,
-                marker={"color": color, "symbol": symbol},
-            ),
-            row=row,
-            col=1,
-        )
-    losses = [loss for epoch in curve for loss in (epoch.train_loss, epoch.validation_loss)]
-    style_loss_axis(figure, losses, null_loss, row=1)
-    figure.update_yaxes(title="loss per event", row=1, col=1)
-    figure.update_yaxes(title="efficiency", range=EFFICIENCY_RANGE, row=2, col=1)
-    figure.update_yaxes(title="FP / event", rangemode="tozero", row=3, col=1)
-    figure.update_xaxes(title="epoch", row=3, col=1)
-    style_epoch_axis(figure, len(curve))
-    return finish(figure, height=520)
 
 
 def draw_all_curves(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> go.Figure:

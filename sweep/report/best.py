@@ -9,12 +9,12 @@ from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
 from sweep.data.store import Progress
 from sweep.errors import ModelError
-from sweep.figures.event_pages import draw_outcomes
-from sweep.figures.outcomes import Outcome, find_worst, judge_events, to_mm
-from sweep.figures.trials import draw_learning_curves
+from sweep.figures.inspection import draw_inspected, to_mm
+from sweep.figures.learning_curves import draw_learning_curves
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status
+from sweep.training.inspection import InspectedEvent, find_worst, inspect_events
 from sweep.wording import write_count, write_number
 
 NUM_FIRST = 2
@@ -53,13 +53,13 @@ def show_curves(status: Status, trial: TrialRow, curve: Sequence[Epoch], key: st
     )
 
 
-def choose_outcomes(
+def choose_inspected(
     status: Status,
     trial: TrialRow,
     artifacts: Path,
     events: EventSet,
     progress: Progress | None = None,
-) -> list[Outcome]:
+) -> list[InspectedEvent]:
     """Run a trial's network on its first validation events, and find the worst of some more.
 
     Args:
@@ -77,9 +77,9 @@ def choose_outcomes(
         ModelError: when the network cannot be built again on this machine.
     """
     network = rebuild_network(status, trial, artifacts)
-    outcomes = judge_events(network, events, NUM_JUDGED, progress)
-    first = outcomes[:NUM_FIRST]
-    return first + [outcome for outcome in find_worst(outcomes, 1) if outcome not in first]
+    inspected = inspect_events(network, events, NUM_JUDGED, progress)
+    first = inspected[:NUM_FIRST]
+    return first + [event for event in find_worst(inspected, 1) if event not in first]
 
 
 def show_outputs(
@@ -97,45 +97,45 @@ def show_outputs(
     if events is None:
         return [Text("No sample outputs: the events are not on this machine.")]
     try:
-        outcomes = choose_outcomes(status, trial, artifacts, events)
+        inspected = choose_inspected(status, trial, artifacts, events)
     except ModelError as exc:
         return [Text(f"No sample outputs: the network cannot be built again here. ({exc})")]
-    return [show_outcomes(outcomes, trial, key)]
+    return [show_inspected(inspected, trial, key)]
 
 
-def show_outcomes(outcomes: Sequence[Outcome], trial: TrialRow, key: str) -> Figure:
-    """Show what a network made of events, as `choose_outcomes` gives them."""
-    rows = [row for outcome in outcomes for row in _list_peaks(outcome)]
+def show_inspected(inspected: Sequence[InspectedEvent], trial: TrialRow, key: str) -> Figure:
+    """Show what a network made of events, as `choose_inspected` gives them."""
+    rows = [row for event in inspected for row in _list_peaks(event)]
     said = "; ".join(
-        f"event {o.event}: {o.num_found} found, {o.num_missed} missed, {o.num_false} false"
-        for o in outcomes
+        f"event {e.event}: {e.num_found} found, {e.num_missed} missed, {e.num_false} false"
+        for e in inspected
     )
     columns = (Column("event", True), Column("peak"), Column("z (mm)", True))
     return Figure(
         f"{key}-outputs",
         f"Sample outputs of trial {trial.number}, prediction on top of the target: the "
-        f"{describe_outcomes(outcomes)}. Drag to zoom along the beam line.",
+        f"{describe_inspected(inspected)}. Drag to zoom along the beam line.",
         "Line charts along the beam line with true peaks found, missed, and false ones marked. "
         f"{said}.",
-        draw_outcomes(outcomes),
+        draw_inspected(inspected),
         Table(f"Peaks of the sample outputs of trial {trial.number}", columns, rows),
     )
 
 
-def describe_outcomes(outcomes: Sequence[Outcome]) -> str:
+def describe_inspected(inspected: Sequence[InspectedEvent]) -> str:
     """Say which events these are."""
     worst = f" and the one with the most mistakes of the first {NUM_JUDGED}"
-    return f"first {NUM_FIRST} validation events" + worst * (len(outcomes) > NUM_FIRST)
+    return f"first {NUM_FIRST} validation events" + worst * (len(inspected) > NUM_FIRST)
 
 
-def _list_peaks(outcome: Outcome) -> list[Row]:
+def _list_peaks(event: InspectedEvent) -> list[Row]:
     found = [
         (z_mm, what)
         for what, positions_P in (
-            ("true, found", outcome.peaks.found_P),
-            ("true, missed", outcome.peaks.missed_P),
-            ("false", outcome.peaks.false_P),
+            ("true, found", event.peaks.found_P),
+            ("true, missed", event.peaks.missed_P),
+            ("false", event.peaks.false_P),
         )
         for z_mm in to_mm(positions_P).tolist()
     ]
-    return [Row((str(outcome.event), what, f"{z_mm:.2f}")) for z_mm, what in sorted(found)]
+    return [Row((str(event.event), what, f"{z_mm:.2f}")) for z_mm, what in sorted(found)]

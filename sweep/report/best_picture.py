@@ -14,13 +14,14 @@ from storage.epochs import Epoch, TrialRow, read_curve
 from sweep.data.selection import reopen_split
 from sweep.data.store import Progress
 from sweep.errors import SweepError
-from sweep.figures.event import check_picture_path
-from sweep.figures.learning_curves import save_curves_png
-from sweep.figures.outcomes import Outcome, save_outcomes_png
-from sweep.report.best import choose_outcomes, describe_outcomes, show_curves, show_outcomes
+from sweep.figures.inspection import draw_inspected
+from sweep.figures.learning_curves import draw_learning_curves
+from sweep.figures.png import check_picture_path, save_png
+from sweep.report.best import choose_inspected, describe_inspected, show_curves, show_inspected
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page
 from sweep.results.status import Status
+from sweep.training.inspection import InspectedEvent
 
 
 def write_best_picture(
@@ -47,19 +48,19 @@ def write_best_picture(
     """
     check_picture_path(path)
     events = reopen_split(status.config.data, progress).validation
-    outcomes = choose_outcomes(status, trial, artifacts, events, progress)
+    inspected = choose_inspected(status, trial, artifacts, events, progress)
     curve = read_curve(engine, trial.id)
     title = f"{status.sweep.name}, trial {trial.number}"
     if path.suffix == ".html":
         figures = [
             show_curves(status, trial, curve, "best"),
-            show_outcomes(outcomes, trial, "best"),
+            show_inspected(inspected, trial, "best"),
         ]
         section = Section("best", "Learning curves and sample outputs", figures)
         write_page(path, Page(title, (), [section]))
         return
     try:
-        write_file(path, lambda temporary: _save_png(temporary, status, curve, outcomes, title))
+        write_file(path, lambda temporary: _save_png(temporary, status, curve, inspected, title))
     except OSError as exc:
         raise SweepError(
             f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
@@ -68,15 +69,21 @@ def write_best_picture(
 
 
 def _save_png(
-    path: Path, status: Status, curve: Sequence[Epoch], outcomes: Sequence[Outcome], title: str
+    path: Path,
+    status: Status,
+    curve: Sequence[Epoch],
+    inspected: Sequence[InspectedEvent],
+    title: str,
 ) -> None:
     """Save both pictures, side by side."""
     from matplotlib.image import imread, imsave
 
     with tempfile.TemporaryDirectory() as name:
         curves, outputs = Path(name) / "curves.png", Path(name) / "outputs.png"
-        save_curves_png(curves, curve, status.config.data.null_loss, title=title)
-        save_outcomes_png(outputs, outcomes, title=f"the {describe_outcomes(outcomes)}")
+        figure = draw_learning_curves(curve, status.config.data.null_loss)
+        save_png(curves, figure, title=title, width_px=700)
+        figure = draw_inspected(inspected, is_still=True)
+        save_png(outputs, figure, title=f"the {describe_inspected(inspected)}", width_px=1300)
         parts = [imread(picture) for picture in (curves, outputs)]
     height = max(len(part) for part in parts)
     padded = [

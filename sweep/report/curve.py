@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 
 from sweep.figures.curve import BAND_LABEL, draw_curves
-from sweep.figures.style import finish
 from sweep.report.blocks import Block, Code, Column, Figure, Items, Row, Section, Table, Text
 from sweep.results.curve import (
     SampleSizeCurve,
@@ -46,8 +45,7 @@ def build_sample_size_section(curves: Sequence[SampleSizeCurve], models: Sequenc
 
 
 def _draw(curves: Sequence[SampleSizeCurve]) -> Figure:
-    figure = finish(draw_curves(curves, title=""), height=680)
-    figure.update_layout(title=None)
+    figure = draw_curves(curves).update_layout(margin={"b": 50})
     figure.update_xaxes(title="training events", row=3, col=1)
     said = "; ".join(f"{curve.sweep}: {_say_efficiencies(curve)}" for curve in curves)
     tables = " and ".join(name_table(curve) for curve in curves)

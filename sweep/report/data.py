@@ -17,7 +17,7 @@ from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
 from sweep.data.store import Progress
 from sweep.errors import DataError
-from sweep.figures.event_pages import draw_mean_peak, draw_vertex_counts, measure_mean_peak
+from sweep.figures.data import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.report.blocks import (
     Block,

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from storage.artifacts import write_file
 from sweep.errors import SweepError
-from sweep.figures.event import FEATURE_PER_MM, check_picture_path, save_event_png
-from sweep.figures.event_pages import draw_thin_event
+from sweep.figures.event import FEATURE_PER_MM, draw_event
+from sweep.figures.png import check_picture_path, save_png
 from sweep.geometry import compute_bin_centers_mm
 from sweep.report.blocks import Column, Figure, Row, Section, Table
 from sweep.report.page import Page, write_page
@@ -35,7 +35,7 @@ def show_event(key: str, name: str, x_CL: NDArray[np.float32], y_L: NDArray[np.f
         "double click to see all of it again. Masked bins are shaded.",
         "Line chart along the beam line: the density with the target on top, below it x and y. "
         f"The target has {len(rows)} peaks{f', at {places} mm' if rows else ''}.",
-        draw_thin_event(x_CL, y_L),
+        draw_event(x_CL, y_L),
         Table(f"True peaks of {name}", [Column(column, True) for column in COLUMNS], rows),
     )
 
@@ -59,8 +59,9 @@ def write_event(
         section = Section("event", "Features against target", [show_event("draw", name, x_CL, y_L)])
         write_page(path, Page(name, (), [section]))
         return
+    figure = draw_event(x_CL, y_L, is_still=True)
     try:
-        write_file(path, lambda temporary: save_event_png(temporary, x_CL, y_L, title=name))
+        write_file(path, lambda temporary: save_png(temporary, figure, title=name))
     except OSError as exc:
         raise SweepError(
             f"{path}: cannot be written, got {exc.strerror}; choose another place"

@@ -9,8 +9,7 @@ from torch import nn
 
 from storage.epochs import Epoch
 from sweep.data.events import EventSet
-from sweep.figures.learning_curves import save_curves_png
-from sweep.figures.outcomes import find_worst, judge_events, save_outcomes_png
+from sweep.training.inspection import find_worst, inspect_events
 
 NUM_DRAWN = 3
 NUM_JUDGED = 100
@@ -39,17 +38,22 @@ def draw_trial(
     Returns:
         The PNG files `learning_curves.png`, `sample_outputs.png` and `worst_events.png`.
     """
-    curves, sample, worst = (
-        folder / f"{name}.png" for name in ("learning_curves", "sample_outputs", "worst_events")
-    )
-    outcomes = judge_events(network, events, NUM_JUDGED)
-    save_curves_png(curves, curve, null_loss, title=title)
-    save_outcomes_png(
-        sample, outcomes[:NUM_DRAWN], title=f"{title}: the first {NUM_DRAWN} validation events"
-    )
-    save_outcomes_png(
-        worst,
-        find_worst(outcomes, NUM_DRAWN),
-        title=f"{title}: most missed and false peaks among the first {len(outcomes)} events",
-    )
-    return [curves, sample, worst]
+    # What draws is loaded by the first trial that gets pictures: most workers draw none.
+    from sweep.figures.inspection import draw_inspected
+    from sweep.figures.learning_curves import draw_learning_curves
+    from sweep.figures.png import save_png
+
+    inspected = inspect_events(network, events, NUM_JUDGED)
+    first, worst = inspected[:NUM_DRAWN], find_worst(inspected, NUM_DRAWN)
+    said = f"most missed and false peaks among the first {len(inspected)} events"
+    curves = folder / "learning_curves.png"
+    save_png(curves, draw_learning_curves(curve, null_loss), title=title, width_px=700)
+    paths = [curves]
+    for name, chosen, what in (
+        ("sample_outputs", first, f"the first {NUM_DRAWN} validation events"),
+        ("worst_events", worst, said),
+    ):
+        paths.append(folder / f"{name}.png")
+        figure = draw_inspected(chosen, is_still=True)
+        save_png(paths[-1], figure, title=f"{title}: {what}", width_px=1300)
+    return paths

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.figures.event_pages import draw_thin_event, measure_mean_peak, thin
+from sweep.figures.data import measure_mean_peak
+from sweep.figures.event import draw_event, thin
 from sweep.figures.style import list_ticks
 from sweep.geometry import compute_bin_centers_mm
 from sweep.report.page import as_data
@@ -33,7 +34,7 @@ def test_thinned_curve_is_the_same_curve() -> None:
 def test_an_event_of_the_report_is_small() -> None:
     """100 bins that differ and long runs that do not: a few hundred points a curve."""
     x, y = make_arrays(1)
-    figure = draw_thin_event(x[0], y[0])
+    figure = draw_event(x[0], y[0])
     lengths = {trace.name: len(trace.x) for trace in figure.data if trace.mode == "lines"}
     assert set(lengths) == {"density", "target", "x", "y"}
     assert max(lengths.values()) < 300

@@ -161,7 +161,7 @@ def test_repeats_that_share_their_events_are_said(curve: SampleSizeCurve) -> Non
 def test_figure_shows_band_mean_and_every_repeat(curve: SampleSizeCurve) -> None:
     """Three metrics with three traces each, twice for two architectures; one legend entry each."""
     other = replace(curve, sweep="rcnn sample size")
-    figure = draw_curves([curve, other], title="sizes")
+    figure = draw_curves([curve, other])
     assert len(figure.data) == 18
     band, mean, repeats = figure.data[:3]
     assert list(band.y) == pytest.approx([0.68, 0.96, 0.80, 0.60])
