@@ -129,6 +129,8 @@ def _place_axes(
 
 def _draw_axis(axes: Axes, which: str, settings: Any) -> None:
     """Give an axis its scale, range, ticks and title."""
+    from matplotlib.ticker import MaxNLocator
+
     is_log = settings.type == "log"
     if is_log:
         axes.set(**{f"{which}scale": "log"})
@@ -142,7 +144,7 @@ def _draw_axis(axes: Axes, which: str, settings: Any) -> None:
         axis.set_ticks(list(settings.tickvals), list(settings.ticktext or settings.tickvals))
         axis.set_ticks([], minor=True)
     elif settings.tickformat == "d":
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(MaxNLocator(integer=True))
     if settings.showticklabels is False or (settings.matches and not settings.title.text):
         axis.set_tick_params(labelbottom=which != "x" or settings.showticklabels is not False)
     if settings.showgrid is not False:
@@ -169,12 +171,12 @@ def _draw_trace(axes: Axes, trace: Any) -> None:
         axes.fill(x, y, color=trace.fillcolor, alpha=trace.opacity, linewidth=0)
     elif trace.fill == "tozeroy":
         shade, alpha = _split_rgba(trace.fillcolor)
-        step = {"steps-mid": "mid", "steps-post": "post"}.get(style)
+        step: Any = {"steps-mid": "mid", "steps-post": "post"}.get(style)
         axes.fill_between(x, np.nan_to_num(y), step=step, color=shade, alpha=alpha, linewidth=0)
     for name in ("error_x", "error_y"):
         bars = trace[name]
         if bars.array is not None:
-            ends = {name[-1] + "err": [list(bars.arrayminus), list(bars.array)]}
+            ends: dict[str, Any] = {f"{name[-1]}err": [list(bars.arrayminus), list(bars.array)]}
             axes.errorbar(x, y, fmt="none", ecolor=marker.color or color, elinewidth=1, **ends)
     if mode == "none":
         return
