@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sweep.data.cache import get_cache_dir, lock_store
 from sweep.data.checks import EventChecker
 from sweep.data.events import EventSet
-from sweep.data.hdf5 import HDF5_MAGIC, Hdf5Events, Variant
+from sweep.data.hdf5 import Hdf5Events, Variant, is_hdf5
 from sweep.data.npz import NpzEvents
 from sweep.data.store import (
     STORE_VERSION,
@@ -19,7 +20,6 @@ from sweep.data.store import (
     EventStore,
     Progress,
     find_store,
-    lock_store,
     write_store,
 )
 from sweep.errors import DataError
@@ -50,9 +50,10 @@ def open_events(
         The events; float16 sources are kept as float16, all others as float32.
 
     Raises:
-        DataError: When a file is missing, unreadable, no archive, damaged, of the wrong shape, has
-            unknown keys or pickled objects, or holds NaN or inf in X, or inf, negative or only NaN
-            in y. Nothing is cached then.
+        DataError: When a file is missing, unreadable, open for writing, no archive, damaged, of
+            the wrong shape, claims more than it holds or than the cache has room for, has unknown
+            keys or pickled objects, or holds NaN or inf in X, or inf, negative or only NaN in y.
+            Nothing is cached then.
     """
     if not paths:
         raise DataError("data: no file given, expected at least one; name it with --data")
@@ -84,6 +85,8 @@ def _open_file(
             (keeps[0], keeps[1]),
             _read_checked(path, source),
             vertices=source.read_vertices(),
+            parts=source.parts,
+            num_scratch_bytes=source.num_scratch_bytes,
             progress=progress,
         )
 
@@ -110,15 +113,14 @@ def _open_source(
     path: Path, x_key: str | None, y_key: str | None, variant: Variant | None
 ) -> NpzEvents | Hdf5Events:
     try:
-        with open(path, "rb") as handle:
-            is_hdf5 = handle.read(len(HDF5_MAGIC)) == HDF5_MAGIC
+        has_hdf5 = is_hdf5(path)
     except OSError as exc:
         raise DataError(
             f"{path}: cannot be read, got {exc.strerror}, expected a readable file; "
             "check its permissions"
         ) from exc
-    if not is_hdf5:
-        return NpzEvents(path, x_key, y_key)
+    if not has_hdf5:
+        return NpzEvents(path, x_key, y_key, scratch=get_cache_dir())
     if x_key is not None or y_key is not None:
         raise DataError(
             f"{path}: unknown key, got {x_key or y_key}, expected no key names for an HDF5 file; "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.npz import CHUNK_EVENTS, list_shapes
+from sweep.data.npz import CHUNK_EVENTS
 from sweep.data.targets import mask_target
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
@@ -32,22 +32,40 @@ TARGET_KEYS = ("pv", "pv_other")
 POSITION_SCALE = 5000.0
 """Stored x and y are mm / 2500; times this they are the feature, 2 x mm (PHYSICS 5)."""
 
-DAMAGE = (OSError, KeyError, RuntimeError, ValueError)
-"""What h5py raises at a damaged file, or at a link to nothing, whichever way it comes upon it."""
-
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+FIRST_USER_BLOCK = 512
+
+
+def is_hdf5(path: Path) -> bool:
+    """Say whether a file begins as HDF5 does, at its start or behind a user block.
+
+    Raises:
+        OSError: when it cannot be read.
+    """
+    with open(path, "rb") as handle:
+        place = 0
+        while len(magic := handle.read(len(HDF5_MAGIC))) == len(HDF5_MAGIC):
+            if magic == HDF5_MAGIC:
+                return True
+            place = 2 * place or FIRST_USER_BLOCK
+            handle.seek(place)
+    return False
 
 
 class Hdf5Events:
-    """The events of one PV-Finder file, its keys and shapes checked, its content not yet.
+    """The events of one PV-Finder file, its arrays checked, their values not yet.
 
     Attributes:
         num_events: Number of events N, at least 1.
         dtypes: dtypes of features and targets as stored in the file.
+        num_scratch_bytes: Room that reading takes in the cache: none.
+        parts: Other files that hold some of the events.
     """
 
+    num_scratch_bytes = 0
+
     def __init__(self, path: Path, variant: Variant | None = None) -> None:
-        """Read the shapes and choose the variant.
+        """Choose the variant and look at its arrays; others may be as they are.
 
         Args:
             path: The file.
@@ -55,24 +73,29 @@ class Hdf5Events:
                 default `kernel` where the file has both.
 
         Raises:
-            DataError: When the file is damaged, has not the keys, or their shapes do not fit.
+            DataError: When a writer holds the file, it is damaged, has not the keys, their shapes
+                do not fit, or not all of their values are there.
         """
+        from sweep.data.hdf5_file import find_array, open_file
+
         self._path = path
-        shapes = self._read_shapes()
-        self._variant = self._choose_variant(variant, set(shapes), shapes)
-        keys = (*FEATURE_KEYS[self._variant], *TARGET_KEYS)
-        num_events = shapes[keys[0]][0][0] if shapes[keys[0]][0] else 0
-        for key in keys:
-            shape, dtype = shapes[key]
-            if shape != (num_events, NUM_BINS) or dtype.kind != "f":
-                raise DataError(
-                    f"{path}: {key}: wrong shape, got {shape} {dtype}, expected "
-                    f"({num_events or 'N'}, {NUM_BINS}) floats; make the file again"
-                )
-        if num_events == 0:
-            raise DataError(f"{path}: no events, got 0, expected at least 1; give another file")
-        self.num_events: int = num_events
-        self.dtypes = (shapes[keys[0]][1], shapes["pv"][1])
+        with open_file(path) as file:
+            self._variant = self._choose_variant(variant, file)
+            self._keys = (*FEATURE_KEYS[self._variant], *TARGET_KEYS)
+            arrays = {key: find_array(file, path, key) for key in self._keys}
+            first = arrays[self._keys[0]]
+            num_events = int(first.shape[0]) if first.shape else 0
+            for key, array in arrays.items():
+                if array.shape != (num_events, NUM_BINS) or array.dtype.kind != "f":
+                    raise DataError(
+                        f"{path}: {key}: wrong shape, got {array.shape} {array.dtype}, expected "
+                        f"({num_events or 'N'}, {NUM_BINS}) floats; make the file again"
+                    )
+            if num_events == 0:
+                raise DataError(f"{path}: no events, got 0, expected at least 1; give another file")
+            self.parts = self._check_arrays(file)
+            self.num_events = num_events
+            self.dtypes = (first.dtype, arrays["pv"].dtype)
 
     def read_chunks(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Read the events in order.
@@ -82,14 +105,17 @@ class Hdf5Events:
             with B at most 64; what the type cannot hold is infinite.
 
         Raises:
-            DataError: When the file is damaged.
+            DataError: When the file is damaged, or a source of it went away meanwhile.
         """
-        with self._open() as file:
+        from sweep.data.hdf5_file import find_array, open_file, read_rows
+
+        with open_file(self._path) as file:
+            arrays = [find_array(file, self._path, key) for key in self._keys]
             for start in range(0, self.num_events, CHUNK_EVENTS):
                 rows = slice(start, start + CHUNK_EVENTS)
-                x_BCL = self._read_features(file, rows)
-                target, other = (self._read(file, key, rows) for key in TARGET_KEYS)
-                yield x_BCL, mask_target(target, other)
+                *features, target, other = (read_rows(array, rows, self._path) for array in arrays)
+                yield self._stack_features(features), mask_target(target, other)
+            self._check_arrays(file)
 
     def verify(self) -> None:
         """Do nothing: HDF5 checks what checksums there are while it reads."""
@@ -98,46 +124,30 @@ class Hdf5Events:
         """Return None: these files keep their vertices in a form plain h5py does not read."""
         return
 
-    def _open(self) -> h5py.File:
-        import h5py
+    def _check_arrays(self, file: h5py.File) -> tuple[Path, ...]:
+        """Make sure that all values are there; return the other files that some of them are in."""
+        from sweep.data.hdf5_file import check_array, find_array
 
-        try:
-            return h5py.File(self._path, "r")
-        except OSError as exc:
-            raise _describe_damage(self._path, exc) from exc
+        parts: set[Path] = set()
+        for key in self._keys:
+            array = find_array(file, self._path, key)
+            parts |= check_array(array, f"{self._path}: {key}") | {
+                Path(array.file.filename).resolve()
+            }
+        return tuple(sorted(parts - {self._path.resolve()}))
 
-    def _read_shapes(self) -> dict[str, tuple[Any, Any]]:
-        """Read shape and dtype of each array at the top of the file."""
-        with self._open() as file:
-            try:
-                return {
-                    key: (file[key].shape, file[key].dtype)
-                    for key in file
-                    if hasattr(file[key], "shape")
-                }
-            except DAMAGE as exc:
-                raise _describe_damage(self._path, exc) from exc
-
-    def _read_features(self, file: h5py.File, rows: slice) -> NDArray[Any]:
-        *densities, x_pos, y_pos = (
-            self._read(file, key, rows) for key in FEATURE_KEYS[self._variant]
-        )
+    def _stack_features(self, arrays: list[NDArray[np.float32]]) -> NDArray[Any]:
+        *densities, x_pos, y_pos = arrays
         first = densities[0]
         with np.errstate(over="ignore", invalid="ignore"):  # the check of the events refuses it
             second = densities[1] if self._variant == "poca" else first * first
             features = (first, second, POSITION_SCALE * x_pos, POSITION_SCALE * y_pos)
             return np.stack(features, axis=1).astype(self.dtypes[0])
 
-    def _read(self, file: h5py.File, key: str, rows: slice) -> NDArray[np.float32]:
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):
-                return np.asarray(file[key][rows], dtype=np.float32)
-        except DAMAGE as exc:
-            raise _describe_damage(self._path, exc) from exc
+    def _choose_variant(self, asked: Variant | None, file: h5py.File) -> Variant:
+        from sweep.data.hdf5_file import list_content, list_keys
 
-    def _choose_variant(
-        self, asked: Variant | None, keys: set[str], shapes: dict[str, tuple[Any, Any]]
-    ) -> Variant:
+        keys = list_keys(file, self._path)
         for variant in (asked,) if asked else ("kernel", "poca"):
             if keys.issuperset((*FEATURE_KEYS[variant], *TARGET_KEYS)):
                 return variant
@@ -145,16 +155,7 @@ class Hdf5Events:
             ", ".join((*FEATURE_KEYS[variant], *TARGET_KEYS))
             for variant in ((asked,) if asked else FEATURE_KEYS)
         )
-        found = list_shapes({key: shape for key, (shape, _) in shapes.items()})
         raise DataError(
-            f"{self._path}: unknown keys, got {found}, expected {expected}; "
+            f"{self._path}: unknown keys, got {list_content(file)}, expected {expected}; "
             "give a PV-Finder file or choose another --variant"
         )
-
-
-def _describe_damage(path: Path, exc: Exception) -> DataError:
-    reason = str(exc).splitlines()[0].strip("'\"") if str(exc) else type(exc).__name__
-    return DataError(
-        f"{path}: the HDF5 file is cut short or damaged, got {reason}, expected a whole file; "
-        "copy or download it again"
-    )

@@ -7,14 +7,12 @@ a store that exists is whole.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,8 +21,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.cache import get_cache_dir, make_temporary
+from sweep.data.claims import check_room
+from sweep.data.npy import read_header
 from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
+from sweep.foreign import parse_json, read_text
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 
 STORE_VERSION = 1
@@ -35,20 +37,6 @@ Progress = Callable[[int, int], None]
 
 EventChunk = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 """x_BCL (B, 4, 4000) and y_BL (B, 4000), already checked."""
-
-
-def get_cache_dir() -> Path:
-    """Return the directory under which stores are kept, not necessarily existing.
-
-    Returns:
-        `$SWEEP_CACHE` where it is set, else the user's cache directory for `pv-sweep`.
-    """
-    chosen = os.environ.get("SWEEP_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("pv-sweep"))
 
 
 @dataclass(frozen=True)
@@ -78,18 +66,18 @@ class EventStore:
     @cached_property
     def hashes(self) -> NDArray[np.uint64]:
         """Hash of each event's features as float16, shape (N,)."""
-        return np.asarray(np.load(self.path / "hashes.npy", allow_pickle=False), dtype=np.uint64)
+        return np.array(self._map("hashes.npy"), dtype=np.uint64)
 
     @cached_property
     def digests(self) -> NDArray[np.uint64]:
         """Hash of each event's features, target and mask as float32, shape (N,)."""
-        return np.asarray(np.load(self.path / "digests.npy", allow_pickle=False), dtype=np.uint64)
+        return np.array(self._map("digests.npy"), dtype=np.uint64)
 
     @cached_property
     def vertices(self) -> Vertices | None:
         """Generated vertices, or None where the source did not keep them."""
         arrays = {
-            key: np.load(self.path / f"{key}.npy", allow_pickle=False)
+            key: np.array(self._map(f"{key}.npy"))
             for key in VERTEX_KEYS
             if (self.path / f"{key}.npy").is_file()
         }
@@ -99,17 +87,25 @@ class EventStore:
         """Travel to another process as a path: the arrays are mapped anew there."""
         return (EventStore, (self.path, self.source, self.num_events))
 
-    def _map(self, name: str) -> NDArray[np.floating[Any]]:
+    def _map(self, name: str) -> NDArray[Any]:
+        """Map one array; a file shorter than its header says is a ValueError."""
         try:
-            array: NDArray[np.floating[Any]] = np.load(
-                self.path / name, mmap_mode="r", allow_pickle=False
-            )
+            with open(self.path / name, "rb") as handle:
+                header = read_header(handle)
+                if header.dtype.hasobject or header.fortran_order or header.num_value_bytes == 0:
+                    raise ValueError(f"{name}: not an array of a store")
+                return np.memmap(
+                    handle,
+                    dtype=header.dtype,
+                    mode="r",
+                    offset=header.num_header_bytes,
+                    shape=header.shape,
+                )
         except FileNotFoundError as exc:
             raise DataError(
                 f"{self.path}: the cached events are gone, expected {name}; run the command again, "
                 "it makes them anew"
             ) from exc
-        return array
 
 
 def find_store(name: str) -> EventStore | None:
@@ -119,49 +115,28 @@ def find_store(name: str) -> EventStore | None:
         name: Name of the store, as given to `write_store`.
 
     Returns:
-        The store, or None where there is none or it is damaged (shorter than it should be).
+        The store, or None where there is none, it is damaged (shorter than it should be), or
+        another file that its events came from has changed.
     """
     path = get_cache_dir() / "events" / name
     try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        meta = parse_json(read_text(path / "meta.json"))
         store = EventStore(path, str(meta["source"]), int(meta["num_events"]))
-        x_NCL, y_NL = store.x_NCL, store.y_NL
-        lengths = {len(x_NCL), len(y_NL), len(store.hashes), len(store.digests), store.num_events}
-    except (OSError, ValueError, KeyError, DataError):
+        shapes = {store.x_NCL.shape[1:], store.y_NL.shape[1:]}
+        lengths = {len(a) for a in (store.x_NCL, store.y_NL, store.hashes, store.digests)}
+        is_current = meta["version"] == STORE_VERSION and meta.get("parts", []) == _identify(
+            Path(part[0]) for part in meta.get("parts", [])
+        )
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError, EOFError, DataError):
         return None
-    return store if len(lengths) == 1 and meta["version"] == STORE_VERSION else None
+    is_whole = shapes == {(NUM_FEATURES, NUM_BINS), (NUM_BINS,)} and lengths == {store.num_events}
+    return store if is_whole and is_current else None
 
 
-@contextlib.contextmanager
-def lock_store(name: str) -> Iterator[None]:
-    """Hold the right to write a store, waiting for whoever holds it now.
-
-    Where the file system knows no locks this does nothing: two writers then both do the work, and
-    the second finds the first one's store in place.
-
-    Args:
-        name: Name of the store.
-
-    Raises:
-        DataError: When the cache directory cannot be written.
-    """
-    directory = get_cache_dir() / "locks"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = open(directory / name, "wb")  # noqa: SIM115 (closed by the with below)
-    except OSError as exc:
-        raise DataError(
-            f"{directory}: the cache cannot be written, got {exc.strerror}; "
-            "set SWEEP_CACHE to a directory that can"
-        ) from exc
-    with handle:
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            for left in (get_cache_dir() / "events").glob(f".{name}-*"):
-                shutil.rmtree(left, ignore_errors=True)  # of a writer that was killed
-        yield
+def _identify(parts: Iterable[Path]) -> list[list[str | int]]:
+    """Give the path, size and time of change of each file, as they are kept in a store."""
+    states = [(part, part.stat()) for part in parts]
+    return [[str(part), state.st_size, state.st_mtime_ns] for part, state in states]
 
 
 def write_store(
@@ -172,6 +147,8 @@ def write_store(
     chunks: Iterable[EventChunk],
     *,
     vertices: Vertices | Callable[[], Vertices] | None = None,
+    parts: Iterable[Path] = (),
+    num_scratch_bytes: int = 0,
     progress: Progress | None = None,
 ) -> EventStore:
     """Write a store, whole or not at all.
@@ -184,18 +161,23 @@ def write_store(
         chunks: Checked events, in order. What they raise passes through and leaves nothing behind.
         vertices: Generated vertices of all events, or a function that gives them once all chunks
             have been consumed; None where they are not known.
+        parts: Files that hold some of the events, beside the one that the store is named after.
+        num_scratch_bytes: Room that reading the chunks takes in the cache.
         progress: Called after each chunk.
 
     Returns:
         The finished store.
 
     Raises:
-        DataError: When the disk is full or the cache cannot be written.
+        DataError: When the disk has not the room, or the cache cannot be written.
     """
     final = get_cache_dir() / "events" / name
+    event_bytes = NUM_BINS * (NUM_FEATURES * dtypes[0].itemsize + dtypes[1].itemsize)
     try:
+        identities = _identify(parts)
         final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=final.parent))
+        check_room(final.parent, num_events * event_bytes + num_scratch_bytes, "the cached events")
+        temporary = make_temporary(name)
     except OSError as exc:
         raise _describe_write_fault(final.parent, exc) from exc
     try:
@@ -204,7 +186,12 @@ def write_store(
             vertices = vertices()
         for key, array in (vertices.to_arrays() if vertices else {}).items():
             _write_array(temporary / f"{key}.npy", array)
-        meta = {"version": STORE_VERSION, "source": source, "num_events": num_events}
+        meta = {
+            "version": STORE_VERSION,
+            "source": source,
+            "num_events": num_events,
+            "parts": identities,
+        }
         with open(temporary / "meta.json", "wb") as handle:
             handle.write(json.dumps(meta).encode())
             _sync(handle)

@@ -14,9 +14,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.cache import lock_store
 from sweep.data.events import EventSet
 from sweep.data.recipe import RECIPE_VERSION, draw_event
-from sweep.data.store import STORE_VERSION, EventChunk, find_store, lock_store, write_store
+from sweep.data.store import STORE_VERSION, EventChunk, find_store, write_store
 from sweep.data.targets import fill_target, mask_target
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from sweep.config import SweepConfig, Value
 from sweep.errors import ConfigError
+from sweep.foreign import parse_toml, read_text
 
 NOT_IN_FILES = ("dimensions", "fixed", "sample_size")
 """Parts of a request that a TOML file does not name so."""
@@ -76,12 +76,12 @@ def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
         ConfigError: when the file is missing, no TOML, or a value has the wrong kind.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(read_text(path))
     except FileNotFoundError as exc:
         raise ConfigError(
             f"{path}: no such file, got a missing path, expected a TOML file; check --config"
         ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as exc:
+    except (ValueError, OSError) as exc:
         raise ConfigError(f"{path}: not TOML, got {exc}, expected key = value; mend it") from exc
     space = content.pop("space", {})
     if not isinstance(space, dict):

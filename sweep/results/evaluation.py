@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.data.store import Progress
 from sweep.errors import ModelError
+from sweep.foreign import parse_json, read_text
 from sweep.metrics.score import Score
 from sweep.plan.network import load_model
 from sweep.plan.plan import read_variant
@@ -197,7 +197,7 @@ def evaluate_export(
 def _read_config(folder: Path) -> _ExportConfig:
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(read_text(path))
     except FileNotFoundError as exc:
         raise ModelError(
             f"{folder}: no exported model, got no {CONFIG_FILE}, expected a folder that "

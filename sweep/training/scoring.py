@@ -9,7 +9,7 @@ Shapes: B event of a batch, N event of a file, L bin.
 from __future__ import annotations
 
 import math
-import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.data.npz import DAMAGE
+from sweep.data.archive import Archive
 from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
@@ -84,79 +84,70 @@ def score_files(truth_path: Path, prediction_path: Path, progress: Progress | No
             objects; when an array has another shape or dtype, no events, or another number of
             events than the other; when a value is infinite or beyond float32; when all of y is NaN.
     """
-    y_NL = _read_histograms(truth_path, "y")
-    prediction_NL = _read_histograms(prediction_path, "prediction")
-    if len(y_NL) != len(prediction_NL):
+    truth, prediction = Archive(truth_path), Archive(prediction_path)
+    num_events = _check_histograms(truth, "y")
+    num_predicted = _check_histograms(prediction, "prediction")
+    if num_events != num_predicted:
         raise DataError(
-            f"{prediction_path}: prediction does not fit {truth_path}, got {len(prediction_NL)} "
-            f"events, expected {len(y_NL)}; predict the events of that file"
+            f"{prediction_path}: prediction does not fit {truth_path}, got {num_predicted} "
+            f"events, expected {num_events}; predict the events of that file"
         )
-    if np.isnan(y_NL).all():
+    accumulator = ScoreAccumulator()
+    done, has_truth = 0, False
+    for y_BL, prediction_BL in zip(
+        _read_histograms(truth, "y"), _read_histograms(prediction, "prediction"), strict=True
+    ):
+        try:
+            accumulator.add(torch.from_numpy(prediction_BL), torch.from_numpy(y_BL))
+        except ValueError as exc:
+            raise DataError(f"{prediction_path} against {truth_path}: {exc}") from exc
+        done += len(y_BL)
+        has_truth = has_truth or not np.isnan(y_BL).all()
+        if progress is not None:
+            progress(done, num_events)
+    if not has_truth:
         raise DataError(
             f"{truth_path}: y masks everything, got NaN in every bin, expected at least one valid "
             "bin; make the file again"
         )
-    accumulator = ScoreAccumulator()
-    for start in range(0, len(y_NL), _BATCH_SIZE):
-        events = slice(start, start + _BATCH_SIZE)
-        try:
-            accumulator.add(torch.from_numpy(prediction_NL[events]), torch.from_numpy(y_NL[events]))
-        except ValueError as exc:
-            raise DataError(f"{prediction_path} against {truth_path}: {exc}") from exc
-        if progress is not None:
-            progress(min(events.stop, len(y_NL)), len(y_NL))
     return accumulator.result()
 
 
-def _read_histograms(path: Path, key: str) -> NDArray[np.float32]:
-    """Read one array of an npz archive as float32 histograms, or say what is wrong with it."""
-    array = _read_array(path, key)
-    if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] != NUM_BINS:
+def _check_histograms(archive: Archive, key: str) -> int:
+    """Look at the header of an array of histograms; return the number of events."""
+    if key not in archive.keys:
         raise DataError(
-            f"{path}: {key} has the wrong shape, got {array.shape}, expected (events, {NUM_BINS}) "
-            "with at least one event; make the file again"
+            f"{archive.path}: {key} is missing, got {archive.list_arrays()}, expected an array of "
+            "that name; save it under it"
         )
-    if array.dtype.kind not in "fiu":
+    header = archive.read_header(key)
+    if header.dtype.kind not in "fiu":
         raise DataError(
-            f"{path}: {key} has the wrong type, got {array.dtype}, expected real numbers; make the "
-            "file again"
+            f"{archive.path}: {key} has the wrong type, got {header.dtype}, expected real numbers; "
+            "make the file again"
         )
-    with np.errstate(over="ignore"):
-        histogram_NL = np.ascontiguousarray(array, dtype=np.float32)
-    infinite = np.argwhere(np.isinf(histogram_NL))
-    if len(infinite):
-        event, bin_index = infinite[0].tolist()
+    if len(header.shape) != 2 or header.shape[0] == 0 or header.shape[1] != NUM_BINS:
         raise DataError(
-            f"{path}: {key} is not finite, got {array[event, bin_index]} in event {event} bin "
-            f"{bin_index}, expected values that float32 can hold, or NaN; the model has diverged"
+            f"{archive.path}: {key} has the wrong shape, got {header.shape}, expected (events, "
+            f"{NUM_BINS}) with at least one event; make the file again"
         )
-    return histogram_NL
+    archive.check_claim(key, header)
+    return header.shape[0]
 
 
-def _read_array(path: Path, key: str) -> NDArray[np.generic]:
-    if not path.is_file():
-        raise DataError(
-            f"{path}: no such file, got nothing to read, expected an npz archive with {key}; check "
-            "the path"
-        )
-    if not zipfile.is_zipfile(path):
-        raise DataError(
-            f"{path}: not an archive, got a file that does not end as one, expected an npz archive "
-            f"with {key}; save it with numpy.savez"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = list(archive.files)
-            array = archive[key] if key in names else None
-    except DAMAGE as exc:
-        reason = (str(exc).splitlines() or [type(exc).__name__])[0]
-        raise DataError(
-            f"{path}: cannot be read, got {reason!r}, expected an npz archive of plain arrays with "
-            f"{key}; save it with numpy.savez"
-        ) from exc
-    if not isinstance(array, np.ndarray):
-        raise DataError(
-            f"{path}: {key} is missing, got arrays {sorted(names)}, expected one named {key}; save "
-            "it under that name"
-        )
-    return array
+def _read_histograms(archive: Archive, key: str) -> Iterator[NDArray[np.float32]]:
+    """Read an array as float32 histograms, some events at a time."""
+    done = 0
+    for rows in archive.read_rows(key, _BATCH_SIZE):
+        with np.errstate(over="ignore"):
+            histogram_BL = np.array(rows, dtype=np.float32)
+        infinite = np.argwhere(np.isinf(histogram_BL))
+        if len(infinite):
+            event, bin_index = infinite[0].tolist()
+            raise DataError(
+                f"{archive.path}: {key} is not finite, got {rows[event, bin_index]} in event "
+                f"{done + event} bin {bin_index}, expected values that float32 can hold, or NaN; "
+                "the model has diverged"
+            )
+        done += len(rows)
+        yield histogram_BL

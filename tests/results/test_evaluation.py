@@ -96,6 +96,16 @@ def test_network_that_overflows_is_refused_in_one_line(
     assert "the model has diverged" in answer.err
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, "", "\udcff", "{" * 9])
+def test_config_that_is_no_json_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+    """Brackets without end, no UTF-8 and nothing are one clear line, not a traceback."""
+    folder = write_export(tmp_path / "model", make_config())
+    (folder / "config.json").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(ModelError, match=r"not readable, got .*, expected JSON") as caught:
+        evaluate_export(folder, [])
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "config",
     [

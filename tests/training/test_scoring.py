@@ -200,16 +200,16 @@ def write_bad_prediction(path: Path, fault: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("missing", "no such file"),
-        ("directory", "no such file"),
+        ("missing", "cannot be read, got No such file"),
+        ("directory", "cannot be read, got Is a directory"),
         ("text file", "not an archive"),
         ("empty file", "not an archive"),
         ("plain npy", "not an archive"),
-        ("truncated", "not an archive"),
-        ("damaged", "cannot be read, got \"Bad CRC-32 for file 'prediction.npy'\""),
-        ("open bracket", "cannot be read, got"),
-        ("key", "prediction is missing, got arrays ['y']"),
-        ("pickled", "cannot be read, got 'Object arrays cannot be loaded"),
+        ("truncated", "cut short or damaged"),
+        ("damaged", "damaged, got Bad CRC-32 for file 'prediction.npy'"),
+        ("open bracket", "damaged, got a header that is no literal"),
+        ("key", "prediction is missing, got y (12, 4000)"),
+        ("pickled", "got object, expected real numbers"),
         ("one event", "got (4000,), expected (events, 4000)"),
         ("too few bins", "got (12, 3999), expected (events, 4000)"),
         ("extra axis", "got (12, 1, 4000), expected (events, 4000)"),
@@ -242,5 +242,5 @@ def test_a_truth_of_nothing_but_nan_is_refused(files: tuple[Path, Path], tmp_pat
 
 def test_the_wrong_file_is_named(files: tuple[Path, Path]) -> None:
     """Files given in the wrong order are told which array is missing where."""
-    with pytest.raises(DataError, match=r"prediction\.npz: y is missing, got arrays \['predict"):
+    with pytest.raises(DataError, match=r"prediction\.npz: y is missing, got predict"):
         score_files(files[1], files[0])
