@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 from wsgiref.types import WSGIEnvironment
 
+from sweep.dashboard.addresses import is_loopback
 from sweep.dashboard.login_page import POLICY as LOGIN_POLICY
 
 Header = tuple[str, str]
@@ -16,13 +16,15 @@ PAGE_POLICY = (
     "script-src 'self' 'unsafe-eval'; object-src 'none'; form-action 'self'"
 )
 """What optuna-dashboard's pages need: its parallel coordinates compile shaders with eval."""
-FILE_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox"
-"""Files that workers wrote are shown, but run nothing."""
-DATA_POLICY = "default-src 'none'"
+OTHER_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox"
+"""Everything else, as files that workers wrote, may be shown, but runs nothing."""
+RUNNING_KINDS = ("script", "css", "wasm")
+"""In the types of files that a page may take as a part of itself, sandbox or not."""
 OURS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 REPLACED = {
@@ -33,40 +35,62 @@ REPLACED = {
 }
 
 
-def secure_headers(path: str, headers: Iterable[Header]) -> list[Header]:
+def read_path(environ: WSGIEnvironment) -> str | None:
+    """Read the path of a request as the application behind will.
+
+    Servers hand on bytes; the application leaves out those that are no UTF-8, so `/%FFartifacts`
+    means `/artifacts` to it. None is given for such a path, and for one with control characters or
+    without its first slash.
+    """
+    raw = environ.get("PATH_INFO", "")
+    try:
+        path = raw.encode("latin-1").decode()
+    except UnicodeError:
+        return None
+    return path if path.startswith("/") and not any(map(_is_control, path)) else None
+
+
+def _is_control(letter: str) -> bool:
+    return ord(letter) < 32 or 127 <= ord(letter) < 160
+
+
+def secure_headers(path: str | None, headers: Iterable[Header]) -> list[Header]:
     """Give an answer's headers with what keeps the browser from harm.
 
     Args:
-        path: Of the request.
+        path: Of the request, as the application read it; None where that is not known.
         headers: As the application gave them; a policy of its own is replaced.
     """
     kept = [header for header in headers if header[0].lower() not in REPLACED]
+    is_program = path is not None and path.startswith("/static/")
+    if not is_program:
+        kept = [(name, _disarm(name, value)) for name, value in kept]
     policy = f"{_choose_policy(path)}; base-uri 'none'; frame-ancestors 'none'"
-    cache = "no-cache" if path.startswith("/static/") else "no-store"
     return [
         *kept,
         *OURS.items(),
         ("Content-Security-Policy", policy),
-        ("Cache-Control", cache),
+        ("Cache-Control", "no-cache" if is_program else "no-store"),
     ]
 
 
-def _choose_policy(path: str) -> str:
-    if path == "/login":
+def _disarm(name: str, value: str) -> str:
+    is_running = name.lower() == "content-type" and any(
+        kind in value.lower() for kind in RUNNING_KINDS
+    )
+    return "text/plain" if is_running else value
+
+
+def _choose_policy(path: str | None) -> str:
+    """Choose by what is known to be ours; whatever else is there can run nothing."""
+    if path in ("/login", "/logout"):
         return LOGIN_POLICY
-    if path.startswith("/artifacts/"):
-        return FILE_POLICY
-    return PAGE_POLICY if path.startswith("/dashboard") else DATA_POLICY
+    return PAGE_POLICY if is_page(path) else OTHER_POLICY
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a host's name or address means this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def is_page(path: str | None) -> bool:
+    """Say whether the application's own page is served at a path."""
+    return path is not None and (path == "/dashboard" or path.startswith("/dashboard/"))
 
 
 def is_for_loopback(environ: WSGIEnvironment) -> bool:

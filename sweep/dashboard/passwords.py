@@ -1,25 +1,21 @@
-"""The password of the dashboard: where it comes from, how a guess is judged, how many are heard."""
+"""The password of the dashboard: where it comes from, and how a guess is judged."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 from sweep.errors import ConfigError
 
 VARIABLE = "SWEEP_DASHBOARD_PASSWORD"
 MIN_LENGTH = 8
-PERIOD_S = 60.0
-MAX_GUESSES = 10
-"""Wrong guesses of one address within PERIOD_S, after which it is not heard."""
-MAX_GUESSES_OF_ALL = 100
-"""The same for all addresses together."""
+MIN_DIFFERENT = 5
+MAX_BYTES = 1024
+RULE = f"{MIN_LENGTH} characters other than blanks, {MIN_DIFFERENT} of them different"
 
 
 def read_password(environment: Mapping[str, str], file: Path | None) -> str | None:
@@ -29,7 +25,8 @@ def read_password(environment: Mapping[str, str], file: Path | None) -> str | No
         The password, or None where none is set.
 
     Raises:
-        ConfigError: when both are given, the file cannot be read, or the password is too short.
+        ConfigError: when both are given, the file cannot be read, or the password is too simple or
+            cannot be typed.
     """
     text = environment.get(VARIABLE)
     if file is not None:
@@ -38,20 +35,46 @@ def read_password(environment: Mapping[str, str], file: Path | None) -> str | No
                 f"password: which one, got {VARIABLE} and the file {file}, expected one of them; "
                 "unset one"
             )
-        try:
-            text = file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as exc:
-            reason = exc.strerror if isinstance(exc, OSError) else "no text"
-            raise ConfigError(
-                f"password: cannot be read, got {file} ({reason}), expected a text file of one "
-                "line; mend it or --password-file"
-            ) from exc
-    if text is not None and len(text) < MIN_LENGTH:
-        raise ConfigError(
-            f"password: too short, got {len(text)} characters, expected at least {MIN_LENGTH}; "
-            "choose a longer one"
-        )
+        text = _read_file(file)
+    if text is None:
+        return None
+    text = text.rstrip("\r\n")
+    _check(text)
     return text
+
+
+def _read_file(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return content.read(2 * MAX_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "no text"
+        raise ConfigError(
+            f"password: cannot be read, got {file} ({reason}), expected a text file of one "
+            "line; mend it or --password-file"
+        ) from exc
+
+
+def _check(text: str) -> None:
+    """Refuse what is soon guessed, and what no browser can send."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise ConfigError(
+            f"password: too long, got more than {MAX_BYTES} bytes, expected one line that can be "
+            "typed; choose a shorter one"
+        )
+    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text):
+        raise ConfigError(
+            "password: cannot be typed, got a line end, a control character or bytes that are no "
+            "UTF-8, expected one line of text; choose another one"
+        )
+    seen = [letter for letter in text if letter.isprintable() and not letter.isspace()]
+    if len(seen) < MIN_LENGTH:
+        fault = f"too short, got {len(seen)} characters other than blanks"
+    elif len(set(seen)) < MIN_DIFFERENT:
+        fault = f"too simple, got {len(set(seen))} different characters"
+    else:
+        return
+    raise ConfigError(f"password: {fault}, expected at least {RULE}; choose another one")
 
 
 class Password:
@@ -66,30 +89,5 @@ class Password:
         return hmac.compare_digest(self._hash(guess), self._digest)
 
     def _hash(self, text: str) -> bytes:
-        return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)
-
-
-class Guesses:
-    """The wrong guesses of the last minute; who has made too many is not heard for a while.
-
-    Args:
-        clock: gives seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._wrong: deque[tuple[float, str]] = deque()
-
-    def are_too_many(self, address: str) -> bool:
-        """Say whether guesses from this address are not heard now."""
-        with self._lock:
-            while self._wrong and self._wrong[0][0] <= self._clock() - PERIOD_S:
-                self._wrong.popleft()
-            num_own = sum(other == address for _, other in self._wrong)
-            return num_own >= MAX_GUESSES or len(self._wrong) >= MAX_GUESSES_OF_ALL
-
-    def add_wrong(self, address: str) -> None:
-        """Count a wrong guess."""
-        with self._lock:
-            self._wrong.append((self._clock(), address))
+        same = unicodedata.normalize("NFC", text)  # "ü" may be one character or two
+        return hmac.digest(self._key, same.encode("utf-8", "surrogatepass"), hashlib.sha256)

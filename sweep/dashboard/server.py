@@ -11,21 +11,21 @@ from pathlib import Path
 
 import optuna_dashboard
 import sqlalchemy as sa
-import waitress
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 
 from storage.engine import is_answering
+from sweep.dashboard.addresses import is_loopback
+from sweep.dashboard.connections import Server
 from sweep.dashboard.gate import Gate
-from sweep.dashboard.headers import is_loopback
+from sweep.dashboard.health import Health
 from sweep.dashboard.passwords import VARIABLE, Password
 from sweep.dashboard.publisher import Publisher
 from sweep.errors import ConfigError
 
-NUM_THREADS = 8
 MAX_BODY_BYTES = 1 << 16
 MAX_UPLOAD_BYTES = 128 << 20
-"""What optuna-dashboard takes at most, where changes are allowed."""
+"""What optuna-dashboard takes at most, where changes are allowed, of those who may make them."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,10 @@ def serve(
     """
     inner = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
     password = None if place.password is None else Password(place.password)
-    gate = Gate(inner, lambda: is_answering(engine), password, place.allow_edit)
+    gate = Gate(inner, Health(lambda: is_answering(engine)), password, place.allow_edit)
     listener = _listen(place)
-    server = waitress.create_server(
-        gate,
-        sockets=[listener],
-        threads=NUM_THREADS,
-        ident=None,
-        max_request_body_size=MAX_UPLOAD_BYTES if place.allow_edit else MAX_BODY_BYTES,
-        clear_untrusted_proxy_headers=False,  # one is read, and harmless: headers.is_https
-    )
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting answers are no fault
+    server = Server(gate, listener, lambda cookies: find_max_body_bytes(gate, cookies))
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # what waits is no fault
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Publisher(engine, storage, report=report):
@@ -100,6 +93,12 @@ def serve(
     finally:
         server.close()
         signal.signal(signal.SIGTERM, before)
+
+
+def find_max_body_bytes(gate: Gate, cookies: str) -> int:
+    """Tell how much may come before the gate sees it: a stranger sends no more than a form."""
+    is_known = gate.password is None or gate.tickets.hold(cookies)
+    return MAX_UPLOAD_BYTES if gate.allow_edit and is_known else MAX_BODY_BYTES
 
 
 def _listen(place: Place) -> socket.socket:

@@ -1,21 +1,23 @@
-"""Tickets: signed cookies that spare who has given the password once from giving it again."""
+"""Tickets: cookies that spare who has given the password once from giving it again."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 COOKIE = "sweep_dashboard"
 LIFE_S = 12 * 3600
+ATTRIBUTES = "Path=/; Max-Age={life_s}; HttpOnly; SameSite=Strict"
 
 
 class Tickets:
-    """Issues and checks tickets; those of another process, or an earlier start, do not hold.
+    """Issues, checks and ends tickets; those of another process, or an earlier start, do not hold.
 
-    A ticket is `EXPIRY.RANDOM.SIGNATURE`, signed with a key that never leaves this object.
+    A ticket is `EXPIRY.RANDOM`. Kept are digests of those that hold, so that comparing tells
+    nothing by the time it takes.
 
     Args:
         clock: gives seconds since 1970.
@@ -23,7 +25,8 @@ class Tickets:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._expiries_s: dict[bytes, float] = {}
 
     def issue(self, *, is_https: bool) -> str:
         """Make the value of a `Set-Cookie` header.
@@ -31,21 +34,35 @@ class Tickets:
         Args:
             is_https: whether the browser came by https, and is to send the ticket only there.
         """
-        content = f"{int(self._clock()) + LIFE_S}.{secrets.token_hex(8)}"
-        attributes = f"Path=/; Max-Age={LIFE_S}; HttpOnly; SameSite=Strict"
+        now_s = self._clock()
+        ticket = f"{int(now_s) + LIFE_S}.{secrets.token_urlsafe(32)}"
+        with self._lock:
+            held = {key: end_s for key, end_s in self._expiries_s.items() if end_s > now_s}
+            self._expiries_s = held | {_digest(ticket): now_s + LIFE_S}
         secure = "; Secure" if is_https else ""
-        return f"{COOKIE}={content}.{self._sign(content)}; {attributes}{secure}"
+        return f"{COOKIE}={ticket}; {ATTRIBUTES.format(life_s=LIFE_S)}{secure}"
 
     def hold(self, cookies: str) -> bool:
         """Say whether a request's `Cookie` header has a ticket of ours that has not run out."""
-        pairs = (part.strip().partition("=") for part in cookies.split(";"))
-        return any(name == COOKIE and self._holds(value) for name, _, value in pairs)
+        now_s = self._clock()
+        return any(self._expiries_s.get(key, 0.0) > now_s for key in _read_digests(cookies))
 
-    def _holds(self, value: str) -> bool:
-        content, _, signature = value.rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(content).encode()):
-            return False
-        return self._clock() < int(content.partition(".")[0])
+    def end(self, cookies: str) -> str:
+        """End the tickets of a request's `Cookie` header.
 
-    def _sign(self, content: str) -> str:
-        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
+        Returns:
+            The value of a `Set-Cookie` header that has the browser forget them.
+        """
+        with self._lock:
+            for key in _read_digests(cookies):
+                self._expiries_s.pop(key, None)
+        return f"{COOKIE}=; {ATTRIBUTES.format(life_s=0)}"
+
+
+def _read_digests(cookies: str) -> Iterator[bytes]:
+    pairs = (part.strip().partition("=") for part in cookies.split(";"))
+    return (_digest(value) for name, _, value in pairs if name == COOKIE)
+
+
+def _digest(ticket: str) -> bytes:
+    return hashlib.sha256(ticket.encode()).digest()

@@ -189,6 +189,25 @@ def test_wrong_password_is_refused(chromium, dashboard: str) -> None:  # type: i
         assert [cookie["sameSite"] for cookie in context.cookies()] == ["Strict"]
 
 
+def test_logout_is_on_every_page(chromium, dashboard: str) -> None:  # type: ignore[no-untyped-def]
+    """In sight on a narrow screen too; afterwards the password is asked for again."""
+    narrow = {"width": 400, "height": 800}
+    with chromium.new_context(viewport=narrow) as context:
+        visitor = Browser(context.new_page())
+        visitor.open(f"{dashboard}/dashboard/studies/2", "form")
+        visitor.log_in(PASSWORD)
+        visitor.page.wait_for_selector(DRAWN, timeout=60_000)
+        button = visitor.page.get_by_role("button", name="Log out")
+        box = button.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= narrow["width"]
+        button.click()
+        visitor.page.wait_for_url("**/login")
+        assert context.cookies() == []
+        visitor.open(f"{dashboard}/dashboard/studies/2", "text=Password")
+        assert visitor.errors == []
+
+
 def test_first_page_shows_the_three_metrics(browser: Browser) -> None:
     """After the login, without a click: both figures with a point a trial, and the headlines."""
     browser.page.wait_for_selector(DRAWN, timeout=60_000)

@@ -7,12 +7,14 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote_to_bytes, urlencode, urlsplit
 
 import pytest
 
 from sweep.dashboard.gate import Gate
-from sweep.dashboard.passwords import MAX_GUESSES, MAX_GUESSES_OF_ALL, PERIOD_S, Guesses, Password
+from sweep.dashboard.guesses import OF_ADDRESS, OF_ALL, OF_VISITOR, Guesses
+from sweep.dashboard.health import AFTER_S, Health
+from sweep.dashboard.passwords import Password
 from sweep.dashboard.tickets import LIFE_S, Tickets
 
 PASSWORD = "found: 97 % ünder 0.03"
@@ -31,7 +33,8 @@ class Answer:
 def inner(environ, start_response) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
     """The application behind the gate, which would let everybody do anything."""
     headers = [("Access-Control-Allow-Origin", "*"), ("Content-Security-Policy", "script-src *")]
-    start_response("200 OK", headers)
+    kind = environ["QUERY_STRING"] or "text/html"
+    start_response("200 OK", [*headers, ("Content-Type", kind), ("Content-Length", "6")])
     return [b"behind"]
 
 
@@ -43,7 +46,7 @@ def ask(  # type: ignore[no-untyped-def]
     body = urlencode(form or {}).encode()
     environ = {
         "REQUEST_METHOD": method,
-        "PATH_INFO": where.path,
+        "PATH_INFO": unquote_to_bytes(where.path).decode("latin-1"),
         "QUERY_STRING": where.query,
         "REMOTE_ADDR": headers.pop("address", "192.0.2.7"),
         "CONTENT_LENGTH": str(len(body)),
@@ -132,9 +135,16 @@ def test_changes_come_from_own_pages_only(headers: dict[str, str], code: int) ->
     [
         ("/dashboard/studies/1", "script-src 'self' 'unsafe-eval'"),
         ("/artifacts/1/2/ab", "default-src 'none'.*sandbox"),
-        ("/api/studies", "default-src 'none'"),
+        ("/artifacts", "default-src 'none'.*sandbox"),
+        ("//artifacts/1/2/ab", "default-src 'none'.*sandbox"),
+        ("/./artifacts/1/2/ab", "default-src 'none'.*sandbox"),
+        ("/dashboard%2e%2e/artifacts/1/2/ab", "default-src 'none'.*sandbox"),
+        ("/dashboards", "default-src 'none'.*sandbox"),
+        ("/Artifacts/1/2/ab", "default-src 'none'.*sandbox"),
+        ("/csv/1", "default-src 'none'.*sandbox"),
+        ("/api/studies", "default-src 'none'.*sandbox"),
         ("/static/bundle.js", "default-src 'none'"),
-        ("/healthz", "default-src 'none'"),
+        ("/healthz", "default-src 'none'.*sandbox"),
     ],
 )
 def test_answers_keep_the_browser_from_harm(open_gate: Gate, path: str, policy: str) -> None:
@@ -151,12 +161,55 @@ def test_answers_keep_the_browser_from_harm(open_gate: Gate, path: str, policy: 
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/%FFartifacts/1/2/ab",
+        "/art%C0%AFifacts/1/2/ab",
+        "/artifacts%80/1/2/ab",
+        "/%ED%A0%80artifacts/1",
+        "/artifacts/1/2/ab%00",
+        "/dashboard/%0d%0aSet-Cookie:a=b",
+        "/dashboard/%C2%85",
+        "artifacts/1/2/ab",
+        "*",
+    ],
+)
+def test_path_that_means_another_one_is_refused(open_gate: Gate, gate: Gate, path: str) -> None:
+    """The application behind leaves out bytes that are no UTF-8; nobody is served so."""
+    for answer in (ask(open_gate, path), ask(gate, path, authorization=make_basic(PASSWORD))):
+        assert answer.code == 400
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "given"),
+    [
+        ("/artifacts/1/2/ab", "text/javascript", "text/plain"),
+        ("/artifacts/1/2/ab", "Application/ECMAScript; charset=x", "text/plain"),
+        ("/artifacts/1/ab", "text/css", "text/plain"),
+        ("/artifacts/1/2/ab", "image/png", "image/png"),
+        ("/artifacts/1/2/ab", "text/html", "text/html"),
+        ("/static/bundle.js", "text/javascript", "text/javascript"),
+    ],
+)
+def test_files_are_no_part_of_a_page(open_gate: Gate, path: str, kind: str, given: str) -> None:
+    """A note may hold markup that takes a worker's file for a script of the dashboard's own."""
+    assert ask(open_gate, f"{path}?{kind}").headers["Content-Type"] == given
+
+
+def test_first_address_leads_to_the_first_page(open_gate: Gate) -> None:
+    """By its path: the application behind would name whatever host it was told."""
+    answer = ask(open_gate, "/", x_forwarded_host="evil.example")
+    assert (answer.code, answer.headers["Location"]) == (303, "/dashboard")
+
+
 def test_stranger_is_sent_to_the_login_page(gate: Gate) -> None:
     """A browser that wanted a page; everything else is told that a password is needed."""
-    page = ask(gate, "/dashboard/studies/1?x=a b", accept="text/html,*/*")
+    page = ask(gate, "/dashboard/%C3%BC?x=a b", accept="text/html,*/*")
     where = urlsplit(page.headers["Location"])
     assert (page.code, where.path) == (303, "/login")
-    assert parse_qs(where.query) == {"goal": ["/dashboard/studies/1?x=a b"]}
+    assert parse_qs(where.query) == {"goal": ["/dashboard/%C3%BC?x=a b"]}
     for path in ("/api/studies", "/static/bundle.js", "/artifacts/1/2/ab", "/", "/csv/1"):
         answer = ask(gate, path)
         assert (answer.code, answer.text) == (401, "A password is needed.\n")
@@ -194,6 +247,60 @@ def test_ticket_given_by_https_goes_nowhere_else(gate: Gate) -> None:
     form = {"password": PASSWORD}
     answer = ask(gate, "/login", "POST", form, x_forwarded_proto="https")
     assert answer.headers["Set-Cookie"].endswith("; Secure")
+
+
+def test_logout_ends_the_ticket(gate: Gate) -> None:
+    """On the server too, so that a copy of it opens nothing; other tickets stay."""
+    tickets = [log_in(gate).headers["Set-Cookie"].partition(";")[0] for _ in range(2)]
+    answer = ask(gate, "/logout", "POST", cookie=tickets[0])
+    assert (answer.code, answer.headers["Location"]) == (303, "/login")
+    assert answer.headers["Set-Cookie"].startswith("sweep_dashboard=; Path=/; Max-Age=0; ")
+    assert [ask(gate, cookie=ticket).code for ticket in tickets] == [401, 200]
+
+
+def test_new_login_ends_the_ticket_before(gate: Gate) -> None:
+    """A browser has one."""
+    old = log_in(gate).headers["Set-Cookie"].partition(";")[0]
+    assert ask(gate, "/login", "POST", {"password": PASSWORD}, cookie=old).code == 303
+    assert ask(gate, cookie=old).code == 401
+
+
+def test_logout_from_another_site_is_refused(gate: Gate) -> None:
+    """And an address alone, as a picture in a note has one, ends nothing."""
+    ticket = log_in(gate).headers["Set-Cookie"].partition(";")[0]
+    form = {"cookie": ticket, "origin": "https://evil.example"}
+    assert ask(gate, "/logout", "POST", **form).code == 403
+    assert ask(gate, "/logout", "DELETE", cookie=ticket).code == 405
+    page = ask(gate, "/logout", cookie=ticket)
+    assert 'method="post" action="/logout"' in page.text
+    assert ask(gate, "/logout").headers["Location"] == "/login"
+    assert ask(gate, cookie=ticket).code == 200
+
+
+def test_page_has_a_logout_button() -> None:
+    """Whole, whatever part the browser asked for, and for those alone who have a ticket."""
+    seen = []
+
+    def page(environ, start_response) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
+        seen.append(environ)
+        start_response("200 OK", [("Content-Length", "27"), ("ETag", "1"), ("X-Kept", "1")])
+        return iter([b"<body>sweeps", b"</body></html>"])
+
+    gate = Gate(page, lambda: True, Password(PASSWORD))
+    ticket = log_in(gate).headers["Set-Cookie"].partition(";")[0]
+    answer = ask(gate, "/dashboard/studies/1", cookie=ticket, range="bytes=0-3")
+    assert re.fullmatch(
+        r'<body>sweeps<form method="post" action="/logout".*</form>\n</body></html>',
+        answer.text,
+        re.DOTALL,
+    )
+    assert answer.headers["Content-Length"] == str(len(answer.text))
+    assert ("ETag" in answer.headers, answer.headers["X-Kept"]) == (False, "1")
+    assert "HTTP_RANGE" not in seen[0]
+    head = ask(gate, "/dashboard", "HEAD", cookie=ticket)
+    assert (head.text, head.headers["Content-Length"]) == ("", answer.headers["Content-Length"])
+    other = ask(gate, "/dashboard", authorization=make_basic(PASSWORD))
+    assert other.text == "<body>sweeps</body></html>"
 
 
 def test_false_tickets_do_not_hold(gate: Gate) -> None:
@@ -260,29 +367,92 @@ def test_goal_cannot_write_into_the_page(gate: Gate) -> None:
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_guesses_are_bounded() -> None:
-    """After MAX_GUESSES an address is not heard for a while, not even with the right password."""
-    now_s = [0.0]
-    gate = Gate(inner, lambda: True, Password(PASSWORD), guesses=Guesses(lambda: now_s[0]))
-    ticket = log_in(gate).headers["Set-Cookie"].partition(";")[0]
-    for _ in range(MAX_GUESSES - 1):
-        assert log_in(gate, "wrong").code == 403
-    assert ask(gate, authorization=make_basic("wrong")).code == 401
-    assert log_in(gate).code == 429
-    refused = ask(gate, authorization=make_basic(PASSWORD))
-    assert (refused.code, refused.headers["Retry-After"]) == (429, "60")
-    assert ask(gate, cookie=ticket).code == 200
-    assert ask(gate, authorization=make_basic(PASSWORD), address="192.0.2.8").code == 200
-    now_s[0] += PERIOD_S
-    assert log_in(gate).code == 303
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
-def test_guesses_of_all_are_bounded(gate: Gate) -> None:
-    """Many addresses together have no more than MAX_GUESSES_OF_ALL."""
-    for number in range(MAX_GUESSES_OF_ALL):
-        basic = make_basic("wrong")
-        assert ask(gate, authorization=basic, address=f"192.0.2.{number}").code == 401
-    assert ask(gate, authorization=make_basic(PASSWORD), address="198.51.100.1").code == 429
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of `slow_gate`."""
+    return Clock()
+
+
+@pytest.fixture
+def slow_gate(clock: Clock) -> Gate:
+    """A gate with a password whose clock stands still."""
+    return Gate(inner, lambda: True, Password(PASSWORD), guesses=Guesses(clock))
+
+
+def guess(gate: Gate, password: str = "wrong", **headers: str) -> int:
+    """Guess by HTTP basic; gives the code."""
+    return ask(gate, authorization=make_basic(password), **headers).code
+
+
+def test_wrong_guesses_put_a_visitor_off(slow_gate: Gate, clock: Clock) -> None:
+    """After some, what comes sooner than told is not looked at; then the right one is, always."""
+    ticket = log_in(slow_gate).headers["Set-Cookie"].partition(";")[0]
+    assert {guess(slow_gate) for _ in range(OF_VISITOR.at_once)} == {401}
+    for _ in range(3):  # what is not looked at does not count either
+        answer = ask(slow_gate, authorization=make_basic(PASSWORD))
+        assert (answer.code, answer.headers["Retry-After"]) == (429, "10")
+    page = log_in(slow_gate)
+    assert (page.code, page.headers["Retry-After"]) == (429, "10")
+    assert "Wait 10 seconds." in page.text
+    assert ask(slow_gate, cookie=ticket).code == 200
+    clock.now_s += 10.0
+    assert guess(slow_gate, PASSWORD) == 200
+    assert log_in(slow_gate).code == 303
+    assert [guess(slow_gate), guess(slow_gate)] == [401, 429]
+
+
+def test_ten_wrong_guesses_put_nobody_off(slow_gate: Gate) -> None:
+    """Not even the one who made them."""
+    for _ in range(10):
+        assert log_in(slow_gate, "wrong").code == 403
+    assert log_in(slow_gate).code == 303
+
+
+@pytest.mark.parametrize("name", ["x_forwarded_for", "user_agent"])
+def test_visitors_of_one_proxy_are_heard_each(slow_gate: Gate, name: str) -> None:
+    """One who guesses for ever does not put the others off, known by address or by browser."""
+    for _ in range(OF_VISITOR.at_once * 4):
+        guess(slow_gate, **{name: "spoofed, 203.0.113.1"})
+    assert guess(slow_gate, PASSWORD, **{name: "spoofed, 203.0.113.1"}) == 429
+    assert guess(slow_gate, PASSWORD, **{name: "spoofed, 203.0.113.2"}) == 200
+
+
+def test_one_address_is_put_off_whatever_it_calls_itself(slow_gate: Gate) -> None:
+    """Other addresses are heard meanwhile; an IPv6 address is one with its network."""
+    for address in ("192.0.2.7", "2001:db8::"):
+        found = [
+            guess(
+                slow_gate,
+                x_forwarded_for=str(n),
+                address=f"{address}{n:x}" if address.endswith(":") else address,
+            )
+            for n in range(OF_ADDRESS.at_once + 5)
+        ]
+        assert found == [401] * OF_ADDRESS.at_once + [429] * 5
+    assert guess(slow_gate, PASSWORD, address="2001:db8::ffff") == 429
+    assert guess(slow_gate, PASSWORD, address="2001:db8:0:1::1") == 200
+    assert guess(slow_gate, PASSWORD, address="192.0.2.8") == 200
+
+
+def test_all_together_guess_in_vain(slow_gate: Gate, clock: Clock) -> None:
+    """Of all that many addresses send in a day, less than thirty thousand are looked at."""
+    heard = [guess(slow_gate, address=f"192.0.2.{n}") for n in range(OF_ALL.at_once + 5)]
+    assert heard == [401] * OF_ALL.at_once + [429] * 5
+    assert 86_400 / OF_ALL.every_s < 30_000
+    assert OF_ALL.at_once > OF_ADDRESS.at_once > OF_VISITOR.at_once
+    assert OF_ALL.every_s < OF_ADDRESS.every_s < OF_VISITOR.every_s
+    clock.now_s += OF_ALL.every_s
+    assert guess(slow_gate, PASSWORD, address="198.51.100.1") == 200
 
 
 def test_health_is_told_to_everybody() -> None:
@@ -293,3 +463,18 @@ def test_health_is_told_to_everybody() -> None:
         assert (answer.code, len(answer.text) < 40) == (code, True)
         assert ask(gate, "/healthz", "POST").code == 405
         assert ask(gate, "/healthz", "HEAD").text == ""
+
+
+def test_database_is_asked_once_a_second(clock: Clock) -> None:
+    """However often strangers ask how it is."""
+    looks = []
+
+    def look() -> bool:
+        looks.append(clock.now_s)
+        return len(looks) != 2
+
+    health = Health(look, clock)
+    assert [health() for _ in range(5)] == [True] * 5
+    clock.now_s += AFTER_S
+    assert [health() for _ in range(5)] == [False] * 5
+    assert looks == [0.0, AFTER_S]

@@ -17,11 +17,11 @@ from tests.conftest import Answer
 
 
 def test_password_is_read(tmp_path: Path) -> None:
-    """From the environment, or from a file whose line end does not count."""
+    """From the environment, or from a file; line ends and a byte order mark do not count."""
     file = tmp_path / "password"
-    file.write_text("from a file \r\n", encoding="utf-8")
+    file.write_text("from a file \r\n", encoding="utf-8-sig")
     assert read_password({}, None) is None
-    assert read_password({VARIABLE: "from outside"}, None) == "from outside"
+    assert read_password({VARIABLE: "from outside\n"}, None) == "from outside"
     assert read_password({}, file) == "from a file "
 
 
@@ -30,7 +30,15 @@ def test_password_is_read(tmp_path: Path) -> None:
     [
         ({VARIABLE: "short"}, None, "too short, got 5 characters"),
         ({VARIABLE: ""}, None, "too short, got 0 characters"),
+        ({VARIABLE: " " * 8}, None, "too short, got 0 characters"),
+        ({VARIABLE: "seven c   \u3000\u200b"}, None, "too short, got 6 characters"),
+        ({VARIABLE: "a" * 20}, None, "too simple, got 1 different characters"),
+        ({VARIABLE: "abcdabcdabcd"}, None, "too simple, got 4 different characters"),
+        ({VARIABLE: "first line\nsecond line"}, None, "cannot be typed"),
+        ({VARIABLE: "not utf8 \udcff long"}, None, "cannot be typed"),
+        ({VARIABLE: "long enough" * 200}, None, "too long"),
         ({}, b"\n", "too short, got 0 characters"),
+        ({}, b"long enough" * 1000, "too long"),
         ({}, b"\xff\xfe\xff\xfe\xff\xfe\xff\xfe", "no text"),
         ({VARIABLE: "long enough"}, b"another one", "which one"),
     ],

@@ -1,0 +1,171 @@
+"""The web server under the gate: waitress, with a bound on what its visitors may hold.
+
+waitress takes 100 connections, waits two minutes for those that say nothing, and for as long as
+somebody likes on those that say little; the next visitor waits with it. Here a connection in whose
+turn nothing comes is closed after PATIENCE_S, and where all places are taken the newcomer gets that
+of the address that holds most. So nobody is refused for where they come from: a proxy, behind which
+all have one address, at most opens a connection anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import resource
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+from wsgiref.types import WSGIApplication
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+
+from sweep.dashboard.addresses import find_network
+
+NUM_THREADS = 8
+MAX_CONNECTIONS = 500
+MAX_ACCEPTED = 50
+"""At once, before others are served."""
+PATIENCE_S = 20.0
+"""In which a request must be whole, and its answer taken."""
+SLOWEST_BYTES_PER_S = 16 << 10
+"""Of long ones: each so many bytes give another second."""
+MAX_HEADER_BYTES = 16 << 10
+
+
+class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress says no types
+    """A request while it comes in; how long it may be is decided when its header is there."""
+
+    def __init__(self, settings: Adjustments, find_max_body_bytes: Callable[[str], int]) -> None:
+        super().__init__(settings)
+        self._find_max_body_bytes = find_max_body_bytes
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the header."""
+        super().parse_header(header_plus)
+        self.adj: Adjustments = copy.copy(self.adj)
+        self.adj.max_request_body_size = self._find_max_body_bytes(self.headers.get("COOKIE", ""))
+
+
+class Connection(HTTPChannel):  # type: ignore[misc]
+    """One visitor's connection; it knows until when the server waits for it.
+
+    It is the visitor's turn from the beginning, and again from an answer's first byte: to take the
+    answer and to send the next request.
+
+    Attributes:
+        network: Of the visitor.
+        due_s: When the visitor's turn is over, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._begin_turn()
+        super().__init__(*arguments, **options)
+        self.network = find_network(self.addr[0])
+
+    def parser_class(self, settings: Adjustments) -> Request:
+        """Begin a request."""
+        return Request(settings, self.server.find_max_body_bytes)
+
+    def _begin_turn(self) -> None:
+        self.due_s = time.monotonic() + PATIENCE_S
+
+    def _count(self, num_bytes: int) -> None:
+        """Give time for what came through, but never more than there is from now on."""
+        latest_s = time.monotonic() + PATIENCE_S
+        self.due_s = min(latest_s, self.due_s + num_bytes / SLOWEST_BYTES_PER_S)
+
+    def recv(self, buffer_size: int) -> bytes:
+        """Receive, and count it."""
+        data: bytes = super().recv(buffer_size)
+        self._count(len(data))
+        return data
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Send, and count it."""
+        num_sent: int = super().send(data, do_close)
+        self._count(num_sent)
+        return num_sent
+
+    def write_soon(self, data: Any) -> int:
+        """Take a part of an answer."""
+        if not self.total_outbufs_len:
+            self._begin_turn()
+        num_written: int = super().write_soon(data)
+        return num_written
+
+    @property
+    def is_at_turn(self) -> bool:
+        """Whether the server waits for the visitor, not the visitor for the server."""
+        return not self.requests or self.total_outbufs_len > 0
+
+    def hang_up(self) -> None:
+        """Close, whatever is still to send; a thread that waits for that goes on."""
+        self.will_close = True
+        self.handle_close()
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """Serves an application on one listening socket until it is interrupted.
+
+    Args:
+        application: What answers.
+        listener: The socket; it is closed with the server.
+        find_max_body_bytes: Tells how long the body of a request with these cookies may be.
+    """
+
+    channel_class = Connection
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        listener: socket.socket,
+        find_max_body_bytes: Callable[[str], int],
+    ) -> None:
+        self.find_max_body_bytes = find_max_body_bytes
+        num_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.max_connections = min(MAX_CONNECTIONS, num_files // 2)
+        place = (listener.family, listener.type, listener.proto, listener.getsockname())
+        super().__init__(
+            application,
+            _sock=listener,
+            bind_socket=False,
+            sockinfo=place,
+            threads=NUM_THREADS,
+            ident=None,
+            connection_limit=self.max_connections
+            + MAX_ACCEPTED,  # all in work: the next wait to be accepted
+            cleanup_interval=1,
+            asyncore_use_poll=True,  # select() cannot wait for files beyond the 1,024th
+            max_request_header_size=MAX_HEADER_BYTES,
+            clear_untrusted_proxy_headers=False,  # the gate reads them, and believes little
+        )
+
+    def maintenance(self, _now: float) -> None:
+        """Hang up on who is at turn and has not used it; called every second."""
+        now_s = time.monotonic()
+        for connection in list(self.active_channels.values()):
+            if connection.is_at_turn and connection.due_s < now_s:
+                connection.hang_up()
+
+    def handle_accept(self) -> None:
+        """Take new connections, in the place of others where there is no room."""
+        for _ in range(MAX_ACCEPTED):
+            num_before = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == num_before:
+                break
+        num_over = len(self.active_channels) - self.max_connections
+        if num_over > 0:
+            self._make_room(num_over)
+
+    def _make_room(self, num_over: int) -> None:
+        """Hang up on those that have waited longest, of the network that has most such."""
+        waiting = [each for each in self.active_channels.values() if each.is_at_turn]
+        counts = Counter(each.network for each in waiting)
+        waiting.sort(key=lambda each: (-counts[each.network], each.due_s))
+        for each in waiting[:num_over][: len(waiting) - 1]:  # the last newcomer always stays
+            each.hang_up()

@@ -1,0 +1,59 @@
+"""The button that ends a visit, put into optuna-dashboard's own page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from sweep.dashboard.headers import Header
+
+BUTTON = b"""<form method="post" action="/logout" style="position: fixed; right: 0.75rem;
+ top: 0.9rem; z-index: 1250; margin: 0">
+<button type="submit" style="padding: 0.35rem 0.8rem; border: 1px solid #6b7682;
+ border-radius: 0.3rem; background: #fff; color: #1b1f24; font: 0.85rem system-ui, sans-serif;
+ cursor: pointer">Log out</button>
+</form>
+"""
+END = b"</body>"
+CONDITIONS = frozenset(
+    {"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE", "HTTP_RANGE"}
+)
+"""What asks for less than the whole page."""
+OF_THE_OLD_BODY = frozenset({"content-length", "last-modified", "etag", "accept-ranges"})
+
+
+def serve_with_button(
+    inner: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
+    """Serve a page of an application with the button at its end.
+
+    Args:
+        inner: The application.
+        environ: Of a GET or HEAD.
+        start_response: Of the server.
+    """
+    begun: list[tuple[str, list[Header]]] = []
+
+    def keep(status: str, headers: list[Header], _exc_info: Any = None) -> Any:
+        begun.append((status, headers))
+
+    whole = {key: value for key, value in environ.items() if key not in CONDITIONS}
+    whole.pop("wsgi.file_wrapper", None)
+    body = _read(inner(whole | {"REQUEST_METHOD": "GET"}, keep))
+    text, end, rest = body.rpartition(END)
+    if end:
+        body = text + BUTTON + end + rest
+    status, headers = begun[-1]
+    kept = [header for header in headers if header[0].lower() not in OF_THE_OLD_BODY]
+    start_response(status, [*kept, ("Content-Length", str(len(body)))])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
+def _read(parts: Iterable[bytes]) -> bytes:
+    try:
+        return b"".join(parts)
+    finally:
+        close = getattr(parts, "close", None)
+        if close is not None:
+            close()
