@@ -5,6 +5,8 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 
 import typer
@@ -14,12 +16,19 @@ from sweep.cli.compare import compare
 from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
-from sweep.cli.output import print_error
+from sweep.cli.output import (
+    FULL,
+    check_texts,
+    drop_output,
+    finish_streams,
+    prepare_streams,
+    print_error,
+)
 from sweep.cli.report import report
 from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
 from sweep.cli.storage import storage_app
-from sweep.errors import SweepError
+from sweep.errors import ConfigError, SweepError
 
 app = typer.Typer(
     name="sweep",
@@ -51,21 +60,50 @@ def main() -> None:
 
     Ctrl-C outside of a sweep's training ends with exit code 130.
     """
+    prepare_streams()
     try:
-        app()
+        try:
+            check_texts(sys.argv[1:], os.environ, find_folder())
+            app()
+        finally:
+            finish_streams()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
+        drop_output()
         sys.exit(1)
     except Exception as exc:
-        if not is_known(exc):
+        line = describe_known(exc)
+        if line is None:
             raise
-        print_error(str(exc))
+        drop_output()
+        with contextlib.suppress(OSError):  # the errors' own stream is full, too
+            print_error(line)
         sys.exit(1)
 
 
-def is_known(exc: Exception) -> bool:
-    """Say whether a fault is one that a person can put right."""
+def find_folder() -> str:
+    """Find the folder that the command runs in.
+
+    Raises:
+        ConfigError: when it was removed meanwhile.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            "folder: it is gone, got one that was removed, expected one that is there; "
+            "`cd` to another"
+        ) from exc
+
+
+def describe_known(exc: Exception) -> str | None:
+    """Give the line of a fault that a person can put right; None of any other."""
     from storage.errors import StorageError
 
-    return isinstance(exc, (SweepError, StorageError))
+    if isinstance(exc, (SweepError, StorageError)):
+        return str(exc)
+    if isinstance(exc, OSError) and exc.errno in FULL:
+        where = exc.filename or "output"
+        return f"{where}: cannot be written, got {exc.strerror!r}, expected room; free some"
+    return None

@@ -60,16 +60,15 @@ def compare(
 
 
 def _print_comparison(found: Comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from sweep.cli.console import open_console
+    from sweep.cli.grid import Grid, name_columns
     from sweep.results.comparison import describe_difference
 
-    console = Console(highlight=False, markup=False)
+    console = open_console()
     num_events, num_true = len(found.scores_a), int(found.scores_a.num_true_N.sum())
     console.print(f"A: {found.a.label}\nB: {found.b.label}")
     console.print(f"on the same {num_events} events with {num_true} true peaks")
-    table = Table("", "A", "B", "B - A", "68 %", "95 %", box=None, pad_edge=False)
+    table = Grid(name_columns("", "A", "B", "B - A", "68 %", "95 %"))
     names = {"efficiency": ("efficiency", 4), "fp_rate": ("FP / event", 4)}
     names["validation_loss"] = ("loss", 5)
     for key, (name, digits) in names.items():

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from storage.engine import create_engine, parse_url
+from sweep.cli.console import open_console
+from sweep.cli.grid import Grid, name_columns
 from sweep.cli.main_job import JobOptions, carry_out
 from sweep.cli.output import print_json, print_note
 from sweep.figures.curve import write_curves
@@ -71,11 +70,10 @@ def run_curve(
 
 def print_curve(curve: SampleSizeCurve) -> None:
     """Print a curve: one line a size, each metric with its lowest and highest repeat."""
-    console = Console(highlight=False, markup=False)
+    console = open_console()
     console.print(f"{curve.sweep}: mean over the repeats, and from the lowest to the highest")
-    table = Table("events", "repeats", box=None, pad_edge=False)
-    for name in ("efficiency", "FP / event", "loss"):
-        table.add_column(name, no_wrap=True)
+    titles = ("events", "repeats", "efficiency", "FP / event", "loss")
+    table = Grid(name_columns(*titles, prose=("repeats",)))
     for point in curve.points:
         table.add_row(str(point.num_train), _count(curve, point), *_list_cells(point))
     console.print(table)

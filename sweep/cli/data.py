@@ -153,8 +153,8 @@ def _open(
 
 
 def _print_description(description: Description) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from sweep.cli.console import open_console
+    from sweep.cli.grid import Grid, name_columns
 
     generated = description.mean_generated_vertices
     peaks = f"{description.mean_true_peaks:.3f} an event, at most {description.max_true_peaks}"
@@ -169,15 +169,15 @@ def _print_description(description: Description) -> None:
         ("generated vertices", "not known" if generated is None else f"{generated:.3f} an event"),
         ("null loss", f"{description.null_loss:.5f} (loss of predicting zero everywhere)"),
     )
-    facts = Table(show_header=False, box=None, pad_edge=False)
+    facts = Grid(name_columns("what", "value", prose=("value",)), has_titles=False)
     for name, value in rows:
         facts.add_row(name, value)
     for oddity in description.oddities or ("none",):
         facts.add_row("oddity" if description.oddities else "oddities", oddity)
-    ranges = Table("values", "lowest", "mean", "highest", box=None, pad_edge=False)
+    ranges = Grid(name_columns("values", "lowest", "mean", "highest"))
     for found in description.ranges:
         ranges.add_row(found.name, *(f"{v:.4g}" for v in (found.low, found.mean, found.high)))
-    console = Console(highlight=False, markup=False)
+    console = open_console()
     console.print(facts)
     console.print()
     console.print(ranges)

@@ -6,15 +6,15 @@ import sys
 from types import TracebackType
 
 import sqlalchemy as sa
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import FAILED, Sweep, find_sweep
 from storage.workers import WorkerRow
+from sweep.cli.console import Line, open_console
+from sweep.cli.grid import Grid, name_columns
 from sweep.cli.output import format_duration, print_note
-from sweep.cli.tables import cut, make_table
 from sweep.plan.sample import fit_config
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
@@ -33,7 +33,7 @@ class LiveView:
         self._engine = engine
         self._sweep = sweep
         self._seen = {row.id: row.state for row in read_status(engine, sweep).begun}
-        console = Console(stderr=True, highlight=False, markup=False)
+        console = open_console(is_error=True)
         self._live = (
             Live(console=console, auto_refresh=False, transient=True)
             if sys.stderr.isatty()
@@ -69,7 +69,7 @@ class LiveView:
                 self._say_finished(trial, status)
             self._seen[trial.id] = trial.state
         if self._live:
-            self._live.update(_draw(status), refresh=True)
+            self._live.update(_draw(status, is_one_line=True), refresh=True)
         return status
 
     def _say_finished(self, trial: TrialRow, status: Status) -> None:
@@ -88,9 +88,9 @@ class LiveView:
 
 def show_status(status: Status) -> None:
     """Show a sweep once, on standard output."""
-    console = Console(highlight=False, markup=False)
+    console = open_console()
     console.print(f"{status.sweep.name}: {status.config.model}, {describe_training(status.config)}")
-    console.print(_draw(status))
+    console.print(_draw(status, is_one_line=False))
     if status.workers:
         console.print(_draw_workers(status))
 
@@ -110,34 +110,33 @@ def follow_status(view: LiveView) -> None:
         status = view.update()
 
 
-def _draw(status: Status) -> RenderableType:
-    table = make_table("trial", "epoch", "loss", "efficiency", "FP / event")
-    table.add_column("on")
+def _draw(status: Status, *, is_one_line: bool) -> RenderableType:
+    titles = ("trial", "epoch", "loss", "efficiency", "FP / event", "on")
+    table = Grid(name_columns(*titles, cut=("on",)), is_one_line=is_one_line)
     places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
     for trial in status.running:
         epoch = trial.last
         num_epochs = fit_config(status.config, trial.slot).recipe.epochs
         row = [str(trial.number), f"{epoch.epoch if epoch else 0}/{num_epochs}"]
         row += _list_metrics(epoch) if epoch else ["", "", ""]
-        table.add_row(*row, cut(places.get(trial.number, "lost, to be taken over")))
+        table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
     lines = [_write_counts(status)]
     if status.stopped:
         lines.append(f"stopped: {status.stopped}")
     if status.ranked and status.ranked[0].best:
         best = status.ranked[0]
         lines.append(f"best: trial {best.number}, {_write_metrics(status.ranked[0].best)}")
-    return Group(*map(cut, lines), *([table] if status.running else []))
+    return Group(*map(Line, lines), *([table] if status.running else []))
 
 
-def _draw_workers(status: Status) -> Table:
-    table = make_table("trial", "lease", "last heard of")
-    table.add_column("worker")
-    table.add_column("device")
+def _draw_workers(status: Status) -> Grid:
+    titles = ("trial", "lease", "last heard of", "worker", "device")
+    table = Grid(name_columns(*titles, cut=("device",)))
     for worker in status.workers:
         trial = "none" if worker.sweep is None else str(worker.trial)
         lease = "" if worker.lease_s is None else format_duration(max(0.0, worker.lease_s))
         heard = f"{format_duration(worker.silent_s)} ago"
-        table.add_row(trial, lease, heard, cut(_write_process(worker)), cut(worker.device))
+        table.add_row(trial, lease, heard, _write_process(worker), worker.device)
     return table
 
 
@@ -147,8 +146,8 @@ def _write_place(worker: WorkerRow) -> str:
 
 def _write_process(worker: WorkerRow) -> str:
     """Write a worker's machine, by the first word of its name, and its process number."""
-    host, process = worker.name.split(":")[:2]
-    return f"{host.partition('.')[0]}:{process}"
+    host, _, rest = worker.name.partition(":")
+    return f"{host.partition('.')[0]}:{rest.partition(':')[0]}"
 
 
 def _list_metrics(epoch: Epoch) -> list[str]:

@@ -31,7 +31,7 @@ from sweep.launch.launcher import Job, Launcher
 from sweep.launch.local import LocalWorkers
 from sweep.launch.places import NO_GPU, Place, choose_places, count_gpus, parse_gpus
 from sweep.plan.plan import CPU, GPU
-from sweep.plan.preparation import prepare_sweep
+from sweep.plan.preparation import choose_name, prepare_sweep
 from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
 from sweep.process import is_gone
 from sweep.results.status import Status, read_status
@@ -104,6 +104,7 @@ def carry_out(
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
     _check_options(options)
+    choose_name(request, options.sweep)  # before anything is made
     with _open_places(options) as places:
         _make_folder(options.artifacts)
         engine, sweep = _prepare(request, options, places)

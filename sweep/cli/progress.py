@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from sweep.cli.console import open_console
 from sweep.cli.output import format_duration, print_note
 
 PLAIN_EVERY_S = 10.0
@@ -29,7 +30,6 @@ def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def _show_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -39,7 +39,7 @@ def _show_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     )
 
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=open_console(is_error=True), transient=True) as bar:
         task = bar.add_task(what, visible=False)
 
         def update(done: int, total: int) -> None:

@@ -41,12 +41,18 @@ def status(
 def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """List the sweeps of a database."""
     from storage.sweeps import list_sweeps as read_sweeps
-    from sweep.cli.output import print_json
+    from sweep.cli.output import print_json, print_note
     from sweep.cli.tables import print_statuses
+    from sweep.errors import ConfigError
     from sweep.results.status import read_status
 
     engine = open_database(storage)
-    statuses = [read_status(engine, sweep) for sweep in read_sweeps(engine)]
+    statuses = []
+    for sweep in read_sweeps(engine):
+        try:
+            statuses.append(read_status(engine, sweep))
+        except ConfigError as exc:  # of another version; the others are listed
+            print_note(f"{sweep.name}: not listed: {exc}")
     if json:
         print_json([status.to_json() for status in statuses])
     else:

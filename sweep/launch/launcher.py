@@ -65,7 +65,7 @@ class Launcher(Protocol):
 
 def read_fault(log: Path) -> str:
     """Read the line with which a worker ended, for the person who watches."""
-    text = log.read_text(errors="replace") if log.is_file() else ""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     lines = [line for line in text.splitlines() if line.strip()]
     last = lines[-1].removeprefix("error: ") if lines else "no output"
     return f"{last} (log of the worker: {log})"

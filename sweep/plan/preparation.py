@@ -30,6 +30,8 @@ from sweep.plan.request import Request
 from sweep.provenance import describe_versions
 
 DEFAULT_TRIALS = 50
+MAX_NAME_BYTES = 200
+"""Of a sweep: a file's name has 255, and folders and logs add some to it."""
 
 
 def prepare_sweep(
@@ -58,7 +60,7 @@ def prepare_sweep(
             was.
         ConflictError: when the sweep exists and was asked to go on differently.
     """
-    name = _check_name(_name_sweep(request) if name is None else name)
+    name = choose_name(request, name)
     engine = create_engine(parse_url(storage))
     stored = find_stored(engine, name)
     config = SweepConfig.from_json(stored.config) if stored else None
@@ -131,12 +133,21 @@ def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
         return None
 
 
+def choose_name(request: Request, name: str | None) -> str:
+    """Choose the name of a sweep: the one asked for, else that of its model.
+
+    Raises:
+        ConfigError: when there is none, or it cannot be part of a file's name.
+    """
+    return _check_name(_name_sweep(request) if name is None else name)
+
+
 def _check_name(name: str) -> str:
     """Refuse a name that cannot be part of a file's name: logs and checkpoints bear it."""
-    if not re.fullmatch(r"[\w][\w .()+=,-]{0,99}", name):
+    if not re.fullmatch(r"[\w][\w .()+=,-]{0,99}", name) or len(name.encode()) > MAX_NAME_BYTES:
         raise ConfigError(
             f"sweep: not a name, got {name!r}, expected up to 100 letters, digits, spaces and "
-            "_ . - + = , ( ); choose another with --sweep"
+            f"_ . - + = , ( ), of {MAX_NAME_BYTES} bytes in all; choose another with --sweep"
         )
     if name.endswith(studies.COMPANION_SUFFIX):
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,12 @@ def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
         ) from exc
     except (ValueError, OSError) as exc:
         raise ConfigError(f"{path}: not TOML, got {exc}, expected key = value; mend it") from exc
+    for text in _list_texts(content):
+        if not text.isprintable():
+            raise ConfigError(
+                f"{path}: a text holds what cannot be printed, got {text!r}, expected letters "
+                "alone; mend it"
+            )
     space = content.pop("space", {})
     if not isinstance(space, dict):
         raise ConfigError(f"{path}: space: got {space!r}, expected a table; write [space]")
@@ -90,6 +96,19 @@ def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
     asked = {key: _read_value(path, key, content.pop(key)) for key in list(content) if key in known}
     dimensions = tuple(f"{name}={_write_dimension(value)}" for name, value in space.items())
     return Request(**asked, dimensions=dimensions), content
+
+
+def _list_texts(value: Any) -> Iterator[str]:
+    """List all texts of a TOML file, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for part in value.values():
+            yield from _list_texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _list_texts(part)
 
 
 def _read_value(path: Path, key: str, value: Any) -> Any:

@@ -27,7 +27,9 @@ def run_afresh(words: Sequence[str], report: Callable[[str], None]) -> Finished:
     last_line = "no output"
     with (
         tempfile.TemporaryFile("w+") as output,  # a pipe that nobody empties could fill
-        subprocess.Popen(words, stdout=output, stderr=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            words, stdout=output, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+        ) as process,
     ):
         try:
             for line in process.stderr or ():

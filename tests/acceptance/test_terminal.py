@@ -159,21 +159,26 @@ def test_live_view_survives_a_resize(open_terminal: Callable[..., Terminal], cro
                 and all(line.endswith(device) for line in lines[-NUM_WORKERS:])
             )
         )
-        assert rows[-NUM_WORKERS - 3].startswith("1 of 17 trials")
+        assert any(line.startswith("1 of 17 trials") for line in rows[:-NUM_WORKERS])
 
 
 @pytest.mark.parametrize("command", ["status", "list", "best"])
 def test_tables_fit(
     call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, crowded: str, command: str
 ) -> None:
-    """Eighty columns hold a row a line, and its numbers whole."""
-    rows = []
-    for columns in ("240", "80"):
+    """Eighty columns hold a row a line, and its numbers whole; forty and thirty cut nothing."""
+    rows = {}
+    for columns in ("240", "80", "40", "30"):
         monkeypatch.setenv("COLUMNS", columns)
-        answer = call(command, "--storage", crowded)
-        rows.append([re.findall(r"[0-9]\.[0-9]+", line) for line in answer.out.splitlines()])
-    assert max(map(len, rows[0])) >= 3
-    assert [row for row in rows[0] if row] == [row for row in rows[1] if row]
+        lines = call(command, "--storage", crowded).out.splitlines()
+        rows[columns] = [re.findall(r"[0-9]\.[0-9]+", line) for line in lines]
+        assert "…" not in "".join(lines) or columns == "80"
+    assert max(map(len, rows["240"])) >= 3
+    assert [row for row in rows["240"] if row] == [row for row in rows["80"] if row]
+    for columns in ("40", "30"):
+        numbers = [number for row in rows[columns] for number in row]
+        assert set(numbers) <= {number for row in rows["240"] for number in row}
+        assert {"0.1234", "0.600", "0.500"} <= set(numbers)
 
 
 @pytest.mark.parametrize("settings", [{}, {"NO_COLOR": "1"}], ids=["colour", "no colour"])
