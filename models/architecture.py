@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
 
-from models.dimension import Dimension, Value
+from models.dimension import Dimension
+from models.value import Value
 
 TRAINING_HYPERPARAMETERS = ("lr", "beta1", "beta2", "batch_size", "weight_decay", "asymmetry")
 """Hyperparameters that the training takes; every other one goes to the network."""
@@ -107,7 +109,8 @@ class Architecture:
                 f"{self.name}: a hyperparameter is missing, got {sorted(hyperparameters)}, "
                 f"expected also {missing}; start from the defaults"
             )
-        chosen = {name: hyperparameters[name] for name in keywords if name in hyperparameters}
+        # A copy: a network may change a list that it is given, which others hold as well.
+        chosen = {n: copy.deepcopy(hyperparameters[n]) for n in keywords if n in hyperparameters}
         return self.network(**chosen)
 
 

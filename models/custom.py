@@ -7,9 +7,10 @@ The protocol is three lines: what is searched, what builds the network, what it 
         def __init__(self, hidden_size: int) -> None: ...
         def forward(self, x_BCL): ...  # (B, 4, 4000) -> (B, 4000)
 
-A value of `space` is a dimension of `models.space` or its text. Learning rate and Adam's betas are
-searched in ranges that suit most networks, unless `space` names them too. Loading the file runs
-it, like any program.
+A value of `space` is what `models.space.build_dimension` takes: a dimension, its text, a list of
+Python values to choose from, or one value; they arrive in `__init__` with their types. Learning
+rate and Adam's betas are searched in ranges that suit most networks, unless `space` names them
+too. Loading the file runs it, like any program.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from torch import Tensor, nn
 
 from models.adam import BETAS, DEFAULT_BETAS
 from models.architecture import Architecture
-from models.dimension import Choice, Dimension, Fixed, Float, Int, Value
-from models.space import parse_dimension
+from models.dimension import Choice, Dimension, Fixed, Float, Int
+from models.space import build_dimension
+from models.value import Value
 
 TRAINING_SPACE: Mapping[str, Dimension] = {
     "lr": Float(1e-4, 1e-2, "log"),
@@ -132,13 +134,12 @@ def _read_space(network: type[nn.Module], name: str) -> dict[str, Dimension]:
         )
     space: dict[str, Dimension] = {}
     for key, entry in written.items():
-        if isinstance(entry, Float | Int | Choice | Fixed):
-            space[str(key)] = entry
-            continue
+        if not isinstance(key, str):
+            raise ValueError(f"{name}.space: got the name {key!r}, expected text; put it in quotes")
         try:
-            space[str(key)] = parse_dimension(str(entry), TRAINING_SPACE.get(str(key)))
+            space[key] = build_dimension(entry, TRAINING_SPACE.get(key))
         except ValueError as exc:
-            raise ValueError(f"{name}.space.{key}: {exc}") from exc
+            raise ValueError(f"{name}.space.{key}: {exc}; correct the class") from exc
     return space
 
 
@@ -165,7 +166,7 @@ def _check_output(architecture: Architecture) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             output = architecture.build(architecture.defaults).eval()(torch.zeros(PROBE_SHAPE))
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             raise ValueError(
                 f"model: {architecture.name} fails on a batch of shape {PROBE_SHAPE} with "
                 f"{dict(architecture.defaults)}, got {_describe(exc)}; correct the class"

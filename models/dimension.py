@@ -6,14 +6,27 @@ so that a network and the space it is searched in can live in one file.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-Value: TypeAlias = float | int | str
+from models.value import (
+    NONE_WORDS,
+    NOTHING,
+    Value,
+    clean_value,
+    get_kind,
+    get_number,
+    is_same,
+    quote,
+    write_value,
+)
+
 Scale: TypeAlias = Literal["linear", "log", "one_minus_log"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
+MAX_WHOLE = 2**53
+"""Samplers compute in double precision, which holds whole numbers up to this one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class Float:
 
     def contains(self, value: Value) -> bool:
         """Tell whether a value lies in the range (NaN, text and booleans never do)."""
-        return _is_real(value) and self.low <= float(value) <= self.high
+        return _is_real(value) and self.low <= get_number(value) <= self.high
 
     def __str__(self) -> str:
         """Write the text form that `parse_dimension` reads back."""
@@ -98,6 +111,11 @@ class Int:
             number = getattr(self, name)
             if not _is_whole(number):
                 raise ValueError(f"Int.{name}: not whole, got {number!r}, expected an integer")
+            if abs(number) > MAX_WHOLE:
+                raise ValueError(
+                    f"Int.{name}: too far from 0, got {number}, expected at most 2**53; list the "
+                    "values as choices"
+                )
         if not self.low < self.high:
             raise ValueError(
                 f"Int: low must be below high, got low={self.low} high={self.high}; "
@@ -116,9 +134,10 @@ class Int:
 
     def contains(self, value: Value) -> bool:
         """Tell whether a value is one of the whole numbers of the range (2.0 counts as 2)."""
-        if not _is_real(value) or float(value) != int(value):
+        if not _is_real(value) or get_number(value) != int(get_number(value)):
             return False
-        return self.low <= int(value) <= self.high and (int(value) - self.low) % self.step == 0
+        number = int(get_number(value))
+        return self.low <= number <= self.high and (number - self.low) % self.step == 0
 
     def __str__(self) -> str:
         """Write the text form that `parse_dimension` reads back."""
@@ -131,38 +150,46 @@ class Choice:
     """One of several values that have no order.
 
     Attributes:
-        values: At least two different values, all numbers or all text.
+        values: At least two different values of one kind: numbers, text, truth values or lists;
+            one of them may be None.
     """
 
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        """Check the values.
+        """Check the values; NumPy's scalars become Python's.
 
         Raises:
-            ValueError: When there are fewer than two, two are equal, one is not finite, or
-                numbers and text are mixed.
+            ValueError: When there are fewer than two, two are equal, kinds are mixed, or one is
+                no value (`clean_value`).
         """
-        object.__setattr__(self, "values", tuple(self.values))
-        if len(self.values) < 2:
+        if not isinstance(self.values, list | tuple):
+            raise ValueError(f"Choice: no list of values, got {self.values!r}, expected several")
+        values = tuple(clean_value("Choice", value) for value in self.values)
+        object.__setattr__(self, "values", values)
+        if len(values) < 2:
             raise ValueError(
-                f"Choice: too few values, got {self.values!r}, expected two or more; "
+                f"Choice: too few values, got {values!r}, expected two or more; "
                 "fix a single value instead"
             )
-        if len(set(self.values)) != len(self.values):
+        kinds = list(dict.fromkeys(map(get_kind, values)))
+        mixed = [kind for kind in kinds if kind != NOTHING]
+        if len(mixed) > 1:
+            raise ValueError(f"Choice: {' and '.join(mixed)} are mixed, got {self}; use one kind")
+        if any(is_same(a, b) for n, a in enumerate(values) for b in values[:n]):
             raise ValueError(f"Choice: the same value twice, got {self}; leave one out")
-        for value in self.values:
-            _check_value("Choice", value)
-        if len({isinstance(value, str) for value in self.values}) > 1:
-            raise ValueError(f"Choice: numbers and text are mixed, got {self}; use one kind")
 
     def contains(self, value: Value) -> bool:
-        """Tell whether a value is one of the choices (16.0 counts as 16)."""
-        return not isinstance(value, bool) and value in self.values
+        """Tell whether a value is one of the choices (16.0 counts as 16, True not as 1)."""
+        return any(is_same(value, choice) for choice in self.values)
 
     def __str__(self) -> str:
         """Write the text form that `parse_dimension` reads back."""
-        return ",".join(_write_value(value) for value in self.values)
+        is_optional = None in self.values
+        return ",".join(
+            quote(str(value)) if is_optional and value in NONE_WORDS else write_value(value)
+            for value in self.values
+        )
 
 
 @dataclass(frozen=True)
@@ -170,26 +197,26 @@ class Fixed:
     """One value, not searched.
 
     Attributes:
-        value: The value, a finite number or text.
+        value: The value.
     """
 
     value: Value
 
     def __post_init__(self) -> None:
-        """Check the value.
+        """Check the value; a scalar of NumPy becomes one of Python.
 
         Raises:
-            ValueError: When it is neither a finite number nor text.
+            ValueError: When it is no value (`clean_value`).
         """
-        _check_value("Fixed", self.value)
+        object.__setattr__(self, "value", clean_value("Fixed", self.value))
 
     def contains(self, value: Value) -> bool:
-        """Tell whether a value is the fixed one (16.0 counts as 16)."""
-        return not isinstance(value, bool) and value == self.value
+        """Tell whether a value is the fixed one (16.0 counts as 16, True not as 1)."""
+        return is_same(value, self.value)
 
     def __str__(self) -> str:
         """Write the text form that `parse_dimension` reads back."""
-        return _write_value(self.value)
+        return write_value(self.value)
 
 
 Dimension: TypeAlias = Float | Int | Choice | Fixed
@@ -244,26 +271,9 @@ def from_json(stored: Mapping[str, object]) -> Dimension:
 def _is_real(value: object) -> bool:
     """Tell whether a value is a finite number and no boolean."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)  # type: ignore[arg-type]  # a number by now
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]  # a number
 
 
 def _is_whole(value: object) -> bool:
     """Tell whether a value is an integer and no boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_value(where: str, value: object) -> None:
-    """Refuse what is neither a finite number nor text that can be typed back."""
-    is_text = isinstance(value, str) and value == value.strip() and bool(value)
-    if is_text and not any(mark in str(value) for mark in ":,"):
-        return
-    if not _is_real(value):
-        raise ValueError(
-            f"{where}: not a value, got {value!r}, expected a finite number or text without "
-            "colon, comma or outer spaces"
-        )
-
-
-def _write_value(value: Value) -> str:
-    """Write one value so that reading it gives the same type again."""
-    return value if isinstance(value, str) else repr(value)

@@ -1,9 +1,13 @@
-"""Search spaces as text: what a person types after `--set` or in a TOML file, and the way back.
+"""Search spaces as a person writes them: text after `--set`, Python in a file; and the way back.
 
 The dimensions themselves are in `models.dimension` and are handed on from here.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
 
 from models.dimension import (
     SCALES,
@@ -13,9 +17,23 @@ from models.dimension import (
     Float,
     Int,
     Scale,
-    Value,
     from_json,
     to_json,
+)
+from models.value import (
+    NONE_WORDS,
+    NOTHING,
+    NUMBERS,
+    TEXT,
+    WORDS,
+    Value,
+    clean_value,
+    get_kind,
+    get_number,
+    is_same,
+    read_value,
+    split_outside,
+    write_value,
 )
 
 __all__ = [
@@ -27,18 +45,72 @@ __all__ = [
     "Int",
     "Scale",
     "Value",
+    "build_dimension",
     "from_json",
+    "get_number",
+    "is_same",
     "parse_dimension",
+    "read_earlier",
     "to_json",
+    "write_value",
 ]
+
+
+def build_dimension(written: object, current: Dimension | None = None) -> Dimension:
+    """Build a dimension from what a person's Python file says it is.
+
+    Forms: a dimension; text as `parse_dimension` takes it; a list, tuple or NumPy array of
+    choices; a `range` of whole numbers; any other value, which is then fixed. A list that holds a
+    single value fixes it, so `[[8, 16]]` fixes a list.
+
+    Args:
+        written: What stands there.
+        current: As in `parse_dimension`.
+
+    Raises:
+        ValueError: When it is none of these, is empty, or the dimension itself is refused.
+    """
+    if isinstance(written, np.generic | np.ndarray):
+        written = written.tolist()
+    if isinstance(written, Float | Int | Choice | Fixed):
+        return written
+    if type(written) is str:
+        return parse_dimension(written, current)
+    if isinstance(written, range) and len(written) > 1:
+        low, high = sorted((written[0], written[-1]))
+        return Int(low, high, step=abs(written.step))
+    if not isinstance(written, list | tuple | range):
+        return Fixed(_fit(clean_value("dimension", written), current, written))
+    values = [_fit(clean_value("dimension", value), current, written) for value in written]
+    if not values:
+        raise ValueError(f"dimension: no values, got {written!r}, expected at least one")
+    return Fixed(values[0]) if len(values) == 1 else Choice(tuple(values))
+
+
+def read_earlier(text: str) -> Dimension:
+    """Read a dimension as earlier versions stored it: text without quotes, lists or truth values.
+
+    Raises:
+        ValueError: When it is not readable.
+    """
+    if ":" in text:
+        return parse_dimension(text)
+    values = tuple(
+        part if part in WORDS or part[:1] in ('"', "[") else read_value(part)
+        for part in text.split(",")
+    )
+    return Fixed(values[0]) if len(values) == 1 else Choice(values)
 
 
 def parse_dimension(text: str, current: Dimension | None = None) -> Dimension:
     """Read a dimension from its text form.
 
     Forms: `1e-4:1e-2:log` or `8:64:log` (range with a scale), `0.8:0.99` or `1:4` (range that
-    keeps the scale of the dimension it replaces), `16:64:step=16` (whole numbers), `32,64,96` or
-    `relu,none` (choices), `64` (one fixed value).
+    keeps the scale of the dimension it replaces), `16:64:step=16` (whole numbers), `32,64,96`,
+    `relu,none` or `true,false` (choices), `64` (one fixed value). A value is a number, `true`,
+    `false`, `null` (None), a JSON list as `[8,16]`, or else text, which double quotes hold
+    together: `"8"`, `"a,b"`. Where the dimension that is replaced has such a text, it is meant;
+    where it holds None or no text, `none` means None.
 
     Args:
         text: What was typed; spaces around the parts are ignored.
@@ -53,7 +125,7 @@ def parse_dimension(text: str, current: Dimension | None = None) -> Dimension:
         ValueError: When the text is empty, a part is missing or of the wrong kind, the scale is
             unknown, or the dimension itself is refused.
     """
-    parts = [part.strip() for part in text.split(":")]
+    parts = split_outside(text, ":")
     if not all(parts) or len(parts) > 3:
         raise ValueError(
             f"dimension: not readable, got {text!r}, expected low:high, low:high:log, a,b,c or "
@@ -66,19 +138,20 @@ def parse_dimension(text: str, current: Dimension | None = None) -> Dimension:
 
 def _parse_values(text: str, current: Dimension | None) -> Dimension:
     """Read `a,b,c` or a single value."""
-    parts = [part.strip() for part in text.split(",")]
+    parts = split_outside(text, ",")
     if not all(parts):
         raise ValueError(f"dimension: an empty value, got {text!r}, expected a,b,c; remove a comma")
-    values = tuple(_fit(_read_value(part), current, text) for part in parts)
+    values = tuple(_read_fitting(part, current, text) for part in parts)
     return Fixed(values[0]) if len(values) == 1 else Choice(values)
 
 
 def _parse_range(text: str, parts: list[str], current: Dimension | None) -> Dimension:
     """Read `low:high`, with or without a scale or step."""
-    low, high = (_fit(_read_value(part), current, text) for part in parts[:2])
-    if isinstance(low, str) or isinstance(high, str):
+    low, high = (_read_fitting(part, current, text) for part in parts[:2])
+    if get_kind(low) != NUMBERS or get_kind(high) != NUMBERS:
         raise ValueError(f"dimension: a range needs numbers, got {text!r}, expected low:high")
     option = parts[2] if len(parts) == 3 else None
+    low, high = get_number(low), get_number(high)
     is_whole = isinstance(low, int) and isinstance(high, int) and option != "one_minus_log"
     if is_whole and (current is None or not _is_float(current)):
         return _parse_int(text, int(low), int(high), option, current)
@@ -104,47 +177,47 @@ def _parse_int(
     raise ValueError(f"dimension: unknown option, got {text!r}, expected log or step=N at the end")
 
 
-def _read_value(part: str) -> Value:
-    """Read an integer, else a real number, else keep the text."""
-    for read in (int, float):
-        try:
-            return read(part)
-        except ValueError:
-            continue
-    return part
+def _read_fitting(part: str, current: Dimension | None, text: str) -> Value:
+    """Read one value in the sense that the dimension which is replaced gives it."""
+    held = _list_values(current)
+    if part in held:
+        return part
+    is_optional = None in held or not any(isinstance(value, str) for value in held)
+    if part in NONE_WORDS and current is not None and is_optional:
+        return None
+    return _fit(read_value(part), current, text)
 
 
-def _fit(value: Value, current: Dimension | None, text: str) -> Value:
-    """Bring a value to the kind of the dimension it goes to, or refuse it."""
-    if current is None:
+def _fit(value: Value, current: Dimension | None, written: object) -> Value:
+    """Bring a value to the kind of the dimension it goes to, or refuse it; None may be anywhere."""
+    kinds = {get_kind(held) for held in _list_values(current)} - {NOTHING}
+    if current is None or value is None or not kinds:
         return value
-    if _is_text(current):
-        if isinstance(value, str):
-            return value
-        raise ValueError(f"dimension: text is needed here, got {text!r}, now {current}")
-    if isinstance(value, str):
-        raise ValueError(f"dimension: numbers are needed here, got {text!r}, now {current}")
+    if get_kind(value) not in kinds:
+        (needed,) = kinds
+        verb = "is" if needed == TEXT else "are"
+        raise ValueError(f"dimension: {needed} {verb} needed here, got {written!r}, now {current}")
+    if kinds != {NUMBERS}:
+        return value
+    number = get_number(value)
     if _is_float(current):
-        return float(value)
-    if value != value // 1:
-        raise ValueError(f"dimension: whole numbers are needed here, got {text!r}, now {current}")
-    return int(value)
+        return float(number)
+    if number != number // 1:
+        raise ValueError(
+            f"dimension: whole numbers are needed here, got {written!r}, now {current}"
+        )
+    return int(number)
 
 
-def _is_text(dimension: Dimension) -> bool:
-    """Tell whether a dimension holds text."""
-    return isinstance(_sample(dimension), str)
+def _list_values(dimension: Dimension | None) -> Sequence[Value]:
+    """List the values that a dimension names."""
+    if dimension is None:
+        return ()
+    if isinstance(dimension, Choice):
+        return dimension.values
+    return (dimension.value,) if isinstance(dimension, Fixed) else (dimension.low, dimension.high)
 
 
 def _is_float(dimension: Dimension) -> bool:
     """Tell whether a dimension holds real numbers."""
-    if isinstance(dimension, Choice):
-        return any(isinstance(value, float) for value in dimension.values)
-    return isinstance(_sample(dimension), float)
-
-
-def _sample(dimension: Dimension) -> Value:
-    """Give one value of a dimension, to see its type."""
-    if isinstance(dimension, Fixed):
-        return dimension.value
-    return dimension.values[0] if isinstance(dimension, Choice) else dimension.low
+    return any(isinstance(value, float) for value in _list_values(dimension))

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sweep.errors import ConfigError
 
-Value = int | float | str
+Value = bool | int | float | str | list[Any] | None
+"""As `models.value` has it."""
 Objective = Literal["validation_loss", "efficiency"]
 Direction = Literal["minimize", "maximize"]
 DIRECTIONS: Mapping[Objective, Direction] = {
@@ -179,7 +180,8 @@ class SweepConfig(_Part):
         model: An architecture's name, or `FILE.py:CLASS` for a person's own network.
         model_digest: Hash of that file; empty for the architectures of this project.
         profile: Which defaults the sweep started from.
-        space: Each hyperparameter's dimension as text, as `--set` takes it.
+        space: Each hyperparameter's dimension as `models.dimension.to_json` writes it; as text in
+            sweeps of earlier versions.
         starting_points: Settings that are tried before the sampler chooses any.
         num_hand_tuned: How many of them, the first ones, are those of the report.
         sample_size: Of a study of sample size, which searches nothing; None for a search.
@@ -188,7 +190,7 @@ class SweepConfig(_Part):
     model: str
     model_digest: str = ""
     profile: Literal["cpu", "gpu"]
-    space: dict[str, str]
+    space: dict[str, dict[str, Any] | str]
     starting_points: tuple[dict[str, Value], ...] = ()
     num_hand_tuned: int = 0
     data: DataConfig

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from pydantic import ValidationError
 
 from models import Architecture
-from models.space import Choice, Dimension, Fixed, Value, parse_dimension
+from models.space import Choice, Dimension, Fixed, Value, to_json, write_value
 from sweep.config import (
     Recipe,
     SampleSizeConfig,
@@ -38,9 +37,10 @@ from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import extend_space, finish_study, list_points, plan_sample_size
 from sweep.plan.network import load_model, resolve_model
 from sweep.plan.request import Request
+from sweep.plan.space import check_space, read_assignment, read_space, write_space
 from sweep.search.pruners import choose_pruner
 from sweep.search.samplers import choose_sampler
-from sweep.search.suggestion import find_nearest, list_ends
+from sweep.search.suggestion import find_nearest
 
 Progress = Callable[[int, int], None]
 
@@ -62,15 +62,6 @@ PROFILES: dict[str, Profile] = {profile.name: profile for profile in (CPU, GPU)}
 REPORT_BATCH_SIZE = 128
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 """Files in which arrays have no names of a person's choice."""
-TRAINING_BOUNDS = {
-    "lr": (1e-12, 1e3, "a number above 0"),
-    "beta1": (0.0, 1.0, "a number from 0 to below 1"),
-    "beta2": (0.0, 1.0, "a number from 0 to below 1"),
-    "batch_size": (1, 2**31, "a whole number from 1"),
-    "weight_decay": (0.0, 1e3, "a number from 0"),
-    "asymmetry": (0.0, 1e6, "a number from 0"),
-}
-"""Lowest value, the one that is too high, and the rule in words, for what the training takes."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +106,7 @@ def plan_sweep(
     if study is not None:
         space = extend_space(study, space, architecture.network_hyperparameters)
     selection = _plan_data(request, profile, stored)
-    _check_space(architecture, space)
+    check_space(architecture, space)
     split = open_selection(selection, progress)
     if study is not None:
         study = finish_study(study, request.sample_size, split)
@@ -134,7 +125,7 @@ def plan_sweep(
             model=model,
             model_digest=digest,
             profile=profile.name,
-            space={name: str(dimension) for name, dimension in space.items()},
+            space={name: to_json(dimension) for name, dimension in space.items()},
             starting_points=start.points,
             num_hand_tuned=start.num_hand_tuned,
             data=data,
@@ -155,17 +146,12 @@ def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
     Raises:
         ConflictError: with every difference.
     """
-    differences = list_differences(stored, asked)
+    differences = list_differences(write_space(stored), write_space(asked))
     if differences:
         raise ConflictError(
             f"sweep: it is another one already, got {'; '.join(differences)}, expected no "
             "difference; leave these options out, or give the new sweep a name with --sweep"
         )
-
-
-def read_space(config: SweepConfig) -> dict[str, Dimension]:
-    """Read the search space that a config holds as text."""
-    return {name: parse_dimension(text) for name, text in config.space.items()}
 
 
 def _choose_profile(request: Request, profile: Profile, stored: SweepConfig | None) -> Profile:
@@ -215,7 +201,7 @@ def _plan_space(
     space = choose_space(architecture, profile, recipe)
     for option, texts in (("--set", request.dimensions), ("--fix", request.fixed)):
         for text in texts:
-            name, dimension = _read_assignment(option, text, space)
+            name, dimension = read_assignment(option, text, space)
             space[name] = dimension
     return space
 
@@ -229,60 +215,6 @@ def choose_space(
     if recipe.name == "report":
         space["batch_size"] = Fixed(REPORT_BATCH_SIZE)
     return space
-
-
-def _read_assignment(
-    option: str, text: str, space: Mapping[str, Dimension]
-) -> tuple[str, Dimension]:
-    name, equals, value = (part.strip() for part in text.partition("="))
-    if not equals or not value:
-        raise ConfigError(
-            f"{option}: not readable, got {text!r}, expected name=value; as lr=1e-4:1e-2:log"
-        )
-    extra = {"weight_decay", "asymmetry"}
-    if name not in space and name not in extra:
-        raise ConfigError(
-            f"{option} {name}: no such hyperparameter, got {name!r}, expected one of "
-            f"{', '.join([*space, *sorted(extra - set(space))])}; check the spelling"
-        )
-    try:
-        dimension = parse_dimension(value, space.get(name))
-    except ValueError as exc:
-        raise ConfigError(f"space.{name}: {exc}") from exc
-    if option == "--fix" and not isinstance(dimension, Fixed):
-        raise ConfigError(
-            f"--fix {name}: not one value, got {value!r}, expected a single one; use --set"
-        )
-    return name, dimension
-
-
-def _check_space(architecture: Architecture, space: Mapping[str, Dimension]) -> None:
-    """Make sure that each end of each dimension can be trained, before anything is.
-
-    Raises:
-        ConfigError: when a value is impossible.
-    """
-    usable = {name: list_ends(dimension) for name, dimension in space.items()}
-    for name, (low, high, rule) in TRAINING_BOUNDS.items():
-        for value in usable.get(name, []):
-            if isinstance(value, str) or not low <= value < high:
-                raise ConfigError(
-                    f"space.{name}: impossible, got {value!r}, expected {rule}; change it"
-                )
-    base = {name: architecture.defaults.get(name, ends[0]) for name, ends in usable.items()}
-    structure = [name for name in architecture.network_hyperparameters if name in space]
-    for name in structure:
-        for value in usable[name]:
-            chosen = {key: base[key] for key in structure} | {name: value}
-            try:
-                with torch.device("meta"):
-                    architecture.build(chosen)
-            except Exception as exc:
-                reason = (str(exc) or repr(exc)).splitlines()[0]
-                raise ConfigError(
-                    f"space.{name}: no network can be built, got {value!r}, expected one that "
-                    f"{architecture.name} takes ({reason}); change it"
-                ) from exc
 
 
 @dataclass(frozen=True)
@@ -328,16 +260,16 @@ def _plan_points(
             continue
         complete: dict[str, Value] = {}
         for name, dimension in space.items():
-            asked = point.get(name, architecture.defaults.get(name))
-            if asked is None:
+            if name not in point and name not in architecture.defaults:
                 continue
+            asked = point[name] if name in point else architecture.defaults[name]
             is_kept = name in point and name not in changed and not isinstance(dimension, Choice)
             complete[name] = asked if is_kept else find_nearest(dimension, asked)
         if complete in points:
             continue
         points.append(complete)
         moved = [
-            f"{name} {point[name]} to {complete[name]}"
+            f"{name} {write_value(point[name])} to {write_value(complete[name])}"
             for name in point
             if name in complete and complete[name] != point[name]
         ]

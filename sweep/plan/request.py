@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -94,7 +95,7 @@ def read_request(path: Path) -> tuple[Request, dict[str, Any]]:
         raise ConfigError(f"{path}: space: got {space!r}, expected a table; write [space]")
     known = {field.name for field in fields(Request)}.difference(NOT_IN_FILES)
     asked = {key: _read_value(path, key, content.pop(key)) for key in list(content) if key in known}
-    dimensions = tuple(f"{name}={_write_dimension(value)}" for name, value in space.items())
+    dimensions = tuple(f"{name}={_write_dimension(path, name, space[name])}" for name in space)
     return Request(**asked, dimensions=dimensions), content
 
 
@@ -124,8 +125,25 @@ def _read_value(path: Path, key: str, value: Any) -> Any:
     return value
 
 
-def _write_dimension(value: Any) -> str:
-    return ",".join(str(part) for part in value) if isinstance(value, list) else str(value)
+def _write_dimension(path: Path, name: str, value: Any) -> str:
+    """Write a value of `[space]` as `--set` takes it, so that its type is read back.
+
+    Text alone is a dimension, as `--set` takes it; within a list it is text.
+    """
+    if isinstance(value, str):
+        return value
+    parts = value if isinstance(value, list) else [value]
+    if not parts or not all(isinstance(part, bool | int | float | str | list) for part in parts):
+        raise ConfigError(
+            f"{path}: space.{name}: got {value!r}, expected text, a number, true, false or a list "
+            "of these; mend it"
+        )
+    try:
+        return ",".join(json.dumps(part, ensure_ascii=False) for part in parts)
+    except TypeError as exc:
+        raise ConfigError(
+            f"{path}: space.{name}: got {value!r}, expected numbers, text, true and false; mend it"
+        ) from exc
 
 
 def merge_requests(over: Request, under: Request) -> Request:

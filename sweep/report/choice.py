@@ -21,7 +21,7 @@ from sweep.wording import (
     write_loss,
     write_number,
     write_percent,
-    write_value,
+    write_setting,
 )
 
 NUM_RUNNERS_UP = 4
@@ -174,7 +174,7 @@ def _write_trial(status: Status, trial: TrialRow, names: list[str]) -> Row:
             write_loss(score),
             write_efficiency(score),
             write_fp_rate(score),
-            *(write_value(trial.params.get(name)) for name in names),
+            *(write_setting(trial.params, name) for name in names),
         ),
         is_marked=bool(status.ranked) and trial.id == status.ranked[0].id,
     )

@@ -16,7 +16,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 from models.space import Dimension, Fixed
 from storage.epochs import Epoch, TrialRow
 from sweep.figures.trials import draw_importances
-from sweep.plan.plan import read_space
+from sweep.plan.space import read_space
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
 from sweep.results.status import Status
 from sweep.search.suggestion import fix_point, get_study_name, suggest

@@ -10,7 +10,8 @@ from models.space import Fixed
 from sweep.errors import ModelError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.network import load_model
-from sweep.plan.plan import PROFILES, choose_space, read_space
+from sweep.plan.plan import PROFILES, choose_space
+from sweep.plan.space import read_space
 from sweep.provenance import describe_versions
 from sweep.report.architectures import name_device
 from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts

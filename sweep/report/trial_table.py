@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from models.space import Fixed
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import RUNNING
-from sweep.plan.plan import read_space
+from sweep.plan.space import read_space
 from sweep.report.blocks import Column, Row, Table
 from sweep.report.savings import shorten_reason
 from sweep.results.status import Status
-from sweep.wording import write_number, write_value
+from sweep.wording import write_number, write_setting
 
 
 def name_trial_table(status: Status) -> str:
@@ -56,7 +56,7 @@ def list_varied(status: Status) -> list[str]:
         name
         for name, dimension in space.items()
         if not isinstance(dimension, Fixed)
-        or len({trial.params.get(name) for trial in status.begun}) > 1
+        or len({write_setting(trial.params, name) for trial in status.begun}) > 1
     ]
 
 
@@ -76,7 +76,7 @@ def _list_cells(
         str(trial.best.epoch) if trial.best else "",
         f"{len(curve)} of {status.config.recipe.epochs}",
         f"{spent_s:.1f}",
-        *(write_value(trial.params.get(name)) for name in names),
+        *(write_setting(trial.params, name) for name in names),
         say_origin(status, trial),
         shorten_reason(trial),
     ]
@@ -93,5 +93,5 @@ def say_origin(status: Status, trial: TrialRow) -> str:
 
 
 def _is_number(status: Status, name: str) -> bool:
-    values = [trial.params.get(name) for trial in status.begun]
-    return not any(isinstance(value, str) for value in values)
+    values = [trial.params[name] for trial in status.begun if name in trial.params]
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)

@@ -15,7 +15,7 @@ from sweep.figures.trials import (
     draw_front,
     draw_history,
 )
-from sweep.plan.plan import read_space
+from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
 from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
 from sweep.report.choice import explain_choice
@@ -23,7 +23,7 @@ from sweep.report.importance import describe_importances
 from sweep.report.savings import describe_endings
 from sweep.report.trial_table import name_trial_table, tabulate_trials
 from sweep.results.status import Status
-from sweep.wording import write_count, write_value
+from sweep.wording import write_count, write_setting, write_value
 
 Curves = Mapping[int, Sequence[Epoch]]
 
@@ -79,7 +79,7 @@ def _describe_space(status: Status) -> list[Block]:
                         if name in point
                     )
                 ),
-                write_value(best.params.get(name)) if best else "",
+                write_setting(best.params, name) if best else "",
             )
         )
         for name, dimension in space.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models.value import write_value
 from storage.epochs import TrialRow
 from sweep.metrics.score import Score
 from sweep.plan.sample import fit_config
@@ -16,7 +17,7 @@ def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_on
     low, high = score.efficiency_interval
     fp_low, fp_high = score.fp_rate_interval
     counts = score.counts
-    params = "\n".join(f"| {name} | {value} |" for name, value in trial.params.items())
+    params = "\n".join(f"| {name} | {write_value(value)} |" for name, value in trial.params.items())
     loss = f"{score.validation_loss:.5g}"
     best_epoch = trial.best.epoch if trial.best else "-"
     source = ", ".join(Path(name).name for name in config.data.files) or (

@@ -17,9 +17,9 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.network import load_model, resolve_model
-from sweep.plan.plan import read_space
 from sweep.plan.preparation import find_stored, name_search
 from sweep.plan.request import Origin, Request, SampleSizeRequest, merge_requests
+from sweep.plan.space import read_space
 from sweep.results.best import find_best, get_number
 from sweep.results.status import read_status
 

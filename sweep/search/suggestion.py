@@ -8,7 +8,17 @@ from typing import Any
 
 from optuna.trial import BaseTrial
 
-from models.space import Choice, Dimension, Fixed, Float, Int, Value
+from models.space import (
+    Choice,
+    Dimension,
+    Fixed,
+    Float,
+    Int,
+    Value,
+    get_number,
+    is_same,
+    write_value,
+)
 
 
 def get_study_name(name: str, dimension: Dimension) -> str:
@@ -47,8 +57,9 @@ def _suggest_one(trial: BaseTrial, name: str, dimension: Dimension) -> Value:
     if isinstance(dimension, Fixed):
         return dimension.value
     if isinstance(dimension, Choice):
-        choice: Any = trial.suggest_categorical(name, dimension.values)
-        return choice  # type: ignore[no-any-return]
+        choices: list[Any] = [_name_choice(value) for value in dimension.values]
+        chosen: Any = trial.suggest_categorical(name, choices)
+        return next(v for v, c in zip(dimension.values, choices, strict=True) if is_same(c, chosen))
     if isinstance(dimension, Int):
         return trial.suggest_int(
             name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
@@ -75,8 +86,14 @@ def fix_point(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> dic
         if isinstance(space[name], Fixed):
             continue
         study_name = get_study_name(name, space[name])
-        fixed[study_name] = value if study_name == name else _subtract(float(value))
+        is_renamed = study_name != name
+        fixed[study_name] = _subtract(get_number(value)) if is_renamed else _name_choice(value)
     return fixed
+
+
+def _name_choice(value: Value) -> Value:
+    """Give a choice in the study's terms: Optuna takes no lists, so they are text there."""
+    return write_value(value) if isinstance(value, list) else value
 
 
 def list_ends(dimension: Dimension) -> list[Value]:
@@ -89,20 +106,25 @@ def list_ends(dimension: Dimension) -> list[Value]:
 
 
 def find_nearest(dimension: Dimension, value: Value) -> Value:
-    """Find the value of a dimension that is nearest to another; text falls back to the first."""
+    """Find the value of a dimension that is nearest to another: the first where none is near."""
     if dimension.contains(value):
         return value
-    if isinstance(dimension, Choice):
-        if isinstance(value, str) or any(isinstance(choice, str) for choice in dimension.values):
-            return dimension.values[0]
-        return min(dimension.values, key=lambda choice: abs(float(choice) - float(value)))
     if isinstance(dimension, Fixed):
         return dimension.value
+    if isinstance(dimension, Choice):
+        if not all(map(_is_number, (value, *dimension.values))):
+            return dimension.values[0]
+        asked = get_number(value)
+        return min(dimension.values, key=lambda choice: abs(get_number(choice) - asked))
     low, high = dimension.low, dimension.high
-    clipped = min(max(float(value), low), high)
+    clipped = min(max(float(get_number(value)), low), high) if _is_number(value) else low
     if isinstance(dimension, Int):
         return low + round((clipped - low) / dimension.step) * dimension.step
     return clipped
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _subtract(value: float) -> float:

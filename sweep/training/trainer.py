@@ -87,12 +87,15 @@ class Trainer:
         self.recipe = recipe
         self.seed = seed
         self.is_interrupted = is_interrupted
-        self.asymmetry = float(hyperparameters.get("asymmetry", 0.0))
-        self.train = Batches(split.train, int(hyperparameters["batch_size"]), device)
+        self.asymmetry = _get_number(hyperparameters, "asymmetry", 0.0)
+        self.train = Batches(split.train, int(_get_number(hyperparameters, "batch_size")), device)
         self.validation = Batches(split.validation, VALIDATION_BATCH_SIZE, device)
         self.optimizer = _build_optimizer(network, recipe, hyperparameters)
         self.scheduler = _build_scheduler(
-            self.optimizer, recipe, float(hyperparameters["lr"]), len(self.train) * recipe.epochs
+            self.optimizer,
+            recipe,
+            _get_number(hyperparameters, "lr"),
+            len(self.train) * recipe.epochs,
         )
         self.epoch = 0
         self._resumed_s: float | None = None
@@ -240,6 +243,20 @@ def predict_batches(
                 progress(num_done, batches.num_events)
 
 
+def _get_number(
+    hyperparameters: Mapping[str, Value], name: str, default: float | None = None
+) -> float:
+    """Give a hyperparameter of the training.
+
+    Raises:
+        ValueError: when it is missing or no number.
+    """
+    value = hyperparameters.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"training: {name} is no number, got {value!r}, expected one")
+    return float(value)
+
+
 def _build_optimizer(
     network: nn.Module,
     recipe: Recipe,
@@ -251,9 +268,9 @@ def _build_optimizer(
     }
     return kinds[recipe.optimizer](
         network.parameters(),
-        lr=float(hyperparameters["lr"]),
-        betas=(float(hyperparameters["beta1"]), float(hyperparameters["beta2"])),
-        weight_decay=float(hyperparameters.get("weight_decay", recipe.weight_decay)),
+        lr=_get_number(hyperparameters, "lr"),
+        betas=(_get_number(hyperparameters, "beta1"), _get_number(hyperparameters, "beta2")),
+        weight_decay=_get_number(hyperparameters, "weight_decay", recipe.weight_decay),
         fused=True,
     )
 

@@ -35,7 +35,7 @@ from storage.sweeps import FAILED, PRUNED, is_stop_requested
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
 from sweep.plan.curve import choose_draw
-from sweep.plan.plan import read_space
+from sweep.plan.space import read_space
 from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
 from sweep.search.pruners import build_pruner
 from sweep.search.samplers import build_sampler

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models import find_architecture
-from models.space import Fixed, Float, Int
+from models.space import Choice, Fixed, Float, Int
 
 GOOD = '''
 """A network of a person's own."""
@@ -54,6 +54,32 @@ def test_own_network_is_loaded(tmp_path: Path) -> None:
     assert network(torch.zeros(1, 4, 4000)).shape == (1, 4000)
 
 
+TYPED = """
+import torch
+
+
+class MyNet(torch.nn.Module):
+    space = {"skip": [True, False], "norm": None, "width": [8, 16], "sizes": [[8, 16]]}
+
+    def __init__(self, skip, norm, width, sizes) -> None:
+        super().__init__()
+        self.got = (skip, norm, width, list(sizes))
+        sizes.append(0)
+
+    def forward(self, x_BCL):
+        return x_BCL[:, 0]
+"""
+
+
+def test_python_values_of_the_space_arrive_typed(tmp_path: Path) -> None:
+    """The network gets what its class says, each time, whatever it does to its own list."""
+    architecture = find_architecture(write(tmp_path, TYPED))
+    assert architecture.space["skip"] == Choice((True, False))
+    for _time in range(2):
+        network = architecture.build({**architecture.defaults, "skip": True})
+        assert repr(network.got) == "(True, None, 16, [8, 16])"
+
+
 def test_loading_draws_no_shared_numbers(tmp_path: Path) -> None:
     """Checking a network leaves torch's random state as it was, so seeds keep their meaning."""
     torch.manual_seed(3)
@@ -79,6 +105,10 @@ def test_changed_file_is_read_again(tmp_path: Path) -> None:
         ("import torch", "import torchh", "mynet.py cannot be run, got ModuleNotFoundError"),
         ("    space =", "    spaces =", "has no space, got None, expected a class attribute"),
         ('"8:64:log"', '"64:8:log"', "MyNet.space.hidden_size: Int: low must be below high"),
+        ('"8:64:log"', "[8, True]", "MyNet.space.hidden_size: Choice: .* are mixed, got 8,true"),
+        ('"8:64:log"', "{8: 1}", "MyNet.space.hidden_size: dimension: not a value, got {8: 1}"),
+        ('"1e-3:1e-1"', "[True, False]", "MyNet.space.lr: dimension: numbers are needed here"),
+        ('{"hidden_size"', '{3: 1, "hidden_size"', "MyNet.space: got the name 3, expected text"),
         ('"dropout"', '"drop"', "MyNet.space: unknown hyperparameter, got drop, expected"),
         ("kernel_size: int = 5", "kernel_size: int", "hyperparameter is missing.*'kernel_size'"),
         ("[:, 0]", "", r"wrong output, got \(2, 1, 4000\), expected \(2, 4000\)"),

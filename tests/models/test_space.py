@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from enum import Enum
 
+import numpy as np
 import pytest
+import torch
 
 from models.space import (
     Choice,
@@ -14,8 +17,10 @@ from models.space import (
     Float,
     Int,
     Value,
+    build_dimension,
     from_json,
     parse_dimension,
+    read_earlier,
     to_json,
 )
 
@@ -44,6 +49,17 @@ BETA = Float(0.8, 0.999, "one_minus_log")
         ("1", Float(1e-4, 1e-2, "log"), Fixed(1.0)),
         (" softplus ", None, Fixed("softplus")),
         ("-1.5:2", None, Float(-1.5, 2.0)),
+        ("true,false", None, Choice((True, False))),
+        ("True", Choice((True, False)), Fixed(True)),
+        ("null,relu", None, Choice((None, "relu"))),
+        ("none,batch", Fixed(None), Choice((None, "batch"))),
+        ("none", Choice((None, "batch")), Fixed(None)),
+        ("none", Float(0.0, 0.5), Fixed(None)),
+        ("true,relu", Choice(("true", "relu")), Choice(("true", "relu"))),
+        ('"none",batch', Fixed(None), Choice(("none", "batch"))),
+        ('"8","1:2"', None, Choice(("8", "1:2"))),
+        ("[8,16],[16, 32]", None, Choice(([8, 16], [16, 32]))),
+        ('["a,b", null, [true]]', None, Fixed(["a,b", None, [True]])),
     ],
 )
 def test_text_is_read(text: str, current: Dimension | None, expected: Dimension) -> None:
@@ -67,6 +83,16 @@ DIMENSIONS = [
     Fixed(64),
     Fixed(1e-3),
     Fixed("relu"),
+    Choice((True, False)),
+    Choice((None, 0.5)),
+    Choice((None, "none")),
+    Choice(([8, 16], [], ["a", [None, 1.0]])),
+    Fixed(None),
+    Fixed(False),
+    Fixed("true"),
+    Fixed("16"),
+    Fixed('a,b: [c] "d"\n'),
+    Fixed(""),
 ]
 
 
@@ -106,6 +132,15 @@ def test_json_round_trip(dimension: Dimension) -> None:
         ("relu", Float(0.5, 1), "numbers are needed here, got 'relu'"),
         ("3", Choice(("relu", "none")), "text is needed here, got '3'"),
         ("2.5", Int(1, 4), "whole numbers are needed here, got '2.5'"),
+        ("1", Choice((True, False)), "truth values are needed here, got '1'"),
+        ("true", Int(1, 4), "numbers are needed here, got 'true'"),
+        ("true,1", None, "Choice: truth values and numbers are mixed, got true,1"),
+        ("1,1.0", None, "Choice: the same value twice, got 1,1.0"),
+        ("[1],[1.0]", None, "Choice: the same value twice"),
+        ("[8,16", None, "expected every quote and bracket closed"),
+        ("[8,nan]", None, "expected JSON such as"),
+        ("[NaN]", None, "not a value, got nan"),
+        ("1:" + "9" * 400, None, "Float.high: not a number, got inf"),
     ],
 )
 def test_bad_text_is_refused(text: str, current: Dimension | None, message: str) -> None:
@@ -117,6 +152,95 @@ def test_bad_text_is_refused(text: str, current: Dimension | None, message: str)
 
 
 @pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ([True, False], Choice((True, False))),
+        ([None, "batch"], Choice((None, "batch"))),
+        (["8", "none"], Choice(("8", "none"))),
+        ((8, 16), Choice((8, 16))),
+        ([[8, 16], [16, 32]], Choice(([8, 16], [16, 32]))),
+        ([[8, 16]], Fixed([8, 16])),
+        ([64], Fixed(64)),
+        (None, Fixed(None)),
+        (False, Fixed(False)),
+        (0.5, Fixed(0.5)),
+        ("8:64:log", Int(8, 64, log=True)),
+        (range(8, 65, 8), Int(8, 64, step=8)),
+        (range(3, 0, -1), Int(1, 3)),
+        (range(5, 6), Fixed(5)),
+        (np.array([8, 16]), Choice((8, 16))),
+        ([np.int64(8), np.float64(0.5)], Choice((8, 0.5))),
+        (np.bool_(True), Fixed(True)),
+    ],
+)
+def test_python_values_keep_their_types(written: object, expected: Dimension) -> None:
+    """What a file of a person's own says is what is searched; NumPy's scalars become Python's."""
+    actual = build_dimension(written)
+    assert repr(actual) == repr(expected)
+
+
+class _Kind(Enum):
+    """Something else than a plain value."""
+
+    A = "a"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ([True, 1], "truth values and numbers are mixed"),
+        ([1, 1.0], "the same value twice"),
+        ([1, "same"], "numbers and text are mixed"),
+        ([None, None], "the same value twice"),
+        ([], "no values, got []"),
+        (range(0), "no values"),
+        ([math.nan, 1.0], "not a value, got nan"),
+        (math.inf, "not a value, got inf"),
+        ({"low": 1, "high": 2}, "not a value, got {'low': 1, 'high': 2}"),
+        ([{"a": 1}, {"a": 2}], "not a value, got {'a': 1}"),
+        ([(3, 5), (5, 7)], "write a tuple as a list"),
+        ({1, 2}, "not a value"),
+        (1 + 2j, "not a value"),
+        (_Kind.A, "not a value"),
+        (torch.float32, "not a value"),
+        (torch.tensor(3), "not a value"),
+        (b"8", "not a value"),
+        ("\ud800", "not a value"),
+        (10**400, "not a value"),
+    ],
+)
+def test_python_values_that_would_change_are_refused(written: object, message: str) -> None:
+    """In one line: what JSON or the study would not give back as it was."""
+    with pytest.raises(ValueError) as caught:
+        build_dimension(written)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_within_lists_have_an_end() -> None:
+    """One that holds itself is refused, too."""
+    endless: list[object] = []
+    endless.append(endless)
+    with pytest.raises(ValueError, match="too deep"):
+        build_dimension(endless)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1:4", Int(1, 4)),
+        ("relu,none", Choice(("relu", "none"))),
+        ("true", Fixed("true")),
+        ("[True,False]", Choice(("[True", "False]"))),
+        ("0.9", Fixed(0.9)),
+    ],
+)
+def test_space_of_an_earlier_version_is_read_as_it_was(text: str, expected: Dimension) -> None:
+    """Its trials were trained with these values, so the others are, too."""
+    assert repr(read_earlier(text)) == repr(expected)
+
+
+@pytest.mark.parametrize(
     ("stored", "message"),
     [
         ({"kind": "bool"}, "dimension: unknown kind, got 'bool'"),
@@ -124,6 +248,8 @@ def test_bad_text_is_refused(text: str, current: Dimension | None, message: str)
         ({"kind": "int", "low": 1}, "dimension: fields do not fit int, got ['low']"),
         ({"kind": "int", "low": 1, "high": "4"}, "Int.high: not whole, got '4'"),
         ({"kind": "choice", "values": [1]}, "Choice: too few values, got (1,)"),
+        ({"kind": "choice", "values": "ab"}, "Choice: no list of values, got 'ab'"),
+        ({"kind": "fixed", "value": {}}, "Fixed: not a value, got {}"),
     ],
 )
 def test_bad_json_is_refused(stored: dict[str, object], message: str) -> None:
@@ -141,6 +267,8 @@ def test_bad_json_is_refused(stored: dict[str, object], message: str) -> None:
         (Choice((1, 16)), (1, 16.0), (2, True, "16")),
         (Choice(("relu", "none")), ("relu",), ("gelu", 1)),
         (Fixed(1), (1, 1.0), (2, True, "1")),
+        (Choice((None, True)), (None, True), (False, 1, "true", "none")),
+        (Choice(([1, 2], [2])), ([1, 2], [2.0]), ([1], [True, 2], 2)),
     ],
 )
 def test_contains(

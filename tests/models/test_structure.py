@@ -10,8 +10,8 @@ from torch.nn import functional
 from models import ARCHITECTURES, count_parameters
 from models.birnn import BiRNN
 from models.cnn import CNN
-from models.dimension import Value
 from models.rcnn import RCNN
+from models.value import Value
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import sweep.trial.run
+from models.space import Int, to_json
 from storage import studies
 from storage.claims import Claim
 from storage.engine import open_engine, parse_url
@@ -92,8 +93,8 @@ def test_every_size_has_its_trial_in_every_repeat(config: SweepConfig) -> None:
     assert [dict(point) for point in config.starting_points] == [
         {"num_train": s.num_train, "repeat": s.repeat} for s in samples
     ]
-    assert config.space["num_train"] == "8:24"
-    assert config.space["repeat"] == "1:2"
+    assert config.space["num_train"] == to_json(Int(8, 24))
+    assert config.space["repeat"] == to_json(Int(1, 2))
 
 
 def test_sizes_nest_within_a_repeat(config: SweepConfig, events_file: Path) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from models.space import Choice, Fixed, Float, parse_dimension
 from sweep.config import SweepConfig, build_recipe, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.plan.plan import CPU, GPU, Plan, plan_sweep
 from sweep.plan.request import Request, merge_requests, read_request
+from sweep.plan.space import read_space
 
 TOML = """
 model = "cnn"
@@ -56,6 +58,25 @@ def test_toml_is_read(tmp_path: Path) -> None:
     assert others == {"trials": 20}
 
 
+def test_values_of_a_toml_file_keep_their_types(tmp_path: Path) -> None:
+    """Text within a list is text, also where it looks like something else."""
+    space = 'skip = true\nnorm = ["none", "8"]\nsizes = [[8, 16], [4]]\nrate = [0.5, 1.0]'
+    request, _others = read_request(write(tmp_path, f"[space]\n{space}\nlr = '1e-3:1e-2'"))
+    read = {
+        name: parse_dimension(text, Fixed(None) if name == "norm" else None)
+        for name, _, text in (entry.partition("=") for entry in request.dimensions)
+    }
+    assert repr(read) == repr(
+        {
+            "skip": Fixed(True),
+            "norm": Choice(("none", "8")),
+            "sizes": Choice(([8, 16], [4])),
+            "rate": Choice((0.5, 1.0)),
+            "lr": Float(1e-3, 1e-2),
+        }
+    )
+
+
 def test_options_lie_over_the_file() -> None:
     """What is said wins over what is written; dimensions of both apply, the said ones last."""
     under = Request(model="cnn", epochs=4, seed=0, dimensions=("lr=0.1",), fixed=("head=relu",))
@@ -80,6 +101,10 @@ def test_options_lie_over_the_file() -> None:
         ("model = 3", "model: got 3, expected text"),
         ("data = [1]", "data: got .1., expected a list of file names"),
         ("space = 3", "space: got 3, expected a table"),
+        ("[space]\nlr = []", r"space.lr: got \[\], expected"),
+        ("[space]\nlr = {low = 1}", "space.lr: got {'low': 1}, expected"),
+        ("[space]\nlr = 1979-05-27", "space.lr: got datetime.date"),
+        ("[space]\nlr = [[1979-05-27]]", "space.lr: got"),
     ],
 )
 def test_bad_toml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
@@ -100,14 +125,30 @@ def test_plan_takes_the_profile_where_nothing_is_asked(plan: Plan, asked: Reques
     assert (config.search.sampler.name, config.search.pruner.name) == ("tpe", "median")
     assert (config.search.objective, config.search.seed) == ("validation_loss", 1)
     assert (config.recipe.name, config.recipe.epochs) == ("fast", 2)
-    assert config.space["batch_size"] == "16"
+    assert config.space["batch_size"] == {"kind": "fixed", "value": 16}
     assert (config.data.num_train, config.data.num_validation) == (24, 12)
-    assert "64" in plan_sweep(asked, GPU).config.space["batch_size"]
+    assert read_space(plan_sweep(asked, GPU).config)["batch_size"] == Fixed(64)
 
 
 def test_stored_config_comes_back(plan: Plan) -> None:
     """Through the JSON of the database."""
     assert SweepConfig.from_json(plan.config.to_json()) == plan.config
+
+
+def test_space_of_an_earlier_version_goes_on(plan: Plan) -> None:
+    """Databases hold spaces as text, as they were stored before."""
+    texts = {name: str(dimension) for name, dimension in read_space(plan.config).items()}
+    stored = SweepConfig.from_json({**plan.config.to_json(), "space": texts})
+    assert read_space(stored) == read_space(plan.config)
+    again = plan_sweep(Request(model="cnn", fixed=("batch_size=16",)), CPU, stored)
+    assert read_space(again.config) == read_space(plan.config)
+
+
+def test_space_changed_by_hand_is_refused(plan: Plan) -> None:
+    """In one line, wherever the sweep is read."""
+    space = {**plan.config.space, "lr": {"kind": "float"}}
+    with pytest.raises(ConfigError, match="its space is not readable, got dimension: fields"):
+        read_space(plan.config.model_copy(update={"space": space}))
 
 
 def test_broken_stored_config_is_refused(plan: Plan) -> None:
@@ -174,6 +215,9 @@ def test_differences_are_listed_by_place(plan: Plan) -> None:
         ({"dimensions": ("lr",)}, ConfigError, "--set: not readable"),
         ({"dimensions": ("size=3",)}, ConfigError, "--set size: no such hyperparameter"),
         ({"dimensions": ("lr=2:1",)}, ConfigError, "space.lr: .*low must be below high"),
+        ({"dimensions": ("weight_decay=true",)}, ConfigError, "space.weight_decay: impossible"),
+        ({"dimensions": ("batch_size=null",)}, ConfigError, "batch_size: impossible, got None"),
+        ({"dimensions": ("hidden_size=[8]",)}, ConfigError, "numbers are needed here, got"),
         ({"fixed": ("lr=1e-4:1e-3",)}, ConfigError, "--fix lr: not one value"),
     ],
 )

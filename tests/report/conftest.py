@@ -14,7 +14,7 @@ from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, TrialRow, record_epochs
 from storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
-from sweep.plan.plan import read_space
+from sweep.plan.space import read_space
 from sweep.results.status import Status, read_status
 from sweep.search.suggestion import suggest
 from sweep.trial.session import Session

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import sweep.trial.run
+from models.space import Fixed
 from storage import studies
 from storage.engine import create_engine, open_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
@@ -22,6 +23,7 @@ from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.plan.plan import CPU, plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.request import Request, SampleSizeRequest
+from sweep.plan.space import read_space
 from sweep.results.curve import (
     SampleSizeCurve,
     compute_curve,
@@ -201,8 +203,9 @@ def test_settings_come_from_the_best_trial(
     assert request.seed == 5
     planned = plan_sweep(request, CPU).config
     expected = {**origin.params, "lr": 0.1}
-    assert {name: planned.space[name] for name in expected} == {
-        name: str(value) for name, value in expected.items()
+    space = read_space(planned)
+    assert {name: space[name] for name in expected} == {
+        name: Fixed(value) for name, value in expected.items()
     }
     assert planned.recipe.epochs == 2
     assert planned.data.validation_fingerprint == session.config.data.validation_fingerprint
@@ -229,9 +232,8 @@ def test_without_a_sweep_the_architecture_recommends(sqlite_url: str, events_fil
     request = complete_request(engine, "study", asked, SampleSizeRequest(sizes=SIZES), None)
     engine.dispose()
     config = plan_sweep(request, CPU).config
-    assert (config.space["lr"], config.space["beta1"], config.space["hidden_size"]) == (
-        "0.01", "0.9", "16",
-    )  # fmt: skip
+    fixed = [read_space(config)[name] for name in ("lr", "beta1", "hidden_size")]
+    assert fixed == [Fixed(0.01), Fixed(0.9), Fixed(16)]
     assert config.sample_size is not None
     assert config.sample_size.origin is None
 

@@ -75,6 +75,38 @@ def test_starting_point_comes_back_exactly() -> None:
     assert suggest(study.ask(), SPACE, {}) == point | {"batch_size": 16}
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "random"])
+def test_choices_keep_their_types_through_the_database(sampler: str, sqlite_url: str) -> None:
+    """Truth values, None and lists, drawn by each sampler and tried as a starting point."""
+    space: dict[str, Dimension] = {
+        "skip": Choice((True, False)),
+        "norm": Choice((None, "none", "8")),
+        "sizes": Choice(([8, 16], [4], [])),
+        "rate": Choice((0.5, 1.0, 2)),
+        "activation": Fixed(None),
+    }
+    point: dict[str, Value] = {"skip": False, "norm": None, "sizes": [4], "rate": 1.0}
+    optuna.create_study(storage=sqlite_url, study_name="net")
+    for slot in range(14):
+        study = optuna.load_study(
+            storage=sqlite_url,
+            study_name="net",
+            sampler=build_sampler(make_search(sampler), space, slot),
+        )
+        if slot == 0:
+            study.enqueue_trial(fix_point(point, space))
+        trial = study.ask()
+        params = suggest(trial, space, {})
+        assert all(
+            any(repr(params[name]) == repr(value) for value in dimension.values)
+            for name, dimension in space.items()
+            if isinstance(dimension, Choice)
+        )
+        if slot == 0:
+            assert params == {**point, "activation": None}
+        study.tell(trial, float(slot))
+
+
 @pytest.mark.parametrize(
     ("text", "value", "nearest"),
     [
@@ -87,6 +119,12 @@ def test_starting_point_comes_back_exactly() -> None:
         ("relu,none", "tanh", "relu"),
         ("relu,none", "none", "none"),
         ("7", 3, 7),
+        ("true,false", False, False),
+        ("true,false", 1, True),
+        ("null,8", 8, 8),
+        ("null,8", 9, None),
+        ("1:4", None, 1),
+        ("[8],[16]", [16], [16]),
     ],
 )
 def test_nearest_value_lies_in_the_space(text: str, value: Value, nearest: Value) -> None:

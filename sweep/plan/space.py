@@ -1,0 +1,167 @@
+"""A sweep's search space: read from where it is stored or typed, and checked before it is used."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from models import Architecture
+from models.space import (
+    Dimension,
+    Fixed,
+    Value,
+    from_json,
+    get_number,
+    parse_dimension,
+    read_earlier,
+)
+from sweep.config import SweepConfig
+from sweep.device import is_out_of_memory
+from sweep.errors import ConfigError
+from sweep.search.suggestion import list_ends
+
+MAX_BUILD_BYTES = 4 << 30
+"""Of memory for one network that is built to see whether it can be."""
+TRAINING_BOUNDS = {
+    "lr": (1e-12, 1e3, "a number above 0"),
+    "beta1": (0.0, 1.0, "a number from 0 to below 1"),
+    "beta2": (0.0, 1.0, "a number from 0 to below 1"),
+    "batch_size": (1, 2**31, "a whole number from 1"),
+    "weight_decay": (0.0, 1e3, "a number from 0"),
+    "asymmetry": (0.0, 1e6, "a number from 0"),
+}
+"""Lowest value, the one that is too high, and the rule in words, for what the training takes."""
+
+
+def read_space(config: SweepConfig) -> dict[str, Dimension]:
+    """Read the search space that a config holds.
+
+    Raises:
+        ConfigError: when somebody changed it by hand.
+    """
+    try:
+        return {
+            name: read_earlier(entry) if isinstance(entry, str) else from_json(entry)
+            for name, entry in config.space.items()
+        }
+    except ValueError as exc:
+        raise ConfigError(
+            f"stored sweep: its space is not readable, got {exc}, expected one of this version; "
+            "use the version of sweep that made it"
+        ) from exc
+
+
+def write_space(config: SweepConfig) -> SweepConfig:
+    """Give a config with its space as text, which says the same in a form for people."""
+    space = {name: str(dimension) for name, dimension in read_space(config).items()}
+    return config.model_copy(update={"space": space})
+
+
+def read_assignment(
+    option: str, text: str, space: Mapping[str, Dimension]
+) -> tuple[str, Dimension]:
+    """Read what `--set` or `--fix` says of one hyperparameter.
+
+    Args:
+        option: Which of the two it is.
+        text: `name=dimension`.
+        space: What it changes.
+
+    Returns:
+        The name, and its dimension from now on.
+
+    Raises:
+        ConfigError: when it is not readable, or there is no such hyperparameter.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals or not value:
+        raise ConfigError(
+            f"{option}: not readable, got {text!r}, expected name=value; as lr=1e-4:1e-2:log"
+        )
+    extra = {"weight_decay", "asymmetry"}
+    if name not in space and name not in extra:
+        raise ConfigError(
+            f"{option} {name}: no such hyperparameter, got {name!r}, expected one of "
+            f"{', '.join([*space, *sorted(extra - set(space))])}; check the spelling"
+        )
+    try:
+        dimension = parse_dimension(value, space.get(name))
+    except ValueError as exc:
+        raise ConfigError(f"space.{name}: {exc}") from exc
+    if option == "--fix" and not isinstance(dimension, Fixed):
+        raise ConfigError(
+            f"--fix {name}: not one value, got {value!r}, expected a single one; use --set"
+        )
+    return name, dimension
+
+
+def check_space(architecture: Architecture, space: Mapping[str, Dimension]) -> None:
+    """Make sure that each end of each dimension can be trained, before anything is.
+
+    Raises:
+        ConfigError: when a value is impossible.
+    """
+    usable = {name: list_ends(dimension) for name, dimension in space.items()}
+    for name, (low, high, rule) in TRAINING_BOUNDS.items():
+        for value in usable.get(name, []):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            is_number = is_number and (name != "batch_size" or value == int(get_number(value)))
+            if not is_number or not low <= get_number(value) < high:
+                raise ConfigError(
+                    f"space.{name}: impossible, got {value!r}, expected {rule}; change it"
+                )
+    base = {name: architecture.defaults.get(name, ends[0]) for name, ends in usable.items()}
+    structure = [name for name in architecture.network_hyperparameters if name in space]
+    for name in structure:
+        for value in usable[name]:
+            chosen = {key: base[key] for key in structure} | {name: value}
+            try:
+                _try_to_build(architecture, chosen)
+            except (Exception, SystemExit) as exc:
+                reason = (str(exc) or repr(exc)).splitlines()[0]
+                raise ConfigError(
+                    f"space.{name}: no network can be built, got {value!r}, expected one that "
+                    f"{architecture.name} takes ({reason}); change it"
+                ) from exc
+
+
+def _try_to_build(architecture: Architecture, chosen: Mapping[str, Value]) -> None:
+    """Build a network as cheaply as can be: without numbers, else with them in bounded memory.
+
+    One too large for the bound is no fault: its trials are perhaps for a larger machine.
+
+    Raises:
+        Whatever the network does.
+    """
+    try:
+        with torch.device("meta"):
+            architecture.build(chosen)
+    except (Exception, SystemExit):  # one that reads its numbers has none there: ask it in earnest
+        with torch.random.fork_rng(devices=[]), _bound_memory():
+            try:
+                architecture.build(chosen)
+            except Exception as exc:
+                if not is_out_of_memory(exc):
+                    raise
+
+
+@contextmanager
+def _bound_memory() -> Iterator[None]:
+    """Let this process take MAX_BUILD_BYTES more than it has, where the system can say so."""
+    sizes = Path("/proc/self/statm")
+    if not sizes.is_file():
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = int(sizes.read_text().split()[0]) * resource.getpagesize() + MAX_BUILD_BYTES
+    if before[0] != resource.RLIM_INFINITY:
+        limit = min(limit, before[0])
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
