@@ -1,4 +1,7 @@
-"""The report's BiRNN: two-way LSTMs along the beam line (PHYSICS 4, row 13)."""
+"""The report's BiRNN: two-way LSTMs along the beam line.
+
+Described in docs/PHYSICS.md, "Architectures".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The report's CNN: a strided encoder and its mirror image (PHYSICS 4, row 14)."""
+"""The report's CNN: a strided encoder and its mirror image.
+
+Described in docs/PHYSICS.md, "Architectures".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The report's RCNN: convolutions, a two-way LSTM on 500 steps, and back (PHYSICS 4, row 15)."""
+"""The report's RCNN: convolutions, a two-way LSTM on 500 steps, and back.
+
+Described in docs/PHYSICS.md, "Architectures".
+"""
 
 from __future__ import annotations
 

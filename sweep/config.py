@@ -89,7 +89,7 @@ class Recipe(_Part):
         clip_norm: Largest norm of the gradient, or None.
         weight_decay: Of trials whose space does not name it.
         grace_events: Training events a trial may see before it can be pruned, because networks
-            leave the null loss late (PHYSICS 0.5).
+            leave the null loss late (docs/PHYSICS.md, "Learning").
     """
 
     name: str

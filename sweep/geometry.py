@@ -1,4 +1,4 @@
-"""The beam-line histogram that every event, target and prediction is drawn on (PHYSICS 2.1)."""
+"""The bins of every event, target and prediction (docs/PHYSICS.md, "Histogram")."""
 
 from __future__ import annotations
 

@@ -153,6 +153,20 @@ def test_tests_that_the_documents_name_are_there() -> None:
     assert lost == []
 
 
+def test_sections_that_the_code_cites_are_there() -> None:
+    """Of the page on physics, as `docs/PHYSICS.md, "Loss"`."""
+    page = (ROOT / "docs" / "PHYSICS.md").read_text(encoding="utf-8")
+    headings = set(re.findall(r"^## (.+)$", page, flags=re.MULTILINE))
+    cited = set()
+    for package in (*OURS, "tests"):
+        for path in (ROOT / package).rglob("*.py"):
+            text = re.sub(r"\s*\n\s*(# )?", " ", path.read_text(encoding="utf-8"))
+            sections = re.findall(r'PHYSICS\.md, "([^"]+)"', text)
+            assert path == Path(__file__) or len(sections) == text.count("PHYSICS"), path
+            cited.update(sections)
+    assert cited - headings == set()
+
+
 def test_files_stay_readable() -> None:
     """400 lines is the point to split."""
     long = {

@@ -20,17 +20,17 @@ FEATURE_NAMES = ("density", "density squared or second density", "x", "y")
 CHUNK_EVENTS = 128
 
 LOSS_EPSILON = 1e-5
-"""Added to prediction and target before their ratio is taken (PHYSICS 2.5)."""
+"""Added to prediction and target before their ratio is taken (docs/PHYSICS.md, "Loss")."""
 
 PEAK_THRESHOLD = 0.01
 PEAK_MIN_INTEGRAL = 0.2
 PEAK_MIN_BINS = 3
 
 USUAL_RANGES = ((-0.001, 2.5), (-0.001, 6.25), (-1.11, 1.11), (-1.11, 1.11))
-"""What PV-Finder's own chain gives in each feature (PHYSICS 5, 6.2, 6.4), rounded outwards."""
+"""What PV-Finder's chain gives, rounded outwards (docs/PHYSICS.md, "Features")."""
 
 USUAL_MAX_TARGET = 6.0
-"""A vertex of 150 tracks fills its bin with less (PHYSICS 2.3 AA)."""
+"""A vertex of 150 tracks fills its bin with less (docs/PHYSICS.md, "Target")."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def describe_events(events: EventSet, *, progress: Progress | None = None) -> De
 def compute_null_loss(events: EventSet) -> float:
     """Compute the loss of predicting zero everywhere: a network near it has found nothing.
 
-    The symmetric ratio loss of PHYSICS 2.5 (uc-lhcb/pv-finder, model/loss.py) with c = 0 and
-    epsilon 1e-5: summed over the bins that are not masked, divided by 4000, averaged over events.
+    The symmetric ratio loss of docs/PHYSICS.md, "Loss" with c = 0 and epsilon 1e-5: summed over the
+    bins that are not masked, divided by 4000, averaged over events.
 
     Args:
         events: At least one event.
@@ -144,7 +144,7 @@ def compute_null_loss(events: EventSet) -> float:
 
 
 def count_true_peaks(y_BL: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Count the peaks of targets as the reference peak finder does (PHYSICS 2.6).
+    """Count the peaks of targets as the reference does (docs/PHYSICS.md, "Peak finder").
 
     A peak is a run of bins of at least 0.01 that holds 3 bins or more and an integral of at least
     0.2, all in float32; masked bins neither add to a run nor end it, the last bin does.

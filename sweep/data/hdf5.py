@@ -1,7 +1,7 @@
-"""PV-Finder's HDF5 files, turned into the four features and the masked target (PHYSICS 2.4, 5).
+"""PV-Finder's HDF5 files, turned into the four features and the masked target.
 
 The files are stored in uc-lhcb/pv-finder's `model/origdata*.py` and read in its
-`model/collectdata*.py`.
+`model/collectdata*.py` (docs/PHYSICS.md, "Files"; docs/PHYSICS.md, "Mask").
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FEATURE_KEYS: dict[Variant, tuple[str, ...]] = {
 }
 TARGET_KEYS = ("pv", "pv_other")
 POSITION_SCALE = 5000.0
-"""Stored x and y are mm / 2500; times this they are the feature, 2 x mm (PHYSICS 5)."""
+"""Stored x and y are mm / 2500; times this they are 2 x mm (docs/PHYSICS.md, "Files")."""
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 FIRST_USER_BLOCK = 512

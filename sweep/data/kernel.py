@@ -1,10 +1,11 @@
-"""The kernel density estimate of an event's tracks along the beam line (PHYSICS 6.1, step 6).
+"""The kernel density estimate of an event's tracks along the beam line.
 
-At each bin centre the tracks are points in the transverse plane. The density there is
-K(x, y) = S1 - S2 / S1 with S1 = sum p, S2 = sum p^2 and p a track's Gaussian, so that one track
-alone gives nothing. The estimate is the largest K and the place where it is found: the best point
-of a 9 x 9 grid, then Newton's method on log K with its analytic derivatives. PV-Finder's own
-(uc-lhcb/pv-finder, ana/) climbs from the same grid point with MINUIT.
+Its definition is the reference's (docs/PHYSICS.md, "Kernel"). At each bin centre the tracks are
+points in the transverse plane. The density there is K(x, y) = S1 - S2 / S1 with S1 = sum p, S2 =
+sum p^2 and p a track's Gaussian, so that one track alone gives nothing. The estimate is the largest
+K and the place where it is found: the best point of a 9 x 9 grid, then Newton's method on log K
+with its analytic derivatives. PV-Finder's own (uc-lhcb/pv-finder, ana/) climbs from the same grid
+point with MINUIT.
 
 Nothing but IEEE additions, multiplications, divisions and square roots in a fixed order is used
 (numba keeps the order as long as `fastmath` is off, and the exponential is written out below), so

@@ -1,10 +1,11 @@
-"""The recipe of the toy events: what is drawn, from which distribution (PHYSICS 6.3).
+"""The recipe of the toy events: what is drawn, from which distribution.
 
-A parametric stand-in for PV-Finder's Pythia and toy VELO chain. Where a constant differs from
-PHYSICS 6.3 the line says so: those were set against 5,000 events and 100 events' tracks of the real
-chain (PHYSICS 6.4). Draws are rounded to 1e-7, far below any effect, so that the last bit of a
-machine's logarithm or cosine is not seen and a set has the same content everywhere. A change of any
-constant, or of the order of the draws, is a new `RECIPE_VERSION`.
+A parametric stand-in for PV-Finder's Pythia and toy VELO chain (docs/PHYSICS.md, "Toy events"). Its
+first constants were those of ten published events; where one was changed its line says so: it was
+set against 5,000 events and 100 events' tracks of the real chain. Draws are rounded to 1e-7, far
+below any effect, so that the last bit of a machine's logarithm or cosine is not seen and a set has
+the same content everywhere. A change of any constant, or of the order of the draws, is a new
+`RECIPE_VERSION`.
 """
 
 from __future__ import annotations
@@ -20,28 +21,28 @@ from sweep.data.vertices import Vertices
 RECIPE_VERSION = 1
 
 MEAN_VERTICES = 7.6
-MEAN_EMPTY_VERTICES = 2.9  # 18 % of the full ones in 6.3; 10.5 vertices in all in 6.4
+MEAN_EMPTY_VERTICES = 2.9  # at first 18 % of the full ones; 10.5 vertices in all in the real chain
 BEAM_WIDTH_MM = 0.055
 BEAM_CENTER_Z_MM = 100.0
 BEAM_LENGTH_Z_MM = 63.0
 TRACKS_SHAPE = 1.5
-TRACKS_MEAN = 23.2  # 25.5 in 6.3; 173 tracks an event in the real chain
-MEDIAN_TAN_THETA = 0.077  # 0.079 in 6.3; 0.0695 in the real chain
+TRACKS_MEAN = 23.2  # at first 25.5; 173 tracks an event in the real chain
+MEDIAN_TAN_THETA = 0.077  # at first 0.079; 0.0695 in the real chain
 SPREAD_LN_TAN_THETA = 0.95
 MAX_TAN_THETA = 0.56
 PT_MIN_GEV = 0.05
 PT_SHAPE = 2.0
 PT_SCALE_GEV = 0.22
 IMPACT_FLOOR_MM = 0.025
-IMPACT_SCATTERING_MM_GEV = 0.0155  # 0.0185 in 6.3; closest approach to the beam is smaller
+IMPACT_SCATTERING_MM_GEV = 0.0155  # at first 0.0185; closest approach to the beam is smaller
 GHOST_SHARE = 0.10
-GHOST_SPREAD_MM = 0.15  # 0.25 in 6.3; closest approach to the beam is smaller
-MAX_DISTANCE_MM = 0.5  # tracks further from the beam are not made (6.1, step 5)
+GHOST_SPREAD_MM = 0.15  # at first 0.25; closest approach to the beam is smaller
+MAX_DISTANCE_MM = 0.5  # tracks further from the beam are not made, as in the real chain
 SECONDARY_SHARE = 0.06
 SECONDARY_FLIGHT_MM = 8.0
 CHI2_SCALE = 1.43
-MAX_CHI2 = 30.0  # nor those with a worse fit (6.1, step 5); that of ghosts is flat below it
-ACCEPTANCE = 0.575  # 0.52 in 6.3, with more tracks
+MAX_CHI2 = 30.0  # nor those with a worse fit; that of ghosts is flat below it
+ACCEPTANCE = 0.575  # at first 0.52, with more tracks
 HIDDEN_SHARE = 0.055  # of vertices have no track in acceptance: they fly the other way
 MIN_TRACKS_CATEGORY_1 = 5
 ROUNDING_DIGITS = 7

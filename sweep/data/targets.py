@@ -1,4 +1,7 @@
-"""What a network should answer: the target histogram and its mask (PHYSICS 2.3 AA, 2.4)."""
+"""What a network should answer: the target histogram and its mask.
+
+Both are the reference's (docs/PHYSICS.md, "Target"; docs/PHYSICS.md, "Mask").
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,12 @@ def compute_resolution_mm(num_tracks: int) -> float:
 
 
 def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Draw vertices into a histogram, each as a Gaussian as wide as its resolution (PHYSICS 2.3).
+    """Draw vertices into a histogram, each as a Gaussian as wide as its resolution.
 
     Bin contents are CDF differences over the window of 11 bins around floor((z + 99.95) * 10), as
-    in uc-lhcb/pv-finder, model/origdata_mdsA.py. Its edge faults are not repeated: a window that
-    leaves the histogram is clipped, neither wrapped to the other end nor dropped. Contributions of
-    close vertices add.
+    in uc-lhcb/pv-finder, model/origdata_mdsA.py (docs/PHYSICS.md, "Target"). Its edge faults are
+    not repeated: a window that leaves the histogram is clipped, neither wrapped to the other end
+    nor dropped. Contributions of close vertices add.
 
     Args:
         z_mm: Positions, shape (V,); V may be 0.
@@ -67,7 +70,7 @@ def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> 
 
 
 def mask_target(target: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mask the bins that belong to a vertex with too few tracks to be asked for (PHYSICS 2.4).
+    """Mask the bins of vertices with too few tracks to be asked for (docs/PHYSICS.md, "Mask").
 
     Args:
         target: Histogram of the vertices to find, at least 0, any shape.

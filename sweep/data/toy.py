@@ -1,7 +1,7 @@
-"""Toy events made on this machine: drawn, tracked, histogrammed, cached (PHYSICS 6.3).
+"""Toy events made on this machine: drawn, tracked, histogrammed, cached.
 
-They need no file and are what a sweep trains on when none is given. Each event depends on the
-recipe, the seed and its number only.
+They need no file and are what a sweep trains on when none is given (docs/PHYSICS.md, "Toy
+events"). Each event depends on the recipe, the seed and its number only.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sweep.data.vertices import Vertices
 from sweep.errors import DataError
 
 KDE_SCALE = 2500.0
-"""Feature 0 is the density estimate over this (PHYSICS 5)."""
+"""Feature 0 is the density estimate over this (docs/PHYSICS.md, "Features")."""
 
 POSITION_SCALE = 2.0
-"""Features 2 and 3 are x and y in mm times this (PHYSICS 5)."""
+"""Features 2 and 3 are x and y in mm times this (docs/PHYSICS.md, "Features")."""
 
 CHUNK_EVENTS = 32
 

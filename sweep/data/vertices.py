@@ -16,7 +16,8 @@ class Vertices:
 
     Attributes:
         z_mm: True position along the beam, float32, shape (V,).
-        num_tracks: Charged particles in acceptance (PHYSICS 2.2, `n_acc`), int16, shape (V,).
+        num_tracks: Charged particles in acceptance (docs/PHYSICS.md, "Vertices"), int16,
+            shape (V,).
         category: 1 with at least 5 of them, 0 with fewer, -1 with fewer than two prompt tracks;
             int8, shape (V,).
         offsets: Event i owns rows `offsets[i]:offsets[i + 1]`; int64, shape (N + 1,).
@@ -70,7 +71,7 @@ class Vertices:
         """Count the vertices of one category in each event.
 
         Args:
-            category: -1, 0 or 1 (PHYSICS 2.2).
+            category: -1, 0 or 1 (docs/PHYSICS.md, "Vertices").
 
         Returns:
             Counts, shape (N,), at least 0.

@@ -8,8 +8,8 @@ What is kept alike across sizes is by default the number of events seen in train
 optimiser steps and the whole schedule of the learning rate: all that changes is how many
 *different* events there are. At equal epochs, as the hand-tuned report had it, a smaller sample
 also trains for fewer steps, and since networks leave the null loss late, counted in events seen
-(PHYSICS 0.5), its efficiency says how far it had come rather than what the sample is worth. Equal
-epochs cost less: a trial takes time in proportion to its size.
+(docs/PHYSICS.md, "Learning"), its efficiency says how far it had come rather than what the sample
+is worth. Equal epochs cost less: a trial takes time in proportion to its size.
 """
 
 from __future__ import annotations

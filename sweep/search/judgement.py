@@ -1,7 +1,7 @@
 """Judges epochs and trials: which epoch is a trial's own, which trial is dead, which is best.
 
 Loss alone misleads: a network that predicts zero everywhere has the null loss, and the hand-tuned
-report ranked such a one above a working one (PHYSICS 0.3).
+report ranked such a one above a working one (docs/PHYSICS.md, "Null loss").
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from storage.sweeps import COMPLETE, TrialCounts
 from sweep.config import DIRECTIONS, Objective, SweepConfig
 
 NULL_MARGIN = 0.02
-"""A loss less than this share below the null loss counts as no better than it (PHYSICS 8.1)."""
+"""A loss less than this share below the null loss counts as no better than it
+(docs/PHYSICS.md, "Null loss")."""
 
 MIN_FAILURES = 3
 MAX_FAILED_SHARE = 0.5

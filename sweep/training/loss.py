@@ -1,7 +1,8 @@
 """The symmetric ratio loss, per event: what trials train on and what every report quotes.
 
 The reported loss has asymmetry 0 and epsilon 1e-5 whatever a trial trained with, so that trials
-compare (PHYSICS 0.4). It is kept per event: means over any batching are then the same number.
+compare (docs/PHYSICS.md, "Loss"). It is kept per event: means over any batching are then the same
+number.
 
 Shapes: B event, L bin.
 """
@@ -33,9 +34,10 @@ def compute_ratio_loss_B(
     """Compute the ratio loss of each event: the sum over its valid bins over the number of bins.
 
     With r = |(x + epsilon) / (y + epsilon)| a bin costs -ln(2r / (r^2 + 1)), times
-    1 + asymmetry * exp(-r) (uc-lhcb/pv-finder, model/loss.py and model/alt_loss_A.py; PHYSICS 2.5).
-    It is evaluated as ln cosh(ln r), which neither overflows nor underflows in float32. Like the
-    reference it cannot tell -x from x where epsilon is small beside x.
+    1 + asymmetry * exp(-r) (uc-lhcb/pv-finder, model/loss.py and model/alt_loss_A.py;
+    docs/PHYSICS.md, "Loss"). It is evaluated as ln cosh(ln r), which neither overflows nor
+    underflows in float32. Like the reference it cannot tell -x from x where epsilon is small beside
+    x.
 
     Args:
         prediction_BL: Predicted histograms x, shape (B, L), any floating dtype. Values at masked
@@ -75,8 +77,8 @@ def compute_ratio_loss_B(
 def compute_null_loss_B(target_BL: Tensor) -> Tensor:
     """Compute the loss of each event when zero is predicted everywhere.
 
-    A model whose loss is near this has found nothing (PHYSICS 0.3): about 0.095 on the targets of
-    PV-Finder's toy events.
+    A model whose loss is near this has found nothing (docs/PHYSICS.md, "Null loss"): about 0.095 on
+    the targets of PV-Finder's toy events.
 
     Args:
         target_BL: Target histograms, shape (B, L); NaN masks a bin.

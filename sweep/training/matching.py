@@ -1,9 +1,9 @@
 """Matching of predicted peaks to true ones: the counts behind efficiency and FP rate.
 
-The rules are the reference's (uc-lhcb/pv-finder, model/efficiency.py `efficiency`; PHYSICS 2.6),
-count for count: the same finder runs on truth and prediction, neither direction is one-to-one, and
-a prediction on a masked bin counts neither way. The one difference: the number of events is exact,
-where the reference's sums start at one event.
+The rules are the reference's (uc-lhcb/pv-finder, model/efficiency.py `efficiency`; docs/PHYSICS.md,
+"Matching"), count for count: the same finder runs on truth and prediction, neither
+direction is one-to-one, and a prediction on a masked bin counts neither way. The one difference:
+the number of events is exact, where the reference's sums start at one event.
 
 Shapes: B event, L bin, P peak, 4 counts in the order of `COUNT_NAMES`.
 """

@@ -1,9 +1,10 @@
 """The reference peak finder, for whole batches: histograms in, peak positions out.
 
 Efficiency and FP rate only compare with published ones if every peak is found at the reference's
-position (uc-lhcb/pv-finder, model/efficiency.py `pv_locations`; PHYSICS 2.6). That one walks bin by
-bin in float32. Here the bins above threshold are gathered first and then added up in the same order
-with the same rounding, one step for all regions at a time, so every device gives the same bits.
+position (uc-lhcb/pv-finder, model/efficiency.py `pv_locations`; docs/PHYSICS.md,
+"Peak finder"). That one walks bin by bin in float32. Here the bins above threshold are gathered
+first and then added up in the same order with the same rounding, one step for all regions at a
+time, so every device gives the same bits.
 
 Shapes: B event, L bin, S active or NaN bin, A active bin, R region, P peak.
 """

@@ -42,7 +42,7 @@ def make_target(*spans: tuple[int, int, float]) -> np.ndarray:
     ],
 )
 def test_true_peaks_are_counted_as_by_the_reference(spans, num_peaks: int) -> None:
-    """The golden cases of PHYSICS 2.6 that concern the number of peaks."""
+    """The golden cases of docs/PHYSICS.md, "Peak finder" that concern the number of peaks."""
     assert count_true_peaks(make_target(*spans)).tolist() == [num_peaks]
 
 
@@ -61,7 +61,7 @@ def test_true_peaks_equal_the_reference_counts(shared_data: Path) -> None:
 
 
 def test_null_loss_is_the_loss_of_predicting_zero(write_npz: WriteNpz) -> None:
-    """The vectorised sum equals the formula of PHYSICS 2.5, bin by bin."""
+    """The vectorised sum equals the formula of docs/PHYSICS.md, "Loss", bin by bin."""
     x, y = make_arrays(3)
     expected = 0.0
     for target in y.astype(np.float64).reshape(-1):
@@ -73,7 +73,7 @@ def test_null_loss_is_the_loss_of_predicting_zero(write_npz: WriteNpz) -> None:
 
 
 def test_real_events_are_described(shared_data: Path) -> None:
-    """PV-Finder's events have the numbers of PHYSICS 6.3 and 6.4, and nothing odd."""
+    """PV-Finder's events have the numbers of docs/PHYSICS.md, "Toy events", and nothing odd."""
     found = describe_events(open_events([shared_data / "pvfinder_toy_val.npz"]))
     assert (found.num_events, found.x_dtype, found.y_dtype) == (1000, "float16", "float16")
     assert found.nan_fraction == pytest.approx(0.0078, abs=1e-5)

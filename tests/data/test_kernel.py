@@ -21,7 +21,7 @@ def make_tracks(*rows: tuple[float, ...]) -> list[np.ndarray]:
 
 
 def evaluate_slowly(columns: list[np.ndarray], z: float, at_x: float, at_y: float) -> float:
-    """K at one point, straight from its definition (PHYSICS 6.1, step 6)."""
+    """K at one point, straight from its definition (docs/PHYSICS.md, "Kernel")."""
     x0, y0, z0, slope_x, slope_y, chi2 = columns
     dx, dy = x0 + slope_x * (z - z0) - at_x, y0 + slope_y * (z - z0) - at_y
     sigma = np.where(chi2 / 3 > 2, 0.05 + (chi2 - 2) * 0.0125, 0.05)

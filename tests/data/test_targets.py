@@ -1,4 +1,4 @@
-"""Targets are those of PHYSICS 2.3 (AA) without the reference's faults at the edges."""
+"""Targets are those of docs/PHYSICS.md, "Target" without the reference's faults at the edges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweep.geometry import compute_bin_centers_mm
     ("num_tracks", "sigma_mm"), [(0, 0.1), (3, 0.1), (5, 0.25), (10, 0.1445), (40, 0.0525)]
 )
 def test_resolution_follows_the_published_fit(num_tracks: int, sigma_mm: float) -> None:
-    """The table of PHYSICS 2.3."""
+    """The table of docs/PHYSICS.md, "Target"."""
     assert compute_resolution_mm(num_tracks) == pytest.approx(sigma_mm, abs=6e-4)
 
 

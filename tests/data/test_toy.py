@@ -1,4 +1,4 @@
-"""Toy events are reproducible and look like PV-Finder's (PHYSICS 6.3)."""
+"""Toy events are reproducible and look like PV-Finder's (docs/PHYSICS.md, "Toy events")."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def test_toy_features_keep_the_rules() -> None:
     x_BCL, y_BL = open_toy_events(20, 2).load(np.arange(20))
     density, square = x_BCL[:, 0], x_BCL[:, 1]
     np.testing.assert_allclose(square, density**2, rtol=2e-3, atol=1e-6)
-    # float16 turns a few per cent of the densities to 0 (PHYSICS 6.2), their positions stay
+    # float16 turns a few per cent of the densities to 0 (docs/PHYSICS.md, "Features"), their
+    # positions stay
     assert 0 < np.mean((density == 0) & x_BCL[:, 2:].any(axis=1)) < 0.05
     assert np.abs(x_BCL[:, 2:]).max() <= 1.1006
     assert np.nanmin(y_BL) >= 0
@@ -92,10 +93,10 @@ def test_vertices_are_those_of_the_recipe() -> None:
 
 
 def test_the_acceptance_table_holds(toy: EventSet) -> None:
-    """Three hundred events agree with PHYSICS 6.3 within three standard errors of the mean.
+    """Three hundred events agree with docs/PHYSICS.md, "Toy events", within three errors of a mean.
 
     Peaks 5.40 to 5.48 (an event's count scatters by 2.35), masked bins 0.7 to 0.9 % (by 0.36 %),
-    null loss 0.093 to 0.097 (by 0.045); occupancies within 15 % of the real chain's (6.3, 6.4).
+    null loss 0.093 to 0.097 (by 0.045); occupancies within 15 % of the real chain's.
     """
     found = describe_events(toy)
     error = 3.0 / np.sqrt(NUM_EVENTS)

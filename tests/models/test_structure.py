@@ -126,7 +126,7 @@ def test_folded_bins_keep_their_order() -> None:
 
 
 def test_the_reports_cnn_is_affine() -> None:
-    """Without activation and head the CNN is affine in eval mode, as PHYSICS 4 says of it."""
+    """Without activation and head it is, in eval mode (docs/PHYSICS.md, "Architectures")."""
     torch.manual_seed(0)
     network = CNN(hidden_size=4).eval()
     generator = torch.Generator().manual_seed(1)

@@ -19,7 +19,7 @@ NAN = float("nan")
 def compute_slowly(
     prediction_L: NDArray[np.float64], target_L: NDArray[np.float64], asymmetry: float
 ) -> float:
-    """The formula of PHYSICS 2.5, word for word, in float64."""
+    """The formula of docs/PHYSICS.md, "Loss", word for word, in float64."""
     valid_L = ~np.isnan(target_L)
     ratio = np.abs((prediction_L[valid_L] + EPSILON) / (target_L[valid_L] + EPSILON))
     cost = -np.log(2.0 * ratio / (ratio**2 + 1.0))
@@ -102,20 +102,20 @@ def test_constants_on_zeros(constant: float) -> None:
 def test_constants_on_real_targets(
     real_target_BL: Tensor, constant: float, expected: float
 ) -> None:
-    """Constants cost on real targets what PHYSICS 2.5 found: the background dominates."""
+    """The background decides the loss: what constants cost (docs/PHYSICS.md, "Loss")."""
     prediction_BL = torch.full_like(real_target_BL, constant)
     loss = compute_ratio_loss_B(prediction_BL, real_target_BL).mean().item()
     assert loss == pytest.approx(expected, rel=0.02)
 
 
 def test_null_loss_of_real_targets(real_target_BL: Tensor) -> None:
-    """The null loss of PV-Finder's toy events is the 0.095 of its notebooks (PHYSICS 0.3)."""
+    """PV-Finder's toy events have the 0.095 of its notebooks (docs/PHYSICS.md, "Null loss")."""
     assert compute_null_loss_B(real_target_BL).mean().item() == pytest.approx(0.09476, abs=2e-5)
 
 
 @pytest.mark.parametrize("asymmetry", [2.5, 5.5, 15.0])
 def test_asymmetric_null_loss(real_target_BL: Tensor, asymmetry: float) -> None:
-    """With asymmetry c the null loss is about 1 + c times the symmetric one (PHYSICS 2.5)."""
+    """With asymmetry c it is about 1 + c times as large (docs/PHYSICS.md, "Null loss")."""
     null_loss = compute_null_loss_B(real_target_BL).mean().item()
     prediction_BL = torch.zeros_like(real_target_BL)
     loss = compute_ratio_loss_B(prediction_BL, real_target_BL, asymmetry=asymmetry).mean().item()

@@ -17,7 +17,7 @@ NAN = float("nan")
 
 
 def match_slowly(truth_L: Tensor, prediction_L: Tensor, farthest: float) -> list[int]:
-    """Compare all pairs of one event's peaks in float32, as PHYSICS 2.6 describes."""
+    """Compare all pairs of one event's peaks in float32 (docs/PHYSICS.md, "Matching")."""
     true_peaks = find_peaks(truth_L[None]).position_P.numpy()
     predicted = find_peaks(prediction_L[None]).position_P.numpy()
     counts = [0, 0, 0, 0]
@@ -96,7 +96,7 @@ def peak_at(*centers: int) -> Tensor:
     ],
 )
 def test_golden_counts(truth_BL: Tensor, prediction_BL: Tensor, expected: list[int]) -> None:
-    """Counts are those that the reference returned (PHYSICS 2.6)."""
+    """Counts are those that the reference returned (docs/PHYSICS.md, "Matching")."""
     assert count_matches_per_event(truth_BL, prediction_BL).tolist() == [expected]
 
 

@@ -19,7 +19,7 @@ THRESHOLD = float(np.float32(0.01))
 
 
 def find_slowly(histogram_L: NDArray[np.float32], settings: PeakFinderSettings) -> list[np.float32]:
-    """Walk bin by bin in float32, as PHYSICS 2.6 describes the reference."""
+    """Walk bin by bin in float32, as docs/PHYSICS.md, "Peak finder" describes it."""
     threshold = np.float32(settings.threshold)
     least = np.float32(settings.integral_threshold)
     last = len(histogram_L) - 1
@@ -98,12 +98,12 @@ GOLDEN = [
     pytest.param(place((10, 2, 0.1)), [], id="too narrow"),
     pytest.param(place((10, 3, 0.25), (14, 3, 0.25)), [11.0, 15.0], id="one bin between"),
 ]
-"""Cases and positions of PHYSICS 2.6."""
+"""Cases and positions of docs/PHYSICS.md, "Peak finder"."""
 
 
 @pytest.mark.parametrize(("histogram_BL", "expected"), GOLDEN)
 def test_golden_positions(histogram_BL: Tensor, expected: list[float]) -> None:
-    """Positions are those that the reference returned (PHYSICS 2.6)."""
+    """Positions are those that the reference returned (docs/PHYSICS.md, "Peak finder")."""
     assert find_peaks(histogram_BL).position_P.tolist() == expected
 
 
