@@ -133,6 +133,22 @@ def test_slurm_job_starts_a_worker_a_gpu(site: Path) -> None:
     assert sorted(calls) == ["0 worker --threads 1", "1 worker --threads 1"]
 
 
+@pytest.mark.parametrize(("wanted", "given"), [({}, "4096"), ({"SWEEP_PROCESSES": "700"}, "700")])
+def test_slurm_job_has_a_bound(
+    site: Path, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, str], given: str
+) -> None:
+    """Of memory by Slurm, of processes by the script: a worker that forks for ever is stopped."""
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    process = start_stand_ins(site, code=0)
+    pids = [mark.suffix[1:] for mark in site.parent.glob("up.*")]
+    limits = [Path(f"/proc/{pid}/limits").read_text() for pid in pids]
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=VACATE_S)
+    assert all(re.search(rf"^Max processes +{given} ", text, re.MULTILINE) for text in limits)
+    assert read_directives()["mem"] == "16G"
+
+
 def test_cancelled_slurm_job_does_not_come_again(site: Path) -> None:
     """SIGTERM is `scancel` or preemption: Slurm knows whether the job is wanted."""
     process = start_stand_ins(site, code=0)

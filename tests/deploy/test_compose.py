@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tomllib
 from pathlib import Path
@@ -82,6 +83,27 @@ def test_every_service_runs_without_privileges(services: dict[str, Any]) -> None
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["init"] is True
         assert "/tmp" in service["tmpfs"]
+
+
+def test_every_service_has_a_bound(services: dict[str, Any], project: Project) -> None:
+    """Of memory and of processes: one that runs wild harms no other, nor the machine."""
+    bounds = {
+        name: (int(service["mem_limit"]) >> 30, int(service["pids_limit"]))
+        for name, service in services.items()
+    }
+    assert bounds == {
+        "db": (4, 512),
+        "migrate": (1, 256),
+        "dashboard": (2, 512),
+        "worker-gpu": (8, 1024),
+        "worker-cpu": (8, 1024),
+    }
+    (limit,) = re.findall(r"max_connections=(\d+)", " ".join(services["db"]["command"]))
+    assert bounds["db"][1] > int(limit)
+    told = project.ask("--profile", "cpu", "config", SWEEP_WORKER_MEMORY="3g").stdout
+    assert f'mem_limit: "{3 << 30}"' in told
+    more = project.read("-f", "docker-compose.yml", "-f", "deploy/compose/more-gpus.yml")
+    assert {s["pids_limit"] for n, s in more["services"].items() if "gpu" in n} == {1024}
 
 
 def test_lasting_services_restart_and_have_a_health(services: dict[str, Any]) -> None:

@@ -81,6 +81,16 @@ def test_pods_run_without_privileges(pods: dict[str, dict[str, Any]]) -> None:
             assert volumes <= claimed
 
 
+def test_pods_have_a_bound(pods: dict[str, dict[str, Any]]) -> None:
+    """Of memory, and of what they write on their node: one that runs wild harms no other."""
+    for pod in pods.values():
+        (container,) = pod["containers"]
+        limits = container["resources"]["limits"]
+        assert limits["memory"].endswith("Gi")
+        (scratch,) = [v["emptyDir"] for v in pod["volumes"] if v["name"] == "scratch"]
+        assert scratch["sizeLimit"] == limits["ephemeral-storage"]
+
+
 def test_passwords_come_from_the_secret(pods: dict[str, dict[str, Any]]) -> None:
     """And from nowhere else; addresses are without one."""
     for pod in pods.values():
