@@ -1,7 +1,7 @@
 """Opens a database so that many processes can share it.
 
 SQLite ignores `SELECT ... FOR UPDATE`, so every transaction there starts with `BEGIN IMMEDIATE`:
-one writer at a time, the others wait up to BUSY_TIMEOUT_S. Write-ahead logging lets readers go on
+one writer at a time, the others wait up to a minute. Write-ahead logging lets readers go on
 meanwhile. Postgres needs none of that, but drops idle connections, so each is tested before use.
 """
 
@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +23,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
 from storage.errors import StorageError
+from storage.passwords import hide_keywords, hide_password, show_url
+from storage.rights import find_closed_place, watch_rights
+from storage.sqlite import Reader, connect, may_write
 
 logger = logging.getLogger(__name__)
 
-BUSY_TIMEOUT_S = 60
 NUM_RETRIES, NUM_HURRIED_RETRIES = 9, 3
 MAX_DELAY_S = 8.0
 POLL_S = 0.1
@@ -73,34 +76,19 @@ def parse_url(text: str) -> URL:
         )
     if kind == "sqlite" and url.database in (None, "", ":memory:"):
         raise StorageError(
-            f"storage: processes cannot share a database in memory, got {text!r}, expected "
-            "sqlite:///FILE; name a file"
+            "storage: processes cannot share a database in memory, got "
+            f"{hide_password(text)!r}, expected sqlite:///FILE; name a file"
         )
     return url.set(drivername="postgresql+psycopg" if kind == "postgresql" else "sqlite")
-
-
-def hide_password(text: str) -> str:
-    """Give a database address fit to be printed: the password, if any, replaced by stars."""
-    try:
-        return show_url(make_url(text))
-    except (sa.exc.ArgumentError, ValueError):
-        head, at, tail = text.rpartition("@")
-        return f"***{at}{tail}" if at else head or tail
-
-
-def show_url(url: URL) -> str:
-    """Write a database address without its password, wherever in it that stands."""
-    secrets = [key for key in url.query if "password" in key.lower()]
-    shown = url.difference_update_query(secrets)
-    if shown.host and "@" in shown.host:  # a password with an unescaped @ runs into the host
-        shown = shown.set(host=shown.host.rpartition("@")[2])
-    return shown.render_as_string(hide_password=True)
 
 
 def get_engine_options(url: URL) -> dict[str, Any]:
     """Give the keyword arguments of `create_engine` that make the database fit to be shared."""
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+        path = Path(str(url.database)).absolute()
+        # How a file is read that cannot be written is decided anew for each transaction.
+        pool = {} if may_write(path) else {"poolclass": sa.NullPool}
+        return {"creator": partial(connect, path), **pool}
     name = f"sweep {socket.gethostname()}:{os.getpid()}"  # as pg_stat_activity shows it
     options = {**SERVER_OPTIONS, "application_name": name}
     return {
@@ -116,8 +104,10 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
     """Make every transaction of a SQLite engine take the write lock at its beginning.
 
     Without this four workers were seen to take 9 to 20 of 60 trials twice. Other databases are
-    returned as they are. Connections made before are dropped.
+    returned as they are. Connections made before are dropped. A right that is missing is told as
+    such, on any database (`storage.rights`).
     """
+    watch_rights(engine)
     if engine.url.get_backend_name() != "sqlite":
         return engine
 
@@ -131,11 +121,15 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get(READ_ONLY, False)
+        reading = connection.get_execution_options().get(READ_ONLY, False) or _is_reader(connection)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     engine.dispose()
     return engine
+
+
+def _is_reader(connection: sa.Connection) -> bool:
+    return isinstance(connection.connection.driver_connection, Reader)
 
 
 def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
@@ -148,8 +142,8 @@ def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
     Raises:
         StorageError: when the file is missing or no database, or the server does not answer.
     """
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
-        raise StorageError(
+    if url.get_backend_name() == "sqlite" and not os.path.isfile(str(url.database)):
+        raise find_closed_place(Path(str(url.database))) or StorageError(
             f"storage: no such file, got {url.database}, expected a database of sweeps; "
             "start one with `sweep run` or name another with --storage"
         )
@@ -167,8 +161,8 @@ def create_engine(url: URL) -> sa.Engine:
     """
     if url.get_backend_name() == "sqlite":
         folder = Path(str(url.database)).absolute().parent
-        if not folder.is_dir():
-            raise StorageError(
+        if not os.path.isdir(folder):
+            raise find_closed_place(Path(str(url.database))) or StorageError(
                 f"storage: no such folder, got {folder}, expected an existing one; make it first"
             )
     engine = _check_answer(prepare_engine(sa.create_engine(url, **get_engine_options(url))))
@@ -186,12 +180,12 @@ def create_engine(url: URL) -> sa.Engine:
 def is_answering(engine: sa.Engine) -> bool:
     """Say whether a database answers now; asked once, without patience."""
     url = engine.url
-    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).is_file():
+    if url.get_backend_name() == "sqlite" and not os.path.isfile(str(url.database)):
         return False
     try:
         with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
             connection.execute(sa.text("SELECT 1 FROM sweep_versions"))
-    except sa.exc.SQLAlchemyError:
+    except (sa.exc.SQLAlchemyError, StorageError):
         return False
     return True
 
@@ -233,13 +227,15 @@ def _describe(exc: BaseException) -> str:
     while not isinstance(exc, sa.exc.DBAPIError) and exc.__cause__ is not None:
         exc = exc.__cause__
     text = (str(getattr(exc, "orig", None) or exc).strip() or repr(exc)).splitlines()[0]
-    return text.rpartition("@")[2]  # what stands before may be part of a password
+    return hide_keywords(text).rpartition("@")[2]  # what stands before may be part of a password
 
 
 def _use_write_ahead_log(engine: sa.Engine) -> None:
     """Switch the file to write-ahead logging, once: the setting stays with the file."""
     connection = engine.raw_connection()
     try:
+        if isinstance(connection.driver_connection, Reader):
+            return
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.close()

@@ -17,3 +17,7 @@ class ArtifactError(StorageError):
 
 class LostClaimError(StorageError):
     """Another worker holds this trial now; whatever this one computes must not be stored."""
+
+
+class RightsError(StorageError):
+    """The database does not let this role or user do what was asked; waiting does not help."""

@@ -13,7 +13,14 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 
 from storage.engine import transact
-from storage.tables import SCHEMA_VERSION, check_tables, has_tables, metadata, versions
+from storage.tables import (
+    SCHEMA_VERSION,
+    check_tables,
+    has_tables,
+    metadata,
+    read_version,
+    versions,
+)
 
 
 def create_tables(engine: sa.Engine) -> None:
@@ -42,8 +49,9 @@ def migrate_tables(engine: sa.Engine) -> tuple[int, int]:
     Raises:
         StorageError: when the database holds no sweeps, or those of a newer version.
     """
-    if not has_tables(engine):
-        check_tables(engine)  # says so
+    if not has_tables(engine) or read_version(engine) >= SCHEMA_VERSION:
+        check_tables(engine)  # says what is wrong, if anything
+        return SCHEMA_VERSION, SCHEMA_VERSION
 
     def work(connection: sa.Connection) -> int:
         found = int(

@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from storage.artifacts import write_file
 from storage.engine import get_engine_options, prepare_engine, retry
 from storage.errors import StorageError
+from storage.rights import find_missing_right
 
 SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
@@ -62,11 +63,27 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def open_study_storage(url: URL) -> BaseStorage:
-    """Open Optuna's side of the database, cached; its tables are made where they are missing."""
-    text = url.render_as_string(hide_password=False)
-    storage = retry(lambda: RDBStorage(text, engine_kwargs=get_engine_options(url)))
+    """Open Optuna's side of the database, cached; its tables are made where they are missing.
+
+    Where they are there, it takes no right to write.
+
+    Raises:
+        StorageError: when a right is missing, or the database does not answer.
+    """
+    storage = retry(lambda: _open_study_storage(url))
     prepare_engine(storage.engine)
     return optuna.storages.get_storage(storage)
+
+
+def _open_study_storage(url: URL) -> RDBStorage:
+    text = url.render_as_string(hide_password=False)
+    try:
+        return RDBStorage(text, engine_kwargs=get_engine_options(url))
+    except (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as exc:
+        missing = find_missing_right(exc, url)  # nobody watches the engine before it is made
+        if missing is None:
+            raise
+        raise missing from exc
 
 
 def prepare_studies(url: URL, names: Sequence[str]) -> None:

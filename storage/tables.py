@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.engine import read, show_url
-from storage.errors import StorageError
+from storage.engine import read, transact
+from storage.errors import RightsError, StorageError
+from storage.passwords import show_url
 
 SCHEMA_VERSION = 3
 
@@ -121,6 +122,12 @@ def check_tables(engine: sa.Engine) -> None:
     """
     shown = show_url(engine.url)
     if not has_tables(engine):
+        if (schema := _find_hidden_schema(engine)) is not None:
+            raise RightsError(
+                f"storage: the tables in {shown} are out of reach, got a role without the right to "
+                f"use their schema, expected USAGE on schema {schema}; its owner gives it: "
+                f"GRANT USAGE ON SCHEMA {schema} TO {engine.url.username or 'the role'}"
+            )
         raise StorageError(
             f"storage: no sweeps in {shown}, got a database without this project's tables, "
             "expected one that `sweep run` made; check --storage or SWEEP_STORAGE"
@@ -136,6 +143,42 @@ def check_tables(engine: sa.Engine) -> None:
             f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; "
             "use the newer version of sweep that made it"
         )
+
+
+def _find_hidden_schema(engine: sa.Engine) -> str | None:
+    """Find a schema of PostgreSQL that has the tables and that this role may not use, or None."""
+    if engine.dialect.name != "postgresql":
+        return None
+    query = sa.text(
+        "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE relname = :name AND NOT has_schema_privilege(n.oid, 'USAGE')"
+    ).bindparams(name=versions.name)
+    found = read(engine, lambda connection: connection.execute(query).scalar())
+    return None if found is None else str(found)
+
+
+def check_writable(engine: sa.Engine) -> None:
+    """See that this role or user may write to the tables or make them, before work is done.
+
+    Nothing is changed: no row is touched, and what is made is taken back, but the rights to do so
+    are asked for.
+
+    Raises:
+        RightsError: when a right is missing.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        metadata.create_all(connection)
+        for table in metadata.sorted_tables:
+            columns = list(table.columns)
+            connection.execute(table.update().where(sa.false()).values({columns[0]: columns[0]}))
+            connection.execute(table.delete().where(sa.false()))
+            none = sa.select(*columns).where(sa.false())
+            connection.execute(table.insert().from_select(columns, none))
+
+        connection.rollback()
+
+    transact(engine, work)
 
 
 def read_version(engine: sa.Engine) -> int:

@@ -24,13 +24,13 @@ from storage.engine import (
     open_snapshot,
     read_clock_s,
     retry,
-    show_url,
 )
 from storage.errors import ArtifactError, StorageError
 from storage.migrations import create_tables
+from storage.passwords import show_url
 from storage.rows import SweepRows
 from storage.sweeps import RUNNING, Sweep, find_sweep, list_sweeps
-from storage.tables import check_tables, sweeps, trials
+from storage.tables import check_tables, check_writable, sweeps, trials
 
 Progress = Callable[[int, int], None]
 
@@ -118,6 +118,7 @@ def _prepare(target: URL, chosen: Sequence[Sweep]) -> sa.Engine:
     """Make the target's tables where they are missing; refuse names that are taken."""
     engine = create_engine(target)
     create_tables(engine)
+    check_writable(engine)
     names = [sweep.name for sweep in chosen]
     taken = ", ".join(sweep.name for sweep in list_sweeps(engine) if sweep.name in names)
     if taken:

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 
@@ -29,6 +30,8 @@ from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
 from sweep.cli.storage import storage_app
 from sweep.errors import ConfigError, SweepError
+
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 app = typer.Typer(
     name="sweep",
@@ -106,4 +109,9 @@ def describe_known(exc: Exception) -> str | None:
     if isinstance(exc, OSError) and exc.errno in FULL:
         where = exc.filename or "output"
         return f"{where}: cannot be written, got {exc.strerror!r}, expected room; free some"
+    if isinstance(exc, OSError) and exc.errno in REFUSALS and exc.filename is not None:
+        return (
+            f"{exc.filename}: the system does not let this user do that, got {exc.strerror!r}, "
+            "expected the right to; ask the owner, or name another place"
+        )
     return None

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from storage import studies
 from storage.claims import expire_claims
-from storage.engine import hide_password, parse_url
+from storage.engine import parse_url
+from storage.passwords import hide_password
 from storage.sweeps import Sweep, change_trial_timeout, count_trials, find_sweep
 from sweep.cli.live import LiveView
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
@@ -106,7 +107,6 @@ def carry_out(
     _check_options(options)
     choose_name(request, options.sweep)  # before anything is made
     with _open_places(options) as places:
-        _make_folder(options.artifacts)
         engine, sweep = _prepare(request, options, places)
         if options.is_detached:
             _report_registered(engine, sweep, options, as_json=as_json)
@@ -154,10 +154,11 @@ def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tupl
             options.trials,
             GPU if has_gpus else CPU,
             progress,
+            lambda: _make_folder(options.artifacts),
         )
     for note in notes:
         print_note(note)
-    if options.trial_timeout_s is not None:
+    if options.trial_timeout_s not in (None, sweep.trial_timeout_s):
         change_trial_timeout(engine, sweep.id, options.trial_timeout_s)
     return engine, sweep
 
@@ -296,8 +297,9 @@ def _check_launcher(options: JobOptions) -> None:
         )
     if options.address is not None and parse_url(options.storage).get_backend_name() == "sqlite":
         raise ConfigError(
-            f"storage: the nodes of a cluster cannot share a file, got {options.storage!r} beside "
-            f"a cluster at {options.address}, expected postgresql://...; change --storage"
+            "storage: the nodes of a cluster cannot share a file, got "
+            f"{hide_password(options.storage)!r} beside a cluster at {options.address}, expected "
+            "postgresql://...; change --storage"
         )
 
 

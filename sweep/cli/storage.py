@@ -23,8 +23,9 @@ def migrate(storage: Storage = DEFAULT_STORAGE) -> None:
 
     For the latter no worker of that version may run, and for either only one process may do it.
     """
-    from storage.engine import open_engine, parse_url, show_url
+    from storage.engine import open_engine, parse_url
     from storage.migrations import create_tables, migrate_tables
+    from storage.passwords import show_url
     from storage.studies import open_study_storage
     from storage.tables import has_tables
     from sweep.cli.output import print_note
@@ -59,7 +60,8 @@ def copy(
     Sweeps that are being trained are refused. Trials that are not finished go on in the copy from
     their checkpoints; go on with a sweep in one of the two databases only.
     """
-    from storage.engine import hide_password, parse_url
+    from storage.engine import parse_url
+    from storage.passwords import hide_password
     from storage.transfer import Folders, copy_sweeps
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 
-from storage.errors import LostClaimError, StorageError
+from storage.errors import LostClaimError, RightsError, StorageError
 from storage.publications import (
     Publication,
     claim_publication,
@@ -83,6 +83,10 @@ class Publisher:
         self._done.set()
         self._thread.join(STOP_S)
 
+    def is_looking(self) -> bool:
+        """Say whether it still looks: not where it may not write."""
+        return self._thread.is_alive()
+
     def catch_up(self) -> None:
         """Write now what is not shown yet; where somebody else is at it, wait for them and look.
 
@@ -103,6 +107,8 @@ class Publisher:
                     pass
             except Exception as exc:
                 self._say(exc)
+                if isinstance(exc, RightsError):  # who may write the pages does so elsewhere
+                    return
 
     def _write_one(self, every_s: float) -> bool:
         """Write the pages of one sweep; False when there is none to write now."""

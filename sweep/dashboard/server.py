@@ -76,6 +76,7 @@ def serve(
     Raises:
         ConfigError: When it cannot listen there.
     """
+    storage.get_all_studies()  # as the first page does: a right that is missing is told at once
     inner = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
     password = None if place.password is None else Password(place.password)
     gate = Gate(inner, Health(lambda: is_answering(engine)), password, place.allow_edit)

@@ -18,11 +18,12 @@ from storage.sweeps import (
     Sweep,
     change_budget,
     change_config,
+    count_trials,
     create_sweep,
     find_sweep,
     request_stop,
 )
-from storage.tables import check_tables, has_tables
+from storage.tables import check_tables, check_writable, has_tables
 from sweep.config import DIRECTIONS, DataConfig, SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.plan.plan import Profile, plan_sweep
@@ -41,6 +42,7 @@ def prepare_sweep(
     trials: int | None,
     profile: Profile,
     progress: Callable[[int, int], None] | None = None,
+    make_room: Callable[[], None] | None = None,
 ) -> tuple[sa.Engine, Sweep, list[str]]:
     """Create a sweep, or find it again and take back a request to stop it.
 
@@ -51,6 +53,9 @@ def prepare_sweep(
         trials: Its budget from now on, or None for what it has, DEFAULT_TRIALS at first.
         profile: Defaults of the devices that are here.
         progress: Told how many of how many toy events are there.
+        make_room: Called before events are read where something is to be trained, which takes the
+            right to write; a sweep that is trained already is only shown. What it raises passes
+            through.
 
     Returns:
         The database, the sweep, and what should be said about it.
@@ -64,6 +69,10 @@ def prepare_sweep(
     engine = create_engine(parse_url(storage))
     stored = find_stored(engine, name)
     config = SweepConfig.from_json(stored.config) if stored else None
+    if stored is None or not _is_trained(engine, stored, trials):
+        if make_room is not None:
+            make_room()
+        check_writable(engine)
     plan = plan_sweep(request, profile, config, progress)
     notes = list(plan.notes)
     trials = _choose_budget(plan.config, trials)
@@ -90,8 +99,9 @@ def prepare_sweep(
         moved = config.model_copy(update={"data": plan.config.data})
         change_config(engine, stored.id, moved.to_json())
         notes.append(_describe_move(config.data, plan.config.data))
-    request_stop(engine, stored.id, stop=False)
-    if trials is not None:
+    if stored.stop_requested:
+        request_stop(engine, stored.id, stop=False)
+    if trials is not None and trials != stored.budget:
         budget = change_budget(engine, stored.id, trials)
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
@@ -103,6 +113,12 @@ def _describe_move(before: DataConfig, now: DataConfig) -> str:
         ", ".join((*data.files, *data.validation_files)) or "toy events" for data in (before, now)
     )
     return f"data: the same events as before, read from {new} from now on (they were in {old})"
+
+
+def _is_trained(engine: sa.Engine, sweep: Sweep, trials: int | None) -> bool:
+    """Say whether nothing is left of a sweep but to be shown."""
+    is_spent = count_trials(engine, sweep.id).finished >= sweep.budget
+    return is_spent and trials in (None, sweep.budget)
 
 
 def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:

@@ -11,8 +11,9 @@ import plotly.io
 import pytest
 import sqlalchemy as sa
 
+from rights import make_role, run_sql
 from storage import studies
-from storage.engine import parse_url
+from storage.engine import open_engine, parse_url
 from storage.publications import claim_publication, is_stale
 from storage.tables import sweeps
 from sweep.dashboard.cards import METRICS_CARD
@@ -175,3 +176,27 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, "it did not happen in time"
         time.sleep(0.01)
+
+
+def test_publisher_without_the_right_says_so_once(
+    make_session: Callable[..., Session],
+    finish_trial: FinishTrial,
+    postgres_server: sa.Engine,
+    postgres_url: str,
+) -> None:
+    """Who may only read leaves the pages to others, and looks no more."""
+    session = make_session(postgres_url, trials=2)
+    finish_trial(session, 0.03)
+    said: list[str] = []
+    with make_role(postgres_server, postgres_url) as address:
+        role = sa.make_url(address).username
+        run_sql(postgres_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+        engine = open_engine(parse_url(address))
+        shelf = studies.open_study_storage(parse_url(address))
+        publisher = Publisher(engine, shelf, report=said.append, every_s=0.01)
+        with publisher:
+            wait_until(lambda: not publisher.is_looking())
+        shelf.remove_session()
+        engine.dispose()
+    assert len(said) == 1
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE" in said[0]

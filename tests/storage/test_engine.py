@@ -19,7 +19,6 @@ import storage.engine
 from storage import studies
 from storage.engine import (
     create_engine,
-    hide_password,
     is_answering,
     open_engine,
     parse_url,
@@ -30,6 +29,7 @@ from storage.engine import (
 )
 from storage.errors import StorageError
 from storage.migrations import create_tables
+from storage.passwords import hide_password
 from storage.tables import SCHEMA_VERSION, check_tables, versions
 
 HOLD = """
