@@ -186,9 +186,11 @@ def test_right_to_make_tables_is_asked_for_before_work(
     postgres_url: str, postgres_server: sa.Engine
 ) -> None:
     """Who has it makes none by being asked."""
-    with make_role(postgres_server, postgres_url) as address:
-        with close_after(open_engine(parse_url(address))) as engine:
-            assert "on schema public" in refuse(lambda _url: check_writable(engine), address)
+    with (
+        make_role(postgres_server, postgres_url) as address,
+        close_after(open_engine(parse_url(address))) as engine,
+    ):
+        assert "on schema public" in refuse(lambda _url: check_writable(engine), address)
     with close_after(open_engine(parse_url(postgres_url))) as engine:
         check_writable(engine)
         assert not has_tables(engine)
