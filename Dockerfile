@@ -1,29 +1,32 @@
 # The image of every service: `sweep` with exactly the packages of constraints.txt.
 #
-#   docker build --tag pv-sweep .                            PyTorch for NVIDIA GPUs, as on PyPI
-#   docker build --tag pv-sweep --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu .
+#   docker build --tag pv-sweep .                          PyTorch for NVIDIA GPUs, as on PyPI
+#   docker build --tag pv-sweep --build-arg TORCH=cpu .    PyTorch without CUDA, of pytorch.org
+#
+# Every file that is installed has a hash in constraints*.txt, wherever it comes from.
 #
 # It has no HEALTHCHECK: the same image runs workers, the dashboard and short commands, so whoever
 # starts one knows what its health is (docker-compose.yml, deploy/kubernetes).
 ARG BASE=python:3.11.14-slim-bookworm
 
 FROM ${BASE} AS build
-ARG TORCH_INDEX=https://pypi.org/simple
+ARG TORCH=cuda
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_DEPS=1
 WORKDIR /build
-COPY constraints.txt ./
+COPY constraints.txt constraints-cuda.txt constraints-cpu.txt ./
+# What is largest first and alone: its layer stays when the other packages change, all of them when
+# the sources do.
 RUN python -m venv --without-pip /opt/sweep \
-    && python -m pip install --no-cache-dir --disable-pip-version-check -c constraints.txt setuptools
-# PyTorch first and alone: by far the largest layer stays when the sources change.
-RUN python -m pip --python /opt/sweep/bin/python install --no-cache-dir --disable-pip-version-check \
-    --extra-index-url "${TORCH_INDEX}" -c constraints.txt torch
+    && if [ "${TORCH}" = cpu ]; then \
+        export PIP_FIND_LINKS=https://download.pytorch.org/whl/cpu/torch/; fi \
+    && python -m pip --python /opt/sweep/bin/python install --require-hashes \
+        -r "constraints-${TORCH}.txt"
+RUN python -m pip --python /opt/sweep/bin/python install --require-hashes -r constraints.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY storage storage
 COPY sweep sweep
-RUN python -m pip wheel --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation \
-    --wheel-dir dist . \
-    && python -m pip --python /opt/sweep/bin/python install --no-cache-dir \
-    --disable-pip-version-check -c constraints.txt "pv-sweep[export] @ file://$(ls -d "$PWD"/dist/*.whl)"
+RUN python -m pip --python /opt/sweep/bin/python install --no-build-isolation .
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="pv-sweep" \

@@ -1,13 +1,13 @@
 # Two commands on a machine with Python, make and pip: `make sweep` and `make test`.
-# Both make the environment `.venv` with exactly the packages of constraints.txt.
+# Both make the environment `.venv` with exactly the files whose hashes stand in constraints*.txt.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
 
-.PHONY: sweep test check soak measure clean
+.PHONY: sweep test check soak measure lock clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -31,15 +31,27 @@ measure: $(VENV)/.installed-for-tests
 clean:
 	rm -rf $(VENV) build *.egg-info
 
-$(VENV)/.made: constraints.txt
+lock: $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/uv uv
+	PYTHONPATH=build/uv $(BIN)/python deploy/lock.py $(LOCK_ARGUMENTS)
+
+# A PyTorch without CUDA where pip's settings lead to one, such as
+# PIP_FIND_LINKS=https://download.pytorch.org/whl/cpu/torch/; PyPI's needs CUDA's packages on Linux.
+$(VENV)/.made: constraints.txt constraints-cuda.txt constraints-cpu.txt
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit("python: \
+	has no pinned packages, got " + sys.version.split()[0] + ", expected 3.11 to 3.14; name \
+	another one: make PYTHON=python3.14")'
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) setuptools
+	$(INSTALL) --require-hashes -r constraints-cpu.txt 2>/dev/null \
+		|| $(INSTALL) --require-hashes -r constraints-cuda.txt
+	$(INSTALL) --require-hashes -r constraints.txt
 	touch $@
 
+# Only the project itself is built with the environment's setuptools.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
-	$(INSTALL) --no-build-isolation -e '.[export]'
+	$(INSTALL) --no-build-isolation -e .
 	touch $@
 
-$(VENV)/.installed-for-tests: $(VENV)/.made pyproject.toml
-	$(INSTALL) --no-build-isolation -e '.[test]'
-	touch $@ $(VENV)/.installed
+$(VENV)/.installed-for-tests: $(VENV)/.installed constraints-test.txt
+	$(INSTALL) --require-hashes -r constraints-test.txt
+	touch $@

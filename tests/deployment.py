@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ class Stage:
     def list(self, kind: str) -> list[str]:
         """List what stands after all instructions of a kind."""
         return [text for found, text in self.instructions if found == kind]
+
+
+def read_locks(*names: str) -> dict[str, str]:
+    """Read which version of each package some locks take."""
+    text = "".join((ROOT / name).read_text(encoding="utf-8") for name in names)
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ +]+)", text, re.MULTILINE))
 
 
 def wait_for_held(job: Job, process: subprocess.Popen[str]) -> None:

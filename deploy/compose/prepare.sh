@@ -30,7 +30,7 @@ if [ ! -e .env ]; then
         printf 'COMPOSE_PROFILES=gpu\nSWEEP_WORKERS=1\n'
     else
         printf 'COMPOSE_PROFILES=cpu\nSWEEP_WORKERS=%s\n' "$(nproc)"
-        printf 'SWEEP_TORCH_INDEX=https://download.pytorch.org/whl/cpu\n'
+        printf 'SWEEP_TORCH=cpu\n'
     fi > .env
     printf 'SWEEP_USER=%s\n' "$user" >> .env
 fi

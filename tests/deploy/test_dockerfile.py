@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment import ROOT, Stage
+from deployment import ROOT, Stage, read_locks
+
+TORCH_LINKS = "https://download.pytorch.org/whl/cpu/torch/"
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -30,7 +32,7 @@ def test_base_is_pinned_and_of_the_tested_python() -> None:
     found = re.search(r"^ARG BASE=python:3\.11\.\d+-slim-\w+$", text, re.MULTILINE)
     assert found is not None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["requires-python"] == ">=3.11"
+    assert project["requires-python"] == ">=3.11,<3.15"
 
 
 def test_image_is_the_second_stage_and_runs_as_nobody_special(stages: list[Stage]) -> None:
@@ -57,23 +59,25 @@ def test_only_what_is_copied_reaches_the_build(stages: list[Stage]) -> None:
 def test_build_makes_a_working_environment(stages: list[Stage], tmp_path: Path) -> None:
     """The lines of the build stage, in order, in an empty folder; then the program they made.
 
-    Paths of the image become those of the test. It installs PyTorch anew, from the package index
-    that pip is set up for (or that of SWEEP_TEST_TORCH_INDEX), which takes minutes.
+    Paths of the image become those of the test. It installs PyTorch anew, with CUDA, or without
+    it from the place that SWEEP_TEST_TORCH_LINKS names, which takes minutes.
     """
     build, final = stages
     base = tmp_path / "base"
     subprocess.run([sys.executable, "-m", "venv", base], check=True)
     here = {"/opt/sweep": str(tmp_path / "opt"), "/build": str(tmp_path / "build")}
+    links = os.environ.get("SWEEP_TEST_TORCH_LINKS")
+    here |= {TORCH_LINKS: links} if links else {}
     folder = Path(here["/build"])
     arguments = dict(text.split("=", 1) for text in build.list("ARG"))
-    given = os.environ.get("SWEEP_TEST_TORCH_INDEX")
-    arguments |= {"TORCH_INDEX": given} if given else {}
+    arguments |= {"TORCH": "cpu"} if links else {}
+    arguments |= dict(text.split("=", 1) for line in build.list("ENV") for text in line.split())
     kept = {
         key: os.environ[key] for key in ("HOME", "PIP_CERT", "PIP_INDEX_URL") if key in os.environ
     }
     environment = kept | arguments | {"PATH": f"{base / 'bin'}:/usr/bin:/bin"}
     for kind, text in build.instructions:
-        assert kind in ("FROM", "ARG", "WORKDIR", "COPY", "RUN"), f"not translated: {kind}"
+        assert kind in ("FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN"), f"not translated: {kind}"
         if kind == "WORKDIR":
             folder.mkdir()
         elif kind == "COPY":
@@ -110,21 +114,15 @@ def copy_sources(words: list[str], folder: Path) -> None:
 
 
 def check_pins(environment: dict[str, str]) -> None:
-    """All that is installed is as it is pinned; CUDA's packages are pinned by PyTorch."""
+    """All that is installed is as it is pinned."""
     code = (
-        "from importlib.metadata import distributions as all_of\n"
-        "for one in all_of():\n    print(one.metadata['Name'].lower(), one.version.split('+')[0])"
+        "from importlib.metadata import distributions as all_of\nfor one in all_of():\n"
+        "    print(one.metadata['Name'].lower().replace('_', '-'), one.version.split('+')[0])"
     )
     listed = subprocess.run(
         ["python", "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     installed = dict(line.split() for line in listed.stdout.splitlines())
     assert installed.pop("pv-sweep")
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pinned = dict(line.lower().split("==") for line in lines if "==" in line)
-    others = {
-        name: version
-        for name, version in installed.items()
-        if pinned.get(name) != version and not name.startswith(("nvidia-", "cuda-", "triton"))
-    }
-    assert others == {}
+    pinned = read_locks("constraints.txt", "constraints-cuda.txt")
+    assert {name: version for name, version in installed.items() if pinned[name] != version} == {}
