@@ -60,6 +60,7 @@ class Gate:
         """Answer a request, or pass it on and make its answer's headers safe."""
         path = read_path(environ)
         answer = answers.refuse_path() if path is None else self._judge(environ, path)
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # the application fails without
         respond = _secure(start_response, path)
         if answer is not None:
             return answer.give(respond, has_body=environ["REQUEST_METHOD"] != "HEAD")
@@ -82,8 +83,6 @@ class Gate:
             refusal = self._check_identity(environ, path, self.password)
             if refusal is not None:
                 return refusal
-        if path == "/" and _is_reading(environ):
-            return answers.redirect(HOME)  # the application's own would name the host it was told
         return self._check_method(environ)
 
     def _tell_health(self, environ: WSGIEnvironment) -> Answer:

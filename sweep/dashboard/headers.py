@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from wsgiref.types import WSGIEnvironment
 
 from sweep.dashboard.addresses import is_loopback
@@ -61,7 +61,7 @@ def secure_headers(path: str | None, headers: Iterable[Header]) -> list[Header]:
         path: Of the request, as the application read it; None where that is not known.
         headers: As the application gave them; a policy of its own is replaced.
     """
-    kept = [header for header in headers if header[0].lower() not in REPLACED]
+    kept = [_stay_here(*header) for header in headers if header[0].lower() not in REPLACED]
     is_program = path is not None and path.startswith("/static/")
     if not is_program:
         kept = [(name, _disarm(name, value)) for name, value in kept]
@@ -72,6 +72,14 @@ def secure_headers(path: str | None, headers: Iterable[Header]) -> list[Header]:
         ("Content-Security-Policy", policy),
         ("Cache-Control", "no-cache" if is_program else "no-store"),
     ]
+
+
+def _stay_here(name: str, value: str) -> Header:
+    """Take the host out of a redirection: it would be whatever the request called this one."""
+    if name.lower() != "location":
+        return name, value
+    goal = urlsplit(value)
+    return name, urlunsplit(("", "", f"/{goal.path.lstrip('/')}", goal.query, goal.fragment))
 
 
 def _disarm(name: str, value: str) -> str:
@@ -126,4 +134,5 @@ def is_https(environ: WSGIEnvironment) -> bool:
 
     Nobody else gains by telling it falsely: it only makes the teller's own cookie stricter.
     """
-    return "https" in (environ["wsgi.url_scheme"], environ.get("HTTP_X_FORWARDED_PROTO"))
+    told = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
+    return "https" in (environ["wsgi.url_scheme"], told)

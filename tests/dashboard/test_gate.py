@@ -194,14 +194,40 @@ def test_path_that_means_another_one_is_refused(open_gate: Gate, gate: Gate, pat
     ],
 )
 def test_files_are_no_part_of_a_page(open_gate: Gate, path: str, kind: str, given: str) -> None:
-    """A note may hold markup that takes a worker's file for a script of the dashboard's own."""
+    """No page can take a worker's file for a script or a style of the dashboard's own."""
     assert ask(open_gate, f"{path}?{kind}").headers["Content-Type"] == given
 
 
-def test_first_address_leads_to_the_first_page(open_gate: Gate) -> None:
-    """By its path: the application behind would name whatever host it was told."""
-    answer = ask(open_gate, "/", x_forwarded_host="evil.example")
-    assert (answer.code, answer.headers["Location"]) == (303, "/dashboard")
+@pytest.mark.parametrize(
+    ("told", "given"),
+    [
+        ("http://evil.example/dashboard", "/dashboard"),
+        ("//evil.example/dashboard?a=b#c", "/dashboard?a=b#c"),
+        ("http://evil.example//other.example/x", "/other.example/x"),
+        ("http://evil.example", "/"),
+    ],
+)
+def test_nobody_is_sent_elsewhere(told: str, given: str) -> None:
+    """The application's redirections name whatever host the request named."""
+
+    def send(environ, start_response) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
+        start_response("302 Found", [("Location", told)])
+        return []
+
+    answer = ask(Gate(send, lambda: True), "/")
+    assert (answer.code, answer.headers["Location"]) == (302, given)
+
+
+def test_application_is_told_what_the_browser_unpacks() -> None:
+    """It fails where a request says nothing of that."""
+
+    def look(environ, start_response) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
+        start_response("200 OK", [])
+        return [f"<{environ['HTTP_ACCEPT_ENCODING']}>".encode()]
+
+    gate = Gate(look, lambda: True)
+    assert ask(gate, "/static/bundle.js").text == "<>"
+    assert ask(gate, "/static/bundle.js", accept_encoding="gzip").text == "<gzip>"
 
 
 def test_stranger_is_sent_to_the_login_page(gate: Gate) -> None:
@@ -245,8 +271,11 @@ def test_login_gives_a_strict_ticket(gate: Gate) -> None:
 def test_ticket_given_by_https_goes_nowhere_else(gate: Gate) -> None:
     """The proxy in front says how the browser came."""
     form = {"password": PASSWORD}
-    answer = ask(gate, "/login", "POST", form, x_forwarded_proto="https")
-    assert answer.headers["Set-Cookie"].endswith("; Secure")
+    for told in ("https", "HTTPS", "https, http"):
+        answer = ask(gate, "/login", "POST", form, x_forwarded_proto=told)
+        assert answer.headers["Set-Cookie"].endswith("; Secure")
+    plain = ask(gate, "/login", "POST", form, x_forwarded_proto="http")
+    assert "Secure" not in plain.headers["Set-Cookie"]
 
 
 def test_logout_ends_the_ticket(gate: Gate) -> None:
