@@ -5,6 +5,7 @@ from __future__ import annotations
 from models import birnn, cnn, mlp, rcnn
 from models.architecture import TRAINING_HYPERPARAMETERS, Architecture, count_parameters
 from models.custom import load_architecture
+from models.source import Source
 
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
@@ -25,11 +26,12 @@ __all__ = [
 ]
 
 
-def find_architecture(name: str) -> Architecture:
+def find_architecture(name: str, source: Source | None = None) -> Architecture:
     """Find an architecture by its name, or load a person's own.
 
     Args:
         name: One of `ARCHITECTURES`, or file and class as `mynet.py:MyNet`.
+        source: The files of a person's own, where they were read already.
 
     Returns:
         The architecture.
@@ -40,7 +42,7 @@ def find_architecture(name: str) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     if ":" in name or name.endswith(".py"):
-        return load_architecture(name)
+        return load_architecture(name, source)
     raise ValueError(
         f"model: unknown, got {name!r}, expected one of {', '.join(ARCHITECTURES)}, or "
         "file.py:ClassName for a network of your own"

@@ -16,7 +16,6 @@ too. Loading the file runs it, like any program.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import math
 import sys
 from collections.abc import Mapping
@@ -29,6 +28,8 @@ from torch import Tensor, nn
 from models.adam import BETAS, DEFAULT_BETAS
 from models.architecture import Architecture
 from models.dimension import Choice, Dimension, Fixed, Float, Int
+from models.isolation import Isolation
+from models.source import Source, read_source
 from models.space import build_dimension
 from models.value import Value
 
@@ -40,11 +41,12 @@ TRAINING_DEFAULTS: Mapping[str, Value] = {"lr": 1e-3, **DEFAULT_BETAS}
 PROBE_SHAPE = (2, 4, 4000)
 
 
-def load_architecture(name: str) -> Architecture:
+def load_architecture(name: str, source: Source | None = None) -> Architecture:
     """Load a person's own network and check it on two empty events.
 
     Args:
         name: File and class, as `mynet.py:MyNet`.
+        source: The files, where they were read already; then these run, whatever the disk has.
 
     Returns:
         The architecture, called by that name; each default is the middle of its dimension, and
@@ -60,7 +62,9 @@ def load_architecture(name: str) -> Architecture:
         raise ValueError(
             f"model: no class named, got {name!r}, expected file.py:ClassName; name the class"
         )
-    network = _find_class(_run_file(Path(file_name)), Path(file_name), class_name)
+    path = Path(file_name)
+    source = source or read_source(path)
+    network = _find_class(_run_source(source, path), path, class_name)
     space = {**TRAINING_SPACE, **_read_space(network, name)}
     middles = {key: _find_middle(dimension) for key, dimension in space.items()}
     defaults = {
@@ -80,28 +84,15 @@ def load_architecture(name: str) -> Architecture:
     return architecture
 
 
-def _run_file(path: Path) -> ModuleType:
-    """Run a Python file as a module of its own."""
-    if not path.is_file():
-        raise ValueError(f"model: no such file, got {str(path)!r}, expected a Python file")
-    module_name = f"_custom_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"model: not a Python file, got {str(path)!r}, expected a name in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+def _run_source(source: Source, path: Path) -> ModuleType:
+    """Run a network's files under names of their own."""
+    isolation = Isolation(source, path.parent)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
-            spec.loader.exec_module(module)
-    except SyntaxError as exc:
-        raise ValueError(
-            f"model: syntax error in {path}, line {exc.lineno}: {exc.msg}; correct the file"
-        ) from exc
+            return isolation.run()
     except (Exception, SystemExit) as exc:
-        raise ValueError(
-            f"model: {path} cannot be run, got {_describe(exc)}; correct the file"
-        ) from exc
-    return module
+        reason = _describe(exc).replace(f"{isolation.package}.", "")
+        raise ValueError(f"model: {path} cannot be run, got {reason}; correct the file") from exc
 
 
 def _find_class(module: ModuleType, path: Path, class_name: str) -> type[nn.Module]:

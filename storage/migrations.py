@@ -97,5 +97,19 @@ def _add_publisher(operations: Operations) -> None:
         operations.add_column("sweep_sweeps", column)
 
 
-_STEPS: dict[int, Callable[[Operations], None]] = {1: _add_workers, 2: _add_publisher}
+def _add_sources(operations: Operations) -> None:
+    """The files of a person's own network; sweeps that are there have none."""
+    operations.create_table(
+        "sweep_sources",
+        sa.Column("sweep_id", sa.Integer, sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
+        sa.Column("path", sa.String(400), primary_key=True),
+        sa.Column("content", sa.LargeBinary, nullable=False),
+    )
+
+
+_STEPS: dict[int, Callable[[Operations], None]] = {
+    1: _add_workers,
+    2: _add_publisher,
+    3: _add_sources,
+}
 """By the version they begin with."""

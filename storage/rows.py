@@ -14,10 +14,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage import studies
-from storage.tables import attempts, epochs, sweeps, trials
+from storage.tables import attempts, epochs, sources, sweeps, trials
 
 PARENTS = (sweeps.name, trials.name, studies.STUDIES, studies.STUDY_TRIALS)
-TABLES = (sweeps.name, trials.name, attempts.name, epochs.name, *studies.STUDY_TABLES)
+TABLES = (sweeps.name, trials.name, attempts.name, epochs.name, sources.name, *studies.STUDY_TABLES)
 STALE = {"publisher": None, "publisher_until_s": None, "published_s": None, "published": None}
 """Of a copied sweep: its pages in the dashboard link to rows by id, and are to be written anew."""
 NUM_ROWS = 1000

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from storage.engine import read, read_clock_s, transact
 from storage.errors import UnknownSweepError
+from storage.sources import write_files
 from storage.tables import attempts, sweeps, trials
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
@@ -20,7 +22,7 @@ WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "
 class Sweep:
     """One search. `config` and `provenance` are JSON objects.
 
-    The config never changes but for where the events lie.
+    The config never changes but for where the events and a person's own network lie.
     """
 
     id: int
@@ -71,8 +73,12 @@ def create_sweep(
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
     budget: int,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Sweep:
     """Store a new sweep with one waiting trial for each slot of its budget.
+
+    Args:
+        files: of a person's own network, by path from its folder.
 
     Raises:
         sqlalchemy.exc.IntegrityError: when the name is taken.
@@ -91,6 +97,7 @@ def create_sweep(
             )
             .returning(sweeps.c.id)
         ).scalar_one()
+        write_files(connection, sweep_id, files)
         _add_slots(connection, sweep_id, range(budget))
 
     transact(engine, work)
@@ -152,11 +159,20 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
     return transact(engine, work)
 
 
-def change_config(engine: sa.Engine, sweep_id: int, config: Mapping[str, Any]) -> None:
-    """Store where a sweep's events lie now; whoever calls keeps all else of its config."""
+def change_config(
+    engine: sa.Engine, sweep_id: int, config: Mapping[str, Any], files: Mapping[str, bytes]
+) -> None:
+    """Store where a sweep's events and its network lie now, with the network's files.
+
+    Whoever calls keeps all else of its config, and what the files do.
+    """
     text = json.dumps(config, sort_keys=True)
-    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(config=text)
-    transact(engine, lambda connection: connection.execute(statement))
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(config=text))
+        write_files(connection, sweep_id, files)
+
+    transact(engine, work)
 
 
 def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:

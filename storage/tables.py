@@ -5,6 +5,7 @@
     attempts  one process's time with a trial
     epochs    one epoch of a trial: all metrics
     workers   one process that trains or has trained, and when it was last heard of
+    sources   one file of a person's own network, kept with its sweep
     versions  the schema's version
 
 Times are seconds since 1970 by the database's clock.
@@ -18,7 +19,7 @@ from storage.engine import read, transact
 from storage.errors import RightsError, StorageError
 from storage.passwords import show_url
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = sa.MetaData()
 
@@ -43,6 +44,14 @@ sweeps = sa.Table(
     sa.Column("publisher_until_s", sa.Double),
     sa.Column("published_s", sa.Double),
     sa.Column("published", sa.String(200)),  # what the pages show: trials by state
+)
+
+sources = sa.Table(
+    "sweep_sources",
+    metadata,
+    sa.Column("sweep_id", sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
+    sa.Column("path", sa.String(400), primary_key=True),  # from the folder of the network's file
+    sa.Column("content", sa.LargeBinary, nullable=False),
 )
 
 trials = sa.Table(

@@ -141,7 +141,9 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        for name in ("SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_LEASE_S"):
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("SWEEP_TRUST_CODE", "1")  # the tests' own networks, by workers of all kinds
+        for name in ("SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_LEASE_S", "SWEEP_DATA"):
             patch.delenv(name, raising=False)
         yield
 
@@ -354,7 +356,14 @@ def make_session(
         return Session(
             engine=opened,
             study_storage=shelf,
-            sweep=create_sweep(opened, name, config.to_json(), {}, trials),
+            sweep=create_sweep(
+                opened,
+                name,
+                config.to_json(),
+                {},
+                trials,
+                plan.source.files if plan.source else {},
+            ),
             config=config,
             architecture=plan.architecture,
             split=plan.split,

@@ -14,6 +14,7 @@ from sweep.cli.options import (
     Json,
     Storage,
     SweepName,
+    TrustCode,
     Variant,
     XKey,
     YKey,
@@ -33,6 +34,7 @@ def best(
     ] = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
     """Show the best trials by the sweep's objective; take the best model home, or draw it."""
@@ -70,6 +72,7 @@ def evaluate(
     x_key: XKey = None,
     y_key: YKey = None,
     variant: Variant = None,
+    _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
     """Judge an exported model on any events; without --data, on its own validation events."""

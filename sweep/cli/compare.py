@@ -13,6 +13,7 @@ from sweep.cli.options import (
     Artifacts,
     Json,
     Storage,
+    TrustCode,
     Variant,
     XKey,
     YKey,
@@ -38,6 +39,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="Seed of those draws.")] = 1,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
     """Compare two trained networks on the same events, event by event: is one better?"""

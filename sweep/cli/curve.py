@@ -26,6 +26,7 @@ from sweep.cli.options import (
     Storage,
     Timeout,
     TrialTimeout,
+    TrustCode,
     ValData,
     ValEvents,
     Variant,
@@ -79,6 +80,7 @@ def curve(
     address: Address = None,
     detach: Detach = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve: .png or .html.")] = None,
+    _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
     """Train with few and with many events, several times each, and show what more events bring.

@@ -7,7 +7,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,15 @@ from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_reque
 from sweep.process import is_gone
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import is_failing
+from sweep.trust import trust_all
 from sweep.wording import describe_training
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
 WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
+TRUST_KEY = "trust_code"
 FILE_KEYS = ", ".join(
     [field.name for field in fields(Request) if field.name not in NOT_IN_FILES]
-    + [*WHOLE_NUMBERS, *NUMBERS, "sweep", "[space]"]
+    + [*WHOLE_NUMBERS, *NUMBERS, "sweep", TRUST_KEY, "[space]"]
 )
 DEFAULT_CONFIG = Path("sweep.toml")
 LOCAL, RAY = "local", "ray"
@@ -88,9 +90,12 @@ def run_job(request: Request, options: JobOptions, config: Path | None, *, as_js
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
-    if config is not None or DEFAULT_CONFIG.is_file():
-        request, options = _lay_over_file(request, options, config or DEFAULT_CONFIG)
-    carry_out(request, options, _show_best, as_json=as_json)
+    with ExitStack() as stack:
+        if config is not None or DEFAULT_CONFIG.is_file():
+            request, options, trusts = _lay_over_file(request, options, config or DEFAULT_CONFIG)
+            if trusts:
+                stack.enter_context(trust_all())
+        carry_out(request, options, _show_best, as_json=as_json)
 
 
 def carry_out(
@@ -231,9 +236,14 @@ def _refuse_to_go_on(status: Status) -> None:
     )
 
 
-def _lay_over_file(request: Request, options: JobOptions, path: Path) -> tuple[Request, JobOptions]:
-    """Take from a TOML file what the command line does not say."""
+def _lay_over_file(
+    request: Request, options: JobOptions, path: Path
+) -> tuple[Request, JobOptions, bool]:
+    """Take from a TOML file what the command line does not say; last, whether it trusts code."""
     asked, others = read_request(path)
+    trusts = others.pop(TRUST_KEY, False)
+    if not isinstance(trusts, bool):
+        raise ConfigError(f"{path}: {TRUST_KEY}: got {trusts!r}, expected true or false; mend it")
     known = {
         field: _take(path, others, key, kind)
         for kind, keys in ((int, WHOLE_NUMBERS), ((int, float), NUMBERS), (str, {"sweep": "sweep"}))
@@ -245,7 +255,7 @@ def _lay_over_file(request: Request, options: JobOptions, path: Path) -> tuple[R
             "spelling"
         )
     given = {key: value for key, value in known.items() if getattr(options, key) is None}
-    return merge_requests(request, asked), replace(options, **given)
+    return merge_requests(request, asked), replace(options, **given), trusts
 
 
 def _take(path: Path, content: dict[str, Any], key: str, kind: Any) -> Any:

@@ -53,6 +53,24 @@ Json = Annotated[
     ),
 ]
 
+
+def _trust_code(context: typer.Context, is_asked: bool) -> bool:
+    if is_asked:
+        from sweep.trust import trust_all
+
+        context.with_resource(trust_all())
+    return is_asked
+
+
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        callback=_trust_code,
+        help="Run networks that come from the database or with an export (SWEEP_TRUST_CODE=1).",
+    ),
+]
+
 Model = Annotated[
     str | None,
     typer.Option(

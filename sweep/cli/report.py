@@ -12,6 +12,7 @@ from sweep.cli.options import (
     DEFAULT_STORAGE,
     Artifacts,
     Storage,
+    TrustCode,
     open_database,
 )
 
@@ -23,6 +24,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+    _trust_code: TrustCode = False,
 ) -> None:
     """Write one HTML page of data, architectures, tuning and sample size; it needs no network."""
     from sweep.cli.output import print_note

@@ -32,6 +32,7 @@ from sweep.cli.options import (
     Storage,
     Timeout,
     TrialTimeout,
+    TrustCode,
     ValData,
     ValEvents,
     Variant,
@@ -81,6 +82,7 @@ def run(
     config: Annotated[
         Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
     ] = None,
+    _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
     """Train the trials of a sweep: create it, or go on with it.
@@ -145,6 +147,7 @@ def worker(
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="Threads of PyTorch on a CPU.")] = None,
+    _trust_code: TrustCode = False,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Train trials in this process, of any sweep of the database, until nothing is left.

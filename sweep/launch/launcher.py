@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sweep.trust import describe_environment as describe_trust
+
 if TYPE_CHECKING:  # it loads torch, which a process that only starts workers does not need
     from sweep.launch.places import Place
 
@@ -28,7 +30,7 @@ class Job:
 
     def describe_environment(self) -> dict[str, str]:
         """Give the environment variables that a worker of the job needs."""
-        return {"SWEEP_STORAGE": self.storage}
+        return {"SWEEP_STORAGE": self.storage, **describe_trust()}
 
     def list_arguments(self, place: Place) -> list[str]:
         """List the arguments of `sweep` that start a worker at a place."""

@@ -1,12 +1,53 @@
-"""The network of a sweep: one of this project's architectures, or a person's own."""
+"""The network of a sweep: one of this project's architectures, or a person's own.
+
+A person's own is known by what its files do, wherever they lie. They are read and compared before
+any of them runs, and those that a sweep keeps run only where they are trusted.
+"""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from models import Architecture, find_architecture
-from sweep.errors import ModelError
+from models.source import Source, list_changes, list_file_uses, read_source
+from sweep.config import SweepConfig
+from sweep.errors import ConfigError, ConflictError, ModelError
+from sweep.trust import VARIABLE, is_trusted
+
+
+@dataclass(frozen=True)
+class Network:
+    """An architecture, with the files it was loaded from; None for those of this project."""
+
+    architecture: Architecture
+    source: Source | None
+
+    @property
+    def digest(self) -> str:
+        """Hash of the files; empty for the architectures of this project."""
+        return self.source.digest if self.source else ""
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """The files; none for the architectures of this project."""
+        return self.source.files if self.source else {}
+
+    def list_cautions(self) -> list[str]:
+        """List what a person should know of their own network's files, one line each."""
+        uses = list_file_uses(self.source) if self.source else []
+        if not uses:
+            return []
+        return [
+            f"model: {uses[0]}: it asks for its place (__file__); what it may read there is not "
+            "kept with the sweep, and neither other machines nor exports have it"
+        ]
+
+
+def is_own(model: str) -> bool:
+    """Say whether a model is a person's own, as `FILE.py:CLASS`."""
+    return ":" in model
 
 
 def resolve_model(model: str) -> str:
@@ -15,17 +56,131 @@ def resolve_model(model: str) -> str:
     return f"{Path(file).resolve()}:{name}" if colon else model
 
 
-def load_model(model: str) -> tuple[Architecture, str]:
-    """Load an architecture, with the hash of its file where it is a person's own.
+def load_model(model: str, source: Source | None = None) -> Network:
+    """Load an architecture; a person's own, which they named, by running its file.
+
+    Args:
+        model: Its name.
+        source: The files, where they were read already.
 
     Raises:
         ModelError: when there is none of that name or its file cannot be used.
     """
     try:
-        architecture = find_architecture(model)
+        if source is None and is_own(model):
+            source = read_source(Path(model.rpartition(":")[0]))
+        return Network(find_architecture(model, source), source)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
-    if ":" not in model:
-        return architecture, ""
-    content = Path(model.rpartition(":")[0]).read_bytes()
-    return architecture, hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def open_kept(
+    config: SweepConfig, files: Mapping[str, bytes], *, by_worker: bool = False
+) -> Network:
+    """Load the network of a stored sweep; a person's own only where it is trusted.
+
+    Args:
+        config: Of the sweep.
+        files: That the sweep keeps of it. One that an older version made keeps none: then the file
+            has to be where it was.
+        by_worker: Whether nobody typed a command for this very sweep.
+
+    Raises:
+        ConflictError: when the files are not those that the config speaks of.
+        ModelError: when they are not trusted, or cannot be used.
+    """
+    if not is_own(config.model):
+        return load_model(config.model)
+    source = _read_kept(config, files)
+    if source.digest != config.model_digest:
+        raise ConflictError(
+            f"model: {config.model} is another program than the sweep began with, got hash "
+            f"{source.digest}, expected {config.model_digest}; bring the file back, or start a new "
+            "sweep"
+        )
+    if not is_trusted(source.seal, by_worker=by_worker):
+        raise ModelError(
+            f"model: {source.main} is code that comes with the sweep, got no word that it may run "
+            f"here, expected --trust-code (or {VARIABLE}=1); say so where you trust all who can "
+            "write to this database"
+        )
+    return load_model(config.model, source)
+
+
+def _read_kept(config: SweepConfig, files: Mapping[str, bytes]) -> Source:
+    path = Path(config.model.rpartition(":")[0])
+    try:
+        return Source(path.name, files) if files else read_source(path)
+    except ValueError as exc:
+        raise ModelError(str(exc)) from exc
+
+
+def choose_network(
+    asked: str | None, stored: SweepConfig | None, files: Mapping[str, bytes]
+) -> tuple[str, Network, SweepConfig | None]:
+    """Load the network that was asked for, or that of the sweep that goes on.
+
+    Args:
+        asked: As a person typed it, or None.
+        stored: The config of the sweep that goes on, or None.
+        files: That it keeps of its network.
+
+    Returns:
+        The model's name, the network, and the stored config with its model where it lies now.
+
+    Raises:
+        ConfigError: when nothing was asked for a new sweep.
+        ConflictError: when the files that were asked for do something else than those of the sweep.
+        ModelError: when the network cannot be used, or is not trusted.
+    """
+    model = resolve_model(asked) if asked else stored.model if stored else None
+    if model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    path = Path(model.rpartition(":")[0])
+    if stored is None or not _has_name_of(model, stored.model):
+        return model, load_model(model), stored
+    if asked is None or (model == stored.model and files and not path.is_file()):
+        return stored.model, open_kept(stored, files), stored
+    try:
+        source = read_source(path)
+    except ValueError as exc:
+        raise ModelError(str(exc)) from exc
+    changes = _list_changes(stored, files, source)
+    if changes:
+        raise ConflictError(
+            f"sweep: it is another one already, got {', '.join(changes)} that does something else "
+            f"than what the sweep keeps (model_digest: stored {stored.model_digest}, asked "
+            f"{source.digest}), expected no difference; bring the network back as it was, or give "
+            "the new sweep a name with --sweep"
+        )
+    moved = stored.model_copy(update={"model": model, "model_digest": source.digest})
+    return model, load_model(model, source), moved
+
+
+def is_same_network(model: str, stored: SweepConfig, files: Mapping[str, bytes]) -> bool:
+    """Say whether a model that a person named is that of a stored sweep.
+
+    Raises:
+        ModelError: when its file cannot be read.
+    """
+    model = resolve_model(model)
+    if not _has_name_of(model, stored.model):
+        return model == stored.model
+    try:
+        source = read_source(Path(model.rpartition(":")[0]))
+    except ValueError as exc:
+        raise ModelError(str(exc)) from exc
+    return not _list_changes(stored, files, source)
+
+
+def _has_name_of(model: str, stored: str) -> bool:
+    """Say whether both are a person's own, with a class of the same name."""
+    both = is_own(model) and is_own(stored)
+    return both and model.rpartition(":")[2] == stored.rpartition(":")[2]
+
+
+def _list_changes(stored: SweepConfig, files: Mapping[str, bytes], source: Source) -> list[str]:
+    """List the files that do something else than what the sweep keeps."""
+    if not files:
+        return [] if source.digest == stored.model_digest else [source.main]
+    return list_changes(_read_kept(stored, files), source)

@@ -14,6 +14,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from models import Architecture
+from models.source import Source
 from models.space import Choice, Dimension, Fixed, Value, to_json, write_value
 from sweep.config import (
     Recipe,
@@ -35,7 +36,7 @@ from sweep.data.selection import (
 from sweep.data.splits import Split
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import extend_space, finish_study, list_points, plan_sample_size
-from sweep.plan.network import load_model, resolve_model
+from sweep.plan.network import choose_network
 from sweep.plan.request import Request
 from sweep.plan.space import check_space, read_assignment, read_space, write_space
 from sweep.search.pruners import choose_pruner
@@ -66,11 +67,15 @@ HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 @dataclass(frozen=True)
 class Plan:
-    """A config that is ready to run, with its events opened and what should be said about it."""
+    """A config that is ready to run, with its events opened and what should be said about it.
+
+    `source` are the files of a person's own network.
+    """
 
     config: SweepConfig
     split: Split
     architecture: Architecture
+    source: Source | None
     notes: tuple[str, ...]
 
 
@@ -79,6 +84,7 @@ def plan_sweep(
     profile: Profile,
     stored: SweepConfig | None = None,
     progress: Progress | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Plan:
     """Turn a request into a config and open its events.
 
@@ -87,20 +93,18 @@ def plan_sweep(
         profile: Defaults of the device, used when a sweep begins that does not ask for others.
         stored: The config of the sweep that goes on, or None.
         progress: Told how many of how many toy events are there.
+        files: That the sweep that goes on keeps of a person's own network.
 
     Raises:
         ConfigError, DataError, ModelError: when something asked for cannot be.
         ConflictError: when the sweep exists and was asked to go on differently.
     """
-    model = request.model or (stored.model if stored else None)
-    if model is None:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
     study = plan_sample_size(request.sample_size, stored)
     if stored is not None:
         refuse_changes(stored, stored.model_copy(update={"sample_size": study}))
     profile = _choose_profile(request, profile, stored)
-    model = resolve_model(model)
-    architecture, digest = load_model(model)
+    model, network, stored = choose_network(request.model, stored, files or {})
+    architecture = network.architecture
     recipe = _plan_recipe(request, profile, stored)
     space = _plan_space(request, profile, stored, architecture, recipe)
     if study is not None:
@@ -123,7 +127,7 @@ def plan_sweep(
     try:
         config = SweepConfig(
             model=model,
-            model_digest=digest,
+            model_digest=network.digest,
             profile=profile.name,
             space={name: to_json(dimension) for name, dimension in space.items()},
             starting_points=start.points,
@@ -137,7 +141,8 @@ def plan_sweep(
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
     if stored is not None:
         refuse_changes(stored, config)
-    return Plan(config, split, architecture, start.notes)
+    notes = (*start.notes, *network.list_cautions())
+    return Plan(config, split, architecture, network.source, notes)
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:

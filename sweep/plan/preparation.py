@@ -14,6 +14,7 @@ from storage import studies
 from storage.engine import create_engine, parse_url
 from storage.errors import UnknownSweepError
 from storage.migrations import create_tables
+from storage.sources import read_files
 from storage.sweeps import (
     Sweep,
     change_budget,
@@ -24,11 +25,12 @@ from storage.sweeps import (
     request_stop,
 )
 from storage.tables import check_tables, check_writable, has_tables
-from sweep.config import DIRECTIONS, DataConfig, SweepConfig
+from sweep.config import DIRECTIONS, SweepConfig
 from sweep.errors import ConfigError, ConflictError
-from sweep.plan.plan import Profile, plan_sweep
+from sweep.plan.plan import Plan, Profile, plan_sweep
 from sweep.plan.request import Request
 from sweep.provenance import describe_versions
+from sweep.trust import vouch
 
 DEFAULT_TRIALS = 50
 MAX_NAME_BYTES = 200
@@ -73,8 +75,10 @@ def prepare_sweep(
         if make_room is not None:
             make_room()
         check_writable(engine)
-    plan = plan_sweep(request, profile, config, progress)
-    notes = list(plan.notes)
+    kept = read_files(engine, stored.id) if stored else {}
+    plan = plan_sweep(request, profile, config, progress, kept)
+    notes = [*plan.notes, *_vouch(plan)]
+    files = plan.source.files if plan.source else {}
     trials = _choose_budget(plan.config, trials)
     if stored is None:
         create_tables(engine)
@@ -88,17 +92,22 @@ def prepare_sweep(
         )
         budget = trials or DEFAULT_TRIALS
         try:
-            sweep = create_sweep(engine, name, plan.config.to_json(), describe_versions(), budget)
+            sweep = create_sweep(
+                engine, name, plan.config.to_json(), describe_versions(), budget, files
+            )
         except sa.exc.IntegrityError as exc:
             raise ConflictError(
                 f"sweep {name}: somebody else has just created it, got two at once, expected one; "
                 "run again to go on with it"
             ) from exc
         return engine, sweep, notes
-    if config is not None and plan.config.data != config.data:
-        moved = config.model_copy(update={"data": plan.config.data})
-        change_config(engine, stored.id, moved.to_json())
-        notes.append(_describe_move(config.data, plan.config.data))
+    if config is not None:
+        moved = config.model_copy(
+            update={key: getattr(plan.config, key) for key in ("data", "model", "model_digest")}
+        )
+        if moved != config or files != kept:
+            change_config(engine, stored.id, moved.to_json(), files)
+        notes += _describe_moves(config, moved)
     if stored.stop_requested:
         request_stop(engine, stored.id, stop=False)
     if trials is not None and trials != stored.budget:
@@ -108,11 +117,33 @@ def prepare_sweep(
     return engine, find_sweep(engine, name), notes
 
 
-def _describe_move(before: DataConfig, now: DataConfig) -> str:
-    old, new = (
-        ", ".join((*data.files, *data.validation_files)) or "toy events" for data in (before, now)
-    )
-    return f"data: the same events as before, read from {new} from now on (they were in {old})"
+def _vouch(plan: Plan) -> list[str]:
+    """Note that the person at the keyboard trusts the network's files, also in their exports."""
+    fault = vouch(plan.source.seal) if plan.source else None
+    if fault is None:
+        return []
+    return [
+        f"model: that you trust these files cannot be remembered ({fault}); other commands ask for "
+        "--trust-code"
+    ]
+
+
+def _describe_moves(before: SweepConfig, now: SweepConfig) -> list[str]:
+    """Say what of a sweep lies elsewhere from now on."""
+    notes = []
+    if before.data != now.data:
+        old, new = (
+            ", ".join((*data.files, *data.validation_files)) or "toy events"
+            for data in (before.data, now.data)
+        )
+        notes.append(
+            f"data: the same events as before, read from {new} from now on (they were in {old})"
+        )
+    if (before.model, before.model_digest) != (now.model, now.model_digest):
+        notes.append(
+            f"model: the same network as before, kept as it stands in {now.model} from now on"
+        )
+    return notes
 
 
 def _is_trained(engine: sa.Engine, sweep: Sweep, trials: int | None) -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from models import Architecture, count_parameters
 from storage.epochs import Epoch, TrialRow
-from sweep.errors import ModelError
+from sweep.errors import ConflictError, ModelError
 from sweep.figures.trials import draw_architectures, list_useful
 from sweep.metrics.score import get_score
-from sweep.plan.network import load_model
+from sweep.plan.network import open_kept
 from sweep.report.blocks import Block, Column, Figure, Items, Row, Section, Table, Text
 from sweep.results.best import get_epoch
 from sweep.results.evaluation import build_network
@@ -229,9 +229,12 @@ def name_device(status: Status, trial: TrialRow | None, devices: Mapping[str, st
 def _count_parameters(status: Status) -> str:
     if not status.ranked:
         return ""
+    architecture = find_model(status)
+    if architecture is None:
+        return "not known"
     try:
-        network = build_network(status.config.model, status.ranked[0].params)
-    except ModelError:  # a person's own network, whose file is not on this machine
+        network = build_network(architecture, status.ranked[0].params)
+    except ModelError:  # another version of the class
         return "not known"
     return f"{count_parameters(network):,}"
 
@@ -239,15 +242,15 @@ def _count_parameters(status: Status) -> str:
 def _describe(status: Status) -> str:
     architecture = find_model(status)
     if architecture is None:
-        return "a person's own network, whose file is not on this machine."
+        return "a person's own network, which was not run for this page (see --trust-code)."
     trained = write_count(status.config.recipe.epochs, "epoch")
     rationale = architecture.rationale or "a person's own network."
     return f"{rationale} Trained for {trained} with the recipe {status.config.recipe.name}."
 
 
 def find_model(status: Status) -> Architecture | None:
-    """Find a sweep's architecture, or None where a person's own is not on this machine."""
+    """Find a sweep's architecture, or None where a person's own is not trusted or not there."""
     try:
-        return load_model(status.config.model)[0]
-    except ModelError:
+        return open_kept(status.config, status.load_files()).architecture
+    except (ModelError, ConflictError):
         return None

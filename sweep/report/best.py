@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
 from sweep.data.store import Progress
-from sweep.errors import ModelError
+from sweep.errors import ConflictError, ModelError
 from sweep.figures.inspection import draw_inspected, to_mm
 from sweep.figures.learning_curves import draw_learning_curves
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
@@ -98,7 +98,7 @@ def show_outputs(
         return [Text("No sample outputs: the events are not on this machine.")]
     try:
         inspected = choose_inspected(status, trial, artifacts, events)
-    except ModelError as exc:
+    except (ModelError, ConflictError) as exc:
         return [Text(f"No sample outputs: the network cannot be built again here. ({exc})")]
     return [show_inspected(inspected, trial, key)]
 

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from models.space import Fixed
-from sweep.errors import ModelError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
-from sweep.plan.network import load_model
 from sweep.plan.plan import PROFILES, choose_space
 from sweep.plan.space import read_space
 from sweep.provenance import describe_versions
-from sweep.report.architectures import name_device
+from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts
 from sweep.report.data import name_source
 from sweep.results.status import Status
@@ -66,7 +64,7 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
         "seed of search and training": str(config.search.seed),
         "seed of the split": str(config.data.split_seed),
         "recipe": f"{config.recipe.name}, {config.recipe.epochs} epochs, {config.recipe.optimizer}",
-        "hash of the network's file": config.model_digest or "part of this project",
+        "hash of the network's files": config.model_digest or "part of this project",
         "time limit of a trial": "none" if limit_s is None else f"{limit_s:g} s",
         **{name: str(value) for name, value in sorted(sweep.provenance.items())},
     }
@@ -103,11 +101,9 @@ def _list_dimensions(status: Status) -> list[tuple[str, object]]:
     """List what of the space is not the architecture's own."""
     config = status.config
     space = read_space(config)
-    try:
-        architecture = load_model(config.model)[0]
-    except ModelError:  # its file is not on this machine: say everything
-        usual = {}
-    else:
+    architecture = find_model(status)
+    usual = {}  # where it is not known, say everything
+    if architecture is not None:
         usual = choose_space(architecture, PROFILES[config.profile], config.recipe)
     return [
         ("--fix" if isinstance(dimension, Fixed) else "--set", f"{name}={dimension}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models.source import Source
 from models.value import write_value
 from storage.epochs import TrialRow
 from sweep.metrics.score import Score
@@ -11,8 +12,15 @@ from sweep.plan.sample import fit_config
 from sweep.results.status import Status
 
 
-def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_onnx: bool) -> None:
-    """Write a model card in Markdown."""
+def write_card(
+    path: Path,
+    status: Status,
+    trial: TrialRow,
+    score: Score,
+    has_onnx: bool,
+    source: Source | None,
+) -> None:
+    """Write a model card in Markdown; `source` are the files of a person's own network."""
     config = fit_config(status.config, trial.slot)
     low, high = score.efficiency_interval
     fp_low, fp_high = score.fp_rate_interval
@@ -20,10 +28,11 @@ def write_card(path: Path, status: Status, trial: TrialRow, score: Score, has_on
     params = "\n".join(f"| {name} | {write_value(value)} |" for name, value in trial.params.items())
     loss = f"{score.validation_loss:.5g}"
     best_epoch = trial.best.epoch if trial.best else "-"
-    source = ", ".join(Path(name).name for name in config.data.files) or (
+    events = ", ".join(Path(name).name for name in config.data.files) or (
         f"toy events of seed {config.data.toy_seed}"
     )
     onnx = "| `model.onnx` | the same network for ONNX runtimes: `x` to `y`, any batch |\n"
+    code, flag, caution = _describe_code(source)
     path.write_text(
         f"""# {config.model}: sweep {status.sweep.name}, trial {trial.number}
 
@@ -51,7 +60,7 @@ one lies within 5 bins (0.5 mm).
 |---|---|
 {params}
 
-{config.data.num_train} events ({source}, fingerprint {config.data.train_fingerprint}), recipe \
+{config.data.num_train} events ({events}, fingerprint {config.data.train_fingerprint}), recipe \
 `{config.recipe.name}`, {config.recipe.epochs} epochs, best epoch {best_epoch}; \
 validation fingerprint {config.data.validation_fingerprint}.
 
@@ -62,11 +71,11 @@ validation fingerprint {config.data.validation_fingerprint}.
 | `weights.safetensors` | weights of the best epoch |
 | `config.json` | architecture, hyperparameters, the whole config of the sweep, versions |
 | `metrics.json` | the numbers above |
-{onnx if has_onnx else ""}
+{onnx if has_onnx else ""}{code}
 ## Use
 
-    sweep evaluate FOLDER --data FILE.npz
-
+    sweep evaluate FOLDER --data FILE.npz{flag}
+{caution}
 ```python
 from pathlib import Path
 from sweep.results.evaluation import load_export
@@ -74,4 +83,20 @@ network = load_export(Path("FOLDER")).network   # (B, 4, 4000) -> (B, 4000)
 ```
 """,
         encoding="utf-8",
+    )
+
+
+def _describe_code(source: Source | None) -> tuple[str, str, str]:
+    """Give what the card says of code in the export: a row, an option, a caution."""
+    if source is None:
+        return "", "", ""
+    names = ", ".join(f"`{name}`" for name in sorted(source.files))
+    return (
+        f"| {names} | the network's own code, as it was trained |\n",
+        " --trust-code",
+        f"""
+This export brings code of its own: {names}. To load it is to run that code, with all the rights of
+whoever does. Read it first. `sweep evaluate` and `sweep compare` run it only with `--trust-code`,
+or where you trained it yourself; in Python, set `SWEEP_TRUST_CODE=1` before `load_export`.
+""",
     )

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from torch import nn
 
+from models import Architecture
+from models.source import read_source
 from models.space import Value
 from storage.artifacts import TrialFolder
 from storage.epochs import TrialRow
@@ -25,12 +27,13 @@ from sweep.data.store import Progress
 from sweep.errors import ModelError
 from sweep.foreign import parse_json, read_text
 from sweep.metrics.score import Score
-from sweep.plan.network import load_model
+from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.plan import read_variant
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
+from sweep.trust import VARIABLE, is_trusted
 
 WEIGHTS_FILE = "weights.safetensors"
 CONFIG_FILE = "config.json"
@@ -61,13 +64,12 @@ class _ExportConfig(BaseModel):
     sweep_config: _SweepPart
 
 
-def build_network(model: str, hyperparameters: Mapping[str, Value]) -> nn.Module:
+def build_network(architecture: Architecture, hyperparameters: Mapping[str, Value]) -> nn.Module:
     """Build a network of a trial's hyperparameters, those of the training left out.
 
     Raises:
-        ModelError: when the architecture is unknown or refuses a value.
+        ModelError: when the architecture refuses a value.
     """
-    architecture, _digest = load_model(model)
     names = architecture.network_hyperparameters
     try:
         return architecture.build({k: v for k, v in hyperparameters.items() if k in names})
@@ -78,17 +80,38 @@ def build_network(model: str, hyperparameters: Mapping[str, Value]) -> nn.Module
 def load_export(folder: Path) -> ExportedModel:
     """Load a model that `sweep best --export` wrote.
 
+    Code that it brings along is run only where it is trusted (see `sweep.trust`).
+
     Raises:
-        ModelError: when a file is missing or broken, or the weights are not of this network.
+        ModelError: when a file is missing or broken, its code is not trusted, or the weights are
+            not of this network.
     """
     config = _read_config(folder)
     model = config.model
-    if ":" in model:
+    if is_own(model):
         model = f"{folder / Path(model.rpartition(':')[0]).name}:{model.rpartition(':')[2]}"
-    network = build_network(model, config.hyperparameters)
+    network = build_network(_load_own(model).architecture, config.hyperparameters)
     load_weights(network, folder / WEIGHTS_FILE)
     network.eval()
     return ExportedModel(model, config.hyperparameters, config.sweep_config.data, network)
+
+
+def _load_own(model: str) -> Network:
+    """Load the architecture of an export; code in its folder is hashed before any of it runs."""
+    if not is_own(model):
+        return load_model(model)
+    path = Path(model.rpartition(":")[0])
+    try:
+        source = read_source(path)
+    except ValueError as exc:
+        raise ModelError(str(exc)) from exc
+    if not is_trusted(source.seal):
+        raise ModelError(
+            f"{path.parent}: it brings code of its own, got {', '.join(sorted(source.files))} that "
+            "you did not train here, expected your word that it may run; read it, then add "
+            f"--trust-code (or set {VARIABLE}=1)"
+        )
+    return load_model(model, source)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -121,16 +144,11 @@ def rebuild_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Modu
         artifacts: Folder where the workers kept its weights.
 
     Raises:
-        ModelError: when the weights or a person's own network are not on this machine, or another.
+        ModelError, ConflictError: when the weights are not on this machine, or a person's own
+            network is not there, not trusted, or another.
     """
-    model = status.config.model
-    _architecture, digest = load_model(model)
-    if digest != status.config.model_digest:
-        raise ModelError(
-            f"model: {model} is another program than the sweep began with, got hash {digest}, "
-            f"expected {status.config.model_digest}; bring the file back"
-        )
-    network = build_network(model, trial.params)
+    architecture = open_kept(status.config, status.load_files()).architecture
+    network = build_network(architecture, trial.params)
     load_weights(network, TrialFolder(artifacts, status.sweep, trial.slot).weights)
     return network
 

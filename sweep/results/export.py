@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.source import Source
 from storage.artifacts import TrialFolder, write_folder
 from storage.epochs import TrialRow
 from sweep.data.selection import reopen_split
@@ -30,6 +31,7 @@ from sweep.data.store import Progress
 from sweep.errors import ModelError, SweepError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.score import MatchCounts, Score, get_score
+from sweep.plan.network import open_kept
 from sweep.process import COMMAND
 from sweep.provenance import describe_versions
 from sweep.results.best import get_epoch
@@ -42,6 +44,7 @@ from sweep.results.evaluation import (
 )
 from sweep.results.fresh_process import run_afresh
 from sweep.results.status import Status
+from sweep.trust import VARIABLE
 
 ONNX_FILE = "model.onnx"
 LOSS_TOLERANCE = 1e-4
@@ -94,10 +97,11 @@ def export_trial(
     split = reopen_split(status.config.data, progress)
     weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
     network = rebuild_network(status, trial, artifacts)
+    source = open_kept(status.config, status.load_files()).source
     checked: list[Score] = []
 
     def write(temporary: Path) -> None:
-        _write_parts(temporary, status, trial, weights)
+        _write_parts(temporary, status, trial, weights, source)
         if _can_write_onnx():
             is_recurrent = any(isinstance(part, nn.RNNBase) for part in network.modules())
             report(f"writing {ONNX_FILE}" + ", which takes minutes" * is_recurrent)
@@ -108,8 +112,9 @@ def export_trial(
             trial,
             get_score(get_epoch(trial)),
             (temporary / ONNX_FILE).is_file(),
+            source,
         )
-        checked.append(_check(temporary, trial, report))
+        checked.append(_check(temporary, trial, source, report))
 
     try:
         write_folder(folder, write)
@@ -121,13 +126,15 @@ def export_trial(
     return Export(folder, checked[0], (folder / ONNX_FILE).is_file())
 
 
-def _write_parts(folder: Path, status: Status, trial: TrialRow, weights: Path) -> None:
+def _write_parts(
+    folder: Path, status: Status, trial: TrialRow, weights: Path, source: Source | None
+) -> None:
     config = status.config
     score = get_score(get_epoch(trial))
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
-    if ":" in config.model:
-        source = Path(config.model.rpartition(":")[0])
-        shutil.copyfile(source, folder / source.name)
+    for path, content in source.files.items() if source else ():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
     _write_json(
         folder / CONFIG_FILE,
         {
@@ -187,7 +194,9 @@ def _write_onnx(path: Path, network: nn.Module, split: Split) -> None:
         )
 
 
-def _check(folder: Path, trial: TrialRow, report: Callable[[str], None]) -> Score:
+def _check(
+    folder: Path, trial: TrialRow, source: Source | None, report: Callable[[str], None]
+) -> Score:
     """Judge the folder's model in a fresh process and compare it with the trial.
 
     Raises:
@@ -201,6 +210,7 @@ def _check(folder: Path, trial: TrialRow, report: Callable[[str], None]) -> Scor
     process = run_afresh(
         [*COMMAND, "evaluate", str(folder), "--json"],
         report=pass_on,
+        settings={VARIABLE: source.seal} if source else {},
     )
     if process.code != 0:
         raise ModelError(

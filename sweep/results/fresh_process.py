@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -17,18 +18,26 @@ class Finished:
     last_line: str
 
 
-def run_afresh(words: Sequence[str], report: Callable[[str], None]) -> Finished:
+def run_afresh(
+    words: Sequence[str], report: Callable[[str], None], settings: Mapping[str, str]
+) -> Finished:
     """Run a command to its end.
 
     Args:
         words: The program and its arguments.
         report: Told each line of its standard error as it comes.
+        settings: Environment variables beside those of this process.
     """
     last_line = "no output"
     with (
         tempfile.TemporaryFile("w+") as output,  # a pipe that nobody empties could fill
         subprocess.Popen(
-            words, stdout=output, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+            words,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **settings},
         ) as process,
     ):
         try:

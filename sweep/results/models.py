@@ -22,8 +22,8 @@ def describe_models(name: str | None = None) -> list[dict[str, Any]]:
     """
     described = []
     for model in [name] if name else ARCHITECTURES:
-        architecture, _digest = load_model(model)
-        network = build_network(model, architecture.defaults)
+        architecture = load_model(model).architecture
+        network = build_network(architecture, architecture.defaults)
         described.append(
             {
                 "name": architecture.name,

@@ -16,12 +16,12 @@ from storage.tables import check_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
-from sweep.plan.network import load_model, resolve_model
+from sweep.plan.network import is_same_network, load_model, resolve_model
 from sweep.plan.preparation import find_stored, name_search
 from sweep.plan.request import Origin, Request, SampleSizeRequest, merge_requests
 from sweep.plan.space import read_space
 from sweep.results.best import find_best, get_number
-from sweep.results.status import read_status
+from sweep.results.status import Status, read_status
 
 
 def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:
@@ -92,9 +92,9 @@ def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Ori
     if sweep is None:
         return None
     status = read_status(engine, sweep)
-    if source is None and (not status.ranked or not _is_of(status.config, model)):
+    if source is None and (not status.ranked or not _is_of(status, model)):
         return None
-    if not _is_of(status.config, model):
+    if not _is_of(status, model):
         kind = "a study of sample size" if status.config.sample_size else status.config.model
         raise ConfigError(
             f"from: no settings for this study, got sweep {sweep.name} of {kind}, expected a "
@@ -108,7 +108,7 @@ def _recommend_settings(model: str | None) -> dict[str, Value]:
     """Give the settings that an architecture recommends, its defaults where it has none."""
     if model is None:
         raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    architecture, _digest = load_model(resolve_model(model))
+    architecture = load_model(resolve_model(model)).architecture
     return {n: architecture.recommended.get(n, v) for n, v in architecture.defaults.items()}
 
 
@@ -124,9 +124,11 @@ def _fix(request: Request, settings: Mapping[str, Value]) -> Request:
     return replace(request, fixed=(*fixed, *request.fixed))
 
 
-def _is_of(config: SweepConfig, model: str | None) -> bool:
+def _is_of(status: Status, model: str | None) -> bool:
     """Say whether a sweep is a search of the model, or of any where none is given."""
-    return config.sample_size is None and (model is None or resolve_model(model) == config.model)
+    if status.config.sample_size is not None or model is None:
+        return status.config.sample_size is None
+    return is_same_network(model, status.config, status.load_files())
 
 
 def _lend(config: SweepConfig, asked: Request) -> Request:

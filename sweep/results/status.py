@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from storage.engine import read, read_clock_s
 from storage.epochs import TrialRow, read_trials
+from storage.sources import read_files
 from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
 from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
@@ -31,6 +33,7 @@ class Status:
             runs now; None before the first has finished and where none runs.
         time_left_s: Until the budget is spent at that pace, or None where none runs.
         stopped: Why no worker takes its trials although some wait, or None.
+        load_files: Reads the files of a person's own network, which few ask for.
     """
 
     sweep: Sweep
@@ -44,6 +47,7 @@ class Status:
     trials_per_hour: float | None
     time_left_s: float | None
     stopped: str | None
+    load_files: Callable[[], Mapping[str, bytes]] = field(default=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Give what `sweep list --json` prints of the sweep: the counts and the best trial."""
@@ -98,6 +102,7 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
         trials_per_hour=pace,
         time_left_s=_estimate_time_left_s(rows, counts, median_s, now_s),
         stopped=_find_stop(sweep, rows, counts),
+        load_files=partial(read_files, engine, sweep.id),
     )
 
 

@@ -13,11 +13,12 @@ import torch
 from optuna.storages import BaseStorage
 
 from storage.claims import Claim, claim_trial
+from storage.sources import read_files
 from storage.sweeps import Sweep, count_trials, list_open_sweeps
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
-from sweep.errors import ConflictError, SweepError
-from sweep.plan.network import load_model
+from sweep.errors import SweepError
+from sweep.plan.network import open_kept
 from sweep.search.judgement import is_failing
 from sweep.trial.session import Session
 
@@ -120,19 +121,14 @@ class Agenda:
 
     def _begin(self, sweep: Sweep) -> Session:
         config = SweepConfig.from_json(sweep.config)
-        architecture, digest = load_model(config.model)
-        if digest != config.model_digest:
-            raise ConflictError(
-                f"model: {config.model} is another program than the sweep began with, got hash "
-                f"{digest}, expected {config.model_digest}; bring the file back, or start a new "
-                "sweep"
-            )
+        files = read_files(self._engine, sweep.id)
+        network = open_kept(config, files, by_worker=True)
         return Session(
             engine=self._engine,
             study_storage=self._study_storage,
             sweep=sweep,
             config=config,
-            architecture=architecture,
+            architecture=network.architecture,
             split=reopen_split(config.data),
             device=self._device,
             artifacts=self._artifacts,

@@ -101,4 +101,4 @@ def test_password_is_not_among_the_arguments() -> None:
     """All users of a machine see them; the environment is its owner's alone."""
     job = Job("postgresql://me:secret@host/db", "cnn", Path("/artifacts"))
     assert "secret" not in " ".join(job.list_arguments(PLACE))
-    assert job.describe_environment() == {"SWEEP_STORAGE": job.storage}
+    assert job.describe_environment()["SWEEP_STORAGE"] == job.storage

@@ -240,14 +240,40 @@ def test_starting_points_move_into_the_space(asked: Request) -> None:
     assert "hidden_size 64 to 16" in plan.notes[0]
 
 
-def test_own_network_is_known_by_its_content(
+def test_own_network_is_known_by_what_it_does(
     asked: Request, tmp_path: Path, own_network: Path
 ) -> None:
-    """A changed file is another network: its sweep does not go on."""
+    """A comment makes no other network of it, nor another place; a changed program does."""
     path = tmp_path / "mynet.py"
     path.write_bytes(own_network.read_bytes())
     request = replace(asked, model=f"{path}:MyNet")
     plan = plan_sweep(request, CPU)
-    path.write_bytes(own_network.read_bytes() + b"\n# changed\n")
-    with pytest.raises(ConflictError, match="model_digest"):
-        plan_sweep(request, CPU, plan.config)
+    assert plan.source is not None
+    files = plan.source.files
+    moved = tmp_path / "elsewhere.py"
+    moved.write_bytes(own_network.read_bytes() + b"\n# changed\n")
+    path.unlink()
+    again = plan_sweep(replace(request, model=f"{moved}:MyNet"), CPU, plan.config, files=files)
+    kept = again.config.model_copy(
+        update={"model": plan.config.model, "model_digest": plan.config.model_digest}
+    )
+    assert kept == plan.config
+    moved.write_bytes(own_network.read_bytes() + b"\nCHANGED = 1\n")
+    with pytest.raises(ConflictError, match=r"got elsewhere\.py that does something else"):
+        plan_sweep(replace(request, model=f"{moved}:MyNet"), CPU, plan.config, files=files)
+
+
+def test_sweep_goes_on_with_the_network_it_keeps(
+    asked: Request, tmp_path: Path, own_network: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the file is gone, for who trusts what the database holds."""
+    path = tmp_path / "mynet.py"
+    path.write_bytes(own_network.read_bytes() + b"\n# of this test alone\n")
+    request = replace(asked, model=f"{path}:MyNet")
+    plan = plan_sweep(request, CPU)
+    assert plan.source is not None
+    path.unlink()
+    assert plan_sweep(request, CPU, plan.config, files=plan.source.files).config == plan.config
+    monkeypatch.setenv("SWEEP_TRUST_CODE", "0")
+    with pytest.raises(ModelError, match=r"mynet\.py is code that comes with the sweep"):
+        plan_sweep(request, CPU, plan.config, files=plan.source.files)

@@ -86,7 +86,9 @@ def fill(engine: sa.Engine, name: str, folder: Path, states: tuple[TrialState, .
     study = studies.create_study(
         studies.open_study_storage(parse_url(url)), name, direction="maximize", metric_name="loss"
     )
-    made = create_sweep(engine, name, {"model": "cnn", "text": "é\u2028'\""}, {"python": "3"}, 5)
+    config = {"model": "cnn", "text": "é\u2028'\""}
+    files = {"net.py": bytes(range(256)), "blocks/é.py": b""}
+    made = create_sweep(engine, name, config, {"python": "3"}, 5, files)
     for slot, state in enumerate(states):
         claim = claim_trial(engine, made.id, "host:1:x", HOUR_S)
         assert claim is not None
