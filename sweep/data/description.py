@@ -1,6 +1,6 @@
 """What a set of events holds: counts, ranges, vertices, the loss of saying nothing, oddities.
 
-Suffixes: B event of a batch, C feature, L bin, R run of bins above threshold.
+Suffixes: B event of a batch, C feature, L bin.
 """
 
 from __future__ import annotations
@@ -15,16 +15,11 @@ from sweep.data.events import EventSet
 from sweep.data.store import Progress, compute_blank_hash
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.metrics.null_loss import sum_null_loss
+from sweep.metrics.peaks import count_peaks
 
 FEATURE_NAMES = ("density", "density squared or second density", "x", "y")
 CHUNK_EVENTS = 128
-
-LOSS_EPSILON = 1e-5
-"""Added to prediction and target before their ratio is taken (docs/PHYSICS.md, "Loss")."""
-
-PEAK_THRESHOLD = 0.01
-PEAK_MIN_INTEGRAL = 0.2
-PEAK_MIN_BINS = 3
 
 USUAL_RANGES = ((-0.001, 2.5), (-0.001, 6.25), (-1.11, 1.11), (-1.11, 1.11))
 """What PV-Finder's chain gives, rounded outwards (docs/PHYSICS.md, "Features")."""
@@ -139,52 +134,8 @@ def compute_null_loss(events: EventSet) -> float:
     Raises:
         DataError: When the set is empty.
     """
-    total = sum(float(_sum_null_loss(y_BL)) for _, y_BL in _iterate(events, None))
+    total = sum(sum_null_loss(y_BL) for _, y_BL in _iterate(events, None))
     return total / len(events)
-
-
-def count_true_peaks(y_BL: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Count the peaks of targets as the reference does (docs/PHYSICS.md, "Peak finder").
-
-    A peak is a run of bins of at least 0.01 that holds 3 bins or more and an integral of at least
-    0.2, all in float32; masked bins neither add to a run nor end it, the last bin does.
-
-    Args:
-        y_BL: Targets, shape (B, 4000), NaN where masked; B may be 0.
-
-    Returns:
-        Peaks of each event, shape (B,).
-    """
-    closed = np.pad(y_BL, ((0, 0), (0, 1)))  # a zero after the last bin ends every run
-    events = np.repeat(np.arange(len(closed)), closed.shape[1])
-    values = closed.reshape(-1)
-    valid = ~np.isnan(values)
-    values, events = values[valid], events[valid]
-    inside = np.concatenate([[False], values >= np.float32(PEAK_THRESHOLD)])
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
-    first_R, last_R = edges[0::2], edges[1::2]
-    wide_R = last_R - first_R >= PEAK_MIN_BINS
-    first_R, last_R = first_R[wide_R], last_R[wide_R]
-    good_R = _sum_runs(values, first_R, last_R) >= np.float32(PEAK_MIN_INTEGRAL)
-    return np.bincount(events[first_R[good_R]], minlength=len(y_BL)).astype(np.int64)
-
-
-def _sum_runs(
-    values: NDArray[np.float32], first_R: NDArray[np.int64], last_R: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Sum the values of each run in float32, one after the other, one step for all runs at a time.
-
-    The reference adds so, and any other order rounds differently; a sum beyond float32 is inf.
-    """
-    length_R = last_R - first_R
-    order_R = np.argsort(-length_R, kind="stable")  # runs with more than k values come first
-    start_R, shorter_R = first_R[order_R], -length_R[order_R]
-    sum_R = np.zeros(len(first_R), dtype=np.float32)
-    with np.errstate(over="ignore"):
-        for step in range(length_R.max(initial=0)):
-            num_longer = np.searchsorted(shorter_R, -step)
-            sum_R[:num_longer] += values[start_R[:num_longer] + step]
-    return sum_R[np.argsort(order_R)]
 
 
 def load_event(events: EventSet, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -226,8 +177,8 @@ class _Tally:
         masked = np.isnan(y_BL)
         self.num_masked += int(masked.sum())
         self.num_nonzero += int(np.count_nonzero(x_BCL[:, 0]))
-        self.null_loss += _sum_null_loss(y_BL)
-        peaks = count_true_peaks(y_BL)
+        self.null_loss += sum_null_loss(y_BL)
+        peaks = count_peaks(y_BL)
         self.peaks.extend(peaks.tolist())
         self._num_dark += int((peaks == 0).sum())
         self._num_empty += int((~x_BCL.any(axis=(1, 2))).sum())
@@ -281,13 +232,6 @@ def _iterate(
         yield events.load(np.arange(start, stop))
         if progress is not None:
             progress(stop, len(events))
-
-
-def _sum_null_loss(y_BL: NDArray[np.float32]) -> float:
-    """Sum -ln(2 r / (r^2 + 1)), r = epsilon / (y + epsilon), over valid bins, divided by 4000."""
-    target = y_BL[~np.isnan(y_BL)].astype(np.float64)
-    ratio = LOSS_EPSILON / (target + LOSS_EPSILON)
-    return float(-np.log(2.0 * ratio / (ratio * ratio + 1.0)).sum() / NUM_BINS)
 
 
 def _find_copies(events: EventSet) -> Iterator[str]:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sweep.config import DataConfig
-from sweep.data.description import PEAK_THRESHOLD, Description, count_true_peaks, describe_events
+from sweep.data.description import Description, describe_events
 from sweep.data.events import EventSet
 from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
@@ -19,6 +18,7 @@ from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.figures.data import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
+from sweep.metrics.peaks import DEFAULT_SETTINGS, count_peaks, find_peaks
 from sweep.report.blocks import (
     Block,
     Column,
@@ -33,7 +33,6 @@ from sweep.report.blocks import (
 )
 from sweep.report.event import show_event
 from sweep.results.status import Status
-from sweep.training.peaks import find_peaks
 from sweep.wording import write_number, write_percent
 
 NUM_LOOKED_AT = 200
@@ -243,16 +242,16 @@ def _show_counts(key: str, train: Description, judged: Description) -> Figure:
 def _look_at(key: str, events: EventSet) -> list[Block]:
     """Show one event with its features, and what the peaks are."""
     x_BCL, y_BL = events.load(range(min(NUM_LOOKED_AT, len(events))))
-    peaks_B = count_true_peaks(y_BL)
+    peaks_B = count_peaks(y_BL)
     event = int(np.abs(peaks_B - peaks_B.mean()).argmin())
     figure = show_event(f"{key}-event", f"validation event {event}", x_BCL[event], y_BL[event])
     return [figure, *_show_peaks(key, x_BCL[:, 0], y_BL)]
 
 
 def _show_peaks(key: str, x_BL: NDArray[np.float32], y_BL: NDArray[np.float32]) -> list[Block]:
-    peaks = find_peaks(torch.from_numpy(y_BL))
+    peaks = find_peaks(y_BL)
     centers = list(
-        zip(peaks.event_P.tolist(), peaks.position_P.round().int().tolist(), strict=True)
+        zip(peaks.event_P.tolist(), peaks.position_P.round().astype(np.int64).tolist(), strict=True)
     )
     offset_mm, density, target = measure_mean_peak(x_BL, y_BL, centers)
     widths_mm = {
@@ -260,7 +259,7 @@ def _show_peaks(key: str, x_BL: NDArray[np.float32], y_BL: NDArray[np.float32]) 
     }
     num_maxima = _count_maxima(x_BL) / len(x_BL)
     num_peaks = len(centers) / len(y_BL)
-    share = float((y_BL >= PEAK_THRESHOLD).sum() / y_BL.size)
+    share = float((y_BL >= DEFAULT_SETTINGS.threshold).sum() / y_BL.size)
     looked_at = f"{len(centers)} true peaks of {len(y_BL)} validation events"
     found = " ".join(_say_peaks(looked_at, widths_mm, num_maxima, num_peaks, share))
     rows = [
@@ -295,8 +294,8 @@ def _say_peaks(
     if density_mm > 1.2 * target_mm:
         yield "So a network has to sharpen what it sees."
     yield (
-        f"The density has {num_maxima:.1f} maxima above {PEAK_THRESHOLD} an event, the target "
-        f"{num_peaks:.1f} peaks."
+        f"The density has {num_maxima:.1f} maxima above {DEFAULT_SETTINGS.threshold} an event, "
+        f"the target {num_peaks:.1f} peaks."
     )
     if num_maxima > 2 * num_peaks:
         yield (
@@ -323,5 +322,5 @@ def _measure_width_mm(values: NDArray[np.float64]) -> float:
 def _count_maxima(x_BL: NDArray[np.float32]) -> int:
     """Count the bins above the threshold that are higher than both neighbours."""
     inner = x_BL[:, 1 : NUM_BINS - 1]
-    is_top = (inner > x_BL[:, :-2]) & (inner >= x_BL[:, 2:]) & (inner >= PEAK_THRESHOLD)
+    is_top = (inner > x_BL[:, :-2]) & (inner >= x_BL[:, 2:]) & (inner >= DEFAULT_SETTINGS.threshold)
     return int(is_top.sum())

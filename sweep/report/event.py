@@ -12,6 +12,7 @@ from sweep.errors import SweepError
 from sweep.figures.event import FEATURE_PER_MM, draw_event
 from sweep.figures.png import check_picture_path, save_png
 from sweep.geometry import compute_bin_centers_mm
+from sweep.metrics.peaks import find_peaks
 from sweep.report.blocks import Column, Figure, Row, Section, Table
 from sweep.report.page import Page, write_page
 
@@ -69,12 +70,8 @@ def write_event(
 
 
 def _list_peaks(x_CL: NDArray[np.float32], y_L: NDArray[np.float32]) -> list[Row]:
-    import torch  # only pages need it, and it takes seconds
-
-    from sweep.training.peaks import find_peaks
-
     z_mm = compute_bin_centers_mm()
-    bins = find_peaks(torch.from_numpy(y_L[None])).position_P.round().to(torch.int64).tolist()
+    bins = find_peaks(y_L[None]).position_P.round().astype(np.int64).tolist()
     values = [
         (y_L[i], x_CL[0, i], x_CL[2, i] / FEATURE_PER_MM, x_CL[3, i] / FEATURE_PER_MM) for i in bins
     ]

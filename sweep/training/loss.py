@@ -14,8 +14,7 @@ import math
 import torch
 from torch import Tensor
 
-EPSILON = 1e-5
-"""Added to prediction and target (uc-lhcb/pv-finder, model/loss.py)."""
+from sweep.metrics.null_loss import LOSS_EPSILON
 
 _LN_2 = math.log(2.0)
 _SMALLEST = 1e-37
@@ -29,7 +28,7 @@ def compute_ratio_loss_B(
     target_BL: Tensor,
     *,
     asymmetry: float = 0.0,
-    epsilon: float = EPSILON,
+    epsilon: float = LOSS_EPSILON,
 ) -> Tensor:
     """Compute the ratio loss of each event: the sum over its valid bins over the number of bins.
 
@@ -74,24 +73,6 @@ def compute_ratio_loss_B(
         return torch.where(valid_BL, cost_BL, 0.0).sum(dim=1) / target_BL.shape[1]
 
 
-def compute_null_loss_B(target_BL: Tensor) -> Tensor:
-    """Compute the loss of each event when zero is predicted everywhere.
-
-    A model whose loss is near this has found nothing (docs/PHYSICS.md, "Null loss"): about 0.095 on
-    the targets of PV-Finder's toy events.
-
-    Args:
-        target_BL: Target histograms, shape (B, L); NaN masks a bin.
-
-    Returns:
-        Null loss of each event, shape (B,), with asymmetry 0 and epsilon 1e-5.
-
-    Raises:
-        ValueError: When the shape is not (B, L).
-    """
-    return compute_ratio_loss_B(torch.zeros_like(target_BL), target_BL)
-
-
 def _compute_log(value_BL: Tensor, epsilon: float) -> Tensor:
     return (value_BL + epsilon).abs().clamp(min=_SMALLEST).log()
 
@@ -112,5 +93,5 @@ def _check_inputs(
     if not (math.isfinite(epsilon) and epsilon > 0.0):
         raise ValueError(
             f"ratio loss: epsilon is out of range, got {epsilon}, expected a finite number above "
-            f"0; the reference uses {EPSILON}"
+            f"0; the reference uses {LOSS_EPSILON}"
         )

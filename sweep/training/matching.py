@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sweep.metrics.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks
 from sweep.metrics.score import MatchCounts
-from sweep.training.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks, find_peaks
+from sweep.training.peaks import find_peaks
 
 MAX_DISTANCE_BINS = 5.0
 """Farthest match, included: 0.5 mm (uc-lhcb/pv-finder, model/training.py, PARAM_EFF)."""
@@ -49,8 +50,8 @@ class PeakClasses:
 class _Match:
     """Peaks of both sides and what is true of each."""
 
-    truth: Peaks
-    prediction: Peaks
+    truth: Peaks[Tensor]
+    prediction: Peaks[Tensor]
     is_found_P: Tensor
     is_matched_P: Tensor
     is_masked_P: Tensor
@@ -189,7 +190,7 @@ def _match(
     )
 
 
-def _has_neighbour(peaks: Peaks, others: Peaks, max_distance_bins: float) -> Tensor:
+def _has_neighbour(peaks: Peaks[Tensor], others: Peaks[Tensor], max_distance_bins: float) -> Tensor:
     """Whether each peak has one of the others in its event within the distance, in float32.
 
     Only the nearest on either side can be: a search in the sorted list replaces all pairs, so that
@@ -210,6 +211,6 @@ def _has_neighbour(peaks: Peaks, others: Peaks, max_distance_bins: float) -> Ten
     return has_neighbour_P
 
 
-def _make_keys(peaks: Peaks) -> Tensor:
+def _make_keys(peaks: Peaks[Tensor]) -> Tensor:
     """Integers that sort by event, then position: the bits of floats from 0 up sort as they do."""
     return (peaks.event_P << 32) | peaks.position_P.view(torch.int32).to(torch.int64)

@@ -9,55 +9,12 @@ import pytest
 
 from sweep.data.description import (
     compute_null_loss,
-    count_true_peaks,
     describe_events,
     load_event,
 )
 from sweep.data.formats import open_events
 from sweep.errors import DataError
 from tests.data.conftest import WriteNpz, make_arrays
-
-
-def make_target(*spans: tuple[int, int, float]) -> np.ndarray:
-    """Make one event's target from (first bin, last bin, value)."""
-    y_BL = np.zeros((1, 4000), dtype=np.float32)
-    for first, last, value in spans:
-        y_BL[0, first : last + 1] = value
-    return y_BL
-
-
-@pytest.mark.parametrize(
-    ("spans", "num_peaks"),
-    [
-        ((), 0),
-        (((100, 102, 0.2),), 1),
-        (((100, 101, 0.2),), 0),
-        (((100, 104, 0.0099),), 0),
-        (((100, 102, 0.06),), 0),
-        (((100, 102, 0.2), (103, 109, np.nan), (110, 112, 0.2)), 1),
-        (((100, 102, 0.2), (104, 106, 0.2)), 2),
-        (((0, 2, 0.2), (3997, 3999, 0.2)), 2),
-        (((3900, 3902, 0.2), (3903, 3999, np.nan)), 1),
-        (((0, 3999, np.nan),), 0),
-    ],
-)
-def test_true_peaks_are_counted_as_by_the_reference(spans, num_peaks: int) -> None:
-    """The golden cases of docs/PHYSICS.md, "Peak finder" that concern the number of peaks."""
-    assert count_true_peaks(make_target(*spans)).tolist() == [num_peaks]
-
-
-def test_true_peaks_of_a_batch_stay_apart() -> None:
-    """A run at the end of one event does not go on in the next."""
-    y_BL = np.concatenate([make_target((3998, 3999, 0.2)), make_target((0, 0, 0.2))])
-    assert count_true_peaks(y_BL).tolist() == [0, 0]
-    assert count_true_peaks(y_BL[:0]).tolist() == []
-
-
-def test_true_peaks_equal_the_reference_counts(shared_data: Path) -> None:
-    """On the 160 hard cases found and missed truths add up to the peaks counted here."""
-    with np.load(shared_data / "metric_cases.npz", allow_pickle=False) as archive:
-        truth, counts = archive["truth"], archive["counts"]
-    assert count_true_peaks(truth).tolist() == (counts[:, 0] + counts[:, 2]).tolist()
 
 
 def test_null_loss_is_the_loss_of_predicting_zero(write_npz: WriteNpz) -> None:

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.training.loss import EPSILON, compute_null_loss_B, compute_ratio_loss_B
+from sweep.metrics.null_loss import LOSS_EPSILON, sum_null_loss
+from sweep.training.loss import compute_ratio_loss_B
 
 NAN = float("nan")
 
@@ -21,7 +22,7 @@ def compute_slowly(
 ) -> float:
     """The formula of docs/PHYSICS.md, "Loss", word for word, in float64."""
     valid_L = ~np.isnan(target_L)
-    ratio = np.abs((prediction_L[valid_L] + EPSILON) / (target_L[valid_L] + EPSILON))
+    ratio = np.abs((prediction_L[valid_L] + LOSS_EPSILON) / (target_L[valid_L] + LOSS_EPSILON))
     cost = -np.log(2.0 * ratio / (ratio**2 + 1.0))
     cost = cost * (1.0 + asymmetry * np.exp(-ratio))
     return float(cost.sum() / len(target_L))
@@ -89,7 +90,7 @@ def test_a_perfect_prediction_costs_nothing() -> None:
 @pytest.mark.parametrize("constant", [1e-5, 3e-5, 1e-4, 1e-3])
 def test_constants_on_zeros(constant: float) -> None:
     """A constant on a target of zeros costs -ln(2r / (r^2 + 1)) with r = (c + 1e-5) / 1e-5."""
-    ratio = (constant + EPSILON) / EPSILON
+    ratio = (constant + LOSS_EPSILON) / LOSS_EPSILON
     expected = -np.log(2.0 * ratio / (ratio**2 + 1.0))
     zeros_BL = torch.zeros(2, 4000)
     actual_B = compute_ratio_loss_B(zeros_BL + constant, zeros_BL)
@@ -110,14 +111,22 @@ def test_constants_on_real_targets(
 
 def test_null_loss_of_real_targets(real_target_BL: Tensor) -> None:
     """PV-Finder's toy events have the 0.095 of its notebooks (docs/PHYSICS.md, "Null loss")."""
-    assert compute_null_loss_B(real_target_BL).mean().item() == pytest.approx(0.09476, abs=2e-5)
+    loss_B = compute_ratio_loss_B(torch.zeros_like(real_target_BL), real_target_BL)
+    assert loss_B.mean().item() == pytest.approx(0.09476, abs=2e-5)
+
+
+def test_null_loss_is_the_loss_of_zeros(real_target_BL: Tensor) -> None:
+    """What events are described by is what a network that predicts nothing gets."""
+    loss_B = compute_ratio_loss_B(torch.zeros_like(real_target_BL), real_target_BL)
+    expected = loss_B.to(torch.float64).sum().item()
+    assert sum_null_loss(real_target_BL.numpy()) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("asymmetry", [2.5, 5.5, 15.0])
 def test_asymmetric_null_loss(real_target_BL: Tensor, asymmetry: float) -> None:
     """With asymmetry c it is about 1 + c times as large (docs/PHYSICS.md, "Null loss")."""
-    null_loss = compute_null_loss_B(real_target_BL).mean().item()
     prediction_BL = torch.zeros_like(real_target_BL)
+    null_loss = compute_ratio_loss_B(prediction_BL, real_target_BL).mean().item()
     loss = compute_ratio_loss_B(prediction_BL, real_target_BL, asymmetry=asymmetry).mean().item()
     assert loss == pytest.approx((1.0 + asymmetry) * null_loss, rel=0.005)
 
@@ -148,7 +157,7 @@ def test_masked_bins_cost_nothing(garbage: float, asymmetry: float) -> None:
 
 
 @pytest.mark.parametrize("asymmetry", [0.0, 15.0])
-@pytest.mark.parametrize("value", [0.0, -EPSILON, -1.00001e-5, 1e-30, 3e38, -3e38, 1.0, -1.0])
+@pytest.mark.parametrize("value", [0.0, -LOSS_EPSILON, -1.00001e-5, 1e-30, 3e38, -3e38, 1.0, -1.0])
 def test_gradients_are_finite(value: float, asymmetry: float) -> None:
     """Loss and gradient are finite for any finite prediction, on zeros, peaks and huge targets."""
     target_BL = torch.tensor([[0.0, 0.5, 3e38, NAN, 1e-8]])
@@ -223,7 +232,7 @@ def test_a_nan_prediction_is_not_hidden() -> None:
     [
         (lambda y: compute_ratio_loss_B(y[:, None], y), r"got \(2, 1, 8\) and \(2, 8\)"),
         (lambda y: compute_ratio_loss_B(y[:1], y), r"got \(1, 8\) and \(2, 8\)"),
-        (lambda y: compute_null_loss_B(y[0]), r"got \(8,\) and \(8,\)"),
+        (lambda y: compute_ratio_loss_B(y[0], y[0]), r"got \(8,\) and \(8,\)"),
         (lambda y: compute_ratio_loss_B(y, y, asymmetry=-1.0), "asymmetry is out of range"),
         (lambda y: compute_ratio_loss_B(y, y, epsilon=0.0), "epsilon is out of range"),
     ],

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from sweep.metrics.peaks import PeakFinderSettings
 from sweep.metrics.score import MatchCounts
 from sweep.training.matching import classify_peaks, count_matches, count_matches_per_event
-from sweep.training.peaks import PeakFinderSettings, find_peaks
+from sweep.training.peaks import find_peaks
 
 NAN = float("nan")
 

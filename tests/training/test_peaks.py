@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.data.description import count_true_peaks
-from sweep.training.peaks import PeakFinderSettings, find_peaks
+from sweep.metrics.peaks import PeakFinderSettings, count_peaks
+from sweep.training.peaks import find_peaks
 
 NAN = float("nan")
 THRESHOLD = float(np.float32(0.01))
@@ -123,26 +123,22 @@ def draw_at_threshold(rng: np.random.Generator) -> NDArray[np.float32]:
     return histogram_L
 
 
-def count_found(histogram_BL: Tensor) -> list[int]:
-    """Count the peaks that the finder finds in each event."""
-    return torch.bincount(find_peaks(histogram_BL).event_P, minlength=len(histogram_BL)).tolist()
-
-
 @pytest.mark.parametrize(("histogram_BL", "expected"), GOLDEN)
-def test_description_counts_the_golden_peaks(histogram_BL: Tensor, expected: list[float]) -> None:
-    """What `sweep data describe` counts, without PyTorch, are the peaks that the finder finds."""
-    assert count_true_peaks(histogram_BL.numpy()).tolist() == [len(expected)]
+def test_golden_peaks_are_counted(histogram_BL: Tensor, expected: list[float]) -> None:
+    """What `sweep data describe` counts, without PyTorch, are the peaks of the reference."""
+    assert count_peaks(histogram_BL.numpy()).tolist() == [len(expected)]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_description_counts_the_peaks_of_the_finder(seed: int) -> None:
+def test_peaks_beside_the_thresholds_are_counted(seed: int) -> None:
     """Random histograms, with NaN, with sums and heights a last bit beside the thresholds."""
     rng = np.random.default_rng(seed)
     makers = [draw_at_threshold] * 100 + [lambda rng: make_histogram(rng, 300)] * 100
     histogram_BL = np.stack([make(rng) for make in makers])
-    expected = count_found(torch.from_numpy(histogram_BL))
-    assert 100 < sum(expected[:100]) < 900
-    assert count_true_peaks(histogram_BL).tolist() == expected
+    _, events = find_slowly_in_batch(histogram_BL, PeakFinderSettings())
+    expected = np.bincount(events, minlength=200)
+    assert 100 < expected[:100].sum() < 900
+    np.testing.assert_array_equal(count_peaks(histogram_BL), expected)
 
 
 def test_more_peaks_than_the_reference_can_hold() -> None:
