@@ -7,11 +7,15 @@ import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from models.dimension import Dimension
 from models.value import Value
 
+PROBE_SHAPE = (2, 4, 4000)
+"""Of two events, which show whether a network takes a batch."""
 TRAINING_HYPERPARAMETERS = ("lr", "beta1", "beta2", "batch_size", "weight_decay", "asymmetry")
 """Hyperparameters that the training takes; every other one goes to the network."""
 
@@ -111,7 +115,12 @@ class Architecture:
             )
         # A copy: a network may change a list that it is given, which others hold as well.
         chosen = {n: copy.deepcopy(hyperparameters[n]) for n in keywords if n in hyperparameters}
-        return self.network(**chosen)
+        network = self.network(**chosen)
+        if any(isinstance(weight, UninitializedParameter) for weight in network.parameters()):
+            with torch.no_grad():  # lazy layers take their sizes from the first batch they see
+                network.eval()(torch.zeros(PROBE_SHAPE))
+            network.train()
+        return network
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from models.adam import BETAS, DEFAULT_BETAS
-from models.architecture import Architecture
+from models.architecture import PROBE_SHAPE, Architecture
 from models.dimension import Choice, Dimension, Fixed, Float, Int
 from models.isolation import Isolation
 from models.source import Source, read_source
@@ -38,7 +38,6 @@ TRAINING_SPACE: Mapping[str, Dimension] = {
     **BETAS,
 }
 TRAINING_DEFAULTS: Mapping[str, Value] = {"lr": 1e-3, **DEFAULT_BETAS}
-PROBE_SHAPE = (2, 4, 4000)
 
 
 def load_architecture(name: str, source: Source | None = None) -> Architecture:

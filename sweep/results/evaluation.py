@@ -32,6 +32,7 @@ from sweep.plan.plan import read_variant
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator
+from sweep.training.state import StateError, restore_state
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
 from sweep.trust import VARIABLE, is_trusted
 
@@ -121,13 +122,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
         ModelError: when the file is missing, broken, or of another network.
     """
     try:
-        network.load_state_dict(safetensors.torch.load_file(path))
+        restore_state(network, safetensors.torch.load_file(path))
     except FileNotFoundError as exc:
         raise ModelError(
             f"{path}: no weights, got a missing file, expected those of the trial; "
             "use the --artifacts folder of the machine that trained it"
         ) from exc
-    except (SafetensorError, RuntimeError, OSError) as exc:
+    except (SafetensorError, StateError, RuntimeError, OSError) as exc:
         reason = str(exc).splitlines()[0]
         raise ModelError(
             f"{path}: the weights do not fit, got {reason!r}, expected those of this network; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,7 +22,9 @@ class Batches:
 
     Args:
         events: The set.
-        batch_size: Events in a batch; the last one holds what is left.
+        batch_size: Largest number of events in a batch. The events are laid out evenly over as
+            few batches as that takes, so that sizes differ by one at most and none holds a single
+            event, which a norm over events could not take: 33 in batches of 16 are three of 11.
         device: Where the batches shall be. A GPU with room keeps all events.
     """
 
@@ -35,7 +37,10 @@ class Batches:
 
     def __len__(self) -> int:
         """Number of batches in a pass."""
-        return -(-self.num_events // self.batch_size)
+        num_batches = -(-self.num_events // self.batch_size)
+        if self.batch_size == 1:
+            return num_batches
+        return min(num_batches, max(1, self.num_events // 2))  # three in pairs are one of three
 
     def shuffle(
         self, seed: int, epoch: int, num_skipped: int = 0
@@ -49,17 +54,17 @@ class Batches:
             x_BCL (B, 4, 4000) and y_BL (B, 4000), float32, NaN where masked.
         """
         order = np.random.default_rng([seed, epoch]).permutation(self.num_events)
-        return self._serve(order[num_skipped * self.batch_size :])
+        return self._serve(self._lay_out(order)[num_skipped:])
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Give all events once, in the set's order; shapes as `shuffle`."""
-        return self._serve(np.arange(self.num_events))
+        return self._serve(self._lay_out(np.arange(self.num_events)))
 
-    def _serve(self, order: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = [
-            order[start : start + self.batch_size]
-            for start in range(0, len(order), self.batch_size)
-        ]
+    def _lay_out(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Lay events out evenly over the batches of a pass; the larger ones come first."""
+        return np.array_split(order, len(self)) if self.num_events else []
+
+    def _serve(self, parts: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
         if not parts:
             return
         if self._resident is not None:

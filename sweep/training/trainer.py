@@ -18,11 +18,19 @@ from torch import Tensor, nn
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
 from sweep.data.store import Progress
-from sweep.device import full_precision
+from sweep.device import full_precision, is_out_of_memory
 from sweep.metrics.score import Score
 from sweep.training.batches import Batches
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.scoring import ScoreAccumulator
+from sweep.training.state import (
+    StateError,
+    capture_state,
+    check_form,
+    check_slots,
+    describe,
+    restore_state,
+)
 
 VALIDATION_BATCH_SIZE = 64
 
@@ -147,13 +155,13 @@ class Trainer:
         self._resumed_s = None
 
     def capture(self) -> dict[str, Any]:
-        """Capture everything that the next epochs depend on; tensors are the live ones."""
+        """Capture everything that the next epochs depend on; those of the optimiser are live."""
         return {
             "epoch": self.epoch,
             "num_batches": self._num_batches,
             "total_loss": self._total_loss,
             "spent_s": self._spent_s,
-            "network": self.network.state_dict(),
+            "network": capture_state(self.network),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else {},
             "rng": torch.get_rng_state(),
@@ -163,18 +171,50 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to a captured state, whose tensors may be on another device."""
-        self.epoch = int(state["epoch"])
-        self._num_batches = int(state["num_batches"])
+        """Go back to a captured state, whose tensors may be on another device.
+
+        Raises:
+            StateError: when it is of another training; this one is then of no use any more.
+        """
+        self._check(state)
+        self.epoch = state["epoch"]
+        self._num_batches = state["num_batches"]
         self._total_loss = state["total_loss"].to(self.device, copy=True)
-        self._spent_s = float(state["spent_s"])
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["rng"])
-        if self.device.type == "cuda" and state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+        self._spent_s = state["spent_s"]
+        restore_state(self.network, state["network"])
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.scheduler:
+                self.scheduler.load_state_dict(state["scheduler"])
+            torch.set_rng_state(state["rng"])
+            if self.device.type == "cuda" and state["cuda_rng"] is not None:
+                torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+        except (RuntimeError, ValueError, TypeError) as exc:
+            if is_out_of_memory(exc):
+                raise
+            raise StateError(f"checkpoint: {exc}") from exc
+
+    def _check(self, state: Mapping[str, Any]) -> None:
+        """Make sure that a state has the form of what this training captures.
+
+        Raises:
+            StateError: when it has not.
+        """
+        own = self.capture()
+        for part in ("network", "cuda_rng"):  # the network says itself; the device may be another
+            own[part] = state.get(part)
+        kept = state.get("optimizer")
+        slots = kept.get("state") if isinstance(kept, Mapping) else None
+        own["optimizer"]["state"] = slots
+        check_form("checkpoint", own, state)
+        check_slots([p for g in self.optimizer.param_groups for p in g["params"]], slots)
+        if not isinstance(state["network"], Mapping):
+            raise StateError(f"checkpoint.network: got {describe(state['network'])}")
+        counts = (state["epoch"], self.recipe.epochs), (state["num_batches"], len(self.train))
+        if not all(isinstance(count, int) and 0 <= count <= most for count, most in counts):
+            raise StateError(f"checkpoint: got epoch {state['epoch']}, batch {counts[1][0]}")
+        if not torch.isfinite(state["total_loss"]) or state["spent_s"] < 0:
+            raise StateError("checkpoint: its loss or time is no finite number")
 
     def _train_once(self, epoch: int) -> float:
         self.network.train()
@@ -266,12 +306,14 @@ def _build_optimizer(
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
     }
+    weights = list(network.parameters())
     return kinds[recipe.optimizer](
-        network.parameters(),
+        weights,
         lr=_get_number(hyperparameters, "lr"),
         betas=(_get_number(hyperparameters, "beta1"), _get_number(hyperparameters, "beta2")),
         weight_decay=_get_number(hyperparameters, "weight_decay", recipe.weight_decay),
-        fused=True,
+        # PyTorch's fused kernel takes real numbers only; None leaves it the choice of another.
+        fused=all(weight.is_floating_point() for weight in weights) or None,
     )
 
 

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import io
 import logging
-import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from torch import nn
 
 from storage.artifacts import TrialFolder, write_file
 from storage.epochs import Epoch
 from storage.errors import ArtifactError
 from sweep.device import is_out_of_memory
+from sweep.training.state import (
+    StateError,
+    Weights,
+    capture_state,
+    check_form,
+    restore_state,
+)
 from sweep.training.trainer import EpochResult
 
 logger = logging.getLogger(__name__)
-
-Weights = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,26 @@ def make_epoch(result: EpochResult) -> Epoch:
     )
 
 
+def rehearse(trained: nn.Module, fresh: nn.Module) -> None:
+    """Keep a network's state as its weights are kept, and give it to a new network.
+
+    Args:
+        trained: The network whose state has to come back.
+        fresh: Another one with the same hyperparameters.
+
+    Raises:
+        StateError: when the state cannot be kept or does not come back.
+    """
+    try:
+        content = safetensors.torch.save(capture_state(trained))
+    except Exception as exc:  # the network's own hooks may raise anything
+        if is_out_of_memory(exc):
+            raise
+        reason = " ".join(str(exc).split()) or repr(exc)
+        raise StateError(f"the network's state cannot be kept: {reason}") from exc
+    restore_state(fresh, safetensors.torch.load(content))
+
+
 def save_checkpoint(folder: TrialFolder, checkpoint: Checkpoint) -> None:
     """Replace a trial's checkpoint, whole or not at all.
 
@@ -83,21 +108,63 @@ def save_checkpoint(folder: TrialFolder, checkpoint: Checkpoint) -> None:
 def load_checkpoint(folder: TrialFolder) -> Checkpoint | None:
     """Read the checkpoint that this or an earlier worker left; None where none can be read.
 
-    Its tensors are on the CPU, where the states of random generators must stay.
+    Its tensors are on the CPU, where the states of random generators must stay. Its curve is
+    checked; whether the rest fits the training, `Trainer.restore` says.
     """
     if not folder.checkpoint.is_file():
         return None
     try:
         state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as exc:
+        return _read_checkpoint(state)
+    except Exception as exc:  # whatever is in the file: PyTorch raises any kind of fault
         if is_out_of_memory(exc):
             raise
-        logger.warning(
-            "a trial begins anew: its checkpoint %s cannot be read (%s)", folder.checkpoint, exc
-        )
+        leave_aside(folder, exc)
         return None
-    curve = [Epoch(**epoch) for epoch in state["curve"]]
-    return Checkpoint(state["trainer"], curve, state["best_weights"])
+
+
+def leave_aside(folder: TrialFolder, fault: Exception) -> None:
+    """Say that a trial begins anew, and why its checkpoint is of no use."""
+    reason = " ".join(str(fault).split())[:300] or repr(fault)
+    logger.warning(
+        "a trial begins anew: its checkpoint %s cannot be used (%s)", folder.checkpoint, reason
+    )
+
+
+def _read_checkpoint(state: object) -> Checkpoint:
+    """Read what a checkpoint's file holds.
+
+    Raises:
+        StateError: when it has another form.
+    """
+    check_form("checkpoint", {"trainer": None, "curve": None, "best_weights": None}, _blank(state))
+    assert isinstance(state, dict)
+    curve = [_read_epoch(number, epoch) for number, epoch in enumerate(state["curve"], 1)]
+    trainer, weights = state["trainer"], state["best_weights"]
+    if not isinstance(trainer, dict) or trainer.get("epoch") != len(curve):
+        raise StateError(f"got {len(curve)} epochs in its curve, expected those of the training")
+    if not isinstance(weights, dict) or not all(map(_is_weight, weights.items())):
+        raise StateError("got other best weights than tensors by name, expected these")
+    return Checkpoint(trainer, curve, weights)
+
+
+def _blank(state: object) -> object:
+    return dict.fromkeys(state) if isinstance(state, dict) else state
+
+
+def _is_weight(entry: tuple[object, object]) -> bool:
+    return isinstance(entry[0], str) and isinstance(entry[1], torch.Tensor)
+
+
+def _read_epoch(number: int, entry: Mapping[str, Any]) -> Epoch:
+    """Read one epoch of a stored curve: numbers, all of them finite, in their order."""
+    form = {field.name: 0.0 if field.type == "float" else 0 for field in fields(Epoch)}
+    check_form(f"curve.{number}", form, entry)
+    epoch = Epoch(**entry)
+    counts = [entry[name] for name, zero in form.items() if isinstance(zero, int)]
+    if epoch.epoch != number or not all(isinstance(n, int) and n >= 0 for n in counts):
+        raise StateError(f"curve.{number}: got {epoch}, expected counts in this order")
+    return epoch
 
 
 def save_weights(folder: TrialFolder, weights: Weights) -> None:

@@ -42,6 +42,7 @@ from sweep.search.samplers import build_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.search.verdict import DEAD, DONE, STUCK, STUDY_STATES, WORSE, Verdict
 from sweep.seeds import derive_seed
+from sweep.training.state import StateError, Weights, capture_state, restore_state
 from sweep.training.trainer import (
     DivergedError,
     EpochResult,
@@ -50,8 +51,10 @@ from sweep.training.trainer import (
 )
 from sweep.trial.checkpoint import (
     Checkpoint,
+    leave_aside,
     load_checkpoint,
     make_epoch,
+    rehearse,
     save_checkpoint,
     save_weights,
 )
@@ -62,6 +65,9 @@ from sweep.wording import round_shown
 
 logger = logging.getLogger(__name__)
 
+NETWORK_FAULTS = (Exception, SystemExit, KeyboardInterrupt)
+"""What a network may raise. A worker's signals are no exceptions (`sweep.signals`), so that one
+which ends the process, or says it is interrupted, is the network's own doing."""
 MAX_LOST_ATTEMPTS = 4
 """After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""
 
@@ -135,7 +141,7 @@ class _TrialRun:
         self._may_have_begun = claim.attempt > 1
         self.trial, self.params = self._begin()
         self.curve: list[Epoch] = []
-        self.best_weights: dict[str, torch.Tensor] = {}
+        self.best_weights: Weights = {}
         self._needs_to_be_alone = False
         self._trainer: Trainer | None = None
 
@@ -166,7 +172,7 @@ class _TrialRun:
             return Verdict(PRUNED, "diverged", str(exc))
         except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
             raise
-        except Exception as exc:  # a network may raise anything; its traceback is the verdict
+        except NETWORK_FAULTS as exc:  # a network may raise anything; its traceback is the verdict
             if not is_out_of_memory(exc):
                 return Verdict(FAILED, "error", traceback.format_exc())
             if self.claim.alone:
@@ -215,10 +221,35 @@ class _TrialRun:
             {name: value for name, value in self.params.items() if name in names}
         )
 
-    def _train(self) -> Verdict | None:
+    def _build_another(self) -> nn.Module:
+        """Build a network beside the one in training, whose random numbers stay its own."""
+        with torch.random.fork_rng(devices=[]):
+            return self._build_network()
+
+    def _begin_training(self) -> Trainer:
+        """Begin the trial's training from its checkpoint, where one is left here that fits."""
+        found = load_checkpoint(self.folder)
+        if found is not None:
+            trainer = self._make_trainer()
+            try:
+                trainer.restore(found.trainer)
+                if found.best_weights:
+                    restore_state(self._build_another(), found.best_weights)
+            except StateError as exc:
+                leave_aside(self.folder, exc)
+            else:
+                self.curve = list(found.curve)
+                self.best_weights = found.best_weights
+                self._record(self.curve)
+                return trainer
+        trainer = self._make_trainer()
+        rehearse(trainer.network, self._build_another())
+        return trainer
+
+    def _make_trainer(self) -> Trainer:
         seed, draw = self.config.search.seed, choose_draw(self.config, self.claim.slot)
         torch.manual_seed(derive_seed(seed, "weights", draw))
-        trainer = self._trainer = Trainer(
+        return Trainer(
             self._build_network(),
             self.session.split,
             self.config.recipe,
@@ -227,7 +258,9 @@ class _TrialRun:
             device=self.session.device,
             is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
         )
-        self._restore(trainer)
+
+    def _train(self) -> Verdict | None:
+        trainer = self._trainer = self._begin_training()
         verdict = self._judge() if self.curve else None
         if verdict is not None:
             return verdict
@@ -254,11 +287,10 @@ class _TrialRun:
     def _take(self, trainer: Trainer, result: EpochResult) -> None:
         """Keep one epoch: checkpoint first, then the curve, then the study."""
         self.curve.append(make_epoch(result))
+        if len(self.curve) == 1:  # a training may change what its network's state consists of
+            rehearse(trainer.network, self._build_another())
         if self._find_best() == self.curve[-1]:
-            self.best_weights = {
-                name: tensor.detach().cpu().clone()
-                for name, tensor in trainer.network.state_dict().items()
-            }
+            self.best_weights = capture_state(trainer.network)
         self._keep(trainer)
         self._record(self.curve[-1:])
 
@@ -273,15 +305,6 @@ class _TrialRun:
         objective = self.config.search.objective
         values = {epoch.epoch: round_shown(get_value(epoch, objective)) for epoch in curve}
         studies.report_epochs(self.trial, values)
-
-    def _restore(self, trainer: Trainer) -> None:
-        """Go on from the trial's checkpoint, if this or an earlier worker left one here."""
-        found = load_checkpoint(self.folder)
-        if found is not None:
-            trainer.restore(found.trainer)
-            self.curve = list(found.curve)
-            self.best_weights = found.best_weights
-            self._record(self.curve)
 
     def _judge(self) -> Verdict | None:
         """Say whether the trial ends here; at the last epoch nothing is left to be pruned."""
@@ -357,9 +380,10 @@ class _TrialRun:
             logger.warning("trial %s has not all its pictures: %s", self.trial.number, exc)
 
     def _draw(self, folder: Path) -> list[Path]:
-        network = self._build_network().to(self.session.device)
-        network.load_state_dict(self.best_weights)
         try:
+            network = self._build_network()
+            restore_state(network, self.best_weights)
+            network.to(self.session.device)
             return draw_trial(
                 folder,
                 network,
@@ -368,6 +392,6 @@ class _TrialRun:
                 self.config.data.null_loss,
                 title=f"{self.session.sweep.name}, trial {self.trial.number}",
             )
-        except Exception:
+        except NETWORK_FAULTS:
             logger.warning("trial %s has no pictures", self.trial.number, exc_info=True)
             return []

@@ -28,7 +28,7 @@ from sweep.training.trainer import (
     Trainer,
     predict_batches,
 )
-from sweep.trial.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sweep.trial.checkpoint import Checkpoint, load_checkpoint, make_epoch, save_checkpoint
 
 CPU = torch.device("cpu")
 HYPERPARAMETERS = {"lr": 5e-3, "beta1": 0.9, "beta2": 0.99, "batch_size": 8}
@@ -63,7 +63,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
-    """33 training events, so that the last batch of 8 holds one, and 12 to validate on."""
+    """33 training events, which batches of 8 do not divide, and 12 to validate on."""
     folder = tmp_path_factory.mktemp("events")
     return pair_events(
         open_events([write_events(folder / "train.npz", 33, seed=1)]),
@@ -132,9 +132,9 @@ def test_training_goes_on_from_its_file(split: Split, tmp_path: Path, device: st
     where = torch.device(device)
     whole = [result.train_loss for result in make_trainer(split, device=where).run()]
     interrupted = make_trainer(split, device=where)
-    next(interrupted.run())
+    first = next(interrupted.run())
     folder = TrialFolder(tmp_path, Sweep(1, "net", {}, {}, 1, 0.0, False, None), 0)
-    save_checkpoint(folder, Checkpoint(interrupted.capture(), [], {}))
+    save_checkpoint(folder, Checkpoint(interrupted.capture(), [make_epoch(first)], {}))
     found = load_checkpoint(folder)
     assert found is not None
     assert {tensor.device for tensor in find_tensors(found.trainer)} == {CPU}
@@ -256,6 +256,31 @@ def test_predictions_are_not_rounded_by_a_gpu(split: Split) -> None:
     for _prediction_BL, _y_BL in predict_batches(Probe(), Batches(split.validation, 12, CPU)):
         assert tuple(kernel.fp32_precision for kernel in kernels) == before
     assert seen == [("ieee", "ieee")]
+
+
+@pytest.mark.parametrize(
+    ("num_events", "batch_size", "sizes"),
+    [
+        (33, 16, [11, 11, 11]),
+        (17, 16, [9, 8]),
+        (32, 16, [16, 16]),
+        (5, 16, [5]),
+        (3, 2, [3]),
+        (7, 2, [3, 2, 2]),
+        (7, 3, [3, 2, 2]),
+        (1, 16, [1]),
+        (3, 1, [1, 1, 1]),
+    ],
+)
+def test_events_are_laid_out_evenly(
+    split: Split, num_events: int, batch_size: int, sizes: list[int]
+) -> None:
+    """Two sizes at most, and no batch of one event that could have company."""
+    batches = Batches(split.train.take(np.arange(num_events)), batch_size, CPU)
+    assert [len(y_BL) for _x_BCL, y_BL in batches.shuffle(3, 1)] == sizes
+    assert [len(y_BL) for _x_BCL, y_BL in batches.in_order()] == sizes
+    assert [len(y_BL) for _x_BCL, y_BL in batches.shuffle(3, 1, 1)] == sizes[1:]
+    assert len(batches) == len(sizes)
 
 
 def test_batches_hold_every_event_once(split: Split) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
 import resource
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 import sqlalchemy as sa
+import torch
 from optuna.trial import TrialState
+from torch import nn
 
 import sweep.trial.retention
 import sweep.trial.run
@@ -22,6 +27,7 @@ from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.errors import ArtifactError, LostClaimError
 from storage.sweeps import change_trial_timeout, count_trials, find_sweep
 from storage.tables import epochs, trials
+from sweep.results.evaluation import load_weights
 from sweep.search.judgement import rank_trials
 from sweep.search.verdict import Verdict
 from sweep.signals import Signals
@@ -571,6 +577,167 @@ def test_unreadable_checkpoint_is_reported_and_left_aside(
     train(session)
     assert "begins anew: its checkpoint" in caplog.text
     assert read_first(session) == reference
+
+
+def change(*path: object, to: object) -> Callable[[Any], None]:
+    """Say to put something else at a place of a checkpoint; nothing takes it out."""
+
+    def work(state: Any) -> None:
+        *way, last = path
+        for step in way:
+            state = state[step]
+        if to is None:
+            del state[last]
+        else:
+            state[last] = to
+
+    return work
+
+
+FIRST = "trainer", "optimizer", "state", 0
+DAMAGES = {
+    "no trainer": change("trainer", to=None),
+    "a list": change("curve", to={"epoch": 1}),
+    "a loss that is text": change("curve", 0, "validation_loss", to="0.1"),
+    "a loss that is no number": change("curve", 0, "validation_loss", to=math.nan),
+    "a count that is none": change("curve", 0, "found", to=-1),
+    "an epoch too few": change("curve", 0, to=None),
+    "epochs in another order": change("curve", 0, "epoch", to=2),
+    "no random state": change("trainer", "rng", to=None),
+    "a short random state": change("trainer", "rng", to=torch.zeros(8, dtype=torch.uint8)),
+    "a random state of zeros": change("trainer", "rng", to=torch.zeros(5056, dtype=torch.uint8)),
+    "a total that is NaN": change("trainer", "total_loss", to=torch.tensor(math.nan).double()),
+    "a batch beyond the pass": change("trainer", "num_batches", to=99),
+    "text for an epoch": change("trainer", "epoch", to="2"),
+    "weights of another shape": change("trainer", "network", "scale", to=torch.zeros(99)),
+    "weights of another network": change("trainer", "network", to={"conv": torch.zeros(3)}),
+    "no weights": change("trainer", "network", to="none"),
+    "another optimiser": change("trainer", "optimizer", to={"momentum": 1}),
+    "text for an optimiser": change("trainer", "optimizer", to="adam"),
+    "moments of another shape": change(
+        "trainer", "optimizer", *FIRST, "exp_avg", to=torch.zeros(99)
+    ),
+    "a moment too few": change(*FIRST, "exp_avg", to=None),
+    "a rate that is text": change("trainer", "optimizer", "param_groups", 0, "lr", to="high"),
+    "another schedule": change("trainer", "scheduler", to={}),
+    "best weights of another shape": change("best_weights", "scale", to=torch.zeros(99)),
+    "best weights that are text": change("best_weights", "scale", to="none"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_checkpoint_of_another_form_is_left_aside(
+    make_session: MakeSession,
+    sqlite_url: str,
+    reference: list[Epoch],
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Any], None],
+) -> None:
+    """A file that can be read and is not this trial's: it begins anew, which is said in a line."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    hold = Hold(session, claim, 3)
+    hold.event = hold.signals.ask
+    assert run_trial(session, claim, hold) is None
+    checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
+    state = torch.load(checkpoint, weights_only=True)
+    damage(state)
+    torch.save(state, checkpoint)
+    assert train(session).outcome == "complete"
+    (line,) = [r.getMessage() for r in caplog.records if "begins anew" in r.getMessage()]
+    assert "\n" not in line
+    assert read_first(session) == reference
+
+
+class OddNet(nn.Module):
+    """Learns as MyNet does, and is odd in some way."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.rand(hidden_size))
+        self.register_buffer("history", torch.zeros(0))
+        self.turned = nn.Parameter(torch.randn(4, 3).t())
+        self.note: object = {"seen": 0}
+
+    def get_extra_state(self) -> object:
+        return self.note
+
+    def set_extra_state(self, state: object) -> None:
+        self.note = state
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.act()
+        return x_BCL[:, 0] * self.scale.abs().mean() + 0 * self.turned.sum()
+
+    def act(self) -> None:
+        """Do what is odd about it, before each training batch."""
+        self.history = torch.cat([self.history, self.scale.detach()[:1]])
+        self.note = {"seen": len(self.history)}
+
+
+def be_odd(session: Session, network: type[nn.Module] = OddNet, **methods: object) -> Session:
+    """Have a session train an odd network, with some other methods."""
+    odd = type("Odd", (network,), methods)
+    return replace(session, architecture=replace(session.architecture, network=odd))
+
+
+def test_network_whose_state_is_no_plain_tensor_is_kept_and_goes_on(
+    make_session: MakeSession, sqlite_url: str, with_pictures: None
+) -> None:
+    """A transposed parameter, a growing buffer, a note: weights, checkpoint and pictures."""
+    session = be_odd(make_session(sqlite_url))
+    claim = take(session)
+    hold = Hold(session, claim, 3)
+    hold.event = hold.signals.ask
+    assert run_trial(session, claim, hold) is None
+    assert train(session, "b").outcome == "complete"
+    network = OddNet(int(read_row(session).params["hidden_size"]))
+    load_weights(network, TrialFolder(session.artifacts, session.sweep, 0).weights)
+    best = read_row(session).best
+    assert best is not None
+    assert network.note == {"seen": 2 * best.epoch}
+    assert len(network.history) == 2 * best.epoch
+    metas = optuna.artifacts.get_all_artifact_meta(
+        read_told(session)[0], storage=session.study_storage
+    )
+    assert len(metas) == 3
+
+
+def refuse(fault: BaseException) -> Callable[..., object]:
+    """Give a method that raises."""
+
+    def method(*_arguments: object) -> object:
+        raise fault
+
+    return method
+
+
+@pytest.mark.parametrize(
+    ("methods", "reason"),
+    [
+        ({"act": refuse(SystemExit(3))}, "SystemExit: 3"),
+        ({"act": refuse(SystemExit())}, "SystemExit"),
+        ({"act": refuse(KeyboardInterrupt())}, "KeyboardInterrupt"),
+        ({"act": lambda self: self.act()}, "RecursionError"),
+        ({"get_extra_state": refuse(ValueError("no state"))}, "cannot be kept: no state"),
+        ({"set_extra_state": refuse(ValueError("no way back"))}, "not fit .* no way back"),
+        ({"get_extra_state": lambda _self: refuse}, "cannot be kept|not fit"),
+        ({"act": lambda self: setattr(self, "late", nn.Parameter(torch.ones(1)))}, "late"),
+    ],
+    ids=["exit", "exit 0", "interrupt", "recursion", "kept", "brought back", "code", "late"],
+)
+def test_fault_of_a_network_fails_its_trial_and_nothing_else(
+    make_session: MakeSession, sqlite_url: str, methods: dict[str, object], reason: str
+) -> None:
+    """The reason stands in the study; the worker goes on with the next trial."""
+    session = make_session(sqlite_url)
+    assert train(be_odd(session, **methods)).outcome == "error"
+    row = read_row(session)
+    assert row.state == "failed"
+    assert re.search(reason, str(row.reason).strip().splitlines()[-1])
+    assert read_told(session)[0].user_attrs["reason"] == row.reason
+    assert train(session).outcome == "complete"
 
 
 def test_trial_survives_dropped_connections(
