@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -35,17 +35,6 @@ class Epoch:
     lr: float
     duration_s: float
 
-    @property
-    def efficiency(self) -> float:
-        """Share of true vertices found, 0 when there is none."""
-        true_peaks = self.found + self.missed
-        return self.found / true_peaks if true_peaks else 0.0
-
-    @property
-    def fp_rate(self) -> float:
-        """False positives per event, 0 when there is no event."""
-        return self.false_positives / self.events if self.events else 0.0
-
 
 @dataclass(frozen=True)
 class TrialRow:
@@ -65,6 +54,31 @@ class TrialRow:
     feasible: bool | None
     best: Epoch | None
     last: Epoch | None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """By what trials are ranked: a sum of columns of their own epoch over another one.
+
+    Attributes:
+        numerator, denominator: Names of fields of `Epoch`. Without a denominator it is 1; where it
+            is 0, so is the value.
+        is_highest_first: Whether the highest value is the best.
+    """
+
+    numerator: Sequence[str]
+    denominator: Sequence[str]
+    is_highest_first: bool
+
+    def make_value(self) -> sa.ColumnElement[float]:
+        """Give the value as a column of a query on the epochs."""
+        above, below = (
+            sum((sa.cast(epochs.c[name], sa.Double) for name in names), start=sa.literal(0.0))
+            for names in (self.numerator, self.denominator)
+        )
+        if not self.denominator:
+            return above
+        return sa.func.coalesce(above / sa.func.nullif(below, 0.0), 0.0)
 
 
 _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
@@ -156,7 +170,7 @@ def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
 def read_best(
     engine: sa.Engine,
     sweep_id: int,
-    objective: Literal["validation_loss", "efficiency"],
+    ranking: Ranking,
     limit: int,
 ) -> list[tuple[int, float]]:
     """Read the best trials of a sweep: complete and feasible, the earlier slot of equals first.
@@ -166,16 +180,13 @@ def read_best(
     Args:
         engine: Of the sweep's database.
         sweep_id: Of the sweep.
-        objective: By what they are ranked: the lowest loss per event, or the highest efficiency.
+        ranking: By what they are ranked.
         limit: How many are read at most.
 
     Returns:
-        Their slots with the objective's values, best first.
+        Their slots with the values they are ranked by, best first.
     """
-    true_peaks = sa.func.nullif(epochs.c.found + epochs.c.missed, 0)
-    efficiency = sa.func.coalesce(sa.cast(epochs.c.found, sa.Double) / true_peaks, 0.0)
-    loss = epochs.c.validation_loss
-    value, order = (loss, loss) if objective == "validation_loss" else (efficiency, -efficiency)
+    value = ranking.make_value()
     query = (
         sa.select(trials.c.slot, value)
         .join(
@@ -183,7 +194,7 @@ def read_best(
             sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
         )
         .where(trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.feasible)
-        .order_by(order, trials.c.slot)
+        .order_by(value.desc() if ranking.is_highest_first else value, trials.c.slot)
         .limit(limit)
     )
     rows = read(engine, lambda connection: connection.execute(query).all())

@@ -52,12 +52,8 @@ ARTIFACT_PREFIX = "artifacts:"
 
 COMPANION_SUFFIX = " (all metrics)"
 COMPANION_KEY = "copy of the sweep"
-COMPANION_METRICS = ("validation loss", "efficiency", "FP / event")
-COMPANION_DIRECTIONS: tuple[Literal["minimize", "maximize"], ...] = (
-    "minimize",
-    "maximize",
-    "minimize",
-)
+
+Direction = Literal["minimize", "maximize"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -101,7 +97,7 @@ def prepare_studies(url: URL, names: Sequence[str]) -> None:
 
 
 def create_study(
-    storage: BaseStorage, name: str, *, direction: Literal["minimize", "maximize"], metric_name: str
+    storage: BaseStorage, name: str, *, direction: Direction, metric_name: str
 ) -> optuna.Study:
     """Create the study of a sweep, or take the empty one that a killed creation left behind.
 
@@ -142,31 +138,39 @@ def name_companion(name: str) -> str:
     return f"{name}{COMPANION_SUFFIX}"
 
 
-def open_companion(storage: BaseStorage, name: str) -> optuna.Study:
+def open_companion(
+    storage: BaseStorage, name: str, metrics: Mapping[str, Direction]
+) -> optuna.Study:
     """Open the companion of a sweep's study, making it where it is missing.
 
     It has one objective a metric, so that the dashboard draws a Pareto front, histories and
-    importances for each. It is a copy: nothing is searched in it, and it can be made anew.
+    importances for each. It is a copy: nothing is searched in it, and it can be made anew, as one
+    with the objectives of an older version is.
+
+    Args:
+        storage: Optuna's side of the database.
+        name: Of the sweep.
+        metrics: What is better of each metric, by its name.
 
     Raises:
         StorageError: when somebody else's study of that name is in the database.
     """
+    title, goals = name_companion(name), list(metrics.values())
     study = optuna.create_study(
-        storage=storage,
-        study_name=name_companion(name),
-        directions=list(COMPANION_DIRECTIONS),
-        load_if_exists=True,
+        storage=storage, study_name=title, directions=goals, load_if_exists=True
     )
-    if study.user_attrs.get(COMPANION_KEY) != name:
-        if storage.get_n_trials(study._study_id):
-            raise StorageError(
-                f"sweep: a study of Optuna has the name of its companion, got {study.study_name!r} "
-                "with trials of its own, expected a new name; choose one with --sweep"
-            )
-        study.set_user_attr(COMPANION_KEY, name)
+    if study.user_attrs.get(COMPANION_KEY) != name and storage.get_n_trials(study._study_id):
+        raise StorageError(
+            f"sweep: a study of Optuna has the name of its companion, got {study.study_name!r} "
+            "with trials of its own, expected a new name; choose one with --sweep"
+        )
+    if [found.name.lower() for found in study.directions] != goals:
+        drop_companion(storage, name)
+        study = optuna.create_study(storage=storage, study_name=title, directions=goals)
+    study.set_user_attr(COMPANION_KEY, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(list(COMPANION_METRICS))
+        study.set_metric_names(list(metrics))
     return study
 
 

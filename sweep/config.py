@@ -11,18 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sweep.errors import ConfigError
+from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 
 Value = bool | int | float | str | list[Any] | None
 """As `models.value` has it."""
-Objective = Literal["validation_loss", "efficiency"]
-Direction = Literal["minimize", "maximize"]
-DIRECTIONS: Mapping[Objective, Direction] = {
-    "validation_loss": "minimize",
-    "efficiency": "maximize",
-}
 
 
 class _Part(BaseModel):
@@ -133,10 +128,17 @@ class PrunerConfig(_Part):
 class SearchConfig(_Part):
     """How configurations are chosen and judged."""
 
-    objective: Objective = "validation_loss"
+    objective: str = DEFAULT_OBJECTIVE
     sampler: SamplerConfig
     pruner: PrunerConfig
     seed: int = Field(default=1, ge=0)
+
+    @field_validator("objective")
+    @classmethod
+    def _check_objective(cls, name: str) -> str:
+        if name not in OBJECTIVES:
+            raise ValueError(f"expected {' or '.join(OBJECTIVES)}")
+        return name
 
 
 class OriginConfig(_Part):

@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 
 from sweep.config import SweepConfig, Value
-from sweep.metrics.score import Score
 
 Interval = tuple[float, float]
 
@@ -78,21 +77,6 @@ def count_places(interval: Interval) -> int:
     if not 0 < half < math.inf:
         return 3
     return max(0, min(5, 1 - math.floor(math.log10(half))))
-
-
-def write_efficiency(score: Score) -> str:
-    """Write an efficiency with its 68 % interval."""
-    return write_rate(score.efficiency, score.efficiency_interval)
-
-
-def write_fp_rate(score: Score) -> str:
-    """Write a rate of false positives per event with its 68 % interval."""
-    return write_rate(score.fp_rate, score.fp_rate_interval)
-
-
-def write_loss(score: Score) -> str:
-    """Write a validation loss."""
-    return "none" if score.validation_loss is None else write_number(score.validation_loss)
 
 
 def write_percent(share: float) -> str:

@@ -79,13 +79,14 @@ def evaluate(
     from sweep.cli.output import print_json
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
+    from sweep.metrics.writing import describe_score
     from sweep.results.evaluation import evaluate_export
 
     files = [Path(name) for name in data or ()]
     with show_progress("judging") as progress:
         score = evaluate_export(model, files, x_key, y_key, variant, progress)
     if json:
-        print_json(score.to_json())
+        print_json(describe_score(score))
     else:
         print_score(score)
 
@@ -99,11 +100,12 @@ def score(
     from sweep.cli.output import print_json
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
+    from sweep.metrics.writing import describe_score
     from sweep.training.scoring import score_files
 
     with show_progress("scoring") as progress:
         found = score_files(truth, prediction, progress)
     if json:
-        print_json(found.to_json())
+        print_json(describe_score(found))
     else:
         print_score(found)

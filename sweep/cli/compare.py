@@ -71,17 +71,15 @@ def _print_comparison(found: Comparison) -> None:
     console.print(f"A: {found.a.label}\nB: {found.b.label}")
     console.print(f"on the same {num_events} events with {num_true} true peaks")
     table = Grid(name_columns("", "A", "B", "B - A", "68 %", "95 %"))
-    names = {"efficiency": ("efficiency", 4), "fp_rate": ("FP / event", 4)}
-    names["validation_loss"] = ("loss", 5)
-    for key, (name, digits) in names.items():
-        difference = found.differences[key]
+    for metric, difference in found.list_differences():
+        form = metric.fine_fixed
         ends = (difference.interval_68, difference.interval_95)
         table.add_row(
-            name,
-            f"{difference.a:.{digits}f}",
-            f"{difference.b:.{digits}f}",
-            f"{difference.value:+.{digits}f}",
-            *(f"{low:+.{digits}f} {high:+.{digits}f}" for low, high in ends),
+            metric.head,
+            f"{difference.a:{form}}",
+            f"{difference.b:{form}}",
+            f"{difference.value:+{form}}",
+            *(f"{low:+{form}} {high:+{form}}" for low, high in ends),
         )
     console.print(table)
     num_a, num_b = found.num_a_finds_more, found.num_b_finds_more
@@ -89,7 +87,7 @@ def _print_comparison(found: Comparison) -> None:
         f"A finds more true peaks in {num_a} events, B in {num_b}, as many in "
         f"{num_events - num_a - num_b}"
     )
-    for key, (name, _digits) in names.items():
-        console.print(f"{name}: {describe_difference(key, found.differences[key])}")
+    for metric, difference in found.list_differences():
+        console.print(f"{metric.head}: {describe_difference(metric, difference)}")
     for note in found.notes:
         console.print(note)

@@ -12,15 +12,17 @@ from sweep.cli.main_job import JobOptions, carry_out
 from sweep.cli.output import print_json, print_note
 from sweep.figures.curve import write_curves
 from sweep.figures.png import check_picture_path
+from sweep.metrics.table import Metric
+from sweep.metrics.writing import list_spare, write_ends
 from sweep.plan.request import Request, SampleSizeRequest
 from sweep.results.curve import (
     SampleSizeCurve,
     SizePoint,
-    Spread,
     compute_curve,
     compute_gain,
     describe_caveats,
     describe_curve,
+    list_metrics,
 )
 from sweep.results.origin import complete_request, name_study
 from sweep.results.status import Status
@@ -72,21 +74,23 @@ def print_curve(curve: SampleSizeCurve) -> None:
     """Print a curve: one line a size, each metric with its lowest and highest repeat."""
     console = open_console()
     console.print(f"{curve.sweep}: mean over the repeats, and from the lowest to the highest")
-    titles = ("events", "repeats", "efficiency", "FP / event", "loss")
-    table = Grid(name_columns(*titles, prose=("repeats",)))
+    metrics = list_metrics(curve)
+    titles = ("events", "repeats", *(metric.head for metric in metrics))
+    table = Grid(name_columns(*titles, prose=("repeats",), spare=list_spare(metrics)))
     for point in curve.points:
-        table.add_row(str(point.num_train), _count(curve, point), *_list_cells(point))
+        cells = (_write_spread(metric, point) for metric in metrics)
+        table.add_row(str(point.num_train), _count(curve, point), *cells)
     console.print(table)
     for line in [*_list_findings(curve), *describe_caveats(curve)]:
         console.print(line)
 
 
-def _list_cells(point: SizePoint) -> list[str]:
-    forms = {"efficiency": ".3f", "fp_rate": ".3f", "validation_loss": ".4f"}
-    if not point.spreads:
-        return ["none"] * len(forms)
-    found = [(point.spreads[name], form) for name, form in forms.items()]
-    return [f"{s.mean:{form}} {s.low:{form}}-{s.high:{form}}" for s, form in found]
+def _write_spread(metric: Metric, point: SizePoint) -> str:
+    spread = point.spreads.get(metric.key)
+    if spread is None:
+        return "none"
+    mean, low, high = (f"{v:{metric.short_fixed}}" for v in (spread.mean, spread.low, spread.high))
+    return f"{mean} {low}-{high}"
 
 
 def _count(curve: SampleSizeCurve, point: SizePoint) -> str:
@@ -105,16 +109,14 @@ def _list_findings(curve: SampleSizeCurve) -> list[str]:
             f"({gain.low:+.3f} to {gain.high:+.3f} in the repeats, higher in {gain.num_better} of "
             f"{gain.num_repeats})"
         )
-    largest = curve.points[-1].spreads
-    if largest:
+    found = [
+        f"{write_ends(metric, spread.interval)} in {metric.head}"
+        for metric in list_metrics(curve)
+        if (spread := curve.points[-1].spreads.get(metric.key)) and spread.interval
+    ]
+    if found:
         lines.append(
-            f"68 % interval from the validation events, alike for all sizes: "
-            f"{_show_interval(largest['efficiency'])} in efficiency, "
-            f"{_show_interval(largest['fp_rate'])} in FP / event at {curve.points[-1].num_train}"
+            f"68 % interval from the validation events, alike for all sizes: {', '.join(found)} "
+            f"at {curve.points[-1].num_train}"
         )
     return lines
-
-
-def _show_interval(spread: Spread) -> str:
-    low, high = spread.interval or (spread.mean, spread.mean)
-    return f"{low:.3f} to {high:.3f}"

@@ -1,12 +1,13 @@
 """Tables that fit any terminal: their numbers are never cut.
 
 Where the columns do not fit side by side, each row becomes a block of lines, one for each column;
-where a row must stay one line, columns are left out from the right.
+where a row must stay one line, columns are left out from the right. Columns that can be spared are
+left out before either, from the right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
 from rich.cells import cell_len
@@ -17,8 +18,9 @@ from rich.text import Text
 from sweep.cli.console import Line
 from sweep.cli.output import clean
 
-Kind = Literal["whole", "cut", "prose"]
-"""What may become of a cell: it stays whole, is cut where it is too long, or goes on below."""
+Kind = Literal["whole", "cut", "prose", "spare"]
+"""What may become of a cell: it stays whole, is cut where it is too long, goes on below, or is left
+out with its column."""
 Columns = Mapping[str, Kind]
 GAP = 2
 MIN_CUT = 8
@@ -47,60 +49,69 @@ class Grid:
         self._rows.append(tuple(clean(cell) for cell in cells))
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        num_shown = len(self._columns)
-        if self._is_one_line:
-            while num_shown > 1 and self._measure(num_shown) > options.max_width:
-                num_shown -= 1
-        if self._is_one_line or self._measure(num_shown) <= options.max_width:
-            yield self._lay_out(num_shown, options.max_width)
+        shown = self._choose_columns(options.max_width)
+        if self._is_one_line or self._measure(shown) <= options.max_width:
+            yield self._lay_out(shown, options.max_width)
         else:
             yield from self._tell()
 
-    def _measure(self, num_shown: int) -> int:
-        """Measure the narrowest width at which the first columns show all that they must."""
-        return sum(self._find_least(num_shown)) + GAP * (num_shown - 1)
+    def _choose_columns(self, width: int) -> list[int]:
+        """Choose the columns that are shown: while they do not fit, one is left out."""
+        shown = list(range(len(self._columns)))
+        while self._measure(shown) > width:
+            spare = [index for index in shown if self._kinds[index] == "spare"]
+            if not spare and (not self._is_one_line or len(shown) == 1):
+                break
+            shown.remove((spare or shown)[-1])
+        return shown
 
-    def _find_least(self, num_shown: int) -> list[int]:
-        """Find the least width of each column."""
-        least = []
-        for index, (title, kind) in enumerate(list(self._columns.items())[:num_shown]):
-            texts = self._list_texts(index)
-            if kind == "prose":
-                texts = [word for text in texts for word in text.split()]
-            widest = max(map(cell_len, texts), default=0)
-            least.append(min(widest, max(MIN_CUT, cell_len(title))) if kind == "cut" else widest)
-        return least
+    @property
+    def _kinds(self) -> list[Kind]:
+        return list(self._columns.values())
+
+    def _measure(self, shown: Sequence[int]) -> int:
+        """Measure the narrowest width at which columns show all that they must."""
+        return sum(map(self._find_least, shown)) + GAP * (len(shown) - 1)
+
+    def _find_least(self, index: int) -> int:
+        """Find the least width of a column."""
+        texts, kind = self._list_texts(index), self._kinds[index]
+        if kind == "prose":
+            texts = [word for text in texts for word in text.split()]
+        widest = max(map(cell_len, texts), default=0)
+        title = list(self._columns)[index]
+        return min(widest, max(MIN_CUT, cell_len(title))) if kind == "cut" else widest
 
     def _list_texts(self, index: int) -> list[str]:
         titles = [list(self._columns)[index]] if self._has_titles else []
         return titles + [row[index] for row in self._rows]
 
-    def _choose_widths(self, num_shown: int, width: int) -> list[int]:
+    def _choose_widths(self, shown: Sequence[int], width: int) -> list[int]:
         """Choose each column's width: the widest that may be narrower gives way first."""
-        least = self._find_least(num_shown)
-        chosen = [max(map(cell_len, self._list_texts(index))) for index in range(num_shown)]
-        for _ in range(sum(chosen) + GAP * (num_shown - 1) - width):
-            room, index = max(
-                (now if now > low else 0, index)
-                for index, (now, low) in enumerate(zip(chosen, least, strict=True))
+        least = [self._find_least(index) for index in shown]
+        chosen = [max(map(cell_len, self._list_texts(index))) for index in shown]
+        for _ in range(sum(chosen) + GAP * (len(shown) - 1) - width):
+            room, place = max(
+                (now if now > low else 0, place)
+                for place, (now, low) in enumerate(zip(chosen, least, strict=True))
             )
             if not room:
                 break
-            chosen[index] -= 1
+            chosen[place] -= 1
         return chosen
 
-    def _lay_out(self, num_shown: int, width: int) -> Table:
+    def _lay_out(self, shown: Sequence[int], width: int) -> Table:
         table = Table(
             box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=self._has_titles
         )
-        shown = list(self._columns.items())[:num_shown]
-        widths = self._choose_widths(num_shown, width)
-        for (title, kind), chosen in zip(shown, widths, strict=True):
+        titles = list(self._columns)
+        for index, chosen in zip(shown, self._choose_widths(shown, width), strict=True):
+            is_prose = self._kinds[index] == "prose"
             table.add_column(
-                Text(title), width=chosen, no_wrap=kind != "prose", overflow="ellipsis"
+                Text(titles[index]), width=chosen, no_wrap=not is_prose, overflow="ellipsis"
             )
         for row in self._rows:
-            table.add_row(*map(Text, row[:num_shown]))
+            table.add_row(*(Text(row[index]) for index in shown))
         return table
 
     def _tell(self) -> Iterator[Line]:
@@ -113,8 +124,13 @@ class Grid:
                     yield Line(said, indent="  ")
 
 
-def name_columns(*titles: str, cut: Collection[str] = (), prose: Collection[str] = ()) -> Columns:
+def name_columns(
+    *titles: str,
+    cut: Collection[str] = (),
+    prose: Collection[str] = (),
+    spare: Collection[str] = (),
+) -> Columns:
     """Say of each column what may become of its cells: most hold numbers and stay whole."""
-    return {
-        title: "cut" if title in cut else "prose" if title in prose else "whole" for title in titles
-    }
+    chosen: dict[Kind, Collection[str]] = {"cut": cut, "prose": prose, "spare": spare}
+    others: dict[str, Kind] = {title: kind for kind, named in chosen.items() for title in named}
+    return {title: others.get(title, "whole") for title in titles}

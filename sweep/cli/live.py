@@ -9,13 +9,16 @@ import sqlalchemy as sa
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import TrialRow
 from storage.sweeps import FAILED, Sweep, find_sweep
 from storage.workers import WorkerRow
 from sweep.cli.console import Line, open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.output import format_duration, print_note
+from sweep.metrics.score import get_score
+from sweep.metrics.writing import list_known, list_phrases, list_spare, write_plain
 from sweep.plan.sample import fit_config
+from sweep.results.best import get_epoch
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
 from sweep.wording import describe_training
@@ -76,7 +79,7 @@ class LiveView:
         if self._live:
             return
         epoch = trial.best
-        metrics = f", {_write_metrics(epoch)}" if epoch else ""
+        metrics = f", {list_phrases(get_score(epoch))}" if epoch else ""
         if trial.state == FAILED and trial.reason:
             metrics += f": {trial.reason.strip().splitlines()[-1]}"
         best = ", the best so far" if status.ranked and status.ranked[0].id == trial.id else ""
@@ -111,22 +114,29 @@ def follow_status(view: LiveView) -> None:
 
 
 def _draw(status: Status, *, is_one_line: bool) -> RenderableType:
-    titles = ("trial", "epoch", "loss", "efficiency", "FP / event", "on")
-    table = Grid(name_columns(*titles, cut=("on",)), is_one_line=is_one_line)
-    places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
-    for trial in status.running:
-        epoch = trial.last
-        num_epochs = fit_config(status.config, trial.slot).recipe.epochs
-        row = [str(trial.number), f"{epoch.epoch if epoch else 0}/{num_epochs}"]
-        row += _list_metrics(epoch) if epoch else ["", "", ""]
-        table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
     lines = [_write_counts(status)]
     if status.stopped:
         lines.append(f"stopped: {status.stopped}")
-    if status.ranked and status.ranked[0].best:
+    if status.ranked:
         best = status.ranked[0]
-        lines.append(f"best: trial {best.number}, {_write_metrics(status.ranked[0].best)}")
-    return Group(*map(Line, lines), *([table] if status.running else []))
+        lines.append(f"best: trial {best.number}, {list_phrases(get_score(get_epoch(best)))}")
+    table = [_draw_running(status, is_one_line=is_one_line)] if status.running else []
+    return Group(*map(Line, lines), *table)
+
+
+def _draw_running(status: Status, *, is_one_line: bool) -> Grid:
+    scores = {trial.id: get_score(trial.last) for trial in status.running if trial.last}
+    metrics = list_known(list(scores.values()))
+    titles = ("trial", "epoch", *(metric.head for metric in metrics), "on")
+    columns = name_columns(*titles, cut=("on",), spare=list_spare(metrics))
+    table = Grid(columns, is_one_line=is_one_line)
+    places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
+    for trial in status.running:
+        num_epochs = fit_config(status.config, trial.slot).recipe.epochs
+        row = [str(trial.number), f"{trial.last.epoch if trial.last else 0}/{num_epochs}"]
+        row += (write_plain(metric, scores.get(trial.id)) for metric in metrics)
+        table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
+    return table
 
 
 def _draw_workers(status: Status) -> Grid:
@@ -150,10 +160,6 @@ def _write_process(worker: WorkerRow) -> str:
     return f"{host.partition('.')[0]}:{rest.partition(':')[0]}"
 
 
-def _list_metrics(epoch: Epoch) -> list[str]:
-    return [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}", f"{epoch.fp_rate:.3f}"]
-
-
 def _write_counts(status: Status) -> str:
     counts = status.counts
     parts = [f"{counts.finished} of {status.sweep.budget} trials", f"{counts.pruned} pruned"]
@@ -166,10 +172,3 @@ def _write_counts(status: Status) -> str:
     if status.time_left_s is not None:
         parts.append(f"{format_duration(status.time_left_s)} left")
     return ", ".join(parts)
-
-
-def _write_metrics(epoch: Epoch) -> str:
-    return (
-        f"loss {epoch.validation_loss:.4g}, efficiency {epoch.efficiency:.3f}, "
-        f"{epoch.fp_rate:.3f} FP / event"
-    )

@@ -9,6 +9,7 @@ import typer
 
 from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
 from sweep.cli.output import keep_output_clean
+from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -127,8 +128,8 @@ Pruner = Annotated[
 Objective = Annotated[
     str | None,
     typer.Option(
-        help="validation_loss or efficiency.  [validation_loss]",
-        autocompletion=offer("validation_loss", "efficiency"),
+        help=f"{' or '.join(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
+        autocompletion=offer(*OBJECTIVES),
     ),
 ]
 Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]

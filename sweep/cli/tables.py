@@ -8,6 +8,8 @@ from typing import Any
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
+from sweep.metrics.table import METRICS
+from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status
 from sweep.wording import describe_point
@@ -16,7 +18,7 @@ NUM_LISTED = 5
 
 
 def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
-    """Print the best trials with all three metrics and their 68 % intervals."""
+    """Print the best trials with their metrics and 68 % intervals."""
     counts = status.counts
     console = open_console()
     console.print(
@@ -27,15 +29,12 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
     if not status.ranked:
         console.print(describe_nothing(status))
         return
-    table = Grid(name_columns("trial", "loss", "efficiency", "FP / event"))
-    for trial in status.ranked[:num_listed]:
-        score = get_score(get_epoch(trial))
-        table.add_row(
-            str(trial.number),
-            f"{score.validation_loss:.4g}",
-            _format(score.efficiency, score.efficiency_interval),
-            _format(score.fp_rate, score.fp_rate_interval),
-        )
+    scores = [get_score(get_epoch(trial)) for trial in status.ranked[:num_listed]]
+    metrics = list_known(scores)
+    titles = ("trial", *(metric.head for metric in metrics))
+    table = Grid(name_columns(*titles, spare=list_spare(metrics)))
+    for trial, score in zip(status.ranked, scores, strict=False):
+        table.add_row(str(trial.number), *(write_bars(metric, score) for metric in metrics))
     console.print(table)
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
@@ -46,29 +45,22 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
         )
 
 
-def _format(value: float, interval: tuple[float, float]) -> str:
-    """Write a rate with the distances to its interval's ends: 0.873 +0.007 -0.008."""
-    low, high = interval
-    return f"{value:.3f} +{high - value:.3f} -{value - low:.3f}"
-
-
 def print_statuses(statuses: Sequence[Status]) -> None:
     """Print one line a sweep: how far it is and the metrics of its best trial.
 
     Failed and running trials have a column where there are any: names need the room.
     """
     counted = ["pruned", *(kind for kind in ("failed", "running") if _has_any(statuses, kind))]
-    titles = ("sweep", "model", "finished", *counted, "loss", "efficiency", "FP / event")
-    table = Grid(name_columns(*titles, cut=("sweep", "model")))
-    for status in statuses:
+    scores = [get_score(get_epoch(s.ranked[0])) if s.ranked else None for s in statuses]
+    metrics = list_known([score for score in scores if score is not None])
+    titles = ("sweep", "model", "finished", *counted, *(metric.head for metric in metrics))
+    columns = name_columns(*titles, cut=("sweep", "model"), spare=list_spare(metrics))
+    table = Grid(columns)
+    for status, score in zip(statuses, scores, strict=True):
         stopped = ", stopped" if status.stopped else ""
         row = [f"{status.counts.finished} of {status.sweep.budget}{stopped}"]
         row += [str(getattr(status.counts, kind)) for kind in counted]
-        if status.ranked:
-            epoch = get_epoch(status.ranked[0])
-            row += [f"{epoch.validation_loss:.4g}", f"{epoch.efficiency:.3f}"]
-            row += [f"{epoch.fp_rate:.3f}"]
-        row += [""] * (len(titles) - 2 - len(row))
+        row += [write_plain(metric, score) for metric in metrics]
         model = status.config.model.rpartition("/")[2]  # of an own network not the whole path
         table.add_row(status.sweep.name, model, *row)
     open_console().print(table)
@@ -79,15 +71,11 @@ def _has_any(statuses: Sequence[Status], kind: str) -> bool:
 
 
 def print_score(score: Score) -> None:
-    """Print the three metrics of a score with their 68 % intervals and counts."""
-    counts = score.counts
+    """Print the metrics of a score with their 68 % intervals and counts."""
     table = Grid(name_columns("metric", "value", ""))
-    loss = "none" if score.validation_loss is None else f"{score.validation_loss:.5g}"
-    table.add_row("validation loss", loss, f"{counts.events} events")
-    efficiency = _format(score.efficiency, score.efficiency_interval)
-    table.add_row("efficiency", efficiency, f"{counts.found} of {counts.true_peaks} true peaks")
-    rate = _format(score.fp_rate, score.fp_rate_interval)
-    table.add_row("FP / event", rate, f"{counts.false_positives} false positives")
+    for metric in METRICS:
+        value = write_bars(metric, score) or NOTHING
+        table.add_row(metric.label, value, metric.describe(score.counts))
     open_console().print(table)
 
 

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from storage.epochs import Epoch
-from sweep.metrics.score import get_score
+from sweep.figures.trials import draw_bars
+from sweep.metrics.score import Score, get_score
+from sweep.metrics.table import EFFICIENCY, FP_RATE, Metric
+from sweep.metrics.writing import list_known
+from sweep.results.best import get_epoch
 from sweep.results.groups import MAX_POINTS, find_front, group_trials
 from sweep.results.status import Status
 
@@ -25,24 +28,18 @@ WITH_INTERVALS = ("complete", "best")
 
 
 def draw_metrics(status: Status) -> go.Figure:
-    """Draw validation loss, efficiency and FP rate by trial, with the null loss."""
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.06)
-    losses = [status.config.data.null_loss]
-    for group in group_trials(status):
-        rated = [(trial.number, trial.best) for trial in group.trials if trial.best is not None]
-        losses += [epoch.validation_loss for _, epoch in rated]
-        for row, values in enumerate(
-            (
-                [_round(epoch.validation_loss) for _, epoch in rated],
-                [_round(epoch.efficiency) for _, epoch in rated],
-                [_round(epoch.fp_rate) for _, epoch in rated],
-            ),
-            start=1,
-        ):
+    """Draw the metrics by trial, with the null loss."""
+    groups = group_trials(status)
+    scores = [get_score(get_epoch(trial)) for group in groups for trial in group.trials]
+    metrics = list_known(scores)
+    figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=0.04)
+    for group in groups:
+        rated = [(trial.number, get_score(get_epoch(trial))) for trial in group.trials]
+        for row, metric in enumerate(metrics, start=1):
             figure.add_trace(
                 go.Scatter(
                     x=[number for number, _ in rated],
-                    y=values,
+                    y=[_round(metric.measure(score)) for _, score in rated],
                     mode="markers",
                     name=group.name,
                     legendgroup=group.name,
@@ -52,16 +49,29 @@ def draw_metrics(status: Status) -> go.Figure:
                 row=row,
                 col=1,
             )
-    null_loss = _round(status.config.data.null_loss)
-    figure.add_hline(
-        null_loss, row=1, col=1, line={"color": "#888", "dash": "dash"}, annotation_text="null loss"
-    )
-    ticks = FINE_TICKS if max(losses) < 30 * min(losses) else DECADES
-    figure.update_yaxes(type="log", tickvals=list(ticks), title="loss", row=1, col=1)
-    figure.update_yaxes(range=[-0.04, 1.04], title="efficiency", row=2, col=1)
-    figure.update_yaxes(range=_find_fp_range(status), title="FP / event", row=3, col=1)
-    figure.update_xaxes(title="trial", row=3, col=1)
-    return _finish(figure, f"Validation loss, efficiency, FP rate by trial{_say_part(status)}")
+    for row, metric in enumerate(metrics, start=1):
+        _style_axis(figure, metric, status, scores, row)
+    figure.update_xaxes(title="trial", row=len(metrics), col=1)
+    return _finish(figure, f"The metrics by trial{_say_part(status)}")
+
+
+def _style_axis(
+    figure: go.Figure, metric: Metric, status: Status, scores: Sequence[Score], row: int
+) -> None:
+    figure.update_yaxes(title=metric.head, row=row, col=1)
+    if metric.axis == "log":
+        null_loss = _round(status.config.data.null_loss)
+        line = {"color": "#888", "dash": "dash"}
+        figure.add_hline(null_loss, row=row, col=1, line=line, annotation_text="null loss")
+        values = [null_loss, *map(metric.measure, scores)]
+        ticks = FINE_TICKS if max(values) < 30 * min(values) else DECADES
+        figure.update_yaxes(type="log", tickvals=list(ticks), row=row, col=1)
+    elif metric.axis == "share":
+        figure.update_yaxes(range=[-0.04, 1.04], row=row, col=1)
+    elif metric.axis == "rate":
+        figure.update_yaxes(range=_find_rate_range(metric, status), row=row, col=1)
+    elif metric.axis == "width":
+        figure.update_yaxes(rangemode="tozero", row=row, col=1)
 
 
 def draw_front(status: Status) -> go.Figure:
@@ -73,9 +83,10 @@ def draw_front(status: Status) -> go.Figure:
             for trial in group.trials
             if trial.best is not None and trial.best.found
         ]
+        scores = [score for _, score in rated]
         trace = go.Scatter(
-            x=[_round(score.fp_rate) for _, score in rated],
-            y=[_round(score.efficiency) for _, score in rated],
+            x=_list_values(FP_RATE, scores),
+            y=_list_values(EFFICIENCY, scores),
             customdata=[number for number, _ in rated],
             hovertemplate="trial %{customdata}: %{y} at %{x} FP / event",
             mode="markers",
@@ -83,64 +94,70 @@ def draw_front(status: Status) -> go.Figure:
             marker={"color": group.color, "symbol": group.symbol, "size": group.size},
         )
         if group.name in WITH_INTERVALS:
-            scores = [score for _, score in rated]
-            trace.error_x = _draw_intervals([(s.fp_rate, s.fp_rate_interval) for s in scores])
-            trace.error_y = _draw_intervals([(s.efficiency, s.efficiency_interval) for s in scores])
+            thin = {"thickness": 0.6, "width": 0}
+            trace.error_x = draw_bars(FP_RATE, scores, 2) | thin
+            trace.error_y = draw_bars(EFFICIENCY, scores, 2) | thin
         figure.add_trace(trace)
-    front = find_front([trial.best for trial in status.ranked if trial.best is not None])
+    front = find_front([get_score(get_epoch(trial)) for trial in status.ranked])
     figure.add_trace(
         go.Scatter(
-            x=[_round(epoch.fp_rate) for epoch in front],
-            y=[_round(epoch.efficiency) for epoch in front],
+            x=[_round(fp_rate) for fp_rate, _efficiency in front],
+            y=[_round(efficiency) for _fp_rate, efficiency in front],
             mode="lines",
             line={"color": "#1f77b4", "shape": "hv", "width": 1},
             name="front",
         )
     )
-    fp_range = _find_fp_range(status)
+    fp_range = _find_rate_range(FP_RATE, status)
     figure.add_trace(_draw_hand_tuned(status, fp_range))
-    figure.update_xaxes(title="false positives per event", range=fp_range)
-    figure.update_yaxes(title="efficiency", range=_find_efficiency_range(status, fp_range))
+    figure.update_xaxes(title=FP_RATE.title, range=fp_range)
+    figure.update_yaxes(title=EFFICIENCY.title, range=_find_efficiency_range(status, fp_range))
     return _finish(figure, f"Efficiency against FP rate{_say_part(status)}")
+
+
+def _list_values(metric: Metric, scores: Sequence[Score]) -> list[float]:
+    return [_round(metric.measure(score)) for score in scores]
 
 
 def _draw_hand_tuned(status: Status, fp_range: Sequence[float] | None) -> go.Scatter:
     """Mark the trials whose settings were tuned by hand, and say how many lie beyond the axis."""
-    epochs: list[Epoch] = [
-        trial.best
+    scores = [
+        get_score(trial.best)
         for trial in status.begun
         if trial.slot < status.config.num_hand_tuned and trial.best is not None
     ]
-    beyond = sum(fp_range is not None and epoch.fp_rate > fp_range[1] for epoch in epochs)
+    beyond = sum(fp_range is not None and FP_RATE.measure(s) > fp_range[1] for s in scores)
     return go.Scatter(
-        x=[_round(epoch.fp_rate) for epoch in epochs],
-        y=[_round(epoch.efficiency) for epoch in epochs],
+        x=_list_values(FP_RATE, scores),
+        y=_list_values(EFFICIENCY, scores),
         mode="markers",
-        name=f"hand-tuned ({beyond} of {len(epochs)} off the axis)" if beyond else "hand-tuned",
+        name=f"hand-tuned ({beyond} of {len(scores)} off the axis)" if beyond else "hand-tuned",
         marker={"symbol": "circle-open", "size": 14, "color": "#2ca02c"},
     )
 
 
-def _find_fp_range(status: Status) -> list[float] | None:
-    """Find the axis of FP rates that shows the networks worth comparing.
+def _find_rate_range(metric: Metric, status: Status) -> list[float] | None:
+    """Find the axis of a rate that shows the networks worth comparing.
 
     A network that is no better than predicting zero may have hundreds of false positives an
     event; it lies beyond the axis until somebody zooms out.
     """
-    rates = [trial.best.fp_rate for trial in status.ranked if trial.best is not None]
+    rates = [metric.measure(get_score(get_epoch(trial))) for trial in status.ranked]
     highest = max(0.05, 1.5 * max(rates, default=0.0))
     return [-0.03 * highest, highest] if rates else None
 
 
 def _find_efficiency_range(status: Status, fp_range: Sequence[float] | None) -> list[float] | None:
     """Find the axis of efficiencies that shows what is on the axis of FP rates, but dead ones."""
-    shown = [
-        trial.best.efficiency
+    scores = [
+        get_score(trial.best)
         for trial in status.begun
-        if trial.best is not None
-        and trial.outcome != "dead"
-        and fp_range is not None
-        and trial.best.fp_rate <= fp_range[1]
+        if trial.best is not None and trial.outcome != "dead"
+    ]
+    shown = [
+        EFFICIENCY.measure(score)
+        for score in scores
+        if fp_range is not None and FP_RATE.measure(score) <= fp_range[1]
     ]
     return [_round(min(shown) - 0.05), _round(min(1.02, max(shown) + 0.05))] if shown else None
 
@@ -149,17 +166,6 @@ def _say_part(status: Status) -> str:
     """Say in a title which trials are shown where they are not all."""
     rated = sum(trial.best is not None for trial in status.begun)
     return f" (the best and latest {MAX_POINTS} of {rated})" if rated > MAX_POINTS else ""
-
-
-def _draw_intervals(values: Sequence[tuple[float, tuple[float, float]]]) -> dict[str, object]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [_round(high - value, 2) for value, (_low, high) in values],
-        "arrayminus": [_round(value - low, 2) for value, (low, _high) in values],
-        "thickness": 0.6,
-        "width": 0,
-    }
 
 
 def _finish(figure: go.Figure, title: str) -> go.Figure:

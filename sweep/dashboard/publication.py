@@ -11,7 +11,9 @@ from storage import studies
 from storage.epochs import TrialRow
 from sweep.dashboard.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.dashboard.companion import mirror_trials
-from sweep.metrics.score import get_score
+from sweep.metrics.score import Score, get_score
+from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
 from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
 from sweep.search.judgement import explain_death
@@ -54,19 +56,14 @@ def describe_headlines(status: Status) -> dict[str, str | float | int]:
     if status.ranked:
         best = status.ranked[0]
         score = get_score(get_epoch(best))
-        low, high = score.efficiency_interval
-        fp_low, fp_high = score.fp_rate_interval
-        headlines |= {
-            "best trial": get_number(best),
-            "best validation loss": f"{score.validation_loss:.5g}",
-            "best trial efficiency": f"{score.efficiency:.4f} ({low:.4f} to {high:.4f})",
-            "best trial FP rate": f"{score.fp_rate:.4f} ({fp_low:.4f} to {fp_high:.4f})",
-        }
+        headlines["best trial"] = get_number(best)
+        for metric in list_known([score]):
+            headlines[f"best trial {metric.label}"] = write_fine(metric, score)
     return headlines
 
 
 def write_note(study: optuna.Study, status: Status) -> str:
-    """Write the study's note in Markdown: the best by all three metrics first, then the others."""
+    """Write the study's note in Markdown: the best by all metrics first, then the others."""
     config, counts = status.config, status.counts
     lines = [
         f"# {status.sweep.name}",
@@ -81,9 +78,9 @@ def write_note(study: optuna.Study, status: Status) -> str:
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**. The table "
         "leaves dead networks out; the *Best Trial* card of the dashboard does not. The study "
         f"*{studies.name_companion(status.sweep.name)}* has "
-        "the networks of the table with all three metrics as objectives.",
+        f"the networks of the table with {', '.join(MIRRORED)} as objectives.",
         "",
-        f"## Best by {config.search.objective.replace('_', ' ')}",
+        f"## Best by {OBJECTIVES[config.search.objective].label}",
         "",
         *_write_table(study, status.ranked[:NUM_LISTED]),
     ]
@@ -95,15 +92,17 @@ def _describe_best(study: optuna.Study, status: Status) -> list[str]:
         return ["No complete trial has found anything yet."]
     best = status.ranked[0]
     score = get_score(get_epoch(best))
-    low, high = score.efficiency_interval
-    fp_low, fp_high = score.fp_rate_interval
     return [
         f"Best: **[trial {get_number(best)}]({_find_page(study, best)})**, "
-        f"validation loss **{score.validation_loss:.5g}**, "
-        f"efficiency **{score.efficiency:.4f}** ({low:.4f} to {high:.4f}), "
-        f"**{score.fp_rate:.4f}** false positives per event ({fp_low:.4f} to {fp_high:.4f}), "
+        f"{', '.join(_describe_metric(metric, score) for metric in list_known([score]))}, "
         f"with {describe_point(best.params)}. Intervals are of 68 %."
     ]
+
+
+def _describe_metric(metric: Metric, score: Score) -> str:
+    interval = metric.compute_interval(score)
+    said = metric.sentence.format(f"**{write_plain(metric, score, fine=True)}**")
+    return said if interval is None else f"{said} ({write_ends(metric, interval)})"
 
 
 def _find_page(study: optuna.Study, trial: TrialRow) -> str:
@@ -113,15 +112,12 @@ def _find_page(study: optuna.Study, trial: TrialRow) -> str:
 def _write_table(study: optuna.Study, trials: Sequence[TrialRow]) -> list[str]:
     if not trials:
         return ["No complete trial has found anything yet."]
-    rows = [
-        "| trial | validation loss | efficiency | FP / event | configuration |",
-        "|" + "---|" * 5,
-    ]
-    for trial in trials:
-        epoch = get_epoch(trial)
-        rows.append(
-            f"| [{trial.number}]({_find_page(study, trial)}) "
-            f"| {epoch.validation_loss:.5g} | {epoch.efficiency:.4f} | {epoch.fp_rate:.4f} "
-            f"| {describe_point(trial.params)} |"
-        )
+    scores = [get_score(get_epoch(trial)) for trial in trials]
+    metrics = list_known(scores)
+    names = ["trial", *(metric.label for metric in metrics), "configuration"]
+    rows = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    for trial, score in zip(trials, scores, strict=True):
+        values = (write_plain(metric, score, fine=True) for metric in metrics)
+        link = f"[{trial.number}]({_find_page(study, trial)})"
+        rows.append(f"| {' | '.join([link, *values, describe_point(trial.params)])} |")
     return rows

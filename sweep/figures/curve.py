@@ -1,4 +1,4 @@
-"""Draws sample-size curves: efficiency, FP rate and loss against the number of training events.
+"""Draws sample-size curves: the metrics against the number of training events.
 
 The band goes from the lowest repeat to the highest, the line through their mean, each repeat is a
 dot, and the bars are the 68 % interval from the number of validation events.
@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 from sweep.errors import SweepError
 from sweep.figures.png import check_picture_path, save_png
 from sweep.figures.style import finish
-from sweep.results.curve import METRICS, SampleSizeCurve, Spread
+from sweep.metrics.score import get_score
+from sweep.metrics.table import METRICS, Metric
+from sweep.results.curve import SampleSizeCurve, SizePoint, Spread, list_metrics
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299")
-LABELS = {
-    "efficiency": "efficiency",
-    "fp_rate": "false positives / event",
-    "validation_loss": "validation loss",
-}
+ROW_HEIGHT = 200
 X_LABEL = "training events"
 BAND_LABEL = "band: lowest to highest repeat; bars: 68 % from the validation events"
 
@@ -56,32 +54,37 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
 
 
 def draw_curves(curves: Sequence[SampleSizeCurve]) -> go.Figure:
-    """Draw curves as an interactive figure of three rows that share the axis of sizes."""
+    """Draw curves as an interactive figure of one row a metric, which share the axis of sizes."""
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
+    metrics = list_drawn(curves)
+    figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=0.05)
     for number, curve in enumerate(curves):
-        for row, name in enumerate(LABELS, start=1):
-            for trace in _list_traces(curve, name, COLORS[number % len(COLORS)]):
+        for row, metric in enumerate(metrics, start=1):
+            for trace in _list_traces(curve, metric, COLORS[number % len(COLORS)]):
                 figure.add_trace(trace, row=row, col=1)
     figure.update_traces(showlegend=False)
     figure.update_traces(showlegend=True, selector={"mode": "lines+markers", "yaxis": "y"})
-    for row, label in enumerate(LABELS.values(), start=1):
-        figure.update_yaxes(title_text=label, row=row, col=1)
+    for row, metric in enumerate(metrics, start=1):
+        figure.update_yaxes(title_text=metric.label, row=row, col=1)
     sizes = _list_sizes(curves)
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes])
     said = BAND_LABEL.replace("; ", "<br>")
-    figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{said}</sub>", row=3, col=1)
-    finish(figure, height=680)
+    figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{said}</sub>", row=len(metrics), col=1)
+    finish(figure, height=80 + ROW_HEIGHT * len(metrics))
     return figure.update_layout(margin={"b": 95})
 
 
-def _list_traces(curve: SampleSizeCurve, name: str, color: str) -> list[go.Scatter]:
+def list_drawn(curves: Sequence[SampleSizeCurve]) -> list[Metric]:
+    """List the metrics that some curve has, in the order of their rows."""
+    return [metric for metric in METRICS if any(metric in list_metrics(c) for c in curves)]
+
+
+def _list_traces(curve: SampleSizeCurve, metric: Metric, color: str) -> list[go.Scatter]:
     """List the band, the mean with its bars, and the repeats of one metric."""
     import plotly.graph_objects as go
 
-    get = dict(METRICS)[name]
-    found = _list_spreads(curve, name)
+    found = _list_spreads(curve, metric)
     sizes = [size for size, _spread in found]
     spreads = [spread for _size, spread in found]
     group = {"legendgroup": curve.sweep, "name": curve.sweep}
@@ -106,7 +109,7 @@ def _list_traces(curve: SampleSizeCurve, name: str, color: str) -> list[go.Scatt
     )
     repeats = go.Scatter(
         x=[point.num_train for point in curve.points for _epoch in point.epochs],
-        y=[get(epoch) for point in curve.points for epoch in point.epochs.values()],
+        y=[value for point in curve.points for value in _list_repeats(point, metric)],
         mode="markers",
         marker={"color": color, "size": 5, "symbol": "circle-open"},
         hovertemplate="%{x} events: %{y:.4f}",
@@ -130,8 +133,16 @@ def _measure_bars(spreads: Sequence[Spread]) -> tuple[list[float], list[float]]:
     return above, [max(0.0, mean - low) for mean, (low, _high) in ends]
 
 
-def _list_spreads(curve: SampleSizeCurve, name: str) -> list[tuple[int, Spread]]:
-    return [(point.num_train, point.spreads[name]) for point in curve.points if point.spreads]
+def _list_spreads(curve: SampleSizeCurve, metric: Metric) -> list[tuple[int, Spread]]:
+    return [
+        (point.num_train, point.spreads[metric.key])
+        for point in curve.points
+        if metric.key in point.spreads
+    ]
+
+
+def _list_repeats(point: SizePoint, metric: Metric) -> list[float]:
+    return [metric.measure(get_score(epoch)) for epoch in point.epochs.values()]
 
 
 def _list_sizes(curves: Sequence[SampleSizeCurve]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Draws a trial's learning curves: the losses beside the null loss, efficiency, and FP rate."""
+"""Draws a trial's learning curves: the losses beside the null loss, and the other metrics."""
 
 from __future__ import annotations
 
@@ -10,27 +10,32 @@ from plotly.subplots import make_subplots
 from storage.epochs import Epoch
 from sweep.figures.style import (
     COLORS,
-    EFFICIENCY_RANGE,
+    ROW_HEIGHT,
+    SPACING,
     finish,
     style_epoch_axis,
     style_loss_axis,
+    style_metric_axis,
 )
+from sweep.metrics.score import get_score
+from sweep.metrics.writing import list_known
 from sweep.wording import round_digits
 
 
 def draw_learning_curves(curve: Sequence[Epoch], null_loss: float) -> go.Figure:
-    """Draw training and validation loss, efficiency and FP rate of one trial by epoch."""
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
-    epochs = [epoch.epoch for epoch in curve]
-    for row, name, values, color, symbol in (
-        (1, "training loss", [epoch.train_loss for epoch in curve], COLORS[0], "circle-open"),
-        (1, "validation loss", [epoch.validation_loss for epoch in curve], COLORS[1], "circle"),
-        (2, "efficiency", [epoch.efficiency for epoch in curve], COLORS[2], "circle"),
-        (3, "FP / event", [epoch.fp_rate for epoch in curve], COLORS[3], "circle"),
-    ):
+    """Draw the training loss and the metrics of one trial by epoch."""
+    scores = [get_score(epoch) for epoch in curve]
+    metrics = list_known(scores)
+    figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=SPACING)
+    lines = [(1, "training loss", [epoch.train_loss for epoch in curve], "circle-open")]
+    lines += [
+        (row, metric.label, [metric.measure(score) for score in scores], "circle")
+        for row, metric in enumerate(metrics, start=1)
+    ]
+    for (row, name, values, symbol), color in zip(lines, COLORS, strict=False):
         figure.add_trace(
             go.Scatter(
-                x=epochs,
+                x=[epoch.epoch for epoch in curve],
                 y=[round_digits(value) for value in values],
                 mode="lines+markers",
                 name=name,
@@ -39,11 +44,11 @@ def draw_learning_curves(curve: Sequence[Epoch], null_loss: float) -> go.Figure:
             row=row,
             col=1,
         )
+    for row, metric in enumerate(metrics[1:], start=2):
+        style_metric_axis(figure, metric, scores, null_loss, row=row)
     losses = [loss for epoch in curve for loss in (epoch.train_loss, epoch.validation_loss)]
     style_loss_axis(figure, losses, null_loss, row=1)
     figure.update_yaxes(title="loss per event", row=1, col=1)
-    figure.update_yaxes(title="efficiency", range=EFFICIENCY_RANGE, row=2, col=1)
-    figure.update_yaxes(title="FP / event", rangemode="tozero", row=3, col=1)
-    figure.update_xaxes(title="epoch", row=3, col=1)
+    figure.update_xaxes(title="epoch", row=len(metrics), col=1)
     style_epoch_axis(figure, len(curve))
-    return finish(figure, height=520)
+    return finish(figure, height=70 + ROW_HEIGHT * len(metrics))

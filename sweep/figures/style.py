@@ -7,13 +7,18 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from sweep.metrics.score import Score
+from sweep.metrics.table import Metric
+
 GRID_COLOR = "#e4e4e4"
 AXIS_COLOR = "#888888"
 BEST_COLOR = "#ff7f0e"
 COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299", "#117788", "#775533", "#555555")
 NULL_COLOR = "#666666"
 MAX_TICKS = 7
-EFFICIENCY_RANGE = [-0.03, 1.03]
+SHARE_RANGE = [-0.03, 1.03]
+ROW_HEIGHT, SPACING = 170, 0.05
+"""Of a row of a figure with one metric each: pixels, and the share between two."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 
 
@@ -79,6 +84,46 @@ def list_ticks(low: float, high: float) -> list[float]:
         if len(ticks) <= MAX_TICKS:
             break
     return ticks
+
+
+def style_metric_axis(
+    figure: go.Figure,
+    metric: Metric,
+    scores: Sequence[Score],
+    null_loss: float,
+    *,
+    row: int,
+    shown: Sequence[Score] = (),
+) -> None:
+    """Give the axis of a metric its scale, its range and its title.
+
+    Args:
+        figure: With a row of subplots for each metric.
+        metric: Drawn in that row.
+        scores: All that are drawn.
+        null_loss: Loss of predicting zero everywhere.
+        row: Of the axis.
+        shown: Those worth comparing, which a rate's axis is made for; none for all.
+    """
+    figure.update_yaxes(title=metric.label, row=row, col=1)
+    if metric.axis == "log":
+        values = [value for value in map(metric.measure, scores) if not math.isnan(value)]
+        style_loss_axis(figure, values, null_loss, row=row)
+    elif metric.axis == "share":
+        figure.update_yaxes(range=SHARE_RANGE, row=row, col=1)
+    elif metric.axis == "rate" and shown:
+        figure.update_yaxes(range=find_rate_range(metric, shown), row=row, col=1)
+    elif metric.axis != "signed":
+        figure.update_yaxes(rangemode="tozero", row=row, col=1)
+
+
+def find_rate_range(metric: Metric, shown: Sequence[Score]) -> list[float] | None:
+    """Find the axis from 0 that holds the intervals of the networks worth comparing; None for all.
+
+    A network with a loss above the null loss may have hundreds of false positives an event.
+    """
+    highs = [ends[1] for ends in map(metric.compute_interval, shown) if ends is not None]
+    return [-0.03 * max(highs), 1.1 * max(highs)] if highs else None
 
 
 def style_epoch_axis(figure: go.Figure, num_epochs: int) -> None:

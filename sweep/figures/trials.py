@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
@@ -11,13 +12,19 @@ from storage.epochs import Epoch, TrialRow
 from sweep.figures.style import (
     BEST_COLOR,
     COLORS,
-    EFFICIENCY_RANGE,
+    ROW_HEIGHT,
+    SHARE_RANGE,
+    SPACING,
     SYMBOLS,
+    find_rate_range,
     finish,
     style_epoch_axis,
     style_loss_axis,
+    style_metric_axis,
 )
 from sweep.metrics.score import Score, get_score
+from sweep.metrics.table import EFFICIENCY, FP_RATE, OBJECTIVES, Metric
+from sweep.metrics.writing import list_known
 from sweep.results.best import get_epoch, get_number
 from sweep.results.groups import Group, find_front, group_trials
 from sweep.results.status import Status
@@ -28,28 +35,21 @@ FRONT_COLOR = "#4477aa"
 HAND_TUNED_COLOR = "#117733"
 MAX_TRIALS, MAX_CURVES = 1000, 100
 """Drawn as points, and as curves: half of them the best trials, then the latest."""
-Interval = tuple[float, float]
 
 
 def draw_history(status: Status) -> go.Figure:
-    """Draw the three metrics by trial, the null loss, and the best of the objective so far."""
-    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.05)
-    losses: list[float] = []
-    for group in group_trials(status, MAX_TRIALS):
-        rated = [(get_number(trial), get_epoch(trial)) for trial in group.trials]
-        losses += [epoch.validation_loss for _, epoch in rated]
-        for row, values in enumerate(
-            (
-                [epoch.validation_loss for _, epoch in rated],
-                [epoch.efficiency for _, epoch in rated],
-                [epoch.fp_rate for _, epoch in rated],
-            ),
-            start=1,
-        ):
+    """Draw the metrics by trial, the null loss, and the best of the objective so far."""
+    groups = group_trials(status, MAX_TRIALS)
+    scores = [get_score(get_epoch(trial)) for group in groups for trial in group.trials]
+    metrics = list_known(scores)
+    figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=SPACING)
+    for group in groups:
+        rated = [(get_number(trial), get_score(get_epoch(trial))) for trial in group.trials]
+        for row, metric in enumerate(metrics, start=1):
             figure.add_trace(
                 go.Scatter(
                     x=[number for number, _ in rated],
-                    y=[round_digits(value) for value in values],
+                    y=[round_digits(metric.measure(score)) for _, score in rated],
                     mode="markers",
                     name=group.name,
                     legendgroup=group.name,
@@ -59,16 +59,15 @@ def draw_history(status: Status) -> go.Figure:
                 row=row,
                 col=1,
             )
-    _add_best_so_far(figure, status)
-    style_loss_axis(figure, losses, status.config.data.null_loss, row=1)
-    figure.update_yaxes(title="validation loss", row=1, col=1)
-    figure.update_yaxes(title="efficiency", range=EFFICIENCY_RANGE, row=2, col=1)
-    figure.update_yaxes(title="FP / event", range=find_fp_range(status), row=3, col=1)
-    figure.update_xaxes(title="trial", row=3, col=1)
-    return finish(figure, height=620)
+    _add_best_so_far(figure, status, metrics)
+    null_loss, useful = status.config.data.null_loss, _list_useful_scores(status)
+    for row, metric in enumerate(metrics, start=1):
+        style_metric_axis(figure, metric, scores, null_loss, row=row, shown=useful)
+    figure.update_xaxes(title="trial", row=len(metrics), col=1)
+    return finish(figure, height=110 + ROW_HEIGHT * len(metrics))
 
 
-def _add_best_so_far(figure: go.Figure, status: Status) -> None:
+def _add_best_so_far(figure: go.Figure, status: Status, metrics: Sequence[Metric]) -> None:
     objective = status.config.search.objective
     numbers: list[int] = []
     values: list[float] = []
@@ -89,7 +88,7 @@ def _add_best_so_far(figure: go.Figure, status: Status) -> None:
             name="best so far",
             line={"color": BEST_COLOR, "shape": "hv", "width": 1.5},
         ),
-        row=1 if objective == "validation_loss" else 2,
+        row=1 + metrics.index(OBJECTIVES[objective]),
         col=1,
     )
 
@@ -101,11 +100,11 @@ def draw_front(status: Status) -> go.Figure:
         rated = [(get_number(t), get_score(get_epoch(t))) for t in group.trials]
         with_intervals = group.name in ("complete", "best")
         figure.add_trace(_make_points(group.name, rated, _style(group), with_intervals))
-    front = find_front([get_epoch(trial) for trial in status.ranked])
+    front = find_front([get_score(get_epoch(trial)) for trial in status.ranked])
     figure.add_trace(
         go.Scatter(
-            x=[round_digits(epoch.fp_rate) for epoch in front],
-            y=[round_digits(epoch.efficiency) for epoch in front],
+            x=[round_digits(fp_rate) for fp_rate, _efficiency in front],
+            y=[round_digits(efficiency) for _fp_rate, efficiency in front],
             mode="lines",
             line={"color": FRONT_COLOR, "shape": "hv", "width": 1, "dash": "dot"},
             name="front",
@@ -115,8 +114,9 @@ def draw_front(status: Status) -> go.Figure:
     rated = [(get_number(trial), get_score(get_epoch(trial))) for trial in hand_tuned]
     circle = {"symbol": "circle-open", "size": 15, "color": HAND_TUNED_COLOR}
     figure.add_trace(_make_points("hand-tuned", rated, circle, with_intervals=False))
-    figure.update_xaxes(title="false positives per event", range=find_fp_range(status))
-    figure.update_yaxes(title="efficiency", range=EFFICIENCY_RANGE)
+    fp_range = find_rate_range(FP_RATE, _list_useful_scores(status))
+    figure.update_xaxes(title=FP_RATE.title, range=fp_range)
+    figure.update_yaxes(title=EFFICIENCY.title, range=SHARE_RANGE)
     return finish(figure, height=430)
 
 
@@ -124,13 +124,11 @@ def _make_points(
     name: str, rated: Sequence[tuple[int, Score]], marker: dict[str, object], with_intervals: bool
 ) -> go.Scatter:
     scores = [score for _, score in rated]
-    rates = [(score.fp_rate, score.fp_rate_interval) for score in scores]
-    efficiencies = [(score.efficiency, score.efficiency_interval) for score in scores]
     return go.Scatter(
-        x=[round_digits(rate) for rate, _ in rates],
-        y=[round_digits(efficiency) for efficiency, _ in efficiencies],
-        error_x=draw_bars(rates) if with_intervals else None,
-        error_y=draw_bars(efficiencies) if with_intervals else None,
+        x=_list_values(FP_RATE, scores),
+        y=_list_values(EFFICIENCY, scores),
+        error_x=draw_bars(FP_RATE, scores) if with_intervals else None,
+        error_y=draw_bars(EFFICIENCY, scores) if with_intervals else None,
         customdata=[number for number, _ in rated],
         hovertemplate="trial %{customdata}: %{y} at %{x} FP / event",
         mode="markers",
@@ -140,13 +138,21 @@ def _make_points(
     )
 
 
-def draw_bars(values: Sequence[tuple[float, Interval]]) -> dict[str, object]:
-    """Give the error bars of values with their intervals, as Plotly wants them."""
+def _list_values(metric: Metric, scores: Sequence[Score]) -> list[float]:
+    return [round_digits(metric.measure(score)) for score in scores]
+
+
+def draw_bars(metric: Metric, scores: Sequence[Score], digits: int = 5) -> dict[str, object]:
+    """Give the error bars of a metric with an interval, as Plotly wants them."""
+    ends = [
+        (metric.measure(score), metric.compute_interval(score) or (math.nan, math.nan))
+        for score in scores
+    ]
     return {
         "type": "data",
         "symmetric": False,
-        "array": [round_digits(high - value) for value, (_low, high) in values],
-        "arrayminus": [round_digits(value - low) for value, (low, _high) in values],
+        "array": [round_digits(high - value, digits) for value, (_low, high) in ends],
+        "arrayminus": [round_digits(value - low, digits) for value, (low, _high) in ends],
         "thickness": 1,
         "width": 3,
     }
@@ -163,13 +169,8 @@ def list_useful(status: Status) -> list[TrialRow]:
     return [t for t in status.ranked if get_epoch(t).validation_loss < null_loss]
 
 
-def find_fp_range(status: Status) -> list[float] | None:
-    """Find the axis of FP rates that shows the networks worth comparing; None for all.
-
-    A network with a loss above the null loss may have hundreds of false positives an event.
-    """
-    highs = [get_score(get_epoch(trial)).fp_rate_interval[1] for trial in list_useful(status)]
-    return [-0.03 * max(highs), 1.1 * max(highs)] if highs else None
+def _list_useful_scores(status: Status) -> list[Score]:
+    return [get_score(get_epoch(trial)) for trial in list_useful(status)]
 
 
 def draw_all_curves(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> go.Figure:
@@ -226,10 +227,10 @@ def draw_architectures(statuses: Sequence[Status]) -> go.Figure:
         score = get_score(get_epoch(status.ranked[0]))
         figure.add_trace(
             go.Scatter(
-                x=[round_digits(score.fp_rate)],
-                y=[round_digits(score.efficiency)],
-                error_x=draw_bars([(score.fp_rate, score.fp_rate_interval)]),
-                error_y=draw_bars([(score.efficiency, score.efficiency_interval)]),
+                x=_list_values(FP_RATE, [score]),
+                y=_list_values(EFFICIENCY, [score]),
+                error_x=draw_bars(FP_RATE, [score]),
+                error_y=draw_bars(EFFICIENCY, [score]),
                 mode="markers",
                 name=status.sweep.name,
                 marker={
@@ -242,17 +243,13 @@ def draw_architectures(statuses: Sequence[Status]) -> go.Figure:
         )
     useful = [status for status in statuses if list_useful(status)[:1] == [status.ranked[0]]]
     scores = [get_score(get_epoch(status.ranked[0])) for status in useful or statuses]
-    figure.update_xaxes(
-        title="false positives per event",
-        range=_find_range([score.fp_rate_interval for score in scores]),
-    )
-    figure.update_yaxes(
-        title="efficiency", range=_find_range([score.efficiency_interval for score in scores])
-    )
+    figure.update_xaxes(title=FP_RATE.title, range=_find_range(FP_RATE, scores))
+    figure.update_yaxes(title=EFFICIENCY.title, range=_find_range(EFFICIENCY, scores))
     return finish(figure, height=400)
 
 
-def _find_range(intervals: Sequence[Interval]) -> list[float]:
+def _find_range(metric: Metric, scores: Sequence[Score]) -> list[float]:
+    intervals = [ends for ends in map(metric.compute_interval, scores) if ends is not None]
     low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
     pad = 0.1 * (high - low)
     return [low - pad, high + pad]

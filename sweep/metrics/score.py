@@ -1,21 +1,28 @@
-"""What a network is worth on a set of events: counts of peaks, the three metrics, their intervals.
+"""What a network is worth on a set of events, before it is a metric: sums that add up, and a loss.
 
-How the counts come about: `sweep.training.matching`. Nothing heavy is loaded here, so that commands
-that only read the database answer at once.
+How the counts come about: `sweep.training.matching`. What is made of them: `sweep.metrics.table`.
+Nothing heavy is loaded here, so that commands that only read the database answer at once.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from storage.epochs import Epoch
-from sweep.metrics.intervals import compute_efficiency_interval, compute_rate_interval
+if TYPE_CHECKING:
+    from storage.epochs import Epoch
+
+LOSS = "validation_loss"
+"""The one raw value of a score that is a mean over events, not a sum."""
 
 
 @dataclass(frozen=True)
 class MatchCounts:
     """Counts of matched and unmatched peaks; counts of different events add up.
+
+    The fields are whole numbers, named as the columns of a stored epoch.
 
     Attributes:
         events: Number of events, exact.
@@ -36,25 +43,17 @@ class MatchCounts:
         """Number of true peaks."""
         return self.found + self.missed
 
-    @property
-    def efficiency(self) -> float:
-        """Found share of the true peaks, 0 to 1; 0.0 when there are none, as in the reference."""
-        return self.found / self.true_peaks if self.true_peaks else 0.0
-
-    @property
-    def fp_rate(self) -> float:
-        """False positives per event; 0.0 when there are no events."""
-        return self.false_positives / self.events if self.events else 0.0
-
     def __add__(self, other: MatchCounts) -> MatchCounts:
         """Add the counts of other events."""
-        return MatchCounts(
-            events=self.events + other.events,
-            found=self.found + other.found,
-            predicted_found=self.predicted_found + other.predicted_found,
-            missed=self.missed + other.missed,
-            false_positives=self.false_positives + other.false_positives,
-        )
+        return MatchCounts(*(getattr(self, n) + getattr(other, n) for n in COUNT_FIELDS))
+
+
+COUNT_FIELDS = tuple(field.name for field in fields(MatchCounts))
+"""Everything that adds up, in order: the number of events, and the names in `EVENT_COUNTS`."""
+EVENT_COUNTS = COUNT_FIELDS[1:]
+"""What each single event has."""
+PEAK_COUNTS = ("events", "found", "predicted_found", "missed", "false_positives")
+"""Numbers of events and of peaks, the reference's S, Sp, MT and FP."""
 
 
 @dataclass(frozen=True)
@@ -70,58 +69,39 @@ class Score:
     counts: MatchCounts
     validation_loss: float | None
 
-    @property
-    def efficiency(self) -> float:
-        """Found share of the true peaks, 0 to 1; 0.0 when there are none."""
-        return self.counts.efficiency
+    def read(self, name: str) -> float | None:
+        """Read a raw value by its name: one of `COUNT_FIELDS`, or the loss."""
+        value: float | None = self.validation_loss if name == LOSS else getattr(self.counts, name)
+        return value
 
-    @property
-    def fp_rate(self) -> float:
-        """False positives per event; 0.0 when there are no events."""
-        return self.counts.fp_rate
-
-    @property
-    def efficiency_interval(self) -> tuple[float, float]:
-        """Clopper-Pearson interval of the efficiency at 68.27 %; (0.0, 1.0) without true peaks."""
-        return compute_efficiency_interval(self.counts.found, self.counts.true_peaks)
-
-    @property
-    def fp_rate_interval(self) -> tuple[float, float]:
-        """Garwood interval of the FP rate at 68.27 %; (0.0, inf) without events."""
-        return compute_rate_interval(self.counts.false_positives, self.counts.events)
-
-    def to_json(self) -> dict[str, int | float | list[float | None]]:
-        """Turn the score into what a JSON file or a database row holds.
-
-        Returns:
-            Counts, rates, intervals as [low, high] with None for an upper end at infinity, and
-            `validation_loss` where there is one.
-        """
-        result: dict[str, int | float | list[float | None]] = {
-            "events": self.counts.events,
-            "true_peaks": self.counts.true_peaks,
-            "found": self.counts.found,
-            "missed": self.counts.missed,
-            "predicted_found": self.counts.predicted_found,
-            "false_positives": self.counts.false_positives,
-            "efficiency": self.efficiency,
-            "fp_rate": self.fp_rate,
-        }
-        if self.validation_loss is not None:
-            result["validation_loss"] = self.validation_loss
-        low, high = self.fp_rate_interval
-        result["efficiency_interval"] = list(self.efficiency_interval)
-        result["fp_rate_interval"] = [low, high if math.isfinite(high) else None]
-        return result
+    def to_row(self) -> dict[str, Any]:
+        """Give all raw values by the names of the columns that an epoch has for them."""
+        return {**asdict(self.counts), LOSS: self.validation_loss}
 
 
 def get_score(epoch: Epoch) -> Score:
     """Give the score that a stored epoch holds."""
-    counts = MatchCounts(
-        events=epoch.events,
-        found=epoch.found,
-        predicted_found=epoch.predicted_found,
-        missed=epoch.missed,
-        false_positives=epoch.false_positives,
-    )
-    return Score(counts=counts, validation_loss=epoch.validation_loss)
+    return make_score(vars(epoch))
+
+
+def make_score(row: Mapping[str, Any]) -> Score:
+    """Make a score of raw values by name, as a row or a JSON file holds them; others are ignored.
+
+    A count that is missing, or None as in rows of an older version, is 0.
+    """
+    counts = {name: row[name] for name in COUNT_FIELDS if row.get(name) is not None}
+    return Score(MatchCounts(**counts), row.get(LOSS))
+
+
+def average_scores(scores: Sequence[Score]) -> Score:
+    """Make the score of one network that has the mean counts, rounded, and the mean loss of some.
+
+    Args:
+        scores: On the same events, each with a loss; at least one.
+    """
+    counts = MatchCounts(*(round(_mean(score.read(n) for score in scores)) for n in COUNT_FIELDS))
+    return Score(counts, _mean(score.validation_loss for score in scores))
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return statistics.fmean(value for value in values if value is not None)

@@ -35,6 +35,7 @@ from sweep.data.selection import (
 )
 from sweep.data.splits import Split
 from sweep.errors import ConfigError, ConflictError, DataError
+from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 from sweep.plan.curve import extend_space, finish_study, list_points, plan_sample_size
 from sweep.plan.network import choose_network
 from sweep.plan.request import Request
@@ -176,10 +177,10 @@ def _plan_recipe(request: Request, profile: Profile, stored: SweepConfig | None)
 
 def _plan_search(request: Request, stored: SweepConfig | None) -> SearchConfig:
     old = stored.search if stored else None
-    objective = request.objective or (old.objective if old else "validation_loss")
-    if objective not in ("validation_loss", "efficiency"):
+    objective = request.objective or (old.objective if old else DEFAULT_OBJECTIVE)
+    if objective not in OBJECTIVES:
         raise ConfigError(
-            f"objective: unknown, got {objective!r}, expected validation_loss or efficiency; "
+            f"objective: unknown, got {objective!r}, expected {' or '.join(OBJECTIVES)}; "
             "change --objective"
         )
     return SearchConfig(

@@ -25,8 +25,9 @@ from storage.sweeps import (
     request_stop,
 )
 from storage.tables import check_tables, check_writable, has_tables
-from sweep.config import DIRECTIONS, SweepConfig
+from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
+from sweep.metrics.table import MIRRORED, OBJECTIVES
 from sweep.plan.plan import Plan, Profile, plan_sweep
 from sweep.plan.request import Request
 from sweep.provenance import describe_versions
@@ -83,13 +84,10 @@ def prepare_sweep(
     if stored is None:
         create_tables(engine)
         shelf = studies.open_study_storage(parse_url(storage))
-        studies.open_companion(shelf, name)  # first: the dashboard lists the newest study first
-        studies.create_study(
-            shelf,
-            name,
-            direction=DIRECTIONS[plan.config.search.objective],
-            metric_name=plan.config.search.objective.replace("_", " "),
-        )
+        # The companion first: the dashboard lists the newest study first.
+        studies.open_companion(shelf, name, {label: m.goal for label, m in MIRRORED.items()})
+        objective = OBJECTIVES[plan.config.search.objective]
+        studies.create_study(shelf, name, direction=objective.goal, metric_name=objective.label)
         budget = trials or DEFAULT_TRIALS
         try:
             sweep = create_sweep(

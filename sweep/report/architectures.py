@@ -11,17 +11,17 @@ from storage.epochs import Epoch, TrialRow
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.trials import draw_architectures, list_useful
 from sweep.metrics.score import get_score
+from sweep.metrics.table import EFFICIENCY, FP_RATE, METRICS, VALIDATION_LOSS, Metric
+from sweep.metrics.writing import list_known, write_metric
 from sweep.plan.network import open_kept
 from sweep.report.blocks import Block, Column, Figure, Items, Row, Section, Table, Text
+from sweep.report.trial_table import list_columns
 from sweep.results.best import get_epoch
 from sweep.results.evaluation import build_network
 from sweep.results.status import Status
 from sweep.wording import (
     do_overlap,
     write_count,
-    write_efficiency,
-    write_fp_rate,
-    write_loss,
     write_number,
     write_time,
 )
@@ -53,38 +53,36 @@ def build_architectures_section(
 
 
 def _tabulate_scores(statuses: Sequence[Status]) -> Table:
+    metrics = list_known([get_score(get_epoch(s.ranked[0])) for s in statuses if s.ranked])
     columns = (
         Column("sweep"),
         Column("architecture"),
-        Column("validation loss", True),
         Column("null loss", True),
-        Column("efficiency (68 %)", True),
-        Column("FP / event (68 %)", True),
+        *list_columns(metrics),
         Column("best trial", True),
         Column("parameters", True),
         Column("trials", True),
         Column("what became of them"),
     )
     return Table(
-        "The best trial of each sweep", columns, [_write_scores(status) for status in statuses]
+        "The best trial of each sweep", columns, [_write_scores(s, metrics) for s in statuses]
     )
 
 
-def _write_scores(status: Status) -> Row:
+def _write_scores(status: Status, metrics: Sequence[Metric]) -> Row:
     config, counts = status.config, status.counts
-    null_loss = write_number(config.data.null_loss)
     if status.ranked:
         best = status.ranked[0]
         score = get_score(get_epoch(best))
-        rates = write_efficiency(score), write_fp_rate(score)
-        metrics = (write_loss(score), null_loss, *rates, str(best.number))
+        cells = [*(write_metric(metric, score) for metric in metrics), str(best.number)]
     else:
-        metrics = ("no feasible trial", null_loss, "", "", "")
+        cells = ["no feasible trial", *("" for _ in metrics)]
     return Row(
         (
             status.sweep.name,
             name_model(config.model),
-            *metrics,
+            write_number(config.data.null_loss),
+            *cells,
             _count_parameters(status),
             f"{counts.finished} of {status.sweep.budget}",
             _say_outcomes(status),
@@ -117,7 +115,8 @@ def _draw(rated: Sequence[Status]) -> Figure:
 
 def _say_best(status: Status) -> str:
     score = get_score(get_epoch(status.ranked[0]))
-    return f"{status.sweep.name} {write_efficiency(score)} at {write_fp_rate(score)}"
+    rates = (write_metric(metric, score) for metric in (EFFICIENCY, FP_RATE))
+    return f"{status.sweep.name} {' at '.join(rates)}"
 
 
 def _compare(rated: Sequence[Status]) -> list[str]:
@@ -143,25 +142,18 @@ def _compare(rated: Sequence[Status]) -> list[str]:
 
 def _compare_two(first: Status, second: Status) -> str:
     scores = [get_score(get_epoch(status.ranked[0])) for status in (first, second)]
+    losses = [write_metric(VALIDATION_LOSS, score) for score in scores]
     parts = [
         f"On the same {scores[0].counts.events} validation events {first.sweep.name} has the "
-        f"lowest loss, {write_loss(scores[0])}; the next is {second.sweep.name} with "
-        f"{write_loss(scores[1])}."
+        f"lowest loss, {losses[0]}; the next is {second.sweep.name} with {losses[1]}."
     ]
-    for what, intervals, texts in (
-        (
-            "efficiency",
-            [s.efficiency_interval for s in scores],
-            [write_efficiency(s) for s in scores],
-        ),
-        (
-            "false positives per event",
-            [s.fp_rate_interval for s in scores],
-            [write_fp_rate(s) for s in scores],
-        ),
-    ):
-        verdict = "overlap" if do_overlap(intervals[0], intervals[1]) else "do not overlap"
-        parts.append(f"In {what}, {texts[0]} against {texts[1]}, the 68 % intervals {verdict}.")
+    for metric in METRICS:
+        one, other = map(metric.compute_interval, scores)
+        if one is None or other is None:
+            continue
+        texts = " against ".join(write_metric(metric, score) for score in scores)
+        verdict = "overlap" if do_overlap(one, other) else "do not overlap"
+        parts.append(f"In {metric.label}, {texts}, the 68 % intervals {verdict}.")
     return " ".join(parts)
 
 

@@ -11,6 +11,8 @@ from sweep.data.store import Progress
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.inspection import draw_inspected, to_mm
 from sweep.figures.learning_curves import draw_learning_curves
+from sweep.metrics.score import get_score
+from sweep.metrics.writing import list_known, write_plain
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status
@@ -24,30 +26,33 @@ NUM_JUDGED = 50
 
 def show_curves(status: Status, trial: TrialRow, curve: Sequence[Epoch], key: str) -> Figure:
     """Show a trial's learning curves."""
-    last = curve[-1]
+    scores = [get_score(epoch) for epoch in curve]
+    metrics = list_known(scores)
     rows = [
         Row(
             (
                 str(epoch.epoch),
                 write_number(epoch.train_loss),
-                write_number(epoch.validation_loss),
-                f"{epoch.efficiency:.4f}",
-                write_number(epoch.fp_rate),
+                *(write_plain(metric, score, fine=True) for metric in metrics),
                 write_number(epoch.lr, 3),
                 f"{epoch.duration_s:.1f}",
             )
         )
-        for epoch in curve
+        for epoch, score in zip(curve, scores, strict=True)
     ]
-    names = ("epoch", "training loss", "validation loss", "efficiency", "FP / event")
-    columns = tuple(Column(name, True) for name in (*names, "learning rate", "seconds"))
+    labels = [metric.label for metric in metrics]
+    names = ("epoch", "training loss", *labels, "learning rate", "seconds")
+    columns = tuple(Column(name, True) for name in names)
+    told = [
+        f"the {metric.label} goes from {ends[0]} to {ends[1]}"
+        for metric in metrics
+        if (ends := [write_number(metric.measure(scores[place])) for place in (0, -1)])
+    ]
     return Figure(
         f"{key}-curves",
         f"Learning curves of trial {trial.number}: losses per event beside the null loss, "
-        "efficiency, false positives per event.",
-        f"Line chart over {write_count(len(curve), 'epoch')}: the validation loss goes from "
-        f"{write_number(curve[0].validation_loss)} to {write_number(last.validation_loss)}, the "
-        f"efficiency from {curve[0].efficiency:.3f} to {last.efficiency:.3f}.",
+        "and the other metrics.",
+        f"Line chart over {write_count(len(curve), 'epoch')}: {', '.join(told)}.",
         draw_learning_curves(curve, status.config.data.null_loss),
         Table(f"Epochs of trial {trial.number} of {status.sweep.name}", columns, rows),
     )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from storage.epochs import TrialRow
-from sweep.config import Objective
 from sweep.figures.trials import list_hand_tuned
-from sweep.metrics.score import get_score
+from sweep.metrics.score import MatchCounts, Score, get_score
+from sweep.metrics.table import OBJECTIVES, Metric
+from sweep.metrics.writing import list_known, list_sentences, write_metric, write_plain
 from sweep.report.blocks import Block, Column, Row, Table, Text
-from sweep.report.trial_table import list_varied, say_origin
+from sweep.report.trial_table import list_columns, list_varied, say_origin
 from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status
 from sweep.search.judgement import get_value, is_better
 from sweep.wording import (
     do_overlap,
     write_count,
-    write_efficiency,
-    write_fp_rate,
-    write_loss,
     write_number,
     write_percent,
     write_setting,
 )
 
 NUM_RUNNERS_UP = 4
-NAMES: dict[Objective, str] = {"validation_loss": "validation loss", "efficiency": "efficiency"}
 
 
 def explain_choice(status: Status) -> list[Block]:
@@ -51,11 +48,11 @@ def _explain(status: Status) -> Iterator[str]:
 
 
 def _say_winner(status: Status, winner: TrialRow) -> str:
-    objective = status.config.search.objective
+    objective = OBJECTIVES[status.config.search.objective]
     null_loss = status.config.data.null_loss
     epoch = get_epoch(winner)
-    extreme = "lowest" if objective == "validation_loss" else "highest"
-    value = write_number(get_value(epoch, objective))
+    score = get_score(epoch)
+    extreme = "lowest" if objective.goal == "minimize" else "highest"
     share = 1 - epoch.validation_loss / null_loss
     beside = (
         f"{write_percent(share)} below the null loss of {write_number(null_loss)}"
@@ -63,17 +60,11 @@ def _say_winner(status: Status, winner: TrialRow) -> str:
         else f"above the null loss of {write_number(null_loss)}: predicting zero everywhere would "
         "have a lower loss, so this is no network to use"
     )
-    loss = (
-        ""
-        if objective == "validation_loss"
-        else f"a loss of {write_number(epoch.validation_loss)}, "
-    )
     return (
         f"Trial {winner.number} won by the sweep's objective: it has the {extreme} "
-        f"{NAMES[objective]} of {write_count(len(status.ranked), 'trial')} that trained to the end "
-        f"and found something, {value}; {loss}{beside}. It finds "
-        f"{write_efficiency(get_score(epoch))} of the true peaks with "
-        f"{write_fp_rate(get_score(epoch))} false positives per event."
+        f"{objective.label} of {write_count(len(status.ranked), 'trial')} that trained to the end "
+        f"and found something, {write_number(objective.measure(score))}. Its metrics: "
+        f"{', '.join(list_sentences(score))}. Its loss is {beside}."
     )
 
 
@@ -86,36 +77,32 @@ def _say_setting(status: Status, winner: TrialRow) -> str:
 
 
 def _say_runner_up(status: Status, winner: TrialRow, second: TrialRow) -> str:
-    objective = status.config.search.objective
-    first_score, second_score = get_score(get_epoch(winner)), get_score(get_epoch(second))
+    objective = OBJECTIVES[status.config.search.objective]
+    first, other = get_score(get_epoch(winner)), get_score(get_epoch(second))
+    compared = [
+        f"in {metric.label}, {write_metric(metric, first)} against {write_metric(metric, other)}, "
+        + _say_overlap(metric, first, other)
+        for metric in list_known([first, other])
+        if metric.compute_interval(first) is not None
+    ]
     return (
-        f"The runner-up, trial {second.number}, has {NAMES[objective]} "
-        f"{write_number(get_value(get_epoch(second), objective))}. In efficiency, "
-        f"{write_efficiency(first_score)} against {write_efficiency(second_score)}, "
-        + _say_overlap(
-            first_score.efficiency_interval,
-            second_score.efficiency_interval,
-            is_better=first_score.efficiency > second_score.efficiency,
-        )
-        + f"; in false positives, {write_fp_rate(first_score)} against "
-        f"{write_fp_rate(second_score)} an event, "
-        + _say_overlap(
-            first_score.fp_rate_interval,
-            second_score.fp_rate_interval,
-            is_better=first_score.fp_rate < second_score.fp_rate,
-        )
-        + "."
+        f"The runner-up, trial {second.number}, has {objective.label} "
+        f"{write_number(objective.measure(other))}. Of the two, the winner first: "
+        f"{'; '.join(compared)}."
     )
 
 
-def _say_overlap(
-    first: tuple[float, float], second: tuple[float, float], *, is_better: bool
-) -> str:
-    if do_overlap(first, second):
+def _say_overlap(metric: Metric, winner: Score, second: Score) -> str:
+    one, other = metric.compute_interval(winner), metric.compute_interval(second)
+    if one is None or other is None:
+        return "without intervals"
+    if do_overlap(one, other):
         return "the 68 % intervals overlap, so these events do not tell the two apart"
-    return (
-        f"the 68 % intervals do not overlap and the winner is {'better' if is_better else 'worse'}"
-    )
+    apart = "the 68 % intervals do not overlap"
+    if metric.direction is None:
+        return apart
+    is_better = metric.is_better(metric.measure(winner), metric.measure(second))
+    return f"{apart} and the winner is {'better' if is_better else 'worse'}"
 
 
 def _say_hand_tuned(status: Status, winner: TrialRow) -> Iterator[str]:
@@ -138,8 +125,8 @@ def _say_hand_tuned(status: Status, winner: TrialRow) -> Iterator[str]:
     above = get_epoch(best).validation_loss > status.config.data.null_loss
     yield (
         f"The best of {write_count(len(hand_tuned), 'hand-tuned setting')}, trial {best.number}, "
-        f"has loss {write_loss(score)}{' (above the null loss)' if above else ''}, efficiency "
-        f"{write_efficiency(score)} and {write_fp_rate(score)} false positives per event."
+        f"has {', '.join(list_sentences(score))}; its loss is {'above' if above else 'below'} the "
+        "null loss."
     )
 
 
@@ -147,17 +134,18 @@ def _tabulate(status: Status) -> Table:
     shown = list(status.ranked[: NUM_RUNNERS_UP + 1])
     shown += [t for t in list_hand_tuned(status) if t not in shown and t.best is not None]
     names = list_varied(status)
+    metrics = list_known([get_score(get_epoch(trial)) for trial in shown])
     columns = (
         Column("trial"),
         Column("chosen by"),
-        Column("validation loss", True),
-        Column("efficiency (68 %)", True),
-        Column("FP / event (68 %)", True),
+        *list_columns(metrics),
         *(Column(name, True) for name in names),
     )
-    rows = [_write_trial(status, trial, names) for trial in shown]
-    null_loss = write_number(status.config.data.null_loss)
-    nothing = ("predicting zero", "", null_loss, "0", "0", *("" for _ in names))
+    rows = [_write_trial(status, trial, metrics, names) for trial in shown]
+    data = status.config.data
+    zero = Score(MatchCounts(data.num_validation), data.null_loss)
+    values = (write_plain(metric, zero) for metric in metrics)
+    nothing = ("predicting zero", "", *values, *("" for _ in names))
     return Table(
         f"Best and hand-tuned trials of {status.sweep.name}, beside predicting zero",
         columns,
@@ -165,15 +153,15 @@ def _tabulate(status: Status) -> Table:
     )
 
 
-def _write_trial(status: Status, trial: TrialRow, names: list[str]) -> Row:
+def _write_trial(
+    status: Status, trial: TrialRow, metrics: Sequence[Metric], names: Sequence[str]
+) -> Row:
     score = get_score(get_epoch(trial))
     return Row(
         (
             f"{trial.number}" + (" (dead)" if trial.outcome == "dead" else ""),
             say_origin(status, trial),
-            write_loss(score),
-            write_efficiency(score),
-            write_fp_rate(score),
+            *(write_metric(metric, score) for metric in metrics),
             *(write_setting(trial.params, name) for name in names),
         ),
         is_marked=bool(status.ranked) and trial.id == status.ranked[0].id,

@@ -15,6 +15,7 @@ from storage.workers import read_devices
 from sweep.data.store import Progress
 from sweep.errors import SweepError
 from sweep.metrics.score import get_score
+from sweep.metrics.writing import list_sentences
 from sweep.report.architectures import build_architectures_section, name_model
 from sweep.report.blocks import Block, Section, Text
 from sweep.report.curve import build_sample_size_section
@@ -27,9 +28,6 @@ from sweep.results.curve import compute_curve
 from sweep.results.status import Status, read_status
 from sweep.wording import (
     write_count,
-    write_efficiency,
-    write_fp_rate,
-    write_loss,
     write_number,
 )
 
@@ -117,8 +115,7 @@ def _say_best(status: Status) -> str:
     null_loss = status.config.data.null_loss
     above = get_epoch(status.ranked[0]).validation_loss > null_loss
     return (
-        f"{name}: validation loss {write_loss(score)} "
-        f"({'above' if above else 'below'} the null loss {write_number(null_loss)}), efficiency "
-        f"{write_efficiency(score)}, {write_fp_rate(score)} false positives per event; the best of "
-        f"{done} on {score.counts.events} validation events, 68 % intervals."
+        f"{name}: {', '.join(list_sentences(score))}; the best of {done} on "
+        f"{score.counts.events} validation events, 68 % intervals. Its loss is "
+        f"{'above' if above else 'below'} the null loss, {write_number(null_loss)}."
     )

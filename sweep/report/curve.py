@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from sweep.figures.curve import BAND_LABEL, draw_curves
+from sweep.figures.curve import BAND_LABEL, draw_curves, list_drawn
+from sweep.metrics.table import EFFICIENCY, Metric
 from sweep.report.blocks import Block, Code, Column, Figure, Items, Row, Section, Table, Text
 from sweep.results.curve import (
     SampleSizeCurve,
@@ -13,6 +14,7 @@ from sweep.results.curve import (
     Spread,
     compute_gain,
     describe_caveats,
+    list_metrics,
 )
 from sweep.wording import count_places, write_count, write_number, write_rate
 
@@ -46,12 +48,12 @@ def build_sample_size_section(curves: Sequence[SampleSizeCurve], models: Sequenc
 
 def _draw(curves: Sequence[SampleSizeCurve]) -> Figure:
     figure = draw_curves(curves).update_layout(margin={"b": 50})
-    figure.update_xaxes(title="training events", row=3, col=1)
+    figure.update_xaxes(title="training events", row=len(list_drawn(curves)), col=1)
     said = "; ".join(f"{curve.sweep}: {_say_efficiencies(curve)}" for curve in curves)
     tables = " and ".join(name_table(curve) for curve in curves)
     return Figure(
         "sample-size",
-        f"The three metrics against the number of training events ({BAND_LABEL}).",
+        f"The metrics against the number of training events ({BAND_LABEL}).",
         f"Line charts with bands. Mean efficiency by number of training events: {said}.",
         figure,
         instead=tables,
@@ -60,7 +62,7 @@ def _draw(curves: Sequence[SampleSizeCurve]) -> Figure:
 
 def _say_efficiencies(curve: SampleSizeCurve) -> str:
     return ", ".join(
-        f"{write_number(point.spreads['efficiency'].mean)} with {point.num_train}"
+        f"{write_number(point.spreads[EFFICIENCY.key].mean)} with {point.num_train}"
         for point in curve.points
         if point.spreads
     )
@@ -86,21 +88,18 @@ def name_table(curve: SampleSizeCurve) -> str:
 
 
 def _tabulate(curve: SampleSizeCurve) -> Table:
+    metrics = list_metrics(curve)
     columns = (
-        Column("training events", True),
-        Column("repeats", True),
-        Column("dead", True),
-        Column("lost", True),
-        Column("efficiency: mean (lowest to highest)", True),
-        Column("FP / event: mean (lowest to highest)", True),
-        Column("validation loss: mean (lowest to highest)", True),
+        *(Column(name, True) for name in ("training events", "repeats", "dead", "lost")),
+        *(Column(f"{metric.label}: mean (lowest to highest)", True) for metric in metrics),
     )
-    return Table(name_table(curve), columns, [_write_point(point) for point in curve.points])
+    rows = [_write_point(point, metrics) for point in curve.points]
+    return Table(name_table(curve), columns, rows)
 
 
-def _write_point(point: SizePoint) -> Row:
+def _write_point(point: SizePoint, metrics: Sequence[Metric]) -> Row:
     counts = (len(point.epochs), point.num_dead, point.num_lost)
-    spreads = [point.spreads.get(n) for n in ("efficiency", "fp_rate", "validation_loss")]
+    spreads = [point.spreads.get(metric.key) for metric in metrics]
     return Row((str(point.num_train), *map(str, counts), *map(_write_spread, spreads)))
 
 

@@ -8,14 +8,15 @@ view of the study neither holds.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from models.space import Dimension, Fixed
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import TrialRow
 from sweep.figures.trials import draw_importances
+from sweep.metrics.score import get_score
+from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.plan.space import read_space
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
 from sweep.results.status import Status
@@ -30,15 +31,9 @@ MIN_TRIALS = 4 * NUM_TOP
 TOP_SHARE = 0.1
 WORST = 1e300
 
-METRICS: dict[str, Callable[[Epoch], float]] = {
-    "validation loss": lambda epoch: epoch.validation_loss,
-    "efficiency": lambda epoch: -epoch.efficiency,
-}
-"""What is asked of each metric; lower is better."""
-
 
 def compute_importances(status: Status) -> dict[str, dict[str, float]]:
-    """Compute the importance of each searched hyperparameter for validation loss and efficiency.
+    """Compute the importance of each searched hyperparameter for what a sweep may search by.
 
     Returns:
         For each metric, importances that add up to 1 by hyperparameter, largest first; empty where
@@ -53,13 +48,13 @@ def compute_importances(status: Status) -> dict[str, dict[str, float]]:
     )
     names = {get_study_name(name, dimension): name for name, dimension in space.items()}
     found = {}
-    for metric, get in METRICS.items():
+    for metric in OBJECTIVES.values():
         study = optuna.create_study(direction="minimize")
-        study.add_trials([_copy(trial, space, get) for trial in trials])
+        study.add_trials([_copy(trial, space, metric) for trial in trials])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of rare values: fewer than two trials
             importances = optuna.importance.get_param_importances(study, evaluator=evaluator)
-        found[metric] = {names[name]: value for name, value in importances.items()}
+        found[metric.label] = {names[name]: value for name, value in importances.items()}
     return found
 
 
@@ -80,18 +75,22 @@ def list_comparable(status: Status, space: dict[str, Dimension]) -> list[TrialRo
     ]
 
 
-def _copy(
-    trial: TrialRow, space: dict[str, Dimension], get: Callable[[Epoch], float]
-) -> FrozenTrial:
+def _copy(trial: TrialRow, space: dict[str, Dimension], metric: Metric) -> FrozenTrial:
     chosen = FixedTrial(fix_point(trial.params, space))
     suggest(chosen, space, {})
-    is_worst = trial.outcome == "dead" or trial.best is None
     return create_trial(
         state=TrialState.COMPLETE,
-        value=WORST if is_worst or trial.best is None else get(trial.best),
+        value=_rate(trial, metric),
         params=chosen.params,
         distributions=chosen.distributions,
     )
+
+
+def _rate(trial: TrialRow, metric: Metric) -> float:
+    """Give a trial's value, lower being better."""
+    if trial.outcome == "dead" or trial.best is None:
+        return WORST
+    return metric.sign * metric.measure(get_score(trial.best))
 
 
 def describe_importances(status: Status, key: str) -> list[Block]:

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from models.space import Fixed
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import RUNNING
+from sweep.metrics.score import get_score
+from sweep.metrics.table import Metric
+from sweep.metrics.writing import list_known, write_plain
 from sweep.plan.space import read_space
 from sweep.report.blocks import Column, Row, Table
 from sweep.report.savings import shorten_reason
 from sweep.results.status import Status
-from sweep.wording import write_number, write_setting
+from sweep.wording import write_setting
 
 
 def name_trial_table(status: Status) -> str:
@@ -25,12 +28,12 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> Ta
     The metrics are those of its best epoch; of a trial that runs, those of its last one.
     """
     names = list_varied(status)
+    scores = [get_score(epoch) for trial in status.begun if (epoch := _get_own(trial))]
+    metrics = list_known(scores)
     columns = (
         Column("trial", True),
         Column("outcome"),
-        Column("validation loss", True),
-        Column("efficiency", True),
-        Column("FP / event", True),
+        *(Column(metric.label, True) for metric in metrics),
         Column("best epoch", True),
         Column("epochs trained", True),
         Column("training (s)", True),
@@ -40,7 +43,7 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> Ta
     )
     best = status.ranked[0].id if status.ranked else None
     rows = [
-        Row(_list_cells(status, trial, curves.get(trial.id, []), names), trial.id == best)
+        Row(_list_cells(status, trial, curves.get(trial.id, []), metrics, names), trial.id == best)
         for trial in status.begun
     ]
     return Table(name_trial_table(status), columns, rows, is_sortable=True)
@@ -60,19 +63,28 @@ def list_varied(status: Status) -> list[str]:
     ]
 
 
+def list_columns(metrics: Sequence[Metric]) -> list[Column]:
+    """List the columns of metrics that are written with their intervals."""
+    return [Column(m.label + " (68 %)" * (m.find_interval is not None), True) for m in metrics]
+
+
+def _get_own(trial: TrialRow) -> Epoch | None:
+    return trial.last if trial.state == RUNNING else trial.best
+
+
 def _list_cells(
-    status: Status, trial: TrialRow, curve: Sequence[Epoch], names: Sequence[str]
+    status: Status,
+    trial: TrialRow,
+    curve: Sequence[Epoch],
+    metrics: Sequence[Metric],
+    names: Sequence[str],
 ) -> list[str]:
-    epoch = trial.last if trial.state == RUNNING else trial.best
-    metrics = ["", "", ""]
-    if epoch is not None:
-        metrics = [write_number(epoch.validation_loss), f"{epoch.efficiency:.4f}"]
-        metrics.append(write_number(epoch.fp_rate))
+    epoch = _get_own(trial)
     spent_s = sum(e.duration_s for e in curve)
     return [
         str(trial.number),
         trial.outcome or trial.state,
-        *metrics,
+        *(write_plain(m, get_score(epoch), fine=True) if epoch else "" for m in metrics),
         str(trial.best.epoch) if trial.best else "",
         f"{len(curve)} of {status.config.recipe.epochs}",
         f"{spent_s:.1f}",

@@ -15,6 +15,7 @@ from sweep.figures.trials import (
     draw_front,
     draw_history,
 )
+from sweep.metrics.table import METRICS, OBJECTIVES
 from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
 from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
@@ -105,8 +106,8 @@ def _describe_space(status: Status) -> list[Block]:
 
 
 def _say_goal(status: Status) -> str:
-    is_loss = status.config.search.objective == "validation_loss"
-    return "lowest validation loss" if is_loss else "highest efficiency"
+    objective = OBJECTIVES[status.config.search.objective]
+    return f"{'lowest' if objective.goal == 'minimize' else 'highest'} {objective.label}"
 
 
 def describe_dimension(dimension: Dimension) -> str:
@@ -143,9 +144,9 @@ def _show_search(status: Status, curves: Curves, key: str) -> list[Block]:
     return [
         Figure(
             f"{key}-history",
-            f"The three metrics by trial{shown}, with the null loss and the best so far.",
-            f"Scatter charts of validation loss, efficiency and false positives per event by "
-            f"trial: {found} of {len(status.begun)} begun.",
+            f"The metrics by trial{shown}, with the null loss and the best so far.",
+            f"Scatter charts of {', '.join(m.label for m in METRICS)} by trial: {found} of "
+            f"{len(status.begun)} begun.",
             draw_history(status),
             instead=name_trial_table(status),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage.epochs import Epoch, TrialRow
 from sweep.errors import SweepError
+from sweep.metrics.score import LOSS
 from sweep.results.status import Status
 from sweep.search.judgement import explain_death
 from sweep.wording import write_count
@@ -48,7 +49,7 @@ def _say_cure(status: Status) -> str:
     if head is not None and head != "softplus":
         cures.insert(0, "--fix head=softplus")
     has_peaks = any(trial.best and trial.best.found for trial in status.begun)
-    if config.search.objective == "validation_loss" and has_peaks:
+    if config.search.objective == LOSS and has_peaks:
         cures.append("--objective efficiency, which ranks those that find true peaks")
     waiting = "train the trials that wait, or " if status.counts.waiting else ""
     return f"{waiting}try with a new --sweep NAME: {', '.join(cures)}"

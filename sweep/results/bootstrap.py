@@ -9,13 +9,15 @@ Shapes: N event, R resample, K column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.store import Progress
+from sweep.metrics.score import MatchCounts, Score
+from sweep.metrics.table import METRICS, Metric
 from sweep.training.event_scores import EventScores
 
 CONFIDENCES = (0.6827, 0.95)
@@ -66,44 +68,41 @@ def compare_scores(
         progress: Told how many of how many times events are drawn again.
 
     Returns:
-        `efficiency`, `fp_rate` and `validation_loss`.
+        The differences by the keys of the metrics, of those that both models have.
     """
-    tables = [_tabulate(scores) for scores in (a, b)]
-    columns_NK = np.concatenate(tables, axis=1)
-    num_columns = tables[0].shape[1]
+    columns_NK = np.concatenate([_tabulate(scores) for scores in (a, b)], axis=1)
     sums_RK = np.concatenate(list(_resample(columns_NK, num_resamples, seed, progress)))
-    drawn_a, drawn_b = (_compute_metrics(half, len(a)) for half in np.split(sums_RK, 2, axis=1))
-    whole = columns_NK.sum(axis=0)[None]
-    whole_a = _compute_metrics(whole[:, :num_columns], len(a))
-    whole_b = _compute_metrics(whole[:, num_columns:], len(a))
+    drawn_a, drawn_b = ([_sum_up(row) for row in half] for half in _split(sums_RK))
+    whole_a, whole_b = a.score, b.score
     differences = {}
-    for name, first_R in drawn_a.items():
-        low, high = (_find_interval(drawn_b[name] - first_R, c) for c in CONFIDENCES)
-        differences[name] = Difference(float(whole_a[name][0]), float(whole_b[name][0]), low, high)
+    for metric in METRICS:
+        value_a, value_b = metric.compute(whole_a), metric.compute(whole_b)
+        if value_a is None or value_b is None:
+            continue
+        first_R, second_R = (_measure(metric, drawn) for drawn in (drawn_a, drawn_b))
+        low, high = (_find_interval(second_R - first_R, c) for c in CONFIDENCES)
+        differences[metric.key] = Difference(value_a, value_b, low, high)
     return differences
 
 
 def _tabulate(scores: EventScores) -> NDArray[np.float64]:
-    """Put what the metrics are made of into columns: found, true peaks, false positives, loss."""
-    columns = (
-        scores.get_counts("found"),
-        scores.num_true_N,
-        scores.get_counts("false_positives"),
-        scores.loss_N,
-    )
-    return np.stack(columns, axis=1).astype(np.float64)
+    """Put what adds up into columns: one for the number of events, the counts, the loss."""
+    events_N1, loss_N1 = np.ones((len(scores), 1)), scores.loss_N[:, None]
+    return np.concatenate([events_N1, scores.counts_NK, loss_N1], axis=1, dtype=np.float64)
 
 
-def _compute_metrics(
-    sums_RK: NDArray[np.float64], num_events: int
-) -> dict[str, NDArray[np.float64]]:
-    """Compute the metrics of sums over events; efficiency is 0 where there are no true peaks."""
-    found, true_peaks, false_positives, loss = sums_RK.T
-    return {
-        "efficiency": np.divide(found, true_peaks, out=np.zeros_like(found), where=true_peaks > 0),
-        "fp_rate": false_positives / num_events,
-        "validation_loss": loss / num_events,
-    }
+def _split(sums_RK: NDArray[np.float64]) -> Iterator[list[list[float]]]:
+    return (half.tolist() for half in np.split(sums_RK, 2, axis=1))
+
+
+def _sum_up(row: Sequence[float]) -> Score:
+    """Make the score of columns summed over events."""
+    *counts, loss = row
+    return Score(MatchCounts(*map(round, counts)), loss / counts[0])
+
+
+def _measure(metric: Metric, scores: Sequence[Score]) -> NDArray[np.float64]:
+    return np.array([metric.measure(score) for score in scores])
 
 
 def _resample(
@@ -124,6 +123,7 @@ def _resample(
 
 
 def _find_interval(values_R: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """Find where the values lie; a resample without a value, which is a rare one, has no part."""
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(values_R, [tail, 1.0 - tail])
+    low, high = np.nanquantile(values_R, [tail, 1.0 - tail])
     return float(low), float(high)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from models.source import Source
 from models.value import write_value
 from storage.epochs import TrialRow
 from sweep.metrics.score import Score
+from sweep.metrics.writing import list_known, write_ends, write_plain
 from sweep.plan.sample import fit_config
 from sweep.results.status import Status
 
@@ -22,11 +24,8 @@ def write_card(
 ) -> None:
     """Write a model card in Markdown; `source` are the files of a person's own network."""
     config = fit_config(status.config, trial.slot)
-    low, high = score.efficiency_interval
-    fp_low, fp_high = score.fp_rate_interval
-    counts = score.counts
     params = "\n".join(f"| {name} | {write_value(value)} |" for name, value in trial.params.items())
-    loss = f"{score.validation_loss:.5g}"
+    metrics = "\n".join(_list_metrics(score))
     best_epoch = trial.best.epoch if trial.best else "-"
     events = ", ".join(Path(name).name for name in config.data.files) or (
         f"toy events of seed {config.data.toy_seed}"
@@ -39,13 +38,10 @@ def write_card(
 Finds proton-proton collision points: from 4 features x 4000 bins along the beam line (0.1 mm each,
 from -100 mm to 300 mm) to a histogram with a peak at each vertex.
 
-| metric on {counts.events} validation events | value | 68 % interval |
+| metric on {score.counts.events} validation events | value | 68 % interval |
 |---|---|---|
-| validation loss per event (null loss {config.data.null_loss:.4g}) | {loss} | |
-| efficiency ({counts.found} of {counts.true_peaks} true peaks) | {score.efficiency:.4f} \
-| {low:.4f} to {high:.4f} |
-| false positives per event ({counts.false_positives} in all) | {score.fp_rate:.4f} \
-| {fp_low:.4f} to {fp_high:.4f} |
+{metrics}
+| loss of predicting zero everywhere | {config.data.null_loss:.4g} | |
 
 The trial was chosen as the best of its sweep by these same events, so expect slightly worse on
 others; `sweep evaluate` tells.
@@ -100,3 +96,11 @@ whoever does. Read it first. `sweep evaluate` and `sweep compare` run it only wi
 or where you trained it yourself; in Python, set `SWEEP_TRUST_CODE=1` before `load_export`.
 """,
     )
+
+
+def _list_metrics(score: Score) -> Iterator[str]:
+    for metric in list_known([score]):
+        interval = metric.compute_interval(score)
+        ends = "" if interval is None else write_ends(metric, interval)
+        name = f"{metric.title} ({metric.describe(score.counts)})"
+        yield f"| {name} | {write_plain(metric, score, fine=True)} | {ends} |"

@@ -18,19 +18,15 @@ from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
 from sweep.data.store import Progress
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.metrics.score import EVENT_COUNTS, LOSS
+from sweep.metrics.table import METRICS, Metric
+from sweep.metrics.writing import describe_score
 from sweep.plan.plan import read_variant
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
 from sweep.training.batches import Batches
 from sweep.training.event_scores import EventScores, score_each
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
-
-MORE = {
-    "efficiency": "finds more of the true peaks",
-    "fp_rate": "has more false positives",
-    "validation_loss": "has the higher loss",
-}
-"""What it means to have more of a metric."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Comparison:
     Attributes:
         a, b: What was compared.
         scores_a, scores_b: Of each event.
-        differences: `efficiency`, `fp_rate`, `validation_loss`: b against a.
+        differences: By the keys of the metrics: b against a.
         notes: What a reader has to know of how fair it is, one sentence each.
     """
 
@@ -70,6 +66,10 @@ class Comparison:
     def num_b_finds_more(self) -> int:
         """Events in which b finds more true peaks than a."""
         return int((self._found_more_N > 0).sum())
+
+    def list_differences(self) -> list[tuple[Metric, Difference]]:
+        """List the metrics that were compared, in their order, with the differences."""
+        return [(m, self.differences[m.key]) for m in METRICS if m.key in self.differences]
 
     @property
     def _found_more_N(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -210,14 +210,14 @@ def _score(contender: Contender, events: EventSet, progress: Progress | None) ->
     return scores
 
 
-def describe_difference(name: str, difference: Difference) -> str:
+def describe_difference(metric: Metric, difference: Difference) -> str:
     """Say in a sentence which of the two has more of a metric, and whether beyond chance."""
     low, high = difference.interval_95
     if not difference.is_beyond_chance:
         return f"no difference beyond chance: {low:+.3g} to {high:+.3g} (95 %)"
     winner = "B" if difference.value > 0 else "A"
     smallest, largest = sorted((abs(low), abs(high)))
-    return f"{winner} {MORE[name]}, by {smallest:.3g} to {largest:.3g} (95 %): beyond chance"
+    return f"{winner} {metric.more}, by {smallest:.3g} to {largest:.3g} (95 %): beyond chance"
 
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:
@@ -225,18 +225,18 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
     scores = {"a": comparison.scores_a, "b": comparison.scores_b}
     labels = {"a": comparison.a.label, "b": comparison.b.label}
     return {
-        **{side: {"label": labels[side], **scores[side].score.to_json()} for side in scores},
+        **{side: {"label": labels[side], **describe_score(scores[side].score)} for side in scores},
         "events": len(comparison.scores_a),
         "a_finds_more": comparison.num_a_finds_more,
         "b_finds_more": comparison.num_b_finds_more,
         "differences": {
-            name: {
+            metric.key: {
                 **asdict(difference),
                 "difference": difference.value,
                 "beyond_chance": difference.is_beyond_chance,
-                "sentence": describe_difference(name, difference),
+                "sentence": describe_difference(metric, difference),
             }
-            for name, difference in comparison.differences.items()
+            for metric, difference in comparison.list_differences()
         },
         "notes": list(comparison.notes),
         "per_event": {
@@ -247,5 +247,5 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def _list_per_event(scores: EventScores) -> dict[str, list[float]]:
-    counts = {name: scores.get_counts(name).tolist() for name in ("found", "false_positives")}
-    return {**counts, "validation_loss": scores.loss_N.tolist()}
+    counts = {name: scores.get_counts(name).tolist() for name in EVENT_COUNTS}
+    return {**counts, LOSS: scores.loss_N.tolist()}

@@ -1,4 +1,4 @@
-"""Sample-size curves: the three metrics against the number of training events, with their spread.
+"""Sample-size curves: the metrics against the number of training events, with their spread.
 
 With few repeats their mean is given with the lowest and the highest of them, which assume nothing
 about their distribution. Beside that stands the 68 % interval from the finite number of validation
@@ -10,23 +10,18 @@ means: their numbers mean nothing.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from storage.epochs import Epoch, TrialRow
 from sweep.config import SampleSizeConfig, SweepConfig
-from sweep.metrics.intervals import compute_efficiency_interval, compute_rate_interval
+from sweep.metrics.score import average_scores, get_score
+from sweep.metrics.table import EFFICIENCY, METRICS, Metric
+from sweep.metrics.writing import describe_metrics
 from sweep.plan.sample import Sample, list_samples
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
-
-METRICS: tuple[tuple[str, Callable[[Epoch], float]], ...] = (
-    ("efficiency", lambda epoch: epoch.efficiency),
-    ("fp_rate", lambda epoch: epoch.fp_rate),
-    ("validation_loss", lambda epoch: epoch.validation_loss),
-)
-"""The three metrics of a trial's own epoch, by the names of its attributes in the study."""
 
 LARGE_SHARE = 0.5
 """From this share of the events on, repeats train with mostly the same ones, which is said."""
@@ -39,7 +34,7 @@ class Spread:
     Attributes:
         mean, low, high: Over the repeats: the mean, the lowest, the highest.
         interval: The mean's 68 % interval from the finite number of validation events; None for
-            the loss.
+            a metric that has none.
     """
 
     mean: float
@@ -57,8 +52,8 @@ class SizePoint:
         epochs: The finished trainings that found something, by repeat (from 1).
         num_dead: Finished trainings that found nothing.
         num_lost: Trainings that failed, diverged or were cut short.
-        spreads: Of `efficiency`, `fp_rate` and `validation_loss` over `epochs`; empty where there
-            are none.
+        spreads: Of the metrics over `epochs`, by their keys, where all of these have one; empty
+            where there are no epochs.
     """
 
     num_train: int
@@ -131,14 +126,14 @@ def _compute_spreads(epochs: Sequence[Epoch]) -> dict[str, Spread]:
     """Compute the spreads; the intervals are those of one network with the mean counts."""
     if not epochs:
         return {}
-    found = round(statistics.fmean(epoch.found for epoch in epochs))
-    false_positives = round(statistics.fmean(epoch.false_positives for epoch in epochs))
-    one = epochs[0]
-    intervals = {
-        "efficiency": compute_efficiency_interval(found, one.found + one.missed),
-        "fp_rate": compute_rate_interval(false_positives, one.events),
-    }
-    return {name: _spread([get(e) for e in epochs], intervals.get(name)) for name, get in METRICS}
+    scores = [get_score(epoch) for epoch in epochs]
+    one = average_scores(scores)
+    spreads = {}
+    for metric in METRICS:
+        values = [value for value in map(metric.compute, scores) if value is not None]
+        if len(values) == len(scores):
+            spreads[metric.key] = _spread(values, metric.compute_interval(one))
+    return spreads
 
 
 def _spread(values: Sequence[float], interval: tuple[float, float] | None) -> Spread:
@@ -153,7 +148,7 @@ def compute_gain(curve: SampleSizeCurve) -> Gain | None:
     """
     first, last = curve.points[0], curve.points[-1]
     differences = [
-        epoch.efficiency - first.epochs[repeat].efficiency
+        EFFICIENCY.measure(get_score(epoch)) - EFFICIENCY.measure(get_score(first.epochs[repeat]))
         for repeat, epoch in last.epochs.items()
         if repeat in first.epochs
     ]
@@ -168,6 +163,12 @@ def compute_gain(curve: SampleSizeCurve) -> Gain | None:
         num_repeats=len(differences),
         num_better=sum(difference > 0 for difference in differences),
     )
+
+
+def list_metrics(curve: SampleSizeCurve) -> list[Metric]:
+    """List the metrics that some size has, in their order; all where none has any yet."""
+    spreads = [point.spreads for point in curve.points if point.spreads]
+    return [m for m in METRICS if not spreads or any(m.key in found for found in spreads)]
 
 
 def describe_caveats(curve: SampleSizeCurve) -> list[str]:
@@ -224,7 +225,7 @@ def _describe_point(point: SizePoint) -> dict[str, Any]:
         "lost": point.num_lost,
         **{name: asdict(spread) for name, spread in point.spreads.items()},
         "trials": [
-            {"repeat": repeat, "epoch": epoch.epoch, **{name: get(epoch) for name, get in METRICS}}
+            {"repeat": repeat, "epoch": epoch.epoch, **describe_metrics(get_score(epoch))}
             for repeat, epoch in sorted(point.epochs.items())
         ],
     }

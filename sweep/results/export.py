@@ -30,7 +30,8 @@ from sweep.data.splits import Split
 from sweep.data.store import Progress
 from sweep.errors import ModelError, SweepError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
-from sweep.metrics.score import MatchCounts, Score, get_score
+from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, get_score, make_score
+from sweep.metrics.writing import describe_score
 from sweep.plan.network import open_kept
 from sweep.process import COMMAND
 from sweep.provenance import describe_versions
@@ -147,7 +148,8 @@ def _write_parts(
             "exported_with": describe_versions(),
         },
     )
-    _write_json(folder / METRICS_FILE, {**score.to_json(), "null_loss": config.data.null_loss})
+    metrics = {**describe_score(score), "null_loss": config.data.null_loss}
+    _write_json(folder / METRICS_FILE, metrics)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -218,27 +220,20 @@ def _check(
         )
     found = json.loads(process.output)
     score = get_score(get_epoch(trial))
-    _compare(score.to_json(), found)
-    counts = MatchCounts(
-        events=found["events"],
-        found=found["found"],
-        predicted_found=found["predicted_found"],
-        missed=found["missed"],
-        false_positives=found["false_positives"],
-    )
-    return Score(counts=counts, validation_loss=found["validation_loss"])
+    _compare(describe_score(score), found)
+    return make_score(found)
 
 
 def _compare(expected: dict[str, Any], found: dict[str, Any]) -> None:
     tolerance = max(1.0, COUNT_TOLERANCE * expected["true_peaks"])
-    for key in ("events", "found", "missed", "predicted_found", "false_positives"):
+    for key in PEAK_COUNTS:
         if abs(expected[key] - found[key]) > tolerance * (key != "events"):
             raise ModelError(
                 f"export: {key} differs when it is computed again, got {found[key]}, expected "
                 f"{expected[key]} as the trial had; export on the machine that trained it"
             )
-    loss = expected["validation_loss"]
-    if abs(found["validation_loss"] - loss) > LOSS_TOLERANCE * loss:
+    loss = expected[LOSS]
+    if abs(found[LOSS] - loss) > LOSS_TOLERANCE * loss:
         raise ModelError(
             f"export: the loss differs when it is computed again, got "
             f"{found['validation_loss']}, expected {loss}; export on the machine that trained it"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import TrialRow
 from storage.sweeps import PRUNED
+from sweep.metrics.score import Score
+from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.status import Status
 
 MAX_POINTS = 300
@@ -48,10 +50,11 @@ def group_trials(status: Status, max_points: int = MAX_POINTS) -> list[Group]:
     ]
 
 
-def find_front(epochs: Sequence[Epoch]) -> list[Epoch]:
-    """Find those that no other beats in both efficiency and FP rate, by rising FP rate."""
-    front: list[Epoch] = []
-    for epoch in sorted(epochs, key=lambda e: (e.fp_rate, -e.efficiency)):
-        if not front or epoch.efficiency > front[-1].efficiency:
-            front.append(epoch)
+def find_front(scores: Sequence[Score]) -> list[tuple[float, float]]:
+    """Find the FP rates and efficiencies that no other beats in both, by rising FP rate."""
+    front: list[tuple[float, float]] = []
+    points = [(FP_RATE.measure(score), EFFICIENCY.measure(score)) for score in scores]
+    for fp_rate, efficiency in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or efficiency > front[-1][1]:
+            front.append((fp_rate, efficiency))
     return front

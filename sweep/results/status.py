@@ -16,6 +16,8 @@ from storage.sources import read_files
 from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
 from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
+from sweep.metrics.score import get_score
+from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import is_failing, judge_again, rank_trials
 
 
@@ -62,9 +64,7 @@ class Status:
         return {
             "sweep": self.sweep.name,
             "trial": self.ranked[0].number,
-            "validation_loss": epoch.validation_loss,
-            "efficiency": epoch.efficiency,
-            "fp_rate": epoch.fp_rate,
+            **describe_metrics(get_score(epoch)),
             "params": dict(self.ranked[0].params),
         }
 

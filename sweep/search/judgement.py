@@ -10,9 +10,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import Epoch, Ranking, TrialRow
 from storage.sweeps import COMPLETE, TrialCounts
-from sweep.config import DIRECTIONS, Objective, SweepConfig
+from sweep.config import SweepConfig
+from sweep.metrics.score import LOSS, get_score
+from sweep.metrics.table import OBJECTIVES
 
 NULL_MARGIN = 0.02
 """A loss less than this share below the null loss counts as no better than it
@@ -29,20 +31,18 @@ def is_failing(counts: TrialCounts) -> bool:
     return counts.failed >= MIN_FAILURES and counts.failed > MAX_FAILED_SHARE * counts.finished
 
 
-def is_dead(epoch: Epoch, objective: Objective, null_loss: float) -> bool:
+def is_dead(epoch: Epoch, objective: str, null_loss: float) -> bool:
     """Say whether a network has found nothing.
 
     It finds no true peak; or, where the loss is the objective, predicting zero everywhere would
     have been about as good or better, however many peaks it draws.
     """
-    return epoch.found == 0 or (
-        objective == "validation_loss" and not _is_below_null(epoch, null_loss)
-    )
+    return epoch.found == 0 or (objective == LOSS and not _is_below_null(epoch, null_loss))
 
 
-def explain_death(objective: Objective) -> str:
+def explain_death(objective: str) -> str:
     """Say which networks `is_dead` calls dead."""
-    if objective != "validation_loss":
+    if objective != LOSS:
         return "no true peak found"
     return f"no true peak found, or a loss at or above {1 - NULL_MARGIN:g} of the null loss"
 
@@ -64,17 +64,23 @@ def judge_again(trial: TrialRow, config: SweepConfig) -> TrialRow:
     return replace(trial, outcome="dead", feasible=False)
 
 
-def get_value(epoch: Epoch, objective: Objective) -> float:
+def get_value(epoch: Epoch, objective: str) -> float:
     """Give an epoch's value of the objective."""
-    return epoch.validation_loss if objective == "validation_loss" else epoch.efficiency
+    return OBJECTIVES[objective].measure(get_score(epoch))
 
 
-def is_better(value: float, other: float, objective: Objective) -> bool:
+def get_ranking(objective: str) -> Ranking:
+    """Tell how the database ranks trials by the objective."""
+    metric = OBJECTIVES[objective]
+    return Ranking(*metric.columns, is_highest_first=metric.goal == "maximize")
+
+
+def is_better(value: float, other: float, objective: str) -> bool:
     """Say whether a value of the objective is strictly better than another."""
-    return value < other if DIRECTIONS[objective] == "minimize" else value > other
+    return OBJECTIVES[objective].is_better(value, other)
 
 
-def find_best_epoch(curve: Sequence[Epoch], objective: Objective, null_loss: float) -> Epoch | None:
+def find_best_epoch(curve: Sequence[Epoch], objective: str, null_loss: float) -> Epoch | None:
     """Find the epoch whose weights and metrics are the trial's own.
 
     Returns:
@@ -82,13 +88,13 @@ def find_best_epoch(curve: Sequence[Epoch], objective: Objective, null_loss: flo
         is; None for an empty curve. The earliest of equals.
     """
     alive = [epoch for epoch in curve if not is_dead(epoch, objective, null_loss)] or list(curve)
-    sign = 1 if DIRECTIONS[objective] == "minimize" else -1
+    sign = OBJECTIVES[objective].sign
     return min(alive, key=lambda epoch: sign * get_value(epoch, objective), default=None)
 
 
-def rank_trials(trials: Iterable[TrialRow], objective: Objective) -> list[TrialRow]:
+def rank_trials(trials: Iterable[TrialRow], objective: str) -> list[TrialRow]:
     """Rank the trials that may be called the best: complete and feasible, best first."""
-    sign = 1 if DIRECTIONS[objective] == "minimize" else -1
+    sign = OBJECTIVES[objective].sign
     rated = [
         (sign * get_value(trial.best, objective), trial.slot, trial)
         for trial in trials

@@ -1,6 +1,6 @@
 """Scores of a network event by event, for comparisons in pairs; their sum is the usual score.
 
-Shapes: B event of a batch, N event of a set, 4 counts in the order of `COUNT_NAMES`.
+Shapes: B event of a batch, N event of a set, K count in the order of `EVENT_COUNTS`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.metrics.score import MatchCounts, Score
+from sweep.metrics.score import EVENT_COUNTS, MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import COUNT_NAMES, count_matches_per_event
+from sweep.training.matching import count_matches_per_event
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,19 @@ class EventScores:
     """What a network is worth on each event of a set.
 
     Attributes:
-        counts_N4: Matched and unmatched peaks, shape (N, 4), columns as in `COUNT_NAMES`.
+        counts_NK: Matched and unmatched peaks, shape (N, K), columns as in `EVENT_COUNTS`.
         loss_N: Symmetric ratio loss, shape (N,); NaN where a prediction at a valid bin is.
     """
 
-    counts_N4: NDArray[np.int64]
+    counts_NK: NDArray[np.int64]
     loss_N: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.loss_N)
 
     def get_counts(self, name: str) -> NDArray[np.int64]:
-        """Give one of the counts by its name in `COUNT_NAMES`, shape (N,)."""
-        return self.counts_N4[:, COUNT_NAMES.index(name)]
+        """Give one of the counts by its name in `EVENT_COUNTS`, shape (N,)."""
+        return self.counts_NK[:, EVENT_COUNTS.index(name)]
 
     @property
     def num_true_N(self) -> NDArray[np.int64]:
@@ -46,8 +46,7 @@ class EventScores:
     @property
     def score(self) -> Score:
         """The score of the whole set."""
-        found, predicted_found, missed, false_positives = self.counts_N4.sum(axis=0).tolist()
-        counts = MatchCounts(len(self), found, predicted_found, missed, false_positives)
+        counts = MatchCounts(len(self), *self.counts_NK.sum(axis=0).tolist())
         loss = float(self.loss_N.mean()) if len(self) else math.nan
         return Score(counts=counts, validation_loss=loss if math.isfinite(loss) else None)
 

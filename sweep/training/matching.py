@@ -5,7 +5,7 @@ The rules are the reference's (uc-lhcb/pv-finder, model/efficiency.py `efficienc
 direction is one-to-one, and a prediction on a masked bin counts neither way. The one difference:
 the number of events is exact, where the reference's sums start at one event.
 
-Shapes: B event, L bin, P peak, 4 counts in the order of `COUNT_NAMES`.
+Shapes: B event, L bin, P peak, K count in the order of `EVENT_COUNTS`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,11 @@ import torch
 from torch import Tensor
 
 from sweep.metrics.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks
-from sweep.metrics.score import MatchCounts
+from sweep.metrics.score import EVENT_COUNTS, MatchCounts
 from sweep.training.peaks import find_peaks
 
 MAX_DISTANCE_BINS = 5.0
 """Farthest match, included: 0.5 mm (uc-lhcb/pv-finder, model/training.py, PARAM_EFF)."""
-
-COUNT_NAMES = ("found", "predicted_found", "missed", "false_positives")
-"""Columns of `count_matches_per_event`; S, Sp, MT and FP in the reference."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +76,10 @@ def count_matches(
         ValueError: When the shapes differ or are not (B, L), when a value is infinite, or when
             max_distance_bins is negative or not finite.
     """
-    counts_B4 = count_matches_per_event(
+    counts_BK = count_matches_per_event(
         truth_BL, prediction_BL, max_distance_bins=max_distance_bins, settings=settings
     )
-    found, predicted_found, missed, false_positives = counts_B4.sum(dim=0).tolist()
-    return MatchCounts(
-        events=truth_BL.shape[0],
-        found=found,
-        predicted_found=predicted_found,
-        missed=missed,
-        false_positives=false_positives,
-    )
+    return MatchCounts(truth_BL.shape[0], *counts_BK.sum(dim=0).tolist())
 
 
 def count_matches_per_event(
@@ -108,7 +98,7 @@ def count_matches_per_event(
         settings: What counts as a peak, on both sides.
 
     Returns:
-        Counts, shape (B, 4), int64, columns as in `COUNT_NAMES`, on the inputs' device.
+        Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, on the inputs' device.
 
     Raises:
         ValueError: As `count_matches`.
@@ -116,13 +106,13 @@ def count_matches_per_event(
     match = _match(truth_BL, prediction_BL, max_distance_bins, settings)
     is_counted_P = ~match.is_masked_P
     num_events = truth_BL.shape[0]
-    columns = (
-        match.truth.event_P[match.is_found_P],
-        match.prediction.event_P[match.is_matched_P & is_counted_P],
-        match.truth.event_P[~match.is_found_P],
-        match.prediction.event_P[~match.is_matched_P & is_counted_P],
-    )
-    counts = [torch.bincount(event_P, minlength=num_events) for event_P in columns]
+    peaks = {
+        "found": match.truth.event_P[match.is_found_P],
+        "predicted_found": match.prediction.event_P[match.is_matched_P & is_counted_P],
+        "missed": match.truth.event_P[~match.is_found_P],
+        "false_positives": match.prediction.event_P[~match.is_matched_P & is_counted_P],
+    }
+    counts = [torch.bincount(peaks[name], minlength=num_events) for name in EVENT_COUNTS]
     return torch.stack(counts, dim=1)
 
 

@@ -50,22 +50,15 @@ def make_epoch(result: EpochResult) -> Epoch:
     Raises:
         ValueError: when it has no validation loss.
     """
-    counts = result.score.counts
-    loss = result.score.validation_loss
-    if loss is None:
+    if result.score.validation_loss is None:
         raise ValueError(f"epoch {result.epoch}: no validation loss, got None, expected a number")
     return Epoch(
         epoch=result.epoch,
         events_seen=result.events_seen,
         train_loss=result.train_loss,
-        validation_loss=loss,
-        events=counts.events,
-        found=counts.found,
-        missed=counts.missed,
-        predicted_found=counts.predicted_found,
-        false_positives=counts.false_positives,
         lr=result.lr,
         duration_s=result.duration_s,
+        **result.score.to_row(),
     )
 
 

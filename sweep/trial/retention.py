@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage.artifacts import TrialFolder, list_weighted
 from storage.epochs import find_complete, read_best
-from sweep.search.judgement import is_better
+from sweep.search.judgement import get_ranking, is_better
 from sweep.trial.session import Session
 
 NUM_KEPT_WEIGHTS = 10
@@ -21,7 +21,7 @@ def is_to_be_pictured(session: Session, value: float) -> bool:
         value: The trial's value of the objective.
     """
     objective = session.config.search.objective
-    rivals = read_best(session.engine, session.sweep.id, objective, NUM_PICTURED)
+    rivals = read_best(session.engine, session.sweep.id, get_ranking(objective), NUM_PICTURED)
     return len(rivals) < NUM_PICTURED or is_better(value, rivals[-1][1], objective)
 
 
@@ -32,8 +32,7 @@ def drop_beaten_weights(session: Session) -> None:
     """
     weighted = list_weighted(session.artifacts, session.sweep)
     complete = find_complete(session.engine, session.sweep.id, weighted)
-    best = read_best(
-        session.engine, session.sweep.id, session.config.search.objective, NUM_KEPT_WEIGHTS
-    )
+    ranking = get_ranking(session.config.search.objective)
+    best = read_best(session.engine, session.sweep.id, ranking, NUM_KEPT_WEIGHTS)
     for slot in complete - {slot for slot, _value in best}:
         TrialFolder(session.artifacts, session.sweep, slot).drop()

@@ -34,6 +34,8 @@ from storage.errors import ArtifactError, LostClaimError, StorageError
 from storage.sweeps import FAILED, PRUNED, is_stop_requested
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
+from sweep.metrics.score import get_score
+from sweep.metrics.writing import describe_metrics
 from sweep.plan.curve import choose_draw
 from sweep.plan.space import read_space
 from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
@@ -339,12 +341,9 @@ class _TrialRun:
         is_feasible = verdict == DONE
         attributes: dict[str, Any] = {"outcome": verdict.outcome}
         if best is not None:
-            attributes |= {
-                "validation_loss": round_shown(best.validation_loss),
-                "efficiency": round_shown(best.efficiency),
-                "fp_rate": round_shown(best.fp_rate),
-                "best_epoch": best.epoch,
-            }
+            metrics = describe_metrics(get_score(best))
+            attributes |= {key: round_shown(value) for key, value in metrics.items()}
+            attributes["best_epoch"] = best.epoch
         if verdict.reason:
             attributes["reason"] = verdict.reason
         studies.set_attributes(self.trial, attributes)

@@ -222,7 +222,7 @@ def check_first_page(browser: Browser) -> None:
     assert (front["complete"], front["best"]) == (NUM_TRIALS - 1, 1)
     browser.page.wait_for_selector("text=null loss")
     text = browser.page.inner_text("body")
-    for words in ("best trial efficiency", "best trial FP rate", "best validation loss"):
+    for words in ("best trial efficiency", "best trial FP / event", "best trial validation loss"):
         assert words in text
 
 

@@ -37,6 +37,7 @@ from storage.engine import parse_url
 from storage.epochs import Epoch, read_best, read_curve, read_trials
 from storage.sweeps import TrialCounts, count_trials
 from storage.tables import attempts, epochs, trials
+from sweep.search.judgement import get_ranking
 from sweep.signals import Signals
 from sweep.trial.retention import NUM_KEPT_WEIGHTS
 from sweep.trial.session import Session
@@ -311,7 +312,8 @@ def test_nothing_is_lost_or_trained_twice(
     assert count_endings(session)["finished"] == SIZE.num_trials
     told = studies.load_study(studies.open_study_storage(parse_url(storage)), NAME).trials
     assert [trial.state for trial in told] == [TrialState.COMPLETE] * SIZE.num_trials
-    best = read_best(session.engine, session.sweep.id, "validation_loss", NUM_KEPT_WEIGHTS)
+    ranking = get_ranking("validation_loss")
+    best = read_best(session.engine, session.sweep.id, ranking, NUM_KEPT_WEIGHTS)
     assert weights == {f"{slot:05d}" for slot, _loss in best}
     attached = {id_ for trial in told for id_ in list_attached(trial, session.study_storage)}
     assert {path.name for path in files if path.name != WEIGHTS} == attached

@@ -62,3 +62,18 @@ def test_a_long_line_goes_on_between_its_words() -> None:
     console.print(Line("loss 0.123456789012345 of trial 7"), crop=False)
     words = console.file.getvalue().split()  # type: ignore[attr-defined]
     assert words == ["loss", "0.123456789012345", "of", "trial", "7"]
+
+
+def test_spare_columns_go_first() -> None:
+    """One by one from the right, while the others stay; told as lines, there is room for all."""
+    grid = Grid(name_columns("trial", "loss", "width", "mean", "on", spare=("width", "mean")))
+    grid.add_row("3", "0.03554", "0.1217 +-0.0020", "-0.0047 +-0.0028", "gpu 0")
+    shown = {}
+    for width in (80, 40, 25, 10):
+        console = Console(file=io.StringIO(), width=width)
+        console.print(grid, crop=False)
+        shown[width] = console.file.getvalue().split()  # type: ignore[attr-defined]
+    assert shown[80][:5] == ["trial", "loss", "width", "mean", "on"]
+    assert shown[40][:4] == ["trial", "loss", "width", "on"]
+    assert shown[25] == ["trial", "loss", "on", "3", "0.03554", "gpu", "0"]
+    assert "-0.0047" in shown[10]

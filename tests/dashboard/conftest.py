@@ -11,6 +11,8 @@ from storage import studies
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, record_epochs
 from storage.sweeps import COMPLETE, PRUNED
+from sweep.metrics.score import get_score
+from sweep.metrics.writing import describe_metrics
 from sweep.trial.session import Session
 
 FinishTrial = Callable[..., int]
@@ -47,12 +49,7 @@ def finish_trial() -> FinishTrial:
         epoch = make_epoch(loss)
         record_epochs(session.engine, claim, [epoch])
         studies.report_epochs(trial, {1: loss})
-        metrics = {
-            "validation_loss": loss,
-            "efficiency": epoch.efficiency,
-            "fp_rate": epoch.fp_rate,
-        }
-        studies.set_attributes(trial, metrics)
+        studies.set_attributes(trial, describe_metrics(get_score(epoch)))
         is_pruned, is_feasible = outcome == "pruned", outcome == "complete"
         if not is_pruned:
             studies.set_feasible(trial, is_feasible)

@@ -63,7 +63,7 @@ def test_pages_say_what_was_found(
         assert words in first
     assert "0.01 |" not in note
     assert study.user_attrs["best trial"] == best
-    assert study.user_attrs["best validation loss"] == "0.03"
+    assert study.user_attrs["best trial validation loss"] == "0.03"
     figures = optuna_dashboard._custom_plot_data.get_plotly_graph_objects(
         study._storage.get_study_system_attrs(study._study_id)
     )

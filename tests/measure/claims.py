@@ -40,6 +40,7 @@ from storage.sweeps import (
     list_open_sweeps,
 )
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.search.judgement import get_ranking
 from sweep.search.samplers import build_sampler
 from sweep.search.suggestion import suggest
 from sweep.trial.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
@@ -121,7 +122,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
         with watch.measure("renew"):
             renew_claim(engine, claim, 60.0)
         with watch.measure("rank the trials"):
-            read_best(engine, sweep_id, "validation_loss", NUM_PICTURED)
+            read_best(engine, sweep_id, get_ranking("validation_loss"), NUM_PICTURED)
         if trial is not None and study is not None:
             with watch.measure("attributes and tell"):
                 loss = curve[-1].validation_loss
@@ -141,7 +142,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
             )
         with watch.measure("rank the trials"):
             find_complete(engine, sweep_id, range(NUM_KEPT_WEIGHTS))
-            read_best(engine, sweep_id, "validation_loss", NUM_KEPT_WEIGHTS)
+            read_best(engine, sweep_id, get_ranking("validation_loss"), NUM_KEPT_WEIGHTS)
     engine.dispose()
     out.put(dict(watch.times))
 

@@ -21,6 +21,7 @@ from storage.engine import create_engine, parse_url, transact
 from storage.epochs import read_best, read_trials
 from storage.migrations import create_tables
 from storage.sweeps import count_trials, create_sweep, is_stop_requested, list_open_sweeps
+from sweep.search.judgement import get_ranking
 from sweep.trial.retention import NUM_KEPT_WEIGHTS
 
 NUM_SLOTS, NUM_FINISHED, NUM_REPEATS = 5000, 4000, 30
@@ -75,7 +76,7 @@ def main() -> None:
         measure("look for a stop", lambda: is_stop_requested(engine, sweep.id))
         measure(
             "read the best trials",
-            lambda: read_best(engine, sweep.id, "validation_loss", NUM_KEPT_WEIGHTS),
+            lambda: read_best(engine, sweep.id, get_ranking("validation_loss"), NUM_KEPT_WEIGHTS),
         )
         measure("read all trials", lambda: read_trials(engine, sweep.id))
         engine.dispose()

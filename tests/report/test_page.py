@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sweep.metrics.score import get_score
+from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.best import get_epoch
 from tests.report.conftest import EPOCHS, NUM_DEAD, NUM_TRAINED, Database
 
@@ -126,9 +127,10 @@ def test_the_three_metrics_can_be_read(opened: Opened, database: Database) -> No
     best = database.read("net").ranked[0]
     score = get_score(get_epoch(best))
     row = opened.page.locator("#architectures tbody tr").first.inner_text()
-    for number in (score.validation_loss, score.efficiency, *score.efficiency_interval):
+    efficiency = EFFICIENCY.measure(score)
+    for number in (score.validation_loss, efficiency, *EFFICIENCY.compute_interval(score)):
         assert f"{number:.3g}"[:5] in row
-    assert f"{score.fp_rate:.2f}"[:3] in row
+    assert f"{FP_RATE.measure(score):.2f}"[:3] in row
     second = opened.page.locator("#architectures tbody tr").nth(1).inner_text()
     assert "dead" in second and "no feasible trial" in second
 

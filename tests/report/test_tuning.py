@@ -169,7 +169,7 @@ def test_hand_tuned_settings_are_compared(status: Status) -> None:
         make_row(2, make_epoch(loss=0.05, found=45)),
     ]
     found = replace(fill(status, rows), config=config)
-    assert "The best of 2 hand-tuned settings, trial 1, has loss 0.09," in join(found)
+    assert "The best of 2 hand-tuned settings, trial 1, has validation loss 0.09," in join(found)
     table = explain_choice(found)[1]
     assert isinstance(table, Table)
     assert [row.cells[0] for row in table.rows] == ["2", "1", "0", "predicting zero"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sweep.metrics.writing import describe_metrics
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.training.event_scores import EventScores
 
@@ -42,10 +43,10 @@ def compare_slowly(
         metrics = []
         for scores in (a, b):
             found, _, missed, false_positives = (
-                sum(int(scores.counts_N4[event, column]) for event in chosen) for column in range(4)
+                sum(int(scores.counts_NK[event, column]) for event in chosen) for column in range(4)
             )
             loss = sum(float(scores.loss_N[event]) for event in chosen)
-            metrics.append((found / (found + missed), false_positives / len(a), loss / len(a)))
+            metrics.append((loss / len(a), found / (found + missed), false_positives / len(a)))
         rows.append(tuple(second - first for first, second in zip(*metrics, strict=True)))
     return rows
 
@@ -70,8 +71,8 @@ def test_values_are_those_of_the_whole_set() -> None:
     a, b = draw_pair(np.random.default_rng(4), 80)
     found = compare_scores(a, b, num_resamples=10, seed=1)
     for name, difference in found.items():
-        assert difference.a == pytest.approx(getattr(a.score, name))
-        assert difference.b == pytest.approx(getattr(b.score, name))
+        assert difference.a == pytest.approx(describe_metrics(a.score)[name])
+        assert difference.b == pytest.approx(describe_metrics(b.score)[name])
         assert difference.value == difference.b - difference.a
 
 
@@ -98,7 +99,7 @@ def test_pairing_makes_use_of_the_same_events() -> None:
     """Shuffled against each other, the same networks are told apart less well."""
     a, b = draw_pair(np.random.default_rng(6), 400)
     order = np.random.default_rng(7).permutation(400)
-    shuffled = EventScores(b.counts_N4[order], b.loss_N[order])
+    shuffled = EventScores(b.counts_NK[order], b.loss_N[order])
     paired = compare_scores(a, b, num_resamples=500, seed=1)["efficiency"]
     apart = compare_scores(a, shuffled, num_resamples=500, seed=1)["efficiency"]
     assert paired.value == pytest.approx(apart.value)

@@ -22,6 +22,7 @@ from storage.epochs import TrialRow, read_trials
 from sweep.config import DataConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.metrics.table import EFFICIENCY
 from sweep.results.bootstrap import Difference
 from sweep.results.comparison import EventFiles, compare, describe_difference
 from sweep.results.contender import Contender
@@ -242,7 +243,7 @@ def test_sentence_names_the_better_one(interval: tuple[float, float], sentence: 
     """Or neither."""
     a, b = 0.8, 0.8 + sum(interval) / 2
     difference = Difference(a, b, interval, interval)
-    assert describe_difference("efficiency", difference).startswith(sentence)
+    assert describe_difference(EFFICIENCY, difference).startswith(sentence)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_figure_shows_band_mean_and_every_repeat(curve: SampleSizeCurve) -> None
     other = replace(curve, sweep="rcnn sample size")
     figure = draw_curves([curve, other])
     assert len(figure.data) == 18
-    band, mean, repeats = figure.data[:3]
+    band, mean, repeats = figure.data[3:6]  # of the second metric, the efficiency
     assert list(band.y) == pytest.approx([0.68, 0.96, 0.80, 0.60])
     assert (list(mean.x), list(mean.y)) == ([6, 24], pytest.approx([0.64, 0.88]))
     low, high = compute_efficiency_interval(32, 50)

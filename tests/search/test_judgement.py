@@ -11,7 +11,6 @@ from storage.epochs import Epoch, TrialRow
 from storage.sweeps import TrialCounts
 from sweep.config import (
     DataConfig,
-    Objective,
     PrunerConfig,
     Recipe,
     SamplerConfig,
@@ -35,7 +34,7 @@ TRIAL = TrialRow(1, 0, 0, "complete", "complete", None, 1, None, 0.0, 1.0, {}, T
 
 
 def make_config(
-    pruner: str = "median", grace_events: int = 250, objective: Objective = "validation_loss"
+    pruner: str = "median", grace_events: int = 250, objective: str = "validation_loss"
 ) -> SweepConfig:
     """A config of 100 training events; only what is judged by matters."""
     return SweepConfig(

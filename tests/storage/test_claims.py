@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from storage import claims, epochs, sweeps
 from storage.errors import LostClaimError, UnknownSweepError
 from storage.tables import attempts, trials
-from sweep.config import Objective
-from sweep.search.judgement import get_value, rank_trials
+from sweep.metrics.table import OBJECTIVES
+from sweep.search.judgement import get_ranking, get_value, rank_trials
 
 HOUR_S = 3600.0
 EPOCH = epochs.Epoch(
@@ -365,7 +365,7 @@ class TestEpochs:
     def test_trials_are_read_with_their_best_and_last_epoch(
         self, engine: sa.Engine, sweep: sweeps.Sweep
     ) -> None:
-        """Rates follow from the counts; a trial that has not begun is not read."""
+        """With all their raw values; a trial that has not begun is not read."""
         held = claim(engine, sweep)
         claims.begin_claimed(engine, held, 4, {"lr": 0.1, "head": "relu"})
         epochs.record_epochs(engine, held, [replace(EPOCH, epoch=n) for n in (1, 2, 3)])
@@ -383,7 +383,7 @@ class TestEpochs:
         assert row.best is not None
         assert row.last is not None
         assert (row.best.epoch, row.last.epoch) == (2, 3)
-        assert (row.best.efficiency, row.best.fp_rate) == (0.75, 0.5)
+        assert row.best == replace(EPOCH, epoch=2)
         assert (row.number, row.outcome, row.reason) == (4, "dead", "found nothing")
         assert row.params == {"lr": 0.1, "head": "relu"}
         assert json.dumps(row.params) == '{"lr": 0.1, "head": "relu"}'
@@ -392,9 +392,9 @@ class TestEpochs:
         assert row.started_s is not None
         assert row.finished_s >= row.started_s
 
-    @pytest.mark.parametrize("objective", ["validation_loss", "efficiency"])
+    @pytest.mark.parametrize("objective", OBJECTIVES)
     def test_database_ranks_trials_as_the_status_does(
-        self, engine: sa.Engine, objective: Objective
+        self, engine: sa.Engine, objective: str
     ) -> None:
         """Complete and feasible ones only, best first, the earlier of equals first; and no more
         of them than asked for."""
@@ -425,11 +425,6 @@ class TestEpochs:
         ranked = rank_trials(epochs.read_trials(engine, sweep.id), objective)
         expected = [(row.slot, get_value(row.best, objective)) for row in ranked if row.best]
         assert len(expected) == 4
-        assert epochs.read_best(engine, sweep.id, objective, 9) == expected
-        assert epochs.read_best(engine, sweep.id, objective, 2) == expected[:2]
+        assert epochs.read_best(engine, sweep.id, get_ranking(objective), 9) == expected
+        assert epochs.read_best(engine, sweep.id, get_ranking(objective), 2) == expected[:2]
         assert epochs.find_complete(engine, sweep.id, [0, 2, 3, 6, 7]) == {0, 3}
-
-    def test_rates_of_nothing_are_zero(self) -> None:
-        """Neither an event nor a true peak: no division."""
-        nothing = replace(EPOCH, events=0, found=0, missed=0, false_positives=0)
-        assert (nothing.efficiency, nothing.fp_rate) == (0.0, 0.0)

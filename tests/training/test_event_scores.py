@@ -36,7 +36,7 @@ def test_event_is_scored_as_if_it_were_alone() -> None:
     together = score_each([(prediction_BL, truth_BL)])
     for event in range(5):
         alone = score_each([(prediction_BL[event : event + 1], truth_BL[event : event + 1])])
-        assert alone.counts_N4[0].tolist() == together.counts_N4[event].tolist()
+        assert alone.counts_NK[0].tolist() == together.counts_NK[event].tolist()
         assert alone.loss_N[0] == pytest.approx(together.loss_N[event], rel=1e-6)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sweep.metrics.peaks import PeakFinderSettings
-from sweep.metrics.score import MatchCounts
+from sweep.metrics.score import MatchCounts, Score
+from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.training.matching import classify_peaks, count_matches, count_matches_per_event
 from sweep.training.peaks import find_peaks
 
@@ -170,14 +171,14 @@ def test_rates() -> None:
     """Efficiency divides by true peaks, FP rate by the exact number of events."""
     counts = MatchCounts(events=10, found=6, predicted_found=7, missed=2, false_positives=5)
     assert counts.true_peaks == 8
-    assert counts.efficiency == 0.75
-    assert counts.fp_rate == 0.5
+    assert EFFICIENCY.compute(Score(counts, None)) == 0.75
+    assert FP_RATE.compute(Score(counts, None)) == 0.5
 
 
 def test_rates_of_nothing_are_zero() -> None:
     """No truth gives efficiency 0 as in the reference, no events give FP rate 0."""
-    assert MatchCounts(events=3, false_positives=1).efficiency == 0.0
-    assert MatchCounts().fp_rate == 0.0
+    assert EFFICIENCY.compute(Score(MatchCounts(events=3, false_positives=1), None)) == 0.0
+    assert FP_RATE.compute(Score(MatchCounts(), None)) == 0.0
     assert count_matches(torch.zeros(0, 4000), torch.zeros(0, 4000)) == MatchCounts()
 
 

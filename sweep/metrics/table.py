@@ -1,0 +1,213 @@
+"""The table of metrics: the only place that knows one by its name.
+
+Whoever stores, ranks, prints, draws or compares metrics goes through `METRICS`; a metric that is
+added here appears everywhere (docs/adding-a-metric.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sweep.metrics.intervals import compute_efficiency_interval, compute_rate_interval
+from sweep.metrics.score import LOSS, MatchCounts, Score
+
+Interval = tuple[float, float]
+Direction = Literal["minimize", "maximize"]
+Axis = Literal["log", "share", "rate", "width", "signed"]
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A metric as the database can rank by it: one sum of raw values over another.
+
+    Attributes:
+        numerator, denominator: Names of raw values of a score. Without a denominator it is 1; where
+            it is 0, so is the ratio.
+    """
+
+    numerator: tuple[str, ...]
+    denominator: tuple[str, ...] = ()
+
+    def __call__(self, score: Score) -> float | None:
+        """Compute the ratio; None where a value is missing."""
+        above, below = (
+            [score.read(name) for name in names] for names in (self.numerator, self.denominator)
+        )
+        known = [value for value in (*above, *below) if value is not None]
+        if len(known) < len(above) + len(below):
+            return None
+        top, bottom = sum(known[: len(above)]), sum(known[len(above) :])
+        if not below:
+            return top
+        return top / bottom if bottom else 0.0
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that says what a network is worth.
+
+    Attributes:
+        key: As it is stored and written in JSON.
+        label: In sentences and above the columns of pages.
+        head: Above the columns of the command line, where room is dear.
+        title: Beside an axis.
+        phrase, sentence: With its value for `{}`, in a line and in prose.
+        unit: Of its values; empty for a share or a mean loss.
+        direction: What is better; None where neither more nor less is.
+        form: How its value is formatted where it is glanced at.
+        fine: The same where it is looked up.
+        axis: How it is drawn: `log` with the null loss, `share` from 0 to 1, `rate` from 0 to what
+            the networks worth comparing have, `width` from 0, `signed` around 0.
+        formula: Computes it of a score; None where there is nothing to compute it of. A metric that
+            may be an objective is a `Ratio`.
+        find_interval: Finds its 68 % interval from the finite number of events, where it has a
+            value; None for a metric whose spread over events is not kept.
+        is_objective: Whether a sweep may search by it.
+        is_main: Whether the companion study has it as one of its objectives, and every line its
+            value; the others are attributes there, and left out of a line that is too short.
+        more: What it means to have more of it.
+        describe: Tells what it is made of.
+    """
+
+    key: str
+    label: str
+    head: str
+    title: str
+    phrase: str
+    sentence: str
+    unit: str
+    direction: Direction | None
+    form: str
+    fine: str
+    axis: Axis
+    formula: Callable[[Score], float | None]
+    find_interval: Callable[[Score], Interval | None] | None
+    is_objective: bool
+    is_main: bool
+    more: str
+    describe: Callable[[MatchCounts], str]
+
+    def compute(self, score: Score) -> float | None:
+        """Compute its value; None where there is nothing to compute it of."""
+        return self.formula(score)
+
+    def measure(self, score: Score) -> float:
+        """Compute its value; NaN where there is nothing to compute it of."""
+        value = self.formula(score)
+        return math.nan if value is None else value
+
+    def compute_interval(self, score: Score) -> Interval | None:
+        """Compute its 68 % interval; None without a value, or where the metric has none."""
+        if self.find_interval is None or self.formula(score) is None:
+            return None
+        return self.find_interval(score)
+
+    @property
+    def short_fixed(self) -> str:
+        """Its `form` with as many decimals whatever the value, for ranges."""
+        return self.form.replace("g", "f")
+
+    @property
+    def fine_fixed(self) -> str:
+        """Its `fine` with as many decimals whatever the value, for differences."""
+        return self.fine.replace("g", "f")
+
+    @property
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Numerator and denominator, for a database that ranks by it.
+
+        Raises:
+            TypeError: when it is no ratio, and so no objective.
+        """
+        if not isinstance(self.formula, Ratio):
+            raise TypeError(f"{self.key}: no ratio of raw values, so it can be no objective")
+        return self.formula.numerator, self.formula.denominator
+
+    @property
+    def goal(self) -> Direction:
+        """What a search by it seeks."""
+        return "maximize" if self.direction == "maximize" else "minimize"
+
+    @property
+    def sign(self) -> int:
+        """Factor that makes its lowest value the best one."""
+        return -1 if self.goal == "maximize" else 1
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Say whether a value is strictly better than another; False where neither way is."""
+        return self.direction is not None and self.sign * value < self.sign * other
+
+
+VALIDATION_LOSS = Metric(
+    key=LOSS,
+    label="validation loss",
+    head="loss",
+    title="validation loss",
+    phrase="loss {}",
+    sentence="validation loss {}",
+    unit="",
+    direction="minimize",
+    form=".4g",
+    fine=".5g",
+    axis="log",
+    formula=Ratio((LOSS,)),
+    find_interval=None,
+    is_objective=True,
+    is_main=True,
+    more="has the higher loss",
+    describe=lambda counts: f"{counts.events} events",
+)
+EFFICIENCY = Metric(
+    key="efficiency",
+    label="efficiency",
+    head="efficiency",
+    title="efficiency",
+    phrase="efficiency {}",
+    sentence="efficiency {}",
+    unit="",
+    direction="maximize",
+    form=".3f",
+    fine=".4f",
+    axis="share",
+    formula=Ratio(("found",), ("found", "missed")),
+    find_interval=lambda score: compute_efficiency_interval(
+        score.counts.found, score.counts.true_peaks
+    ),
+    is_objective=True,
+    is_main=True,
+    more="finds more of the true peaks",
+    describe=lambda counts: f"{counts.found} of {counts.true_peaks} true peaks",
+)
+FP_RATE = Metric(
+    key="fp_rate",
+    label="FP / event",
+    head="FP / event",
+    title="false positives per event",
+    phrase="{} FP / event",
+    sentence="{} false positives per event",
+    unit="1 / event",
+    direction="minimize",
+    form=".3f",
+    fine=".4f",
+    axis="rate",
+    formula=Ratio(("false_positives",), ("events",)),
+    find_interval=lambda score: compute_rate_interval(
+        score.counts.false_positives, score.counts.events
+    ),
+    is_objective=False,  # a network that predicts nothing would be the best
+    is_main=True,
+    more="has more false positives",
+    describe=lambda counts: f"{counts.false_positives} false positives",
+)
+
+METRICS: tuple[Metric, ...] = (VALIDATION_LOSS, EFFICIENCY, FP_RATE)
+"""In the order in which they are shown."""
+
+OBJECTIVES: Mapping[str, Metric] = {m.key: m for m in METRICS if m.is_objective}
+"""What a sweep may search by, the first being the default."""
+DEFAULT_OBJECTIVE = next(iter(OBJECTIVES))
+MIRRORED: Mapping[str, Metric] = {m.label: m for m in METRICS if m.is_main}
+"""The objectives of the companion study, by their names there."""
