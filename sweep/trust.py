@@ -22,7 +22,7 @@ ALL = "1"
 MAX_BYTES = 4_000_000
 """Of the file of seals: 60,000 networks."""
 _given: set[str] = set()
-"""Seals of the files that this process was given."""
+"""Seals of the files that this process was given, or that its person gave to an earlier one."""
 _NO, _YES = ("", "0", "false", "no"), ("1", "true", "yes")
 
 
@@ -43,7 +43,9 @@ def is_trusted(seal: str, *, by_worker: bool = False) -> bool:
     seals = [] if text.lower() in _NO else [part.strip() for part in text.split(",")]
     if not all(re.fullmatch("[0-9a-f]{64}", part) for part in seals):
         raise ConfigError(f"{VARIABLE}: got {text!r}, expected 1 or 0; mend or unset it")
-    return seal in seals or (not by_worker and seal in _given | _read_seals())
+    if not by_worker and seal in _read_seals():
+        _given.add(seal)
+    return seal in seals or (not by_worker and seal in _given)
 
 
 @contextmanager

@@ -103,6 +103,7 @@ def test_what_a_person_gave_is_trusted_later(
     path = tmp_path / "state" / "sweep" / "trusted-code"
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o660)
+    be_somebody(monkeypatch, tmp_path / "state")
     assert not is_trusted(SEAL)
     path.rename(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").chmod(0o600)

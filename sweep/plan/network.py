@@ -7,22 +7,28 @@ any of them runs, and those that a sweep keeps run only where they are trusted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models import Architecture, find_architecture
 from models.source import Source, list_changes, list_file_uses, read_source
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, ModelError
-from sweep.trust import VARIABLE, is_trusted
+from sweep.trust import VARIABLE, is_trusted, vouch
 
 
 @dataclass(frozen=True)
 class Network:
-    """An architecture, with the files it was loaded from; None for those of this project."""
+    """An architecture, with the files it was loaded from.
+
+    Attributes:
+        source: The files; None for the architectures of this project.
+        fault: Why it could not be noted for later commands that a person trusts them, or None.
+    """
 
     architecture: Architecture
     source: Source | None
+    fault: str | None = None
 
     @property
     def digest(self) -> str:
@@ -36,12 +42,19 @@ class Network:
 
     def list_cautions(self) -> list[str]:
         """List what a person should know of their own network's files, one line each."""
+        cautions = []
+        if self.fault:
+            cautions.append(
+                f"model: that you trust these files cannot be remembered ({self.fault}); other "
+                "commands will ask for --trust-code"
+            )
         uses = list_file_uses(self.source) if self.source else []
         if not uses:
-            return []
+            return cautions
         return [
+            *cautions,
             f"model: {uses[0]}: it asks for its place (__file__); what it may read there is not "
-            "kept with the sweep, and neither other machines nor exports have it"
+            "kept with the sweep, and neither other machines nor exports have it",
         ]
 
 
@@ -72,6 +85,16 @@ def load_model(model: str, source: Source | None = None) -> Network:
         return Network(find_architecture(model, source), source)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
+
+
+def open_given(model: str, source: Source | None = None) -> Network:
+    """Load an architecture that the person at the keyboard named, who thereby trusts its files.
+
+    Raises:
+        ModelError: when there is none of that name or its file cannot be used.
+    """
+    network = load_model(model, source)
+    return replace(network, fault=vouch(network.source.seal)) if network.source else network
 
 
 def open_kept(
@@ -138,7 +161,7 @@ def choose_network(
         raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
     path = Path(model.rpartition(":")[0])
     if stored is None or not _has_name_of(model, stored.model):
-        return model, load_model(model), stored
+        return model, open_given(model), stored
     if asked is None or (model == stored.model and files and not path.is_file()):
         return stored.model, open_kept(stored, files), stored
     try:
@@ -154,7 +177,7 @@ def choose_network(
             "the new sweep a name with --sweep"
         )
     moved = stored.model_copy(update={"model": model, "model_digest": source.digest})
-    return model, load_model(model, source), moved
+    return model, open_given(model, source), moved
 
 
 def is_same_network(model: str, stored: SweepConfig, files: Mapping[str, bytes]) -> bool:

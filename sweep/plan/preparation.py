@@ -28,10 +28,9 @@ from storage.tables import check_tables, check_writable, has_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
-from sweep.plan.plan import Plan, Profile, plan_sweep
+from sweep.plan.plan import Profile, plan_sweep
 from sweep.plan.request import Request
 from sweep.provenance import describe_versions
-from sweep.trust import vouch
 
 DEFAULT_TRIALS = 50
 MAX_NAME_BYTES = 200
@@ -78,7 +77,7 @@ def prepare_sweep(
         check_writable(engine)
     kept = read_files(engine, stored.id) if stored else {}
     plan = plan_sweep(request, profile, config, progress, kept)
-    notes = [*plan.notes, *_vouch(plan)]
+    notes = list(plan.notes)
     files = plan.source.files if plan.source else {}
     trials = _choose_budget(plan.config, trials)
     if stored is None:
@@ -113,17 +112,6 @@ def prepare_sweep(
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes
-
-
-def _vouch(plan: Plan) -> list[str]:
-    """Note that the person at the keyboard trusts the network's files, also in their exports."""
-    fault = vouch(plan.source.seal) if plan.source else None
-    if fault is None:
-        return []
-    return [
-        f"model: that you trust these files cannot be remembered ({fault}); other commands ask for "
-        "--trust-code"
-    ]
 
 
 def _describe_moves(before: SweepConfig, now: SweepConfig) -> list[str]:
