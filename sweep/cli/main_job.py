@@ -6,8 +6,8 @@ import math
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,9 @@ from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
 from sweep.dashboard.publisher import keep_fresh
 from sweep.errors import ConfigError, SweepError
-from sweep.launch.cluster import Node, choose_shares, join_cluster
-from sweep.launch.launcher import Job, Launcher
-from sweep.launch.local import LocalWorkers
-from sweep.launch.places import NO_GPU, Place, choose_places, count_gpus, parse_gpus
+from sweep.launch.choice import LOCAL, choose_launcher
+from sweep.launch.launcher import Job, Wish
+from sweep.launch.places import Place, count_gpus, parse_gpus
 from sweep.plan.plan import CPU, GPU
 from sweep.plan.preparation import choose_name, prepare_sweep
 from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
@@ -48,7 +47,6 @@ FILE_KEYS = ", ".join(
     + [*WHOLE_NUMBERS, *NUMBERS, "sweep", TRUST_KEY, "[space]"]
 )
 DEFAULT_CONFIG = Path("sweep.toml")
-LOCAL, RAY = "local", "ray"
 
 
 @dataclass(frozen=True)
@@ -132,20 +130,15 @@ def _show_best(status: Status, as_json: bool) -> None:
         print_best(status)
 
 
-@contextmanager
-def _open_places(options: JobOptions) -> Iterator[list[Place]]:
-    """Find where workers may run; a cluster is joined for as long as they do."""
-    gpus = parse_gpus(options.gpus)
+def _open_places(options: JobOptions) -> AbstractContextManager[list[Place]]:
+    """Find where workers may run; none where no worker is started here."""
     if options.is_detached:
-        yield []
-    elif options.launcher == LOCAL:
-        yield choose_places(options.workers, gpus, options.per_gpu)
-    else:
-        with join_cluster(options.address) as nodes:
-            if gpus is not None:
-                nodes = [Node(node.num_cpus, 0) for node in nodes]
-            may_grow = options.address is not None
-            yield choose_shares(nodes, options.workers, options.per_gpu, may_grow=may_grow)
+        return nullcontext([])
+    return choose_launcher(options.launcher).open_places(_read_wish(options))
+
+
+def _read_wish(options: JobOptions) -> Wish:
+    return Wish(options.workers, parse_gpus(options.gpus), options.per_gpu, options.address)
 
 
 def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tuple[sa.Engine, Sweep]:
@@ -201,27 +194,15 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
     view = LiveView(engine, sweep)
     with keep_fresh(engine, shelf, sweep.name, view.say, is_hurried=lambda: False), view:
         try:
-            launcher = _build_launcher(engine, sweep, options, wanted, view.say)
+            job = Job(options.storage, sweep.name, options.artifacts.absolute())
+            launcher = choose_launcher(options.launcher).make_launcher(
+                job, wanted, lambda lost: expire_claims(engine, sweep.id, lost), view.say
+            )
             Supervision(launcher, view, options.timeout_s).follow()
         finally:
             expire_claims(engine, sweep.id, is_gone)
             status = view.update()
     return status.counts.waiting + status.counts.running == 0
-
-
-def _build_launcher(
-    engine: sa.Engine,
-    sweep: Sweep,
-    options: JobOptions,
-    places: list[Place],
-    say: Callable[[str], None],
-) -> Launcher:
-    job = Job(options.storage, sweep.name, options.artifacts.absolute())
-    if options.launcher == LOCAL:
-        return LocalWorkers(job, places, lambda: expire_claims(engine, sweep.id, is_gone))
-    from sweep.launch.ray_workers import RayWorkers  # only with the extra `ray`
-
-    return RayWorkers(job, places, lambda lost: expire_claims(engine, sweep.id, lost), say)
 
 
 def _refuse_to_go_on(status: Status) -> None:
@@ -275,41 +256,16 @@ def _check_options(options: JobOptions) -> None:
     for name, time_s in times.items():
         if time_s is not None and not 0 < time_s < math.inf:
             raise ConfigError(f"{name}: got {time_s}, expected seconds above 0; raise --{name}")
-    _check_launcher(options)
+    choose_launcher(options.launcher).check(_read_wish(options), options.storage)
+    if options.is_detached and options.launcher != LOCAL:
+        raise ConfigError(
+            f"launcher: no worker is started here, got {options.launcher} beside --detach, "
+            "expected one of them; leave one out"
+        )
     if options.is_detached and options.timeout_s is not None:
         raise ConfigError(
             f"timeout: nothing is trained here, got {options.timeout_s} beside --detach, expected "
             "it where the workers are started; give it to `sweep worker`"
-        )
-
-
-def _check_launcher(options: JobOptions) -> None:
-    if options.launcher not in (LOCAL, RAY):
-        raise ConfigError(
-            f"launcher: got {options.launcher!r}, expected {LOCAL} or {RAY}; change --launcher"
-        )
-    if options.launcher == LOCAL:
-        if options.address not in (None, os.environ.get("RAY_ADDRESS")):
-            raise ConfigError(
-                f"address: no cluster is asked for, got {options.address!r}, expected it beside "
-                f"--launcher {RAY}; add that, or leave --address out"
-            )
-        return
-    if options.is_detached:
-        raise ConfigError(
-            f"launcher: no worker is started here, got {RAY} beside --detach, expected one of "
-            "them; leave one out"
-        )
-    if options.gpus not in (None, NO_GPU):
-        raise ConfigError(
-            f"gpus: Ray chooses them, got {options.gpus!r}, expected {NO_GPU} for the CPU; leave "
-            "--gpus out"
-        )
-    if options.address is not None and parse_url(options.storage).get_backend_name() == "sqlite":
-        raise ConfigError(
-            "storage: the nodes of a cluster cannot share a file, got "
-            f"{hide_password(options.storage)!r} beside a cluster at {options.address}, expected "
-            "postgresql://...; change --storage"
         )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
 from sweep.cli.output import keep_output_clean
+from sweep.launch.choice import LAUNCHERS
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [
 LauncherName = Annotated[
     str,
     typer.Option(
-        help="Where workers run: local, or ray for a Ray cluster.",
-        autocompletion=offer("local", "ray"),
+        help=f"Where workers run: {' or '.join(LAUNCHERS)}.",
+        autocompletion=offer(*LAUNCHERS),
     ),
 ]
 Address = Annotated[

@@ -7,11 +7,14 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from storage.engine import parse_url
+from storage.passwords import hide_password
 from sweep.errors import ConfigError, SweepError
-from sweep.launch.places import Place
+from sweep.launch.launcher import FreeTrials, Job, Launcher, Wish
+from sweep.launch.places import NO_GPU, Place
 
 AUTO = "auto"
 CONNECT_TIMEOUT_S = 10.0
@@ -31,6 +34,44 @@ class Node:
 
     num_cpus: int
     num_gpus: int
+
+
+def check(wish: Wish, storage: str) -> None:
+    """Refuse GPUs by number, and a database that the nodes of a cluster cannot share.
+
+    Raises:
+        ConfigError: when one of them is wished.
+    """
+    if wish.gpus:
+        raise ConfigError(
+            f"gpus: Ray chooses them, got {','.join(map(str, wish.gpus))!r}, expected {NO_GPU} for "
+            "the CPU; leave --gpus out"
+        )
+    if wish.address is not None and parse_url(storage).get_backend_name() == "sqlite":
+        raise ConfigError(
+            "storage: the nodes of a cluster cannot share a file, got "
+            f"{hide_password(storage)!r} beside a cluster at {wish.address}, expected "
+            "postgresql://...; change --storage"
+        )
+
+
+@contextlib.contextmanager
+def open_places(wish: Wish) -> Iterator[list[Place]]:
+    """Join the cluster and share it out; it is left at the end."""
+    with join_cluster(wish.address) as nodes:
+        if wish.gpus is not None:
+            nodes = [Node(node.num_cpus, 0) for node in nodes]
+        may_grow = wish.address is not None
+        yield choose_shares(nodes, wish.workers, wish.per_gpu, may_grow=may_grow)
+
+
+def make_launcher(
+    job: Job, places: Sequence[Place], free_trials: FreeTrials, say: Callable[[str], None]
+) -> Launcher:
+    """Make the launcher of a sweep's workers on the cluster that was joined."""
+    from sweep.launch.ray_workers import RayWorkers  # only with the extra `ray`
+
+    return RayWorkers(job, places, free_trials, say)
 
 
 @contextlib.contextmanager

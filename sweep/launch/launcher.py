@@ -1,12 +1,17 @@
-"""What every way of running workers offers, so that whoever watches a sweep need not know which."""
+"""What every way of running workers offers, so that whoever watches a sweep need not know which.
+
+A launcher is a module with three functions (`LauncherModule`); `sweep.launch.choice` lists them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sweep.errors import SweepError
 from sweep.trust import describe_environment as describe_trust
 
 if TYPE_CHECKING:  # it loads torch, which a process that only starts workers does not need
@@ -38,6 +43,62 @@ class Job:
         return [*arguments, "--device", place.device, "--threads", str(place.num_threads)]
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked of the workers; None where they did not say.
+
+    Attributes:
+        workers: How many.
+        gpus: Numbers of the GPUs to use, none of them for the CPU.
+        per_gpu: How many share a GPU.
+        address: Of a cluster.
+    """
+
+    workers: int | None = None
+    gpus: Sequence[int] | None = None
+    per_gpu: int | None = None
+    address: str | None = None
+
+
+FreeTrials = Callable[[Callable[[str], bool]], int]
+"""Frees the trials of the workers of whose names a function says that they are gone, and says how
+many there were."""
+
+
+class LauncherModule(Protocol):
+    """What the module of a launcher offers."""
+
+    def check(self, wish: Wish, storage: str) -> None:
+        """Refuse a wish that this launcher cannot fulfil, before anything is made.
+
+        Raises:
+            ConfigError: when it is one.
+        """
+
+    def open_places(self, wish: Wish) -> AbstractContextManager[list[Place]]:
+        """Find where workers may run; a cluster is joined for as long as they do.
+
+        Raises:
+            ConfigError: when there is no room for what is wished.
+        """
+
+    def make_launcher(
+        self,
+        job: Job,
+        places: Sequence[Place],
+        free_trials: FreeTrials,
+        say: Callable[[str], None],
+    ) -> Launcher:
+        """Make the launcher of a sweep's workers.
+
+        Args:
+            job: What they work on.
+            places: Where each computes.
+            free_trials: Called when a worker was killed, before its place is filled again.
+            say: Told in one line what a person should know.
+        """
+
+
 class Launcher(Protocol):
     """Runs the workers of one sweep and keeps their number."""
 
@@ -63,6 +124,33 @@ class Launcher(Protocol):
 
     def end(self) -> None:
         """End what is still alive: gently at first, then by force."""
+
+
+class IdleDeaths:
+    """How often in a row a place was filled again to no use, and when that is too often.
+
+    A worker that is killed with a trial in hand is replaced always: the trial is given up first,
+    after so many lost attempts. One that is killed without is replaced MOST times.
+    """
+
+    MOST = 3
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._number = 0
+
+    def note(self, killer: str, *, had_trial: bool) -> None:
+        """Note that the worker of the place was killed.
+
+        Raises:
+            SweepError: when another would be to no use.
+        """
+        self._number = 0 if had_trial else self._number + 1
+        if self._number > self.MOST:
+            raise SweepError(
+                f"worker: killed by {killer}, got {self._number} deaths in a row without a trial "
+                f"in hand, expected a worker that lives; look into {self._log}"
+            )
 
 
 def read_fault(log: Path) -> str:

@@ -5,29 +5,53 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import SweepError
-from sweep.launch.launcher import Job, name_logs, read_fault
-from sweep.launch.places import Place
-from sweep.process import COMMAND
+from sweep.errors import ConfigError, SweepError
+from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, Wish, name_logs, read_fault
+from sweep.launch.places import Place, choose_places
+from sweep.process import COMMAND, is_gone
 
-MAX_IDLE_DEATHS = 3
-"""A worker killed more often than this without holding a trial is not started again. One that is
-killed with a trial in hand is: the trial is given up first, after so many lost attempts."""
 END_TIMEOUT_S = 20.0
+
+
+def check(wish: Wish, _storage: str) -> None:
+    """Refuse an address: there is no cluster here.
+
+    Raises:
+        ConfigError: when one was given.
+    """
+    if wish.address not in (None, os.environ.get("RAY_ADDRESS")):
+        raise ConfigError(
+            f"address: no cluster is asked for, got {wish.address!r}, expected it beside "
+            "--launcher ray; add that, or leave --address out"
+        )
+
+
+@contextmanager
+def open_places(wish: Wish) -> Iterator[list[Place]]:
+    """Find the GPUs, or else the cores, of this machine."""
+    yield choose_places(wish.workers, wish.gpus, wish.per_gpu)
+
+
+def make_launcher(
+    job: Job, places: Sequence[Place], free_trials: FreeTrials, _say: Callable[[str], None]
+) -> LocalWorkers:
+    """Make the launcher of a sweep's workers on this machine."""
+    return LocalWorkers(job, places, free_trials)
 
 
 @dataclass
 class _Child:
-    """One worker process and how often in a row its place was filled again to no use."""
+    """One worker process at its place."""
 
     place: Place
     log: Path
     process: subprocess.Popen[bytes]
-    num_idle_deaths: int = 0
+    deaths: IdleDeaths
 
 
 class LocalWorkers:
@@ -36,11 +60,10 @@ class LocalWorkers:
     Args:
         job: What they work on.
         places: Where each computes.
-        free_trials: Called when a worker was killed, before its place is filled again: frees the
-            trials of processes that are gone and says how many there were.
+        free_trials: Called when a worker was killed, before its place is filled again.
     """
 
-    def __init__(self, job: Job, places: Sequence[Place], free_trials: Callable[[], int]) -> None:
+    def __init__(self, job: Job, places: Sequence[Place], free_trials: FreeTrials) -> None:
         self._job = job
         self._places = places
         self._free_trials = free_trials
@@ -52,7 +75,7 @@ class LocalWorkers:
         logs = name_logs(self._job, self._places)
         for place, log in zip(self._places, logs, strict=True):
             log.write_bytes(b"")
-            self._children.append(_Child(place, log, self._spawn(place, log)))
+            self._children.append(_Child(place, log, self._spawn(place, log), IdleDeaths(log)))
 
     def watch(self) -> int:
         """Replace workers that were killed.
@@ -90,12 +113,7 @@ class LocalWorkers:
                 child.process.wait()
 
     def _replace(self, child: _Child, killer: str) -> None:
-        child.num_idle_deaths = 0 if self._free_trials() else child.num_idle_deaths + 1
-        if child.num_idle_deaths > MAX_IDLE_DEATHS:
-            raise SweepError(
-                f"worker: killed by {killer}, got {child.num_idle_deaths} deaths in a row without "
-                f"a trial in hand, expected a worker that lives; look into {child.log}"
-            )
+        child.deaths.note(killer, had_trial=self._free_trials(is_gone) > 0)
         child.process = self._spawn(child.place, child.log)
 
     def _send(self, number: signal.Signals) -> None:

@@ -18,12 +18,10 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from sweep.errors import SweepError
-from sweep.launch.launcher import Job, name_logs
+from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, name_logs
 from sweep.launch.places import Place
 from sweep.launch.remote import Ending, RemoteWorker
 
-MAX_IDLE_DEATHS = 3
-"""A place whose worker died more often than this without a trial in hand is not filled again."""
 END_TIMEOUT_S = 20.0
 
 
@@ -39,9 +37,9 @@ class _Share:
     place: Place
     log: Path
     actor: ActorHandle[RemoteWorker]
+    deaths: IdleDeaths
     answer: ray.ObjectRef[str | Ending] | None = None
     process: str | None = None
-    num_idle_deaths: int = 0
 
 
 class RayWorkers:
@@ -50,8 +48,7 @@ class RayWorkers:
     Args:
         job: What they work on. Its folder of artifacts must be the same on all nodes.
         places: What each takes of the cluster.
-        free_trials: Frees the trials of workers of whose name the function says that they are
-            gone, and says how many there were.
+        free_trials: Called when a worker is lost, before another takes its place.
         say: Told how many workers have found room.
     """
 
@@ -59,7 +56,7 @@ class RayWorkers:
         self,
         job: Job,
         places: Sequence[Place],
-        free_trials: Callable[[Callable[[str], bool]], int],
+        free_trials: FreeTrials,
         say: Callable[[str], None],
     ) -> None:
         self._job = job
@@ -74,7 +71,7 @@ class RayWorkers:
         """Ask the cluster for one actor a place; each starts its worker once it has room."""
         for place, log in zip(self._places, name_logs(self._job, self._places), strict=True):
             log.write_bytes(b"")
-            share = _Share(place, log, _ask_for_room(place))
+            share = _Share(place, log, _ask_for_room(place), IdleDeaths(log))
             self._ask(share)
             self._shares.append(share)
 
@@ -174,16 +171,13 @@ class RayWorkers:
     def _lose(self, share: _Share, killer: str) -> None:
         """Let a lost worker's trial be taken over at once, and ask for another worker."""
         process = share.process
-        is_freed = process is not None and self._free_trials(lambda name: name.startswith(process))
+        had_trial = process is not None and (
+            self._free_trials(lambda name: name.startswith(process)) > 0
+        )
         self._withdraw([share])
         if self._asked is not None:
             return
-        share.num_idle_deaths = 0 if is_freed else share.num_idle_deaths + 1
-        if share.num_idle_deaths > MAX_IDLE_DEATHS:
-            raise SweepError(
-                f"worker: lost with {killer}, got {share.num_idle_deaths} losses in a row without "
-                f"a trial in hand, expected a worker that lives; look into {share.log}"
-            )
+        share.deaths.note(killer, had_trial=had_trial)
         share.process = None
         share.actor = _ask_for_room(share.place)
         self._ask(share)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import SweepError
-from sweep.launch.launcher import Job
+from sweep.launch.launcher import FreeTrials, Job
 from sweep.launch.local import LocalWorkers
 from sweep.launch.places import Place
 from sweep.trial.session import Session
@@ -25,7 +25,9 @@ def make_workers(tmp_path: Path) -> Iterator[Callable[..., LocalWorkers]]:
     """Make workers that are ended with the test."""
     made = []
 
-    def make(storage: str, sweep: str, free_trials: Callable[[], int] = int) -> LocalWorkers:
+    def make(
+        storage: str, sweep: str, free_trials: FreeTrials = lambda _is_gone: 0
+    ) -> LocalWorkers:
         made.append(LocalWorkers(Job(storage, sweep, tmp_path), [PLACE], free_trials))
         return made[-1]
 
@@ -91,7 +93,7 @@ def test_worker_killed_with_a_trial_in_hand_is_replaced(
     make_workers: Callable[..., LocalWorkers], sqlite_url: str, tmp_path: Path
 ) -> None:
     """As often as it takes: the trial is given up after its lost attempts, not the worker."""
-    workers = make_workers(sqlite_url, "net", lambda: 1)
+    workers = make_workers(sqlite_url, "net", lambda _is_gone: 1)
     workers.start()
     assert kill_again_and_again(workers, tmp_path, 6) == 6
     assert workers.watch() == 1
