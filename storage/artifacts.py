@@ -5,13 +5,17 @@ A file is written under a temporary name in the same folder, flushed to the disk
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
+from storage.names import check_part
 from storage.sweeps import Sweep
 
 WEIGHTS = "weights.safetensors"
@@ -60,6 +64,19 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file of a folder that others write to, where a name may be a link to anywhere.
+
+    Raises:
+        OSError: when it is a link or no plain file, is missing, or may not be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return open(descriptor, "rb")
+
+
 def _flush(path: Path) -> None:
     """Make sure that a file's content, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -104,5 +121,5 @@ def list_weighted(artifacts: Path, sweep: Sweep) -> list[int]:
 
 
 def _get_sweep_folder(artifacts: Path, sweep: Sweep) -> Path:
-    name = f"{sweep.name}-{round(sweep.created_s * 1000):x}"
+    name = f"{check_part(sweep.name)}-{round(sweep.created_s * 1000):x}"
     return artifacts / "trials" / name

@@ -39,7 +39,8 @@ def show_url(url: URL) -> str:
     text, _, query = shown.render_as_string(hide_password=True).partition("?")
     text, query = hide_keywords(text), hide_keywords(query.replace("%2A", "*"))
     scheme, separator, rest = text.partition("://")
-    login, at, place = rest.rpartition("@")  # with an unescaped @ the password runs into the host
+    # With an unescaped @ or / the password runs into the host or even the name of the database.
+    login, at, place = rest.replace("%40", "@").rpartition("@")
     user, colon, _ = login.replace("%3A", ":").partition(":")
     if at and url.get_backend_name() != "sqlite":
         text = f"{scheme}{separator}{user}{f':{STARS}' if colon else ''}@{place}"

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage import studies
+from storage.names import check_artifact_id
 from storage.tables import attempts, epochs, sources, sweeps, trials
 
 PARENTS = (sweeps.name, trials.name, studies.STUDIES, studies.STUDY_TRIALS)
@@ -50,14 +51,19 @@ class SweepRows:
         return sum(self._reader.execute(query).scalar_one() for query in queries)
 
     def list_attached(self) -> list[str]:
-        """List the attached files of the sweeps' studies and trials, by name in their folder."""
+        """List the attached files of the sweeps' studies and trials, by name in their folder.
+
+        Raises:
+            StorageError: when a name could lead out of that folder.
+        """
         found: list[str] = []
         for table in self._tables:
             if table.name in (studies.STUDY_SYSTEM_ATTRIBUTES, studies.TRIAL_SYSTEM_ATTRIBUTES):
                 is_file = table.c.key.startswith(studies.ARTIFACT_PREFIX, autoescape=True)
                 query = sa.select(table.c.key).where(self._belongs(table), is_file)
                 keys = self._reader.execute(query.order_by(table.c.key)).scalars()
-                found += [key.removeprefix(studies.ARTIFACT_PREFIX) for key in keys]
+                ids = (key.removeprefix(studies.ARTIFACT_PREFIX) for key in keys)
+                found += map(check_artifact_id, ids)
         return found
 
     def write(self, writer: sa.Connection, report: Callable[[int], None]) -> None:

@@ -7,21 +7,16 @@ again, instead of a zombie and a second one.
 
 from __future__ import annotations
 
-import shutil
-import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import optuna
 import sqlalchemy as sa
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
-from storage.artifacts import write_file
 from storage.engine import get_engine_options, prepare_engine, retry
 from storage.errors import StorageError
 from storage.rights import find_missing_right
@@ -313,48 +308,6 @@ def read_study_trials(study: optuna.Study) -> list[FrozenTrial]:
 def link_trial(study: optuna.Study, number: int) -> str:
     """Give the address of a trial's page within the dashboard."""
     return f"/dashboard/studies/{study._study_id}/trials?numbers={number}"
-
-
-def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
-    """Attach a file to a running trial or to a study, so that the dashboard shows it.
-
-    It takes the place of one of the same name: a worker may have been killed after it had attached
-    that, and before it told the trial.
-
-    Args:
-        target: To which.
-        path: The file, which is copied.
-        folder: The artifact folder that the dashboard is started with.
-
-    Raises:
-        OSError: when the disk is full or the folder not writable; nothing is attached then.
-    """
-    copy = folder / f".{path.name}.{uuid.uuid4().hex}"
-    write_file(copy, lambda file: shutil.copyfile(path, file))
-
-    def attach() -> None:
-        attached = {meta.filename: meta.artifact_id for meta in get_all_artifact_meta(target)}
-        if path.name in attached:
-            copy.replace(folder / attached[path.name])
-        else:
-            shelf = _Shelf(copy)
-            upload_artifact(artifact_store=shelf, file_path=str(path), study_or_trial=target)
-
-    try:
-        retry(attach)
-    finally:
-        copy.unlink(missing_ok=True)
-
-
-class _Shelf(FileSystemArtifactStore):
-    """Takes a copy that lies whole in its folder, since Optuna notes a file before it is there."""
-
-    def __init__(self, copy: Path) -> None:
-        super().__init__(copy.parent)
-        self._copy = copy
-
-    def write(self, artifact_id: str, _content: BinaryIO) -> None:
-        self._copy.replace(self._copy.with_name(artifact_id))
 
 
 def save_note(study: optuna.Study, text: str) -> None:

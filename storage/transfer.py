@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from storage import studies
-from storage.artifacts import TrialFolder, write_file
+from storage.artifacts import TrialFolder, open_plain, write_file
 from storage.engine import (
     close_after,
     create_engine,
@@ -144,7 +144,7 @@ def _copy(
     total = len(files) + num_rows
     num_missing = 0
     for number, (path, copy) in enumerate(files, 1):
-        if path.is_file():
+        if _is_plain(path):
             _copy_file(path, copy)
         else:
             num_missing += 1
@@ -170,15 +170,21 @@ def _list_files(
     """
     for sweep in chosen:
         for path in sorted(TrialFolder(folders.source, sweep, 0).path.parent.rglob("[!.]*")):
-            if path.is_file():
+            if _is_plain(path):
                 yield path, folders.target / path.relative_to(folders.source)
     for name in rows.list_attached():
         yield folders.source / name, folders.target / name
 
 
+def _is_plain(path: Path) -> bool:
+    """Say whether a file is there, and no link: others may write to the folder, too."""
+    return path.is_file() and not path.is_symlink()
+
+
 def _copy_file(path: Path, copy: Path) -> None:
     def write(temporary: Path) -> None:
-        shutil.copyfile(path, temporary)
+        with open_plain(path) as content, temporary.open("xb") as target:
+            shutil.copyfileobj(content, target)
 
     try:
         write_file(copy, write)

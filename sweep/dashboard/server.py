@@ -11,9 +11,9 @@ from pathlib import Path
 
 import optuna_dashboard
 import sqlalchemy as sa
-from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 
+from storage.attachments import ArtifactShelf
 from storage.engine import is_answering
 from sweep.dashboard.addresses import is_loopback
 from sweep.dashboard.connections import Server
@@ -77,7 +77,7 @@ def serve(
         ConfigError: When it cannot listen there.
     """
     storage.get_all_studies()  # as the first page does: a right that is missing is told at once
-    inner = optuna_dashboard.wsgi(storage, artifact_store=FileSystemArtifactStore(artifacts))
+    inner = optuna_dashboard.wsgi(storage, artifact_store=ArtifactShelf(artifacts))
     password = None if place.password is None else Password(place.password)
     gate = Gate(inner, Health(lambda: is_answering(engine)), password, place.allow_edit)
     listener = _listen(place)

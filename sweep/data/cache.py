@@ -1,7 +1,9 @@
 """The cache directory: who may write in it now, and what killed writers left there.
 
-Several users and machines may share it. A writer holds the lock of its store and writes in a
-directory of its own, whose name tells store and machine.
+Several users and machines may share it: what is made there has the group and permissions of the
+folder. It trusts whoever may write to that folder, so where everybody may (mode o+w) only this
+user's own stores, and the administrator's, are used. A writer holds the lock of its store and
+writes in a directory of its own, whose name tells store and machine.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from sweep.errors import DataError
+from sweep.shared import make_shared_folder, open_lock
 
 QUIET_S = 3600.0
 """What a writer of another machine left is removed when nothing there was written for an hour."""
@@ -51,14 +55,14 @@ def lock_store(name: str) -> Iterator[None]:
     """
     directory = get_cache_dir() / "locks"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle = open(directory / name, "wb")  # noqa: SIM115 (closed by the with below)
+        make_shared_folder(directory)
+        handle = open_lock(directory / name)
     except OSError as exc:
         raise DataError(
-            f"{directory}: the cache cannot be written, got {exc.strerror}; "
+            f"{directory}: the cache cannot be written, got {exc.strerror or exc}; "
             "set SWEEP_CACHE to a directory that can"
         ) from exc
-    with handle:
+    with open(handle, "rb"):
         with contextlib.suppress(ImportError, OSError):
             import fcntl
 
@@ -67,6 +71,24 @@ def lock_store(name: str) -> Iterator[None]:
                 shutil.rmtree(left, ignore_errors=True)  # of a writer that was killed
             _remove_leftovers()
         yield
+
+
+def check_owner(path: Path) -> None:
+    """Refuse a store that somebody may have put there whom nobody let in.
+
+    Args:
+        path: A store, which need not be there.
+
+    Raises:
+        DataError: When it is another user's in a cache where everybody may write.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        owner = path.lstat().st_uid
+        if path.parent.stat().st_mode & stat.S_IWOTH and owner not in (0, os.geteuid()):
+            raise DataError(
+                f"{path}: cached events of somebody else, got a cache that everybody may write to, "
+                "expected one that is yours or a group's; set SWEEP_CACHE to another directory"
+            )
 
 
 def make_temporary(name: str) -> Path:
@@ -79,7 +101,7 @@ def make_temporary(name: str) -> Path:
         OSError: When the cache cannot be written.
     """
     directory = get_cache_dir() / "events"
-    directory.mkdir(parents=True, exist_ok=True)
+    make_shared_folder(directory)
     return Path(tempfile.mkdtemp(prefix=f".{name}-{_name_machine()}-", dir=directory))
 
 
@@ -94,7 +116,7 @@ def _remove_leftovers() -> None:
     for left in (get_cache_dir() / "events").glob(".*-*-*"):
         name, machine, _ = left.name[1:].rsplit("-", 2)
         try:
-            with open(get_cache_dir() / "locks" / name, "rb") as handle:
+            with open(open_lock(get_cache_dir() / "locks" / name, is_new=False), "rb") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if machine == _name_machine() or _is_quiet(left):
                     shutil.rmtree(left, ignore_errors=True)

@@ -21,13 +21,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.cache import get_cache_dir, make_temporary
+from sweep.data.cache import check_owner, get_cache_dir, make_temporary
 from sweep.data.claims import check_room
 from sweep.data.npy import read_header
 from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
 from sweep.foreign import parse_json, read_text
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.shared import follow_folder, make_shared_folder
 
 STORE_VERSION = 1
 """Raised when the layout or the meaning of a store changes; older stores are then not looked at."""
@@ -117,8 +118,12 @@ def find_store(name: str) -> EventStore | None:
     Returns:
         The store, or None where there is none, it is damaged (shorter than it should be), or
         another file that its events came from has changed.
+
+    Raises:
+        DataError: When it is another user's and may not be read, or must not be trusted.
     """
     path = get_cache_dir() / "events" / name
+    check_owner(path)
     try:
         meta = parse_json(read_text(path / "meta.json"))
         store = EventStore(path, str(meta["source"]), int(meta["num_events"]))
@@ -127,6 +132,12 @@ def find_store(name: str) -> EventStore | None:
         is_current = meta["version"] == STORE_VERSION and meta.get("parts", []) == _identify(
             Path(part[0]) for part in meta.get("parts", [])
         )
+    except PermissionError as exc:
+        raise DataError(
+            f"{path}: cached events of another user, got {exc.strerror!r} for {exc.filename}, "
+            "expected them to be readable; ask their owner for `chmod -R g+rX`, or set SWEEP_CACHE "
+            "to another directory"
+        ) from exc
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError, EOFError, DataError):
         return None
     is_whole = shapes == {(NUM_FEATURES, NUM_BINS), (NUM_BINS,)} and lengths == {store.num_events}
@@ -175,7 +186,7 @@ def write_store(
     event_bytes = NUM_BINS * (NUM_FEATURES * dtypes[0].itemsize + dtypes[1].itemsize)
     try:
         identities = _identify(parts)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_shared_folder(final.parent)
         check_room(final.parent, num_events * event_bytes + num_scratch_bytes, "the cached events")
         temporary = make_temporary(name)
     except OSError as exc:
@@ -195,6 +206,7 @@ def write_store(
         with open(temporary / "meta.json", "wb") as handle:
             handle.write(json.dumps(meta).encode())
             _sync(handle)
+        _share(temporary)
         _put_in_place(temporary, final)
     except OSError as exc:
         raise _describe_write_fault(final.parent, exc) from exc
@@ -280,6 +292,13 @@ def _fill(
         raise RuntimeError(f"store: {done} events written, {num_events} announced")
     _write_array(directory / "hashes.npy", np.concatenate(hashes))
     _write_array(directory / "digests.npy", np.concatenate(digests))
+
+
+def _share(directory: Path) -> None:
+    """Let those use a finished store who may use the cache."""
+    follow_folder(directory)
+    for path in directory.iterdir():
+        follow_folder(path)
 
 
 def _put_in_place(temporary: Path, final: Path) -> None:

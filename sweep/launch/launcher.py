@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from storage.names import check_part
 from sweep.errors import SweepError
 from sweep.trust import describe_environment as describe_trust
 
@@ -165,4 +166,5 @@ def name_logs(job: Job, places: Sequence[Place]) -> list[Path]:
     """Name the log of each worker, in a folder that is made where it is missing."""
     folder = job.artifacts / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    return [folder / f"{job.sweep}-worker-{index}.log" for index in range(len(places))]
+    name = check_part(job.sweep)
+    return [folder / f"{name}-worker-{index}.log" for index in range(len(places))]

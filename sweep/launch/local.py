@@ -14,6 +14,7 @@ from sweep.errors import ConfigError, SweepError
 from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, Wish, name_logs, read_fault
 from sweep.launch.places import Place, choose_places
 from sweep.process import COMMAND, is_gone
+from sweep.shared import open_log
 
 END_TIMEOUT_S = 20.0
 
@@ -74,7 +75,7 @@ class LocalWorkers:
         """Start one process for each place."""
         logs = name_logs(self._job, self._places)
         for place, log in zip(self._places, logs, strict=True):
-            log.write_bytes(b"")
+            os.close(open_log(log, is_new=True))
             self._children.append(_Child(place, log, self._spawn(place, log), IdleDeaths(log)))
 
     def watch(self) -> int:
@@ -124,7 +125,7 @@ class LocalWorkers:
     def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes]:
         command = [*COMMAND, *self._job.list_arguments(place)]
         settings = {**self._job.describe_environment(), **place.describe_environment()}
-        with log.open("ab") as output:
+        with open(open_log(log, is_new=False), "ab") as output:
             return subprocess.Popen(
                 [*command, "--parent", str(os.getpid())],
                 stdin=subprocess.DEVNULL,

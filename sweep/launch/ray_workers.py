@@ -7,6 +7,7 @@ for dead finds its claim lost before it writes, as after a long sleep.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sweep.errors import SweepError
 from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, name_logs
 from sweep.launch.places import Place
 from sweep.launch.remote import Ending, RemoteWorker
+from sweep.shared import open_log
 
 END_TIMEOUT_S = 20.0
 
@@ -70,7 +72,7 @@ class RayWorkers:
     def start(self) -> None:
         """Ask the cluster for one actor a place; each starts its worker once it has room."""
         for place, log in zip(self._places, name_logs(self._job, self._places), strict=True):
-            log.write_bytes(b"")
+            os.close(open_log(log, is_new=True))
             share = _Share(place, log, _ask_for_room(place), IdleDeaths(log))
             self._ask(share)
             self._shares.append(share)

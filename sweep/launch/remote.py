@@ -17,6 +17,7 @@ from pathlib import Path
 from sweep.errors import SweepError
 from sweep.launch.launcher import read_fault
 from sweep.process import COMMAND, describe_process
+from sweep.shared import open_log
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class RemoteWorker:
         self, arguments: Sequence[str], settings: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
         try:
-            output = os.open(self._log, os.O_WRONLY | os.O_APPEND)
+            output = open_log(self._log, is_new=False)
         except OSError as exc:
             raise SweepError(
                 f"artifacts: not the same folder on every node, got no {self._log} on "

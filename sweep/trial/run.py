@@ -27,6 +27,7 @@ from torch import nn
 from models.space import Float, Value
 from storage import studies
 from storage.artifacts import TrialFolder
+from storage.attachments import attach_file
 from storage.claims import Claim, begin_claimed, finish_claim, release_claim
 from storage.engine import retry
 from storage.epochs import Epoch, read_curve, record_epochs
@@ -374,7 +375,7 @@ class _TrialRun:
         try:
             with tempfile.TemporaryDirectory() as name:
                 for path in self._draw(Path(name)):
-                    studies.attach_file(self.trial, path, self.session.artifacts)
+                    attach_file(self.trial, path, self.session.artifacts)
         except OSError as exc:  # a trained network is worth more than its pictures
             logger.warning("trial %s has not all its pictures: %s", self.trial.number, exc)
 

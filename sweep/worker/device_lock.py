@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
+
+from sweep.shared import make_private_folder, open_lock
 
 POLL_S = 0.2
 
@@ -23,17 +24,18 @@ class DeviceLock:
 
     Args:
         device: Of this process.
-        folder: Of the lock's files; the machine's own temporary folder unless given.
+        folder: Of the lock's files; this user's own on this machine unless given.
+
+    Raises:
+        ConfigError: When that folder is another user's.
     """
 
     def __init__(self, device: torch.device, folder: Path | None = None) -> None:
         key = "cpu"
         if device.type == "cuda":
             key = str(torch.cuda.get_device_properties(device).uuid)
-        folder = folder or Path(tempfile.gettempdir()) / f"sweep-{os.getuid()}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path = folder / f"{key}.lock"
-        self._turnstile = folder / f"{key}.next"  # held by who waits to be alone; others queue
+        self._key = key
+        self._folder = folder
 
     @contextmanager
     def hold(self, *, alone: bool, is_given_up: Callable[[float], bool]) -> Iterator[bool]:
@@ -47,16 +49,19 @@ class DeviceLock:
             Whether the device is held; False when the waiting was given up.
         """
         kind = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        folder = self._folder or make_private_folder()  # it may go when the user logs out
+        path = folder / f"{self._key}.lock"
+        turnstile = folder / f"{self._key}.next"  # held by who waits to be alone; others queue
         with ExitStack() as stack:
-            with _lock(self._turnstile, kind, is_given_up) as is_next:
-                is_held = is_next and stack.enter_context(_lock(self._path, kind, is_given_up))
+            with _lock(turnstile, kind, is_given_up) as is_next:
+                is_held = is_next and stack.enter_context(_lock(path, kind, is_given_up))
             yield is_held
 
 
 @contextmanager
 def _lock(path: Path, kind: int, is_given_up: Callable[[float], bool]) -> Iterator[bool]:
     """Hold a file's lock; the system drops it when the process ends, however that comes."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_lock(path)
     try:
         is_held = False
         while not is_held:

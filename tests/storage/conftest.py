@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from storage import studies
+from storage.attachments import attach_file
 from storage.claims import begin_claimed, claim_trial, finish_claim, release_claim
 from storage.engine import create_engine, parse_url
 from storage.epochs import Epoch, record_epochs
@@ -128,7 +129,7 @@ def begin(study: optuna.Study, slot: int, name: str, folder: Path) -> optuna.Tri
     optuna_dashboard.save_note(trial, f"of trial {trial.number}")
     picture = folder.parent / "picture.png"
     picture.write_bytes(f"{name} {slot}".encode())
-    studies.attach_file(trial, picture, folder)
+    attach_file(trial, picture, folder)
     return trial
 
 

@@ -13,6 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from storage import studies
+from storage.attachments import attach_file
 from storage.engine import parse_url
 from storage.errors import StorageError
 
@@ -199,9 +200,9 @@ def test_file_is_attached_to_a_running_trial(study: optuna.Study, tmp_path: Path
     picture = tmp_path / "curve.png"
     picture.write_bytes(b"png")
     trial = studies.begin_trial(study, 0, {})
-    studies.attach_file(trial, picture, folder)
+    attach_file(trial, picture, folder)
     picture.write_bytes(b"newer png")
-    studies.attach_file(trial, picture, folder)
+    attach_file(trial, picture, folder)
     (meta,) = optuna.artifacts.get_all_artifact_meta(trial)
     assert meta.filename == "curve.png"
     assert [path.name for path in folder.iterdir()] == [meta.artifact_id]
@@ -218,7 +219,7 @@ def test_file_without_room_is_not_attached(study: optuna.Study, tmp_path: Path) 
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
         with pytest.raises(OSError, match="too large"):
-            studies.attach_file(trial, picture, folder)
+            attach_file(trial, picture, folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert optuna.artifacts.get_all_artifact_meta(trial) == []

@@ -92,6 +92,7 @@ def test_worker_that_waits_for_its_device_is_seen(
     """Another may be alone on it for hours; the status shows this one all the while."""
     monkeypatch.setattr(sweep.worker.worker, "MAX_POLL_S", 0.0)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     session = make_session(sqlite_url)
     seen_s: set[float] = set()
 
@@ -105,7 +106,7 @@ def test_worker_that_waits_for_its_device_is_seen(
                 self.ask()
             return super().wait(timeout_s)
 
-    alone = DeviceLock(torch.device("cpu"), tmp_path / f"sweep-{os.getuid()}")
+    alone = DeviceLock(torch.device("cpu"))
     with alone.hold(alone=True, is_given_up=lambda _timeout_s: True) as is_held:
         assert is_held
         assert work(session, Patience()) == (0, [])
