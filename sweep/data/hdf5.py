@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.claims import check_expansion
 from sweep.data.npz import CHUNK_EVENTS
 from sweep.data.targets import mask_target
 from sweep.errors import DataError
@@ -31,6 +32,9 @@ FEATURE_KEYS: dict[Variant, tuple[str, ...]] = {
 TARGET_KEYS = ("pv", "pv_other")
 POSITION_SCALE = 5000.0
 """Stored x and y are mm / 2500; times this they are 2 x mm (docs/PHYSICS.md, "Files")."""
+
+MAX_BLOCK_EVENTS = 4096
+"""Read at once where they are packed together: 64 MB an array, as float32."""
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 FIRST_USER_BLOCK = 512
@@ -111,10 +115,15 @@ class Hdf5Events:
 
         with open_file(self._path) as file:
             arrays = [find_array(file, self._path, key) for key in self._keys]
-            for start in range(0, self.num_events, CHUNK_EVENTS):
-                rows = slice(start, start + CHUNK_EVENTS)
-                *features, target, other = (read_rows(array, rows, self._path) for array in arrays)
-                yield self._stack_features(features), mask_target(target, other)
+            rows_of_chunks = [array.chunks[0] for array in arrays if array.chunks]
+            block = min(MAX_BLOCK_EVENTS, max(CHUNK_EVENTS, *rows_of_chunks, 0))
+            for start in range(0, self.num_events, block):
+                rows = slice(start, start + block)
+                columns = [read_rows(array, rows, self._path) for array in arrays]
+                for first in range(0, len(columns[0]), CHUNK_EVENTS):
+                    part = [column[first : first + CHUNK_EVENTS] for column in columns]
+                    *features, target, other = part
+                    yield self._stack_features(features), mask_target(target, other)
             self._check_arrays(file)
 
     def verify(self) -> None:
@@ -129,11 +138,15 @@ class Hdf5Events:
         from sweep.data.hdf5_file import check_array, find_array
 
         parts: set[Path] = set()
+        num_bytes = 0
         for key in self._keys:
             array = find_array(file, self._path, key)
             parts |= check_array(array, f"{self._path}: {key}") | {
                 Path(array.file.filename).resolve()
             }
+            num_bytes += int(array.nbytes)
+        parts |= {self._path.resolve()}
+        check_expansion(str(self._path), num_bytes, sum(part.stat().st_size for part in parts))
         return tuple(sorted(parts - {self._path.resolve()}))
 
     def _stack_features(self, arrays: list[NDArray[np.float32]]) -> NDArray[Any]:

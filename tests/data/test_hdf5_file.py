@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from sweep.data import claims
 from sweep.data.formats import open_events
 from sweep.errors import DataError
 from tests.data.test_formats import write_hdf5
@@ -208,6 +209,31 @@ def test_a_million_events_that_were_never_written_are_refused_at_once(
     with pytest.raises(DataError, match=r"kernel: not all values were .* 0 of 16384 chunks"):
         open_events([path])
     assert list((cache / "events").glob("*")) == []
+
+
+def test_zeros_packed_by_the_thousand_are_refused(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written, so no holes, but far more in all than events pack to."""
+    monkeypatch.setattr(claims, "MIN_SUSPECT_BYTES", 10 << 20)
+    zeros = np.zeros((400, 4000), "f4")
+    with h5py.File(path, "w") as file:
+        for key in ("kernel", "Xmax", "Ymax", "pv", "pv_other"):
+            file.create_dataset(key, data=zeros, chunks=(200, 4000), compression="gzip")
+    with pytest.raises(DataError, match=r"pv.h5: claims more than it can hold, got 32 MB packed"):
+        open_events([path])
+    assert list((cache / "events").glob("*")) == []
+
+
+@pytest.mark.parametrize("rows", [1, 3, 100, 150])
+def test_events_packed_together_are_read_together(path: Path, rows: int) -> None:
+    """However many are in a chunk, the events are the same, in the same order."""
+    usual, packed = path.with_name("usual.h5"), path.with_name("packed.h5")
+    arrays = write_hdf5(usual, 150)
+    with h5py.File(packed, "w") as file:
+        for key, array in arrays.items():
+            file.create_dataset(key, data=array.astype("f2"), chunks=(rows, 4000))
+    assert open_events([packed]).fingerprint == open_events([usual]).fingerprint
 
 
 def test_a_filter_that_is_not_here_is_named(path: Path) -> None:
