@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from pages import NO_CHROMIUM
 
 from servers import make_database, run_postgres
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from storage.epochs import Epoch
     from sweep.trial.session import Session
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; threads only wait for each other
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NUM_TRAIN, NUM_VALIDATION = 24, 12
 
@@ -122,6 +124,17 @@ class DeadNet(MyNet):
     def forward(self, x_BCL):
         return super().forward(x_BCL) * 0.0
 '''
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Say in the last line what to install, where tests were skipped for want of it."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    missing = sum(NO_CHROMIUM in str(report.longrepr) for report in skipped)
+    if missing:
+        reporter.write_line(f"{missing} tests were skipped: {NO_CHROMIUM}")
 
 
 @pytest.fixture(scope="session")
@@ -311,8 +324,6 @@ def make_session(
     from sweep.plan.plan import CPU, plan_sweep
     from sweep.plan.request import Request
     from sweep.trial.session import Session
-
-    torch.set_num_threads(1)  # small tensors; many threads only wait for each other
 
     def make(
         url: str,

@@ -16,6 +16,8 @@ from typing import Any
 
 from sweep.process import COMMAND
 
+NO_CHROMIUM = "no Chromium: apt-get install chromium"
+
 
 @contextlib.contextmanager
 def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from pages import read_address, serve
+from pages import NO_CHROMIUM, read_address, serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_ARGUMENTS = [
@@ -33,7 +33,7 @@ NUM_TRIALS = 3
 PASSWORD = "correct horse"
 DRAWN = ".js-plotly-plot .scatterlayer .trace"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 NETWORK = """

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import NO_CHROMIUM
 
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
@@ -54,7 +55,7 @@ FIND_FAINT = """() => {
         .map(e => e.outerHTML.slice(0, 80));
 }"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 @dataclass
