@@ -117,7 +117,10 @@ def test_registered_network_is_run_by_workers_that_are_told_to(
 ) -> None:
     """Others leave its sweep alone and say so, in one line; so they do when files were changed."""
     place = ("--storage", sqlite_url)
-    assert call("run", "--model", f"{network}:Net", *options, *place, "--detach").code == 0
+    answer = call("run", "--model", f"{network}:Net", *options, *place, "--detach")
+    assert answer.code == 0
+    assert "--sweep Net --storage" in answer.err
+    assert "--trust-code\n" in answer.err
     (tmp_path / "ran").unlink()
     answer = call("worker", *place, "--threads", 1)
     assert (answer.code, (tmp_path / "ran").exists()) == (0, False)
@@ -179,9 +182,19 @@ def test_export_runs_for_who_trained_it_and_for_nobody_else_unasked(
     answer = call("run", "--model", f"{moved}:Net", *place)
     assert answer.code == 0
     assert f"the same network as before, kept as it stands in {moved}:Net" in answer.err
-    assert call("best", "--export", tmp_path / "third", "--storage", sqlite_url).code == 0
-    assert (tmp_path / "third" / "net.py").read_text() == moved.read_text()
+    with close_after(create_engine(parse_url(sqlite_url))) as engine:
+        kept = read_files(engine, find_sweep(engine, "Net").id)
+    assert kept["net.py"] == moved.read_bytes()
     moved.with_name("my_blocks.py").write_text("FACTOR = 2.0\n")
     answer = call("run", "--model", f"{moved}:Net", *place)
     assert answer.code == 1
     assert "got my_blocks.py that does something else than what the sweep keeps" in answer.err
+
+
+def test_word_in_a_file_of_options_is_yes_or_no(tmp_path: Path, call: Call) -> None:
+    """As every option there has a kind."""
+    file = tmp_path / "asked.toml"
+    file.write_text('model = "cnn"\ntrust_code = "perhaps"\n')
+    answer = call("run", "--config", file)
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert "trust_code: got 'perhaps', expected true or false" in answer.err

@@ -30,6 +30,7 @@ from sweep.errors import ConfigError, SweepError
 from sweep.launch.choice import LOCAL, choose_launcher
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.places import Place, count_gpus, parse_gpus
+from sweep.plan.network import is_own
 from sweep.plan.plan import CPU, GPU
 from sweep.plan.preparation import choose_name, prepare_sweep
 from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
@@ -169,6 +170,8 @@ def _report_registered(
     if as_json:
         print_json(status.to_json())
     command = ["sweep", "worker", "--sweep", sweep.name, *_list_places(options)]
+    if is_own(sweep.config["model"]):
+        command.append("--trust-code")
     print_note(
         f"{sweep.name}: {status.counts.waiting} of {sweep.budget} trials wait for workers; "
         f"on any machine that reaches the database: {shlex.join(command)}"
