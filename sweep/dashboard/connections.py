@@ -13,7 +13,7 @@ import copy
 import resource
 import socket
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
@@ -29,6 +29,8 @@ NUM_THREADS = 8
 MAX_CONNECTIONS = 500
 MAX_ACCEPTED = 50
 """At once, before others are served."""
+FRESH_S = 1.0
+"""Within which a newcomer is not counted among those that have not asked."""
 PATIENCE_S = 20.0
 """In which a request must be whole, and its answer taken."""
 SLOWEST_BYTES_PER_S = 16 << 10
@@ -84,6 +86,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         self._count(len(data))
         return data
 
+    def received(self, data: bytes) -> bool:
+        """Take what has come; hang up on who asks again before the answer, as no browser does."""
+        was_taken: bool = super().received(data)
+        if len(self.requests) > 1:
+            self.hang_up()
+        return was_taken
+
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Send, and count it."""
         num_sent: int = super().send(data, do_close)
@@ -126,8 +135,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         find_max_body_bytes: Callable[[str], int],
     ) -> None:
         self.find_max_body_bytes = find_max_body_bytes
-        num_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.max_connections = min(MAX_CONNECTIONS, num_files // 2)
+        self.max_connections = _find_max_connections()
         place = (listener.family, listener.type, listener.proto, listener.getsockname())
         super().__init__(
             application,
@@ -136,8 +144,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             sockinfo=place,
             threads=NUM_THREADS,
             ident=None,
-            connection_limit=self.max_connections
-            + MAX_ACCEPTED,  # all in work: the next wait to be accepted
+            connection_limit=self.max_connections + MAX_ACCEPTED,  # so many in work: others wait
             cleanup_interval=1,
             asyncore_use_poll=True,  # select() cannot wait for files beyond the 1,024th
             max_request_header_size=MAX_HEADER_BYTES,
@@ -163,9 +170,21 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             self._make_room(num_over)
 
     def _make_room(self, num_over: int) -> None:
-        """Hang up on those that have waited longest, of the network that has most such."""
-        waiting = [each for each in self.active_channels.values() if each.is_at_turn]
-        counts = Counter(each.network for each in waiting)
-        waiting.sort(key=lambda each: (-counts[each.network], each.due_s))
-        for each in waiting[:num_over][: len(waiting) - 1]:  # the last newcomer always stays
-            each.hang_up()
+        """Hang up on some of who has most, one by one: on those at whom it is least felt."""
+        fresh_s = time.monotonic() + PATIENCE_S - FRESH_S
+
+        def rank(each: Connection) -> tuple[bool, float]:
+            has_dawdled = each.is_at_turn and each.due_s < fresh_s
+            return not has_dawdled, each.due_s
+
+        held: dict[str, list[Connection]] = defaultdict(list)
+        for each in sorted(self.active_channels.values(), key=rank, reverse=True):
+            held[each.network].append(each)
+        for _ in range(num_over):
+            max(held.values(), key=len).pop().hang_up()
+
+
+def _find_max_connections() -> int:
+    """Find how many there may be: half of the files that this process may open, at most."""
+    num_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MAX_CONNECTIONS if num_files < 0 else min(MAX_CONNECTIONS, num_files // 2)

@@ -145,6 +145,30 @@ def test_greediest_address_makes_room(
     assert many[0].recv(1) == b""
 
 
+def test_requests_in_a_heap_are_not_heard(
+    serve: Callable[..., int], connect: Connect, application: Application
+) -> None:
+    """One connection asks for one thing at a time."""
+    greedy = connect(serve(application), say("/slow") * 20)
+    assert not is_answered(greedy)
+    application.may_answer.set()
+
+
+def test_places_at_work_go_round(
+    serve: Callable[..., int], connect: Connect, application: Application
+) -> None:
+    """Who holds all of them, and asks for much, does not keep others out."""
+    port = serve(application)
+    for number in range(MAX_CONNECTIONS + 20):
+        connect(port, say("/slow"), f"127.0.0.{3 + number % 4}")
+    late = connect(port, say("/slow"), "127.0.0.2")
+    for _ in range(20):
+        connect(port, say("/slow"), "127.0.0.3")
+    application.may_answer.set()
+    assert is_answered(connect(port, say()))
+    assert is_answered(late)
+
+
 @pytest.mark.parametrize(
     ("begun", "pace"),
     [
