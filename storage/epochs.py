@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage.claims import Claim, update_claimed
+from storage.content import parse_column
 from storage.engine import read, read_clock_s, transact
 from storage.sweeps import COMPLETE
 from storage.tables import epochs, trials
@@ -221,7 +221,7 @@ def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> Tri
         worker=row.worker,
         started_s=row.started_s,
         finished_s=row.finished_s,
-        params=json.loads(row.params) if row.params else {},
+        params=parse_column(row.params, f"trial {row.id}: params") if row.params else {},
         feasible=row.feasible,
         best=best,
         last=last,

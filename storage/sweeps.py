@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from storage.content import parse_column
 from storage.engine import read, read_clock_s, transact
 from storage.errors import UnknownSweepError
 from storage.sources import write_files
@@ -39,8 +40,8 @@ class Sweep:
         return cls(
             id=row.id,
             name=row.name,
-            config=json.loads(row.config),
-            provenance=json.loads(row.provenance),
+            config=parse_column(row.config, f"sweep {row.name}: config"),
+            provenance=parse_column(row.provenance, f"sweep {row.name}: provenance"),
             budget=row.budget,
             created_s=row.created_s,
             stop_requested=row.stop_requested,
