@@ -31,7 +31,8 @@ class Claim:
 
     `slot` counts the budget from 0; `attempt` counts the times this trial was claimed, from 1.
     `num_lost` counts the attempts whose worker was lost since the trial last came an epoch
-    further. `alone` says that the trial needs a device for itself.
+    further; `own_endings` says of those whose process ended of itself how it did. `alone` says
+    that the trial needs a device for itself.
     """
 
     trial_id: int
@@ -41,6 +42,7 @@ class Claim:
     worker: str
     num_lost: int = 0
     alone: bool = False
+    own_endings: tuple[str, ...] = ()
 
 
 def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -> Claim | None:
@@ -70,7 +72,7 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
             .where(attempts.c.trial_id == row.id, attempts.c.ended_s.is_(None))
             .values(ended_s=now_s, ending=EXPIRED)
         )
-        num_lost = 0 if row.attempts == 0 else _count_lost(connection, row.id)
+        lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
         connection.execute(
             trials.update()
             .where(trials.c.id == row.id)
@@ -87,7 +89,8 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
                 trial_id=row.id, attempt=attempt, worker=worker, started_s=now_s
             )
         )
-        return Claim(row.id, sweep_id, row.slot, attempt, worker, num_lost, row.alone)
+        own_endings = tuple(ending for ending in lost if ending != EXPIRED)
+        return Claim(row.id, sweep_id, row.slot, attempt, worker, len(lost), row.alone, own_endings)
 
     return transact(engine, work)
 
@@ -124,15 +127,15 @@ def _choose_trial(connection: sa.Connection, sweep_id: int, now_s: float) -> sa.
     return None
 
 
-def _count_lost(connection: sa.Connection, trial_id: int) -> int:
-    """Count the attempts that were lost without bringing the trial an epoch further."""
+def _list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
+    """List the endings of the attempts that were lost without an epoch more, in their order."""
     furthest = sa.select(sa.func.max(epochs.c.attempt)).where(epochs.c.trial_id == trial_id)
-    query = sa.select(sa.func.count()).where(
+    query = sa.select(attempts.c.ending).where(
         attempts.c.trial_id == trial_id,
-        attempts.c.ending == EXPIRED,
+        attempts.c.ending.not_in((FINISHED, RELEASED)),
         attempts.c.attempt > sa.func.coalesce(furthest.scalar_subquery(), 0),
     )
-    return int(connection.execute(query).scalar_one())
+    return list(connection.execute(query.order_by(attempts.c.attempt)).scalars())
 
 
 def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
@@ -150,11 +153,14 @@ def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
     transact(engine, work)
 
 
-def expire_claims(engine: sa.Engine, sweep_id: int, is_gone: Callable[[str], bool]) -> int:
+def expire_claims(
+    engine: sa.Engine, sweep_id: int, is_gone: Callable[[str], bool], ending: str = EXPIRED
+) -> int:
     """End at once the leases of workers that are known to be gone.
 
     Args:
         is_gone: says of a worker's name whether its process is known to have ended.
+        ending: how, where the process is known to have ended of itself.
 
     Returns:
         How many leases were ended.
@@ -175,6 +181,12 @@ def expire_claims(engine: sa.Engine, sweep_id: int, is_gone: Callable[[str], boo
         connection.execute(
             trials.update().where(trials.c.id.in_(gone)).values(lease_until_s=now_s - 1)
         )
+        if ending != EXPIRED:
+            connection.execute(
+                attempts.update()
+                .where(attempts.c.trial_id.in_(gone), attempts.c.ended_s.is_(None))
+                .values(ended_s=now_s, ending=ending)
+            )
         return len(gone)
 
     return transact(engine, work)

@@ -85,7 +85,7 @@ attempts = sa.Table(
     sa.Column("worker", sa.String(200), nullable=False),
     sa.Column("started_s", sa.Double, nullable=False),
     sa.Column("ended_s", sa.Double),
-    sa.Column("ending", sa.String(32)),  # finished, released, expired
+    sa.Column("ending", sa.String(32)),  # finished, released, expired, or how its process ended
 )
 
 workers = sa.Table(

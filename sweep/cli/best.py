@@ -47,9 +47,8 @@ def best(
     engine = open_database(storage)
     status = read_status(engine, choose_sweep(engine, sweep))
     trial = find_best(status)
-    if json:
-        print_json(status.describe_best())
-    else:
+    said = status.describe_best() or {}
+    if not json:
         print_best(status)
     if plot is not None:
         from sweep.report.best_picture import write_best_picture
@@ -62,8 +61,11 @@ def best(
 
         with show_progress("reading events") as progress:
             exported = export_trial(status, trial, artifacts, export, progress, print_note)
-        onnx = "with ONNX" if exported.has_onnx else "without ONNX (install pv-sweep[export])"
+        said["export"] = exported.to_json()
+        onnx = f"without ONNX: {exported.onnx_fault}" if exported.onnx_fault else "with ONNX"
         print_note(f"{export}: trial {trial.number} written, loaded again and compared, {onnx}")
+    if json:
+        print_json(said)
 
 
 def evaluate(

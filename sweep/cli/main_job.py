@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage import studies
-from storage.claims import expire_claims
+from storage.claims import EXPIRED, expire_claims
 from storage.engine import parse_url
 from storage.passwords import hide_password
 from storage.sweeps import Sweep, change_trial_timeout, count_trials, find_sweep
@@ -199,7 +199,10 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
         try:
             job = Job(options.storage, sweep.name, options.artifacts.absolute())
             launcher = choose_launcher(options.launcher).make_launcher(
-                job, wanted, lambda lost: expire_claims(engine, sweep.id, lost), view.say
+                job,
+                wanted,
+                lambda lost, how: expire_claims(engine, sweep.id, lost, how or EXPIRED),
+                view.say,
             )
             Supervision(launcher, view, options.timeout_s).follow()
         finally:

@@ -5,6 +5,7 @@ A launcher is a module with three functions (`LauncherModule`); `sweep.launch.ch
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -61,9 +62,9 @@ class Wish:
     address: str | None = None
 
 
-FreeTrials = Callable[[Callable[[str], bool]], int]
-"""Frees the trials of the workers of whose names a function says that they are gone, and says how
-many there were."""
+FreeTrials = Callable[[Callable[[str], bool], str | None], int]
+"""Frees the trials of the workers of whose names a function says that they are gone, told how their
+process ended of itself (None where something killed it), and says how many there were."""
 
 
 class LauncherModule(Protocol):
@@ -152,6 +153,22 @@ class IdleDeaths:
                 f"worker: killed by {killer}, got {self._number} deaths in a row without a trial "
                 f"in hand, expected a worker that lives; look into {self._log}"
             )
+
+
+OWN_SIGNALS = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")
+"""Of a process that crashed; by others it was killed."""
+
+
+def describe_ending(code: int) -> str | None:
+    """Say how a process ended of itself; None where something else killed it.
+
+    Args:
+        code: Its exit code, or the signal's number below 0.
+    """
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    return name if name in OWN_SIGNALS else None
 
 
 def read_fault(log: Path) -> str:

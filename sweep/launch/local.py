@@ -11,9 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import ConfigError, SweepError
-from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, Wish, name_logs, read_fault
+from sweep.launch.launcher import (
+    FreeTrials,
+    IdleDeaths,
+    Job,
+    Wish,
+    describe_ending,
+    name_logs,
+    read_fault,
+)
 from sweep.launch.places import Place, choose_places
-from sweep.process import COMMAND, is_gone
+from sweep.process import COMMAND, describe_process
 from sweep.shared import open_log
 
 END_TIMEOUT_S = 20.0
@@ -53,6 +61,7 @@ class _Child:
     log: Path
     process: subprocess.Popen[bytes]
     deaths: IdleDeaths
+    is_done: bool = False
 
 
 class LocalWorkers:
@@ -61,7 +70,7 @@ class LocalWorkers:
     Args:
         job: What they work on.
         places: Where each computes.
-        free_trials: Called when a worker was killed, before its place is filled again.
+        free_trials: Called when a worker has ended, before its place is filled again.
     """
 
     def __init__(self, job: Job, places: Sequence[Place], free_trials: FreeTrials) -> None:
@@ -79,7 +88,7 @@ class LocalWorkers:
             self._children.append(_Child(place, log, self._spawn(place, log), IdleDeaths(log)))
 
     def watch(self) -> int:
-        """Replace workers that were killed.
+        """Replace workers that were killed, or that a network ended.
 
         Returns:
             How many are alive.
@@ -90,11 +99,16 @@ class LocalWorkers:
         """
         for child in self._children:
             code = child.process.poll()
-            if code is None or code == 0 or self._is_stopping:
+            if code is None or child.is_done or self._is_stopping:
                 continue
-            if code > 0:
+            num_freed = self._free(child, describe_ending(code))
+            if num_freed == 0 and code > 0:
                 raise SweepError(read_fault(child.log))
-            self._replace(child, signal.Signals(-code).name)
+            if num_freed == 0 and code == 0:
+                child.is_done = True
+                continue
+            # A worker gives its trial back before it leaves: what ends it earlier is the network.
+            self._replace(child, num_freed, code)
         return sum(child.process.poll() is None for child in self._children)
 
     def ask_to_stop(self, *, at_once: bool = False) -> None:
@@ -113,8 +127,14 @@ class LocalWorkers:
                 child.process.kill()
                 child.process.wait()
 
-    def _replace(self, child: _Child, killer: str) -> None:
-        child.deaths.note(killer, had_trial=self._free_trials(is_gone) > 0)
+    def _free(self, child: _Child, ending: str | None) -> int:
+        """Let the trial of a worker that has ended be taken over; says how many it had."""
+        process = describe_process(child.process.pid)
+        return self._free_trials(lambda name: name.startswith(process), ending)
+
+    def _replace(self, child: _Child, num_freed: int, code: int) -> None:
+        how = describe_ending(code) or signal.Signals(-code).name
+        child.deaths.note(how, had_trial=num_freed > 0)
         child.process = self._spawn(child.place, child.log)
 
     def _send(self, number: signal.Signals) -> None:

@@ -19,7 +19,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from sweep.errors import SweepError
-from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, name_logs
+from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, describe_ending, name_logs
 from sweep.launch.places import Place
 from sweep.launch.remote import Ending, RemoteWorker
 from sweep.shared import open_log
@@ -157,12 +157,14 @@ class RayWorkers:
                 self._ask(share)
 
     def _hear_ending(self, share: _Share, ending: Ending) -> None:
-        if ending.code == 0:
+        own = describe_ending(ending.code)
+        num_freed = self._free(share, own)
+        if num_freed or ending.code < 0:
+            self._replace(share, num_freed, own or signal.Signals(-ending.code).name)
+        elif ending.code == 0:
             self._withdraw([share])
-        elif ending.code > 0:
-            self._give_up(share, ending.line)
         else:
-            self._lose(share, signal.Signals(-ending.code).name)
+            self._give_up(share, ending.line)
 
     def _give_up(self, share: _Share, reason: str) -> None:
         """End the sweep because of a fault that another worker would meet, too."""
@@ -170,16 +172,23 @@ class RayWorkers:
         if self._asked is None:
             raise SweepError(reason)
 
+    def _free(self, share: _Share, ending: str | None) -> int:
+        """Let a lost worker's trial be taken over at once; says how many it had."""
+        process = share.process
+        if process is None:
+            return 0
+        return self._free_trials(lambda name: name.startswith(process), ending)
+
     def _lose(self, share: _Share, killer: str) -> None:
         """Let a lost worker's trial be taken over at once, and ask for another worker."""
-        process = share.process
-        had_trial = process is not None and (
-            self._free_trials(lambda name: name.startswith(process)) > 0
-        )
+        self._replace(share, self._free(share, None), killer)
+
+    def _replace(self, share: _Share, num_freed: int, killer: str) -> None:
+        """Ask for another worker in the place of one that was lost."""
         self._withdraw([share])
         if self._asked is not None:
             return
-        share.deaths.note(killer, had_trial=had_trial)
+        share.deaths.note(killer, had_trial=num_freed > 0)
         share.process = None
         share.actor = _ask_for_room(share.place)
         self._ask(share)

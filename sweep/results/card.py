@@ -19,7 +19,7 @@ def write_card(
     status: Status,
     trial: TrialRow,
     score: Score,
-    has_onnx: bool,
+    onnx_fault: str | None,
     source: Source | None,
 ) -> None:
     """Write a model card in Markdown; `source` are the files of a person's own network."""
@@ -31,6 +31,7 @@ def write_card(
         f"toy events of seed {config.data.toy_seed}"
     )
     onnx = "| `model.onnx` | the same network for ONNX runtimes: `x` to `y`, any batch |\n"
+    without = f"\nThere is no `model.onnx`: {onnx_fault}.\n" if onnx_fault else ""
     code, flag, caution = _describe_code(source)
     path.write_text(
         f"""# {config.model}: sweep {status.sweep.name}, trial {trial.number}
@@ -67,7 +68,7 @@ validation fingerprint {config.data.validation_fingerprint}.
 | `weights.safetensors` | weights of the best epoch |
 | `config.json` | architecture, hyperparameters, the whole config of the sweep, versions |
 | `metrics.json` | the numbers above |
-{onnx if has_onnx else ""}{code}
+{"" if onnx_fault else onnx}{code}{without}
 ## Use
 
     sweep evaluate FOLDER --data FILE.npz{flag}

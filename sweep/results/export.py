@@ -8,28 +8,19 @@ validation events, compared with what the trial had, and only then given its nam
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import logging
 import shutil
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import nn
-
 from models.source import Source
 from storage.artifacts import TrialFolder, write_folder
 from storage.epochs import TrialRow
 from sweep.data.selection import reopen_split
-from sweep.data.splits import Split
 from sweep.data.store import Progress
 from sweep.errors import ModelError, SweepError
-from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, get_score, make_score
 from sweep.metrics.writing import describe_score
 from sweep.plan.network import open_kept
@@ -44,27 +35,33 @@ from sweep.results.evaluation import (
     rebuild_network,
 )
 from sweep.results.fresh_process import run_afresh
+from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status
 from sweep.trust import VARIABLE
 
-ONNX_FILE = "model.onnx"
 LOSS_TOLERANCE = 1e-4
 """Largest relative difference of the loss when it is computed again: another process may use
 another number of threads, which changes the order of sums."""
 COUNT_TOLERANCE = 1e-3
 """Largest share of the true peaks by which a count may differ then, and one peak at least: whose
 height is at a threshold tips over by its last digit."""
-ONNX_TOLERANCE = 1e-3
-"""Largest difference of a predicted height between ONNX and PyTorch."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What was written: the folder, the score computed again from it, and whether ONNX is in."""
+    """What was written: the folder, the score computed again from it, and why ONNX is not in."""
 
     folder: Path
     score: Score
-    has_onnx: bool
+    onnx_fault: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what `sweep best --export --json` says of it."""
+        return {
+            "folder": str(self.folder),
+            "onnx": self.onnx_fault is None,
+            "onnx_fault": self.onnx_fault,
+        }
 
 
 def export_trial(
@@ -99,23 +96,24 @@ def export_trial(
     weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
     network = rebuild_network(status, trial, artifacts)
     source = open_kept(status.config, status.load_files()).source
-    checked: list[Score] = []
+    checked: list[Export] = []
 
     def write(temporary: Path) -> None:
         _write_parts(temporary, status, trial, weights, source)
-        if _can_write_onnx():
-            is_recurrent = any(isinstance(part, nn.RNNBase) for part in network.modules())
-            report(f"writing {ONNX_FILE}" + ", which takes minutes" * is_recurrent)
-            _write_onnx(temporary / ONNX_FILE, network, split)
+        fault = None
+        try:
+            write_onnx(temporary / ONNX_FILE, network, split.validation, report)
+        except OnnxError as exc:  # an extra: without it the export is whole
+            fault = str(exc)
         write_card(
             temporary / "README.md",
             status,
             trial,
             get_score(get_epoch(trial)),
-            (temporary / ONNX_FILE).is_file(),
+            fault,
             source,
         )
-        checked.append(_check(temporary, trial, source, report))
+        checked.append(Export(folder, _check(temporary, trial, source, report), fault))
 
     try:
         write_folder(folder, write)
@@ -124,7 +122,7 @@ def export_trial(
             f"{folder}: cannot be written, got {exc}, expected a new folder where there is room; "
             "choose another"
         ) from exc
-    return Export(folder, checked[0], (folder / ONNX_FILE).is_file())
+    return checked[0]
 
 
 def _write_parts(
@@ -154,46 +152,6 @@ def _write_parts(
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-
-
-def _can_write_onnx() -> bool:
-    """Say whether the extra for ONNX is installed."""
-    return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
-
-
-def _write_onnx(path: Path, network: nn.Module, split: Split) -> None:
-    """Write the network as ONNX and compare its output with PyTorch's."""
-    import onnxruntime
-
-    network.eval()
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, we do not
-    example = torch.zeros(2, NUM_FEATURES, NUM_BINS)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            network,
-            (example,),
-            input_names=["x"],
-            output_names=["y"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=65536)},),
-            dynamo=True,
-            verbose=False,
-        )
-        if program is None:
-            raise ModelError("export: PyTorch wrote no ONNX program; export without the extra")
-        program.save(str(path))
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    num_events = min(5, len(split.validation))
-    x_BCL, _y_BL = split.validation.load(range(num_events))
-    with torch.inference_mode():
-        expected_BL = network(torch.from_numpy(x_BCL)).numpy()
-    found_BL = session.run(["y"], {"x": x_BCL})[0]
-    difference = float(np.abs(found_BL - expected_BL).max())
-    if found_BL.shape != expected_BL.shape or not difference <= ONNX_TOLERANCE:
-        raise ModelError(
-            f"{path.name}: it predicts something else than PyTorch, got a difference of "
-            f"{difference:.2g}, expected at most {ONNX_TOLERANCE}; export without the extra"
-        )
 
 
 def _check(

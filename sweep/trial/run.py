@@ -61,6 +61,7 @@ from sweep.trial.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from sweep.trial.losses import give_up
 from sweep.trial.pictures import draw_trial
 from sweep.trial.retention import drop_beaten_weights, is_to_be_pictured
 from sweep.trial.session import Interruption, Session, fit_session
@@ -71,8 +72,6 @@ logger = logging.getLogger(__name__)
 NETWORK_FAULTS = (Exception, SystemExit, KeyboardInterrupt)
 """What a network may raise. A worker's signals are no exceptions (`sweep.signals`), so that one
 which ends the process, or says it is interrupted, is the network's own doing."""
-MAX_LOST_ATTEMPTS = 4
-"""After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""
 
 
 def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Verdict | None:
@@ -161,14 +160,10 @@ class _TrialRun:
         return None
 
     def _reach_verdict(self) -> Verdict | None:
-        if self.claim.num_lost >= MAX_LOST_ATTEMPTS:
+        given_up = give_up(self.claim)
+        if given_up is not None:
             self.curve = read_curve(self.session.engine, self.claim.trial_id)
-            return Verdict(
-                FAILED,
-                "lost",
-                f"its worker was killed or lost {self.claim.num_lost} times in a row before the "
-                "trial came an epoch further",
-            )
+            return given_up
         try:
             return self._train()
         except DivergedError as exc:

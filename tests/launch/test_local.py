@@ -26,7 +26,7 @@ def make_workers(tmp_path: Path) -> Iterator[Callable[..., LocalWorkers]]:
     made = []
 
     def make(
-        storage: str, sweep: str, free_trials: FreeTrials = lambda _is_gone: 0
+        storage: str, sweep: str, free_trials: FreeTrials = lambda _is_gone, _how: 0
     ) -> LocalWorkers:
         made.append(LocalWorkers(Job(storage, sweep, tmp_path), [PLACE], free_trials))
         return made[-1]
@@ -93,7 +93,7 @@ def test_worker_killed_with_a_trial_in_hand_is_replaced(
     make_workers: Callable[..., LocalWorkers], sqlite_url: str, tmp_path: Path
 ) -> None:
     """As often as it takes: the trial is given up after its lost attempts, not the worker."""
-    workers = make_workers(sqlite_url, "net", lambda _is_gone: 1)
+    workers = make_workers(sqlite_url, "net", lambda _is_gone, _how: 1)
     workers.start()
     assert kill_again_and_again(workers, tmp_path, 6) == 6
     assert workers.watch() == 1

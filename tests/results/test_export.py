@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+import sweep.results.onnx_program
 import sweep.trial.run
+from sweep.data.formats import open_events
 from sweep.errors import ModelError
 from sweep.results.best import find_best
 from sweep.results.export import export_trial
+from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
 from sweep.trial.session import Session
@@ -87,3 +93,77 @@ def test_fault_of_the_check_is_said_once(
         )
     assert not any("table.txt" in line for line in heard)
     assert not (tmp_path / "model").exists()
+
+
+class DoubleNet(nn.Module):
+    """Computes in double precision, which ONNX's convolutions cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv1d(4, 1, 3, padding=1).double()
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        return self.layer(x_BCL.double())[:, 0]
+
+
+class InPlaceNet(nn.Module):
+    """Changes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        return x_BCL.mul_(2)[:, 0] * self.scale
+
+
+class ExitingNet(InPlaceNet):
+    """Ends the process where it can."""
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        sys.exit(3)
+
+
+@pytest.mark.parametrize("network", [DoubleNet, ExitingNet])
+def test_network_that_onnx_cannot_hold_is_said_in_a_line(
+    network: type[nn.Module], events_file: Path, tmp_path: Path
+) -> None:
+    """Nothing of it is left, and the rest of the export is whole without it."""
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(OnnxError, match="ONNX cannot hold this network: ") as caught:
+        write_onnx(tmp_path / ONNX_FILE, network(), open_events([events_file]), lambda _line: None)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_network_that_changes_its_input_is_the_same_as_onnx(
+    events_file: Path, tmp_path: Path
+) -> None:
+    """The two never share a buffer, so that neither sees what the other made of it."""
+    pytest.importorskip("onnxruntime")
+    events = open_events([events_file])
+    write_onnx(tmp_path / ONNX_FILE, InPlaceNet(), events, lambda _line: None)
+    assert (tmp_path / ONNX_FILE).is_file()
+
+
+def test_export_without_the_extra_is_whole(
+    trained: tuple[Session, Status],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sqlite_url: str,
+    call: Callable[..., Any],
+) -> None:
+    """The note, the model card and the JSON say why there is no ONNX."""
+    monkeypatch.setattr(sweep.results.onnx_program, "EXTRA", ("no_such_package",))
+    session, _status = trained
+    place = ("--storage", sqlite_url, "--artifacts", session.artifacts)
+    answer = call("best", "--json", "--trust-code", "--export", tmp_path / "model", *place)
+    assert answer.code == 0
+    fault = "no_such_package not installed (install pv-sweep[export])"
+    assert json.loads(answer.out)["export"] == {
+        "folder": str(tmp_path / "model"),
+        "onnx": False,
+        "onnx_fault": fault,
+    }
+    assert f"without ONNX: {fault}" in answer.err
+    assert fault in (tmp_path / "model" / "README.md").read_text()

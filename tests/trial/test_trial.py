@@ -22,7 +22,7 @@ import sweep.trial.retention
 import sweep.trial.run
 from storage import studies
 from storage.artifacts import TrialFolder
-from storage.claims import Claim, claim_trial
+from storage.claims import Claim, claim_trial, expire_claims
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.errors import ArtifactError, LostClaimError
 from storage.sweeps import change_trial_timeout, count_trials, find_sweep
@@ -33,7 +33,8 @@ from sweep.results.evaluation import load_weights
 from sweep.search.judgement import rank_trials
 from sweep.search.verdict import Verdict
 from sweep.signals import Signals
-from sweep.trial.run import MAX_LOST_ATTEMPTS, run_trial
+from sweep.trial.losses import MAX_LOST_ATTEMPTS
+from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.worker.lease import Lease
 
@@ -359,6 +360,23 @@ def test_trial_that_kills_its_workers_is_given_up(
     assert "killed or lost 4 times in a row" in row.reason
     (told,) = read_told(session)
     assert (told.state, told.value) == (TrialState.FAIL, None)
+    assert train(session, "b").outcome == "complete"
+
+
+def test_trial_that_ends_its_own_process_is_given_up_sooner(
+    make_session: MakeSession, database_url: str
+) -> None:
+    """Nobody killed it: that it does so twice is no chance. The reason says how it ended."""
+    session = make_session(database_url)
+    for _attempt in range(2):
+        claim = take(session)
+        assert claim.num_lost == _attempt
+        ended = expire_claims(session.engine, session.sweep.id, lambda _name: True, "exit code 3")
+        assert ended == 1
+    assert train(session, "b").outcome == "error"
+    row = read_row(session)
+    assert row.state == "failed"
+    assert "ended its process (exit code 3) 2 times" in str(row.reason)
     assert train(session, "b").outcome == "complete"
 
 
