@@ -11,7 +11,7 @@ from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.status import Status
 
-MAX_POINTS = 300
+MAX_POINTS = 250
 """Trials in a picture: half of them the best, then the latest of every kind."""
 
 
