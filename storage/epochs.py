@@ -20,7 +20,8 @@ class Epoch:
     """One pass over the training events, and the validation that followed it.
 
     Losses are per event; `found`, `missed`, `predicted_found` and `false_positives` are the S,
-    MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1.
+    MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1. The sums
+    of the position residuals' powers over `pairs` are None where an older version wrote the epoch.
     """
 
     epoch: int
@@ -34,6 +35,11 @@ class Epoch:
     false_positives: int
     lr: float
     duration_s: float
+    pairs: int | None = None
+    residual_um: int | None = None
+    residual_um2: int | None = None
+    residual_um3: int | None = None
+    residual_um4: int | None = None
 
 
 @dataclass(frozen=True)

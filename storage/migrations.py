@@ -107,9 +107,16 @@ def _add_sources(operations: Operations) -> None:
     )
 
 
+def _add_residuals(operations: Operations) -> None:
+    """Sums of the position residuals; epochs that are there have none."""
+    for name in ("pairs", "residual_um", "residual_um2", "residual_um3", "residual_um4"):
+        operations.add_column("sweep_epochs", sa.Column(name, sa.BigInteger))
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
     3: _add_sources,
+    4: _add_residuals,
 }
 """By the version they begin with."""

@@ -19,7 +19,7 @@ from storage.engine import read, transact
 from storage.errors import RightsError, StorageError
 from storage.passwords import show_url
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 metadata = sa.MetaData()
 
@@ -115,6 +115,11 @@ epochs = sa.Table(
     sa.Column("lr", sa.Double, nullable=False),
     sa.Column("duration_s", sa.Double, nullable=False),
     sa.Column("recorded_s", sa.Double, nullable=False),
+    sa.Column("pairs", sa.BigInteger),  # this and the sums of powers: none before version 5
+    sa.Column("residual_um", sa.BigInteger),
+    sa.Column("residual_um2", sa.BigInteger),
+    sa.Column("residual_um3", sa.BigInteger),
+    sa.Column("residual_um4", sa.BigInteger),
 )
 
 

@@ -30,6 +30,10 @@ class MatchCounts:
         predicted_found: Predicted peaks with a true one near (Sp), not at masked bins.
         missed: True peaks without (MT).
         false_positives: Predicted peaks without (FP), not at masked bins.
+        pairs: Found true peaks whose position residual is in the sums that follow: all of them, but
+            none where an older version counted.
+        residual_um: Sum over the pairs of the predicted minus the true position, in micrometres.
+        residual_um2, residual_um3, residual_um4: Sums of its powers.
     """
 
     events: int = 0
@@ -37,6 +41,11 @@ class MatchCounts:
     predicted_found: int = 0
     missed: int = 0
     false_positives: int = 0
+    pairs: int = 0
+    residual_um: int = 0
+    residual_um2: int = 0
+    residual_um3: int = 0
+    residual_um4: int = 0
 
     @property
     def true_peaks(self) -> int:

@@ -14,6 +14,7 @@ from typing import Literal
 from sweep.metrics.intervals import compute_efficiency_interval, compute_rate_interval
 from sweep.metrics.score import LOSS, MatchCounts, Score
 
+UM_PER_MM = 1000.0
 Interval = tuple[float, float]
 Direction = Literal["minimize", "maximize"]
 Axis = Literal["log", "share", "rate", "width", "signed"]
@@ -203,7 +204,97 @@ FP_RATE = Metric(
     describe=lambda counts: f"{counts.false_positives} false positives",
 )
 
-METRICS: tuple[Metric, ...] = (VALIDATION_LOSS, EFFICIENCY, FP_RATE)
+
+def _compute_residual_mean(score: Score) -> float | None:
+    counts = score.counts
+    return counts.residual_um / counts.pairs / UM_PER_MM if counts.pairs else None
+
+
+def _compute_residual_width(score: Score) -> float | None:
+    """Compute the standard deviation of the residuals; they end at the matching's distance."""
+    counts, n = score.counts, score.counts.pairs
+    if n < 2:
+        return None
+    variance_um2 = (n * counts.residual_um2 - counts.residual_um**2) / (n * (n - 1))
+    return math.sqrt(max(0.0, variance_um2)) / UM_PER_MM
+
+
+def _find_mean_interval(score: Score) -> Interval | None:
+    mean, width = _compute_residual_mean(score), _compute_residual_width(score)
+    if mean is None or width is None:
+        return None
+    half = width / math.sqrt(score.counts.pairs)
+    return mean - half, mean + half
+
+
+def _find_width_interval(score: Score) -> Interval | None:
+    """Find the standard error of a standard deviation (Cramer, Mathematical Methods, 1946, 27.4).
+
+    It takes the fourth moment from the residuals: their tails make it larger than the
+    width / sqrt(2 (n - 1)) of a Gaussian, which it is equal to for one.
+    """
+    counts, n = score.counts, score.counts.pairs
+    width = _compute_residual_width(score)
+    if not width:
+        return None if width is None else (0.0, 0.0)
+    mean_um, variance_um2 = counts.residual_um / n, (width * UM_PER_MM) ** 2
+    fourth_um4 = (
+        counts.residual_um4
+        - 4 * mean_um * counts.residual_um3
+        + 6 * mean_um**2 * counts.residual_um2
+        - 3 * n * mean_um**4
+    ) / n
+    spread_um4 = max(0.0, fourth_um4 - (n - 3) / (n - 1) * variance_um2**2)
+    half = math.sqrt(spread_um4 / n) / (2 * width * UM_PER_MM) / UM_PER_MM
+    return max(0.0, width - half), width + half
+
+
+RESIDUAL_WIDTH = Metric(
+    key="residual_width_mm",
+    label="residual width (mm)",
+    head="dz width (mm)",
+    title="width of the position residual (mm)",
+    phrase="dz width {} mm",
+    sentence="position residuals {} mm wide",
+    unit="mm",
+    direction="minimize",
+    form=".4f",
+    fine=".4f",
+    axis="width",
+    formula=_compute_residual_width,
+    find_interval=_find_width_interval,
+    is_objective=False,  # a network that finds the clearest peaks only would be the best
+    is_main=False,
+    more="has the wider position residuals",
+    describe=lambda counts: f"{counts.pairs} matched peaks",
+)
+RESIDUAL_MEAN = Metric(
+    key="residual_mean_mm",
+    label="residual mean (mm)",
+    head="dz mean (mm)",
+    title="mean position residual (mm)",
+    phrase="dz mean {} mm",
+    sentence="position residuals of mean {} mm",
+    unit="mm",
+    direction=None,
+    form=".4f",
+    fine=".4f",
+    axis="signed",
+    formula=_compute_residual_mean,
+    find_interval=_find_mean_interval,
+    is_objective=False,
+    is_main=False,
+    more="places the peaks it finds at higher z",
+    describe=lambda counts: f"{counts.pairs} matched peaks",
+)
+
+METRICS: tuple[Metric, ...] = (
+    VALIDATION_LOSS,
+    EFFICIENCY,
+    FP_RATE,
+    RESIDUAL_WIDTH,
+    RESIDUAL_MEAN,
+)
 """In the order in which they are shown."""
 
 OBJECTIVES: Mapping[str, Metric] = {m.key: m for m in METRICS if m.is_objective}

@@ -5,6 +5,11 @@ The rules are the reference's (uc-lhcb/pv-finder, model/efficiency.py `efficienc
 direction is one-to-one, and a prediction on a masked bin counts neither way. The one difference:
 the number of events is exact, where the reference's sums start at one event.
 
+The position residual is the predicted minus the true position of a pair. Each found true peak makes
+one pair, with the predicted peak nearest to it, at masked bins too, as the reference's S has it; of
+two equally near ones with the lower. So a predicted peak may be in two pairs. Residuals are rounded
+to a micrometre, so that their sums are whole numbers: the same in any order, on any device.
+
 Shapes: B event, L bin, P peak, K count in the order of `EVENT_COUNTS`.
 """
 
@@ -16,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sweep.geometry import BIN_WIDTH_MM
 from sweep.metrics.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks
 from sweep.metrics.score import EVENT_COUNTS, MatchCounts
 from sweep.training.peaks import find_peaks
@@ -45,13 +51,22 @@ class PeakClasses:
 
 @dataclass(frozen=True)
 class _Match:
-    """Peaks of both sides and what is true of each."""
+    """Peaks of both sides and what is true of each.
+
+    `offset_P` is how many bins beyond each true peak the predicted one nearest to it lies, float32;
+    infinite without one.
+    """
 
     truth: Peaks[Tensor]
     prediction: Peaks[Tensor]
-    is_found_P: Tensor
+    offset_P: Tensor
     is_matched_P: Tensor
     is_masked_P: Tensor
+
+    @property
+    def is_found_P(self) -> Tensor:
+        """Whether each true peak has a predicted one near."""
+        return self.offset_P.isfinite()
 
 
 def count_matches(
@@ -106,14 +121,25 @@ def count_matches_per_event(
     match = _match(truth_BL, prediction_BL, max_distance_bins, settings)
     is_counted_P = ~match.is_masked_P
     num_events = truth_BL.shape[0]
+    residual_um_P = _measure_residuals_um(match)
     peaks = {
         "found": match.truth.event_P[match.is_found_P],
         "predicted_found": match.prediction.event_P[match.is_matched_P & is_counted_P],
         "missed": match.truth.event_P[~match.is_found_P],
         "false_positives": match.prediction.event_P[~match.is_matched_P & is_counted_P],
     }
-    counts = [torch.bincount(peaks[name], minlength=num_events) for name in EVENT_COUNTS]
-    return torch.stack(counts, dim=1)
+    sums = {name: torch.bincount(event_P, minlength=num_events) for name, event_P in peaks.items()}
+    sums["pairs"] = sums["found"]
+    for power, name in enumerate(("um", "um2", "um3", "um4"), start=1):
+        empty_B = torch.zeros_like(sums["found"])
+        sums[f"residual_{name}"] = empty_B.index_add(0, peaks["found"], residual_um_P**power)
+    return torch.stack([sums[name] for name in EVENT_COUNTS], dim=1)
+
+
+def _measure_residuals_um(match: _Match) -> Tensor:
+    """Measure the residual of each found true peak, to a whole micrometre."""
+    offset_bins_P = match.offset_P[match.is_found_P].to(torch.float64)
+    return (offset_bins_P * (1000.0 * BIN_WIDTH_MM)).round().to(torch.int64)
 
 
 def classify_peaks(
@@ -174,31 +200,37 @@ def _match(
     return _Match(
         truth=truth,
         prediction=prediction,
-        is_found_P=_has_neighbour(truth, prediction, max_distance_bins),
-        is_matched_P=_has_neighbour(prediction, truth, max_distance_bins),
+        offset_P=_find_nearest(truth, prediction, max_distance_bins),
+        is_matched_P=_find_nearest(prediction, truth, max_distance_bins).isfinite(),
         is_masked_P=torch.isnan(truth_BL[prediction.event_P, bin_P]),
     )
 
 
-def _has_neighbour(peaks: Peaks[Tensor], others: Peaks[Tensor], max_distance_bins: float) -> Tensor:
-    """Whether each peak has one of the others in its event within the distance, in float32.
+def _find_nearest(peaks: Peaks[Tensor], others: Peaks[Tensor], max_distance_bins: float) -> Tensor:
+    """Find how far beyond each peak the nearest of the others in its event lies, in bins, float32.
 
-    Only the nearest on either side can be: a search in the sorted list replaces all pairs, so that
+    Only the next one on either side can be: a search in the sorted list replaces all pairs, so that
     memory stays small for an output of nothing but peaks.
+
+    Returns:
+        Offsets, shape (P,): of two equally near the negative one, infinite where none is within the
+        distance.
     """
     farthest = torch.tensor(max_distance_bins, dtype=torch.float32).item()
-    has_neighbour_P = torch.zeros_like(peaks.event_P, dtype=torch.bool)
+    offset_P = torch.full_like(peaks.position_P, math.inf)
     if len(others.event_P) == 0:
-        return has_neighbour_P
+        return offset_P
     key_others, order = _make_keys(others).sort()
     after_P = torch.searchsorted(key_others, _make_keys(peaks))
     for candidate_P in (after_P - 1, after_P):
         is_real_P = (candidate_P >= 0) & (candidate_P < len(key_others))
         other_P = order[candidate_P.clamp(0, len(key_others) - 1)]
         is_real_P &= others.event_P[other_P] == peaks.event_P
-        distance_P = (others.position_P[other_P] - peaks.position_P).abs()
-        has_neighbour_P |= is_real_P & (distance_P <= farthest)
-    return has_neighbour_P
+        difference_P = others.position_P[other_P] - peaks.position_P
+        distance_P = difference_P.abs()
+        is_nearer_P = is_real_P & (distance_P <= farthest) & (distance_P < offset_P.abs())
+        offset_P = torch.where(is_nearer_P, difference_P, offset_P)
+    return offset_P
 
 
 def _make_keys(peaks: Peaks[Tensor]) -> Tensor:

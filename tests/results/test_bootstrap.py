@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sweep.metrics.score import EVENT_COUNTS
 from sweep.metrics.writing import describe_metrics
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.training.event_scores import EventScores
@@ -16,7 +17,8 @@ FP_RATES = (0.10, 0.12)
 
 def make_scores(num_found: NDArray[np.int64], num_true: NDArray[np.int64], num_false, loss):
     """Make the scores of a network from what it found in each event."""
-    columns = (num_found, num_found, num_true - num_found, num_false)
+    nothing = [np.zeros_like(num_found)] * 5
+    columns = (num_found, num_found, num_true - num_found, num_false, *nothing)
     return EventScores(np.stack(columns, axis=1).astype(np.int64), loss)
 
 
@@ -120,7 +122,7 @@ def test_a_network_does_not_differ_from_itself() -> None:
     for difference in compare_scores(a, a, num_resamples=50, seed=1).values():
         assert (difference.value, difference.interval_95) == (0.0, (0.0, 0.0))
         assert not difference.is_beyond_chance
-    nothing = EventScores(np.zeros((3, 4), dtype=np.int64), np.zeros(3))
+    nothing = EventScores(np.zeros((3, len(EVENT_COUNTS)), dtype=np.int64), np.zeros(3))
     found = compare_scores(nothing, nothing, num_resamples=5, seed=1)["efficiency"]
     assert (found.a, found.interval_68) == (0.0, (0.0, 0.0))
 

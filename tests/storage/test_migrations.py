@@ -125,7 +125,13 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "sweep_epochs": [
-        {**vars(epoch), "trial_id": 3, "attempt": 1, "recorded_s": 1.5} for epoch in EPOCHS
+        {
+            **{name: value for name, value in vars(epoch).items() if value is not None},
+            "trial_id": 3,
+            "attempt": 1,
+            "recorded_s": 1.5,
+        }
+        for epoch in EPOCHS
     ],
 }
 

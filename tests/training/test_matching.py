@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from sweep.metrics.peaks import PeakFinderSettings
-from sweep.metrics.score import MatchCounts, Score
+from sweep.metrics.score import PEAK_COUNTS, MatchCounts, Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.training.matching import classify_peaks, count_matches, count_matches_per_event
 from sweep.training.peaks import find_peaks
 
 NAN = float("nan")
+
+
+def count_peaks(truth_BL: Tensor, prediction_BL: Tensor, **options: float) -> Tensor:
+    """Count the peaks of each event: S, Sp, MT and FP, without the sums of residuals."""
+    return count_matches_per_event(truth_BL, prediction_BL, **options)[:, :4]
 
 
 def match_slowly(truth_L: Tensor, prediction_L: Tensor, farthest: float) -> list[int]:
@@ -99,7 +104,7 @@ def peak_at(*centers: int) -> Tensor:
 )
 def test_golden_counts(truth_BL: Tensor, prediction_BL: Tensor, expected: list[int]) -> None:
     """Counts are those that the reference returned (docs/PHYSICS.md, "Matching")."""
-    assert count_matches_per_event(truth_BL, prediction_BL).tolist() == [expected]
+    assert count_peaks(truth_BL, prediction_BL).tolist() == [expected]
 
 
 def test_reference_cases(shared_data: Path) -> None:
@@ -108,17 +113,17 @@ def test_reference_cases(shared_data: Path) -> None:
         truth_BL = torch.from_numpy(archive["truth"])
         prediction_BL = torch.from_numpy(archive["predict"])
         expected_B4 = torch.from_numpy(archive["counts"]).to(torch.int64)
-    assert torch.equal(count_matches_per_event(truth_BL, prediction_BL), expected_B4)
+    assert torch.equal(count_peaks(truth_BL, prediction_BL), expected_B4)
     for truth_L, prediction_L, expected in zip(truth_BL, prediction_BL, expected_B4, strict=True):
         counts = count_matches(truth_L[None], prediction_L[None])
-        assert counts == MatchCounts(1, *expected.tolist())
+        assert [getattr(counts, name) for name in PEAK_COUNTS] == [1, *expected.tolist()]
 
 
 @pytest.mark.parametrize("farthest", [5.0, 2.5, 0.0])
 def test_random_pairs_equal_the_slow_matching(farthest: float) -> None:
     """Random pairs with masks give the counts of comparing all pairs."""
     truth_BL, prediction_BL = make_pairs(seed=7, num_events=120, num_bins=250)
-    actual = count_matches_per_event(truth_BL, prediction_BL, max_distance_bins=farthest)
+    actual = count_peaks(truth_BL, prediction_BL, max_distance_bins=farthest)
     expected = [
         match_slowly(truth_L, prediction_L, farthest)
         for truth_L, prediction_L in zip(truth_BL, prediction_BL, strict=True)
@@ -187,7 +192,7 @@ def test_outputs_of_nothing_but_peaks_fit_in_memory() -> None:
     truth_BL = peak_at(1, 2001).repeat(50, 1)
     prediction_BL = peak_at(*range(1, 4000, 4)).repeat(50, 1)
     # Those at 1, 5, 1997, 2001 and 2005 are near a true one.
-    expected = MatchCounts(50, 2 * 50, 5 * 50, 0, 995 * 50)
+    expected = MatchCounts(50, 2 * 50, 5 * 50, 0, 995 * 50, pairs=2 * 50)
     assert count_matches(truth_BL, prediction_BL) == expected
 
 
@@ -224,3 +229,48 @@ def test_a_gpu_gives_the_same_counts() -> None:
     truth_BL, prediction_BL = make_pairs(seed=4, num_events=100, num_bins=4000)
     actual = count_matches_per_event(truth_BL.cuda(), prediction_BL.cuda())
     assert torch.equal(actual.cpu(), count_matches_per_event(truth_BL, prediction_BL))
+
+
+def measure_slowly(truth_L: Tensor, prediction_L: Tensor) -> list[int]:
+    """Measure the residuals of one event in whole micrometres, comparing all pairs."""
+    (true_P, predicted_P) = (
+        find_peaks(h[None]).position_P.tolist() for h in (truth_L, prediction_L)
+    )
+    nearest = [
+        min(predicted_P, key=lambda z, t=true: (abs(z - t), z), default=None) for true in true_P
+    ]
+    offsets = [z - true for true, z in zip(true_P, nearest, strict=True) if z is not None]
+    return [round(100 * offset) for offset in offsets if abs(offset) <= 5.0]
+
+
+def test_residuals_are_those_of_all_pairs() -> None:
+    """Sums of powers, event by event, as the slow way has them; a pair for each found peak."""
+    truth_BL, prediction_BL = make_pairs(seed=9, num_events=120, num_bins=250)
+    actual = count_matches_per_event(truth_BL, prediction_BL)
+    assert actual[:, 0].tolist() == actual[:, 4].tolist()
+    for truth_L, prediction_L, row in zip(truth_BL, prediction_BL, actual.tolist(), strict=True):
+        residuals = measure_slowly(truth_L, prediction_L)
+        assert row[5:] == [sum(um**power for um in residuals) for power in (1, 2, 3, 4)]
+    assert int(actual[:, 6].sum()) > 0
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "residuals_um"),
+    [
+        ([1000], [1002], [200]),
+        ([1000], [998], [-200]),
+        ([1000], [997, 1002], [200]),
+        ([1000], [996, 1004], [-400]),
+        ([996, 1004], [1000], [400, -400]),
+        ([1000], [1006], []),
+    ],
+    ids=["beyond", "before", "nearest", "tie: the lower", "one for two", "too far"],
+)
+def test_residual_is_predicted_minus_true(
+    true: list[int], predicted: list[int], residuals_um: list[int]
+) -> None:
+    """Of each found peak, to the nearest predicted one, in micrometres."""
+    counts = count_matches(peak_at(*true), peak_at(*predicted))
+    assert counts.pairs == counts.found == len(residuals_um)
+    assert counts.residual_um == sum(residuals_um)
+    assert counts.residual_um2 == sum(um**2 for um in residuals_um)
