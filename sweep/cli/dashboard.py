@@ -41,9 +41,9 @@ def dashboard(
     from storage.studies import open_study_storage
     from sweep.cli.output import print_note
     from sweep.dashboard.passwords import read_password
-    from sweep.dashboard.server import Place, serve
+    from sweep.dashboard.server import Entrance, serve
 
     logging.basicConfig(format="%(levelname)s %(message)s")
-    place = Place(host, port, read_password(os.environ, password_file), allow_edit)
+    entrance = Entrance(host, port, read_password(os.environ, password_file), allow_edit)
     engine = open_database(storage)
-    serve(engine, open_study_storage(parse_url(storage)), artifacts, place, print_note)
+    serve(engine, open_study_storage(parse_url(storage)), artifacts, entrance, print_note)

@@ -29,7 +29,7 @@ MAX_UPLOAD_BYTES = 128 << 20
 
 
 @dataclass(frozen=True)
-class Place:
+class Entrance:
     """Where the dashboard listens, and who may do what there.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
     allow_edit: bool
 
     def __post_init__(self) -> None:
-        """Refuse a place that would be open to everybody.
+        """Refuse an entrance that would be open to everybody.
 
         Raises:
             ConfigError: When it has no password and is not on a loopback address.
@@ -61,7 +61,7 @@ def serve(
     engine: sa.Engine,
     storage: BaseStorage,
     artifacts: Path,
-    place: Place,
+    entrance: Entrance,
     report: Callable[[str], None],
 ) -> None:
     """Serve the dashboard until SIGINT or SIGTERM, and keep its pages fresh.
@@ -70,7 +70,7 @@ def serve(
         engine: The database.
         storage: Optuna's side of it, cached, so that a refresh reads only what is new.
         artifacts: Folder of pictures; it may be missing.
-        place: Where to listen.
+        entrance: Where to listen.
         report: Told the address, and what goes wrong with the pages.
 
     Raises:
@@ -78,15 +78,15 @@ def serve(
     """
     storage.get_all_studies()  # as the first page does: a right that is missing is told at once
     inner = optuna_dashboard.wsgi(storage, artifact_store=ArtifactShelf(artifacts))
-    password = None if place.password is None else Password(place.password)
-    gate = Gate(inner, Health(lambda: is_answering(engine)), password, place.allow_edit)
-    listener = _listen(place)
+    password = None if entrance.password is None else Password(entrance.password)
+    gate = Gate(inner, Health(lambda: is_answering(engine)), password, entrance.allow_edit)
+    listener = _listen(entrance)
     server = Server(gate, listener, lambda cookies: find_max_body_bytes(gate, cookies))
     logging.getLogger("waitress").setLevel(logging.ERROR)  # what waits is no fault
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Publisher(engine, storage, report=report):
-            host = f"[{place.host}]" if ":" in place.host else place.host
+            host = f"[{entrance.host}]" if ":" in entrance.host else entrance.host
             report(f"dashboard: http://{host}:{listener.getsockname()[1]}  (Ctrl-C stops it)")
             server.run()  # ends when interrupted, after the answers that are being written
     except KeyboardInterrupt:  # interrupted before or after that
@@ -102,13 +102,13 @@ def find_max_body_bytes(gate: Gate, cookies: str) -> int:
     return MAX_UPLOAD_BYTES if gate.allow_edit and is_known else MAX_BODY_BYTES
 
 
-def _listen(place: Place) -> socket.socket:
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+def _listen(entrance: Entrance) -> socket.socket:
+    family = socket.AF_INET6 if ":" in entrance.host else socket.AF_INET
     try:
-        return socket.create_server((place.host, place.port), family=family)
+        return socket.create_server((entrance.host, entrance.port), family=family)
     except (OSError, OverflowError) as exc:
         reason = str(getattr(exc, "strerror", None) or exc).partition(" (while")[0]
         raise ConfigError(
-            f"host, port: cannot listen, got {place.host} port {place.port} ({reason}), expected "
-            "an address of this machine and a free port; change --host or --port"
+            f"host, port: cannot listen, got {entrance.host} port {entrance.port} ({reason}), "
+            "expected an address of this machine and a free port; change --host or --port"
         ) from exc

@@ -11,7 +11,7 @@ import pytest
 from storage.engine import create_engine, parse_url
 from storage.migrations import create_tables
 from sweep.dashboard.passwords import VARIABLE, read_password
-from sweep.dashboard.server import Place
+from sweep.dashboard.server import Entrance
 from sweep.errors import ConfigError
 from tests.conftest import Answer
 
@@ -64,7 +64,7 @@ def test_missing_password_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "::1"])
 def test_own_machine_needs_no_password(host: str) -> None:
     """Nobody else reaches it."""
-    assert Place(host, 8080, None, allow_edit=False).password is None
+    assert Entrance(host, 8080, None, allow_edit=False).password is None
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_own_machine_needs_no_password(host: str) -> None:
 def test_open_host_needs_a_password(host: str) -> None:
     """It is refused without one."""
     with pytest.raises(ConfigError, match="without a password"):
-        Place(host, 8080, None, allow_edit=False)
-    assert Place(host, 8080, "long enough", allow_edit=False).password
+        Entrance(host, 8080, None, allow_edit=False)
+    assert Entrance(host, 8080, "long enough", allow_edit=False).password
 
 
 def test_port_in_use_is_refused(sqlite_url: str, call: Callable[..., Answer]) -> None:
