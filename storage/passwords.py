@@ -47,6 +47,11 @@ def show_url(url: URL) -> str:
     return f"{text}?{query}" if query else text
 
 
+def hide_passwords(text: str) -> str:
+    """Hide the passwords of all database addresses within a text."""
+    return re.sub(r"\w[\w+]*://\S+", lambda found: hide_password(found[0]), hide_keywords(text))
+
+
 def hide_keywords(text: str) -> str:
     """Replace the values of `password=...` and its like within a text."""
     return _KEYWORD.sub(rf"\1\2{STARS}", text)

@@ -9,8 +9,10 @@ import contextlib
 import errno
 import os
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from sweep.cli.best import best, evaluate, score
 from sweep.cli.compare import compare
@@ -33,8 +35,25 @@ from sweep.errors import ConfigError, SweepError
 
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
+
+class Commands(TyperGroup):
+    """The commands; what is said of a wrong argument may repeat it, but no password in it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call a command."""
+        try:
+            return super().invoke(ctx)
+        except Exception as exc:
+            if hasattr(exc, "message") and hasattr(exc, "ctx"):  # the parser's, of wrong usage
+                from storage.passwords import hide_passwords
+
+                exc.message = hide_passwords(str(exc.message))
+            raise
+
+
 app = typer.Typer(
     name="sweep",
+    cls=Commands,
     help="Hyperparameter sweeps for networks that find proton-proton collision points.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

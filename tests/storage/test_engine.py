@@ -8,8 +8,10 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -103,6 +105,17 @@ def test_password_is_never_shown(text: str) -> None:
     shown = hide_password(text)
     assert not any(part in shown for part in ("secret", "se%63ret", "half", "part", "sec/"))
     assert "host" in shown
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://me:secret@host/sweeps", "host=host user=me password=secret"]
+)
+def test_password_in_a_wrong_place_is_not_repeated(call: Callable[..., Any], address: str) -> None:
+    """An address where no argument is expected is refused as any other word, without it."""
+    answer = call("list", address)
+    assert answer.code == 2
+    assert "***" in answer.err
+    assert "secret" not in answer.err
 
 
 def test_unreachable_server_is_one_line_without_the_password() -> None:
