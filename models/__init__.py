@@ -1,19 +1,22 @@
-"""The networks a sweep can search, one family a file. PyTorch only: no sweep, no database here."""
+"""The networks a sweep can search, one family a file. PyTorch only: no sweep, no database here.
+
+What is searched of a family stands beside its network in a file that loads no torch, so that an
+option can be refused at once.
+"""
 
 from __future__ import annotations
 
-from models import birnn, cnn, mlp, rcnn
+from models import birnn_space, cnn_space, mlp_space, rcnn_space
 from models.architecture import TRAINING_HYPERPARAMETERS, Architecture, count_parameters
-from models.custom import load_architecture
 from models.source import Source
 
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name: architecture
     for architecture in (
-        birnn.ARCHITECTURE,
-        cnn.ARCHITECTURE,
-        rcnn.ARCHITECTURE,
-        mlp.ARCHITECTURE,
+        birnn_space.ARCHITECTURE,
+        cnn_space.ARCHITECTURE,
+        rcnn_space.ARCHITECTURE,
+        mlp_space.ARCHITECTURE,
     )
 }
 
@@ -42,6 +45,8 @@ def find_architecture(name: str, source: Source | None = None) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     if ":" in name or name.endswith(".py"):
+        from models.custom import load_architecture  # loads torch
+
         return load_architecture(name, source)
     raise ValueError(
         f"model: unknown, got {name!r}, expected one of {', '.join(ARCHITECTURES)}, or "

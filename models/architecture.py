@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-
-import torch
-from torch import nn
-from torch.nn.parameter import UninitializedParameter
+from typing import TYPE_CHECKING, cast
 
 from models.dimension import Dimension
+
+if TYPE_CHECKING:
+    from torch import nn
 from models.value import Value
 
 PROBE_SHAPE = (2, 4, 4000)
@@ -26,7 +27,9 @@ class Architecture:
 
     Attributes:
         name: Name a person types, as `cnn`.
-        network: The class; its `__init__` takes every structural hyperparameter by keyword.
+        network: The class, or where it is, as `models.cnn:CNN`: that file is loaded, and torch with
+            it, when the network is asked for. Its `__init__` takes every structural
+            hyperparameter by keyword.
         rationale: One or two sentences on why this family may suit the task.
         defaults: A value for every hyperparameter of the space; the report's where it has one.
         space: What is searched on a GPU, around the report's sizes.
@@ -39,7 +42,7 @@ class Architecture:
     """
 
     name: str
-    network: type[nn.Module]
+    network: type[nn.Module] | str
     rationale: str
     defaults: Mapping[str, Value]
     space: Mapping[str, Dimension]
@@ -52,10 +55,10 @@ class Architecture:
 
         Raises:
             ValueError: When a default is missing, lies outside the space, or a part names a
-                hyperparameter that neither the network nor the training takes.
+                hyperparameter that another does not, or, where it is loaded, the network.
         """
-        taken = {*self.network_hyperparameters, *TRAINING_HYPERPARAMETERS}
-        _refuse_unknown(f"{self.name}.space", self.space, taken)
+        if not isinstance(self.network, str):
+            self.load_network()
         _refuse_unknown(f"{self.name}.cpu_space", self.cpu_space, self.space)
         for point in (*self.starting_points, self.recommended):
             _refuse_unknown(f"{self.name}.starting_points", point, self.space)
@@ -67,10 +70,24 @@ class Architecture:
                     f"{self.defaults.get(name)!r}, expected {dimension}; change the default"
                 )
 
+    def load_network(self) -> type[nn.Module]:
+        """Load the network's class.
+
+        Raises:
+            ValueError: When neither it nor the training takes a hyperparameter of the space.
+        """
+        network = self.network
+        if isinstance(network, str):
+            module, _colon, name = network.partition(":")
+            network = cast("type[nn.Module]", getattr(importlib.import_module(module), name))
+        taken = {*_list_keywords(network), *TRAINING_HYPERPARAMETERS}
+        _refuse_unknown(f"{self.name}.space", self.space, taken)
+        return network
+
     @property
     def network_hyperparameters(self) -> tuple[str, ...]:
         """Names of the hyperparameters that go to the network, in the order it takes them."""
-        return tuple(_list_keywords(self.network))
+        return tuple(_list_keywords(self.load_network()))
 
     @property
     def training_hyperparameters(self) -> tuple[str, ...]:
@@ -101,7 +118,8 @@ class Architecture:
         Raises:
             ValueError: When a name is unknown or missing, or the network refuses a value.
         """
-        keywords = _list_keywords(self.network)
+        network = self.load_network()
+        keywords = _list_keywords(network)
         _refuse_unknown(self.name, hyperparameters, {*keywords, *TRAINING_HYPERPARAMETERS})
         missing = [
             name
@@ -115,12 +133,15 @@ class Architecture:
             )
         # A copy: a network may change a list that it is given, which others hold as well.
         chosen = {n: copy.deepcopy(hyperparameters[n]) for n in keywords if n in hyperparameters}
-        network = self.network(**chosen)
-        if any(isinstance(weight, UninitializedParameter) for weight in network.parameters()):
+        import torch
+        from torch.nn.parameter import UninitializedParameter
+
+        built = network(**chosen)
+        if any(isinstance(weight, UninitializedParameter) for weight in built.parameters()):
             with torch.no_grad():  # lazy layers take their sizes from the first batch they see
-                network.eval()(torch.zeros(PROBE_SHAPE))
-            network.train()
-        return network
+                built.eval()(torch.zeros(PROBE_SHAPE))
+            built.train()
+        return built
 
 
 def count_parameters(network: nn.Module) -> int:

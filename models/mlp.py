@@ -6,9 +6,6 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from models.adam import BETAS, DEFAULT_BETAS
-from models.architecture import Architecture
-from models.dimension import Choice, Float, Int
 from models.head import OutputHead, build_activation, require_shape, require_whole
 
 NUM_BINS = 4000
@@ -69,37 +66,3 @@ class MLP(nn.Module):
         require_shape("mlp", x_BCL, self.num_features, self.num_bins)
         heights_BL: Tensor = self.head(self.layers(x_BCL.flatten(1)))
         return heights_BL
-
-
-ARCHITECTURE = Architecture(
-    name="mlp",
-    network=MLP,
-    rationale=(
-        "The baseline: every bin sees every feature of every bin, but what is learned in one "
-        "place is not known in another."
-    ),
-    defaults={
-        "lr": 1e-3,
-        **DEFAULT_BETAS,
-        "hidden_size": 64,
-        "num_layers": 2,
-        "head": "identity",
-        "activation": "relu",
-    },
-    space={
-        "lr": Float(1e-5, 1e-2, "log"),
-        **BETAS,
-        "hidden_size": Choice((64, 256, 1024)),
-        "num_layers": Int(1, 4),
-        "head": Choice(("identity", "softplus")),
-        "activation": Choice(("none", "relu")),
-    },
-    # Measured on one core: after 6 passes over 1,000 real-chain events, or 10 over 5,000, it is no
-    # better than the null loss on new events, while it learns those of the training by heart. So
-    # these ranges only keep it cheap.
-    cpu_space={
-        "lr": Float(1e-4, 5e-3, "log"),
-        "hidden_size": Choice((32, 64, 128)),
-        "num_layers": Int(1, 3),
-    },
-)

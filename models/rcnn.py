@@ -10,9 +10,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.dimension import Choice, Fixed, Float, Int
 from models.head import OutputHead, build_activation, require_shape, require_whole
 
 KERNEL_SIZE = 5
@@ -110,59 +107,3 @@ class RCNN(nn.Module):
             hidden = self.activation(norm(torch.cat((widened, shortcut), dim=1)))
         heights_BL: Tensor = self.head(self.last(hidden)[:, 0, 0])
         return heights_BL
-
-
-_REPORT_SETTINGS = ((1e-3, 64, 2), (5e-4, 64, 2), (5e-4, 96, 2), (5e-4, 64, 3))
-
-ARCHITECTURE = Architecture(
-    name="rcnn",
-    network=RCNN,
-    rationale=(
-        "Stretches of about a hundred bins matter and an LSTM does not remember so far, so "
-        "convolutions shorten the beam line to 500 steps before it and bring it back after it."
-    ),
-    defaults={
-        "lr": 5e-4,
-        **DEFAULT_BETAS,
-        "hidden_size": 64,
-        "num_layers": 2,
-        "channels": 64,
-        "head": "identity",
-        "activation": "none",
-    },
-    space={
-        "lr": Float(1e-4, 1e-2, "log"),
-        **BETAS,
-        "hidden_size": Choice((32, 64, 96)),
-        "num_layers": Int(1, 3),
-        "channels": Choice((32, 64)),
-        "head": Choice(("identity", "softplus")),
-        "activation": Choice(("none", "relu")),
-    },
-    # Measured on one core (one cycle, batch 16, 1,000 real-chain events, 3 passes): 8 channels and
-    # 16 cells end at 0.034 from lr 5e-3 to 4e-2, in 17 to 21 s; 4 channels and 8 cells at 0.041.
-    cpu_space={
-        "lr": Float(4e-3, 5e-2, "log"),
-        **SHORT_BETAS,
-        "hidden_size": Int(8, 24, step=8),
-        "num_layers": Fixed(1),
-        "channels": Int(6, 10, step=2),
-    },
-    starting_points=tuple(
-        {
-            "lr": lr,
-            "hidden_size": hidden_size,
-            "num_layers": num_layers,
-            "head": "identity",
-            "activation": "none",
-        }
-        for lr, hidden_size, num_layers in _REPORT_SETTINGS
-    ),
-    recommended={
-        "lr": 1e-2,
-        "hidden_size": 16,
-        "num_layers": 1,
-        "head": "softplus",
-        "activation": "relu",
-    },
-)

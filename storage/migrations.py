@@ -7,10 +7,9 @@ here instead of being derived from `storage.tables`, which describes the newest 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
 
 from storage.engine import transact
 from storage.tables import (
@@ -21,6 +20,9 @@ from storage.tables import (
     read_version,
     versions,
 )
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
 
 
 def create_tables(engine: sa.Engine) -> None:
@@ -52,6 +54,8 @@ def migrate_tables(engine: sa.Engine) -> tuple[int, int]:
     if not has_tables(engine) or read_version(engine) >= SCHEMA_VERSION:
         check_tables(engine)  # says what is wrong, if anything
         return SCHEMA_VERSION, SCHEMA_VERSION
+    from alembic.migration import MigrationContext  # late: only this step needs it
+    from alembic.operations import Operations
 
     def work(connection: sa.Connection) -> int:
         found = int(

@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from storage.engine import get_engine_options, prepare_engine, retry
 from storage.errors import StorageError
 from storage.rights import find_missing_right
+from storage.sweeps import COMPANION_SUFFIX
 
 SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
@@ -45,7 +46,6 @@ STUDY_TABLES = (
 ARTIFACT_PREFIX = "artifacts:"
 """System attributes that begin so name an attached file, by its name in the artifact folder."""
 
-COMPANION_SUFFIX = " (all metrics)"
 COMPANION_KEY = "copy of the sweep"
 
 Direction = Literal["minimize", "maximize"]

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -51,6 +51,15 @@ class Commands(TyperGroup):
             raise
 
 
+def print_version(is_asked: bool) -> None:
+    """Print the version and leave, where that is asked."""
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"sweep {version('pv-sweep')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="sweep",
     cls=Commands,
@@ -59,6 +68,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def describe_program(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Hyperparameter sweeps for networks that find proton-proton collision points."""
+
+
 app.command()(run)
 app.command()(status)
 app.command("list")(list_sweeps)

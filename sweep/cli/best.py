@@ -81,10 +81,15 @@ def evaluate(
     from sweep.cli.output import print_json
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
+    from sweep.data.formats import check_paths
     from sweep.metrics.writing import describe_score
-    from sweep.results.evaluation import evaluate_export
+    from sweep.results.arguments import check_export
 
     files = [Path(name) for name in data or ()]
+    check_export(model)
+    check_paths(files)
+    from sweep.results.evaluation import evaluate_export  # late: it loads torch
+
     with show_progress("judging") as progress:
         score = evaluate_export(model, files, x_key, y_key, variant, progress)
     if json:
@@ -102,8 +107,11 @@ def score(
     from sweep.cli.output import print_json
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
+    from sweep.data.formats import check_paths
     from sweep.metrics.writing import describe_score
-    from sweep.training.scoring import score_files
+
+    check_paths([truth, prediction])
+    from sweep.training.scoring import score_files  # late: it loads torch
 
     with show_progress("scoring") as progress:
         found = score_files(truth, prediction, progress)

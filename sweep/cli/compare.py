@@ -45,7 +45,13 @@ def compare(
     """Compare two trained networks on the same events, event by event: is one better?"""
     from sweep.cli.output import print_json
     from sweep.cli.progress import show_progress
-    from sweep.results.comparison import EventFiles, describe_comparison
+    from sweep.data.formats import check_paths
+    from sweep.results.arguments import check_contender
+
+    for text in (a, b):
+        check_contender(text, storage)
+    check_paths([Path(name) for name in data or ()])
+    from sweep.results.comparison import EventFiles, describe_comparison  # late: it loads torch
     from sweep.results.comparison import compare as compare_pair
     from sweep.results.contender import find_contender
 

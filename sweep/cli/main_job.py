@@ -14,7 +14,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import studies
 from storage.claims import EXPIRED, expire_claims
 from storage.engine import parse_url
 from storage.passwords import hide_password
@@ -25,14 +24,13 @@ from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
-from sweep.dashboard.publisher import keep_fresh
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.choice import LOCAL, choose_launcher
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.places import Place, count_gpus, parse_gpus
 from sweep.plan.network import is_own
 from sweep.plan.plan import CPU, GPU
-from sweep.plan.preparation import choose_name, prepare_sweep
+from sweep.plan.preparation import check_request, prepare_sweep
 from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
 from sweep.process import is_gone
 from sweep.results.status import Status, read_status
@@ -109,8 +107,9 @@ def carry_out(
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
     _check_options(options)
-    choose_name(request, options.sweep)  # before anything is made
-    with _open_places(options) as places:
+    wish = _read_wish(options)
+    check_request(request, options.storage, options.sweep)
+    with _open_places(options, wish) as places:
         engine, sweep = _prepare(request, options, places)
         if options.is_detached:
             _report_registered(engine, sweep, options, as_json=as_json)
@@ -131,11 +130,11 @@ def _show_best(status: Status, as_json: bool) -> None:
         print_best(status)
 
 
-def _open_places(options: JobOptions) -> AbstractContextManager[list[Place]]:
+def _open_places(options: JobOptions, wish: Wish) -> AbstractContextManager[list[Place]]:
     """Find where workers may run; none where no worker is started here."""
     if options.is_detached:
         return nullcontext([])
-    return choose_launcher(options.launcher).open_places(_read_wish(options))
+    return choose_launcher(options.launcher).open_places(wish)
 
 
 def _read_wish(options: JobOptions) -> Wish:
@@ -184,6 +183,9 @@ def _report_registered(
 
 def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]) -> bool:
     """Have the trials trained that are left; True when the budget is spent."""
+    from storage import studies  # late: what is refused needs no study
+    from sweep.dashboard.publisher import keep_fresh
+
     counts = count_trials(engine, sweep.id)
     left = counts.waiting + counts.running
     if left == 0:

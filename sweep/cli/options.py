@@ -173,6 +173,20 @@ def open_database(storage: str) -> sa.Engine:
     return engine
 
 
+def check_place(storage: str, *sweeps: str) -> None:
+    """Refuse a database that is not there or lacks a sweep, before torch is loaded.
+
+    Raises:
+        StorageError: when it is missing, or holds none of a name.
+    """
+    from storage.engine import close_after
+    from storage.sweeps import find_sweep
+
+    with close_after(open_database(storage)) as engine:
+        for sweep in sweeps:
+            find_sweep(engine, sweep)
+
+
 def warn_of_network_file(storage: str) -> None:
     """Say that a database lies where SQLite is not safe, where that is so."""
     from storage.engine import parse_url

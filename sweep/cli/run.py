@@ -39,6 +39,7 @@ from sweep.cli.options import (
     Workers,
     XKey,
     YKey,
+    check_place,
     warn_of_network_file,
 )
 
@@ -155,19 +156,24 @@ def worker(
     SIGINT asks it to leave after the epoch, a second one or SIGTERM to leave at once. Either way
     its trial goes on elsewhere from its checkpoint.
     """
-    from storage.engine import hurry
+    from sweep.worker.options import WorkerOptions
+
+    options = WorkerOptions(
+        storage, sweep, artifacts, device, threads, forever, is_started_by_us=parent is not None
+    )
+    options.check()
+    if parent is None and not forever:
+        check_place(storage, *([sweep] if sweep else []))
+    from storage.engine import hurry  # late: what is wrong with the options is known by now
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
     from sweep.signals import Signals
-    from sweep.worker.worker import WorkerOptions, run_worker
+    from sweep.worker.worker import run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     if parent is None:
         warn_of_network_file(storage)
     signals = Signals(parent, timeout, hurry)
     signals.install()
-    options = WorkerOptions(
-        storage, sweep, artifacts, device, threads, forever, is_started_by_us=parent is not None
-    )
     keep = partial(keep_fresh, sweep=sweep, report=print_note, is_hurried=signals.is_immediate)
     run_worker(options, signals, print_note, beside=None if parent else keep)

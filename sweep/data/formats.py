@@ -60,6 +60,26 @@ def open_events(
     return EventSet([_open_file(Path(path), x_key, y_key, variant, progress) for path in paths])
 
 
+def check_paths(paths: Sequence[Path]) -> None:
+    """Refuse paths at which no file is.
+
+    Raises:
+        DataError: when one is missing, or a folder.
+    """
+    for path in paths:
+        try:
+            path.stat()
+        except OSError as exc:
+            raise DataError(
+                f"{path}: cannot be read, got {exc.strerror}, expected a file; check the path"
+            ) from exc
+        if not path.is_file():
+            raise DataError(
+                f"{path}: not a file, got a directory or device, expected .npz or HDF5; "
+                "name the file itself"
+            )
+
+
 def _open_file(
     path: Path,
     x_key: str | None,
@@ -93,17 +113,8 @@ def _open_file(
 
 def _name_store(path: Path, options: tuple[str | None, ...]) -> str:
     """Name the store after the file's identity; a missing file is found here."""
-    try:
-        status = path.stat()
-    except OSError as exc:
-        raise DataError(
-            f"{path}: cannot be read, got {exc.strerror}, expected a file; check the path"
-        ) from exc
-    if not path.is_file():
-        raise DataError(
-            f"{path}: not a file, got a directory or device, expected .npz or HDF5; "
-            "name the file itself"
-        )
+    check_paths([path])
+    status = path.stat()
     identity = [str(path.resolve()), status.st_size, status.st_mtime_ns, STORE_VERSION, *options]
     content = json.dumps(identity).encode()
     return f"file-{hashlib.blake2b(content, digest_size=12).hexdigest()}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from sweep.config import DataConfig
 from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
-from sweep.data.formats import open_events
+from sweep.data.formats import check_paths, open_events
 from sweep.data.hdf5 import Variant
 from sweep.data.splits import (
     Split,
@@ -100,6 +100,18 @@ def open_selection(selection: Selection, progress: Progress | None = None) -> Sp
         DataError: when a file cannot be used, there are fewer events than asked for, or an event
             is on both sides.
     """
+    check_selection(selection)
+    if not selection.files:
+        return _open_toy(selection, progress)
+    return _open_files(selection, progress)
+
+
+def check_selection(selection: Selection) -> None:
+    """Refuse what is wrong whatever the files hold.
+
+    Raises:
+        DataError: when a number is too low or a file is missing.
+    """
     counts = {"events": selection.num_train, "val-events": selection.num_validation}
     for option, count in counts.items():
         if count is not None and count < 1:
@@ -111,9 +123,7 @@ def open_selection(selection: Selection, progress: Progress | None = None) -> Sp
             f"val-data: without training files, got {selection.validation_files[0]}, expected "
             "--data too; name the training files"
         )
-    if not selection.files:
-        return _open_toy(selection, progress)
-    return _open_files(selection, progress)
+    check_paths([Path(name) for name in (*selection.files, *selection.validation_files)])
 
 
 def _open_toy(selection: Selection, progress: Progress | None) -> Split:

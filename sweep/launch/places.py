@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from sweep.errors import ConfigError
 
 NO_GPU = "none"
@@ -39,6 +37,8 @@ class Place:
 
 def count_gpus() -> int:
     """Count the GPUs that PyTorch can use here."""
+    import torch  # late: an option is refused before it is loaded
+
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models import Architecture, find_architecture
+from models import ARCHITECTURES, Architecture, find_architecture
 from models.source import Source, list_changes, list_file_uses, read_source
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, ModelError
@@ -67,6 +67,20 @@ def resolve_model(model: str) -> str:
     """Give an architecture's name, or a person's own network by a path that holds anywhere."""
     file, colon, name = model.rpartition(":")
     return f"{Path(file).resolve()}:{name}" if colon else model
+
+
+def check_name(model: str) -> None:
+    """Refuse a name that no architecture has, and a file that is not there; loads neither.
+
+    Raises:
+        ModelError: when there is none.
+    """
+    if is_own(model):
+        file = model.rpartition(":")[0]
+        if not Path(file).is_file():
+            raise ModelError(f"model: no such file, got {file!r}, expected a Python file")
+    elif model not in ARCHITECTURES:
+        load_model(model)  # says so
 
 
 def load_model(model: str, source: Source | None = None) -> Network:

@@ -28,6 +28,7 @@ from sweep.config import (
 from sweep.data.hdf5 import Variant
 from sweep.data.selection import (
     Selection,
+    check_selection,
     describe_split,
     find_files,
     name_files,
@@ -37,9 +38,9 @@ from sweep.data.splits import Split
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 from sweep.plan.curve import extend_space, finish_study, list_points, plan_sample_size
-from sweep.plan.network import choose_network
+from sweep.plan.network import check_name, choose_network, is_own, load_model, resolve_model
 from sweep.plan.request import Request
-from sweep.plan.space import check_space, read_assignment, read_space, write_space
+from sweep.plan.space import check_space, check_training, read_assignment, read_space, write_space
 from sweep.search.pruners import choose_pruner
 from sweep.search.samplers import choose_sampler
 from sweep.search.suggestion import find_nearest
@@ -144,6 +145,37 @@ def plan_sweep(
         refuse_changes(stored, config)
     notes = (*start.notes, *network.list_cautions())
     return Plan(config, split, architecture, network.source, notes)
+
+
+def refuse_early(request: Request, stored: SweepConfig | None) -> None:
+    """Refuse what is wrong whatever the network and the events are, before either is loaded.
+
+    Raises:
+        ConfigError, ModelError, DataError, ConflictError: as `plan_sweep`.
+    """
+    model = _name_model(request, stored)
+    if stored is None:  # one that is stored brings its network's files
+        check_name(model)
+    study = plan_sample_size(request.sample_size, stored)
+    if stored is not None:
+        refuse_changes(stored, stored.model_copy(update={"sample_size": study}))
+    profile = _choose_profile(request, CPU, stored)
+    recipe = _plan_recipe(request, profile, stored)
+    try:
+        _plan_search(request, stored)
+    except ValidationError as exc:
+        raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
+    check_selection(_plan_data(request, profile, stored))
+    if not is_own(model):
+        space = _plan_space(request, profile, stored, load_model(model).architecture, recipe)
+        check_training(space)
+
+
+def _name_model(request: Request, stored: SweepConfig | None) -> str:
+    model = request.model or (stored.model if stored else None)
+    if model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    return resolve_model(model)
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:

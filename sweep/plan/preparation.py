@@ -10,12 +10,11 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from storage import studies
-from storage.engine import create_engine, parse_url
+from storage.engine import close_after, create_engine, parse_url
 from storage.errors import UnknownSweepError
-from storage.migrations import create_tables
 from storage.sources import read_files
 from storage.sweeps import (
+    COMPANION_SUFFIX,
     Sweep,
     change_budget,
     change_config,
@@ -28,7 +27,7 @@ from storage.tables import check_tables, check_writable, has_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
-from sweep.plan.plan import Profile, plan_sweep
+from sweep.plan.plan import Profile, plan_sweep, refuse_early
 from sweep.plan.request import Request
 from sweep.provenance import describe_versions
 
@@ -81,6 +80,9 @@ def prepare_sweep(
     files = plan.source.files if plan.source else {}
     trials = _choose_budget(plan.config, trials)
     if stored is None:
+        from storage import studies  # late: what is refused needs no study
+        from storage.migrations import create_tables
+
         create_tables(engine)
         shelf = studies.open_study_storage(parse_url(storage))
         # The companion first: the dashboard lists the newest study first.
@@ -151,6 +153,18 @@ def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:
     return fixed
 
 
+def check_request(request: Request, storage: str, name: str | None) -> None:
+    """Refuse at once what needs neither torch nor events to be known as wrong.
+
+    Raises:
+        SweepError, StorageError: as `prepare_sweep`, which finds all that can be wrong.
+    """
+    name = choose_name(request, name)
+    with close_after(create_engine(parse_url(storage))) as engine:
+        stored = find_stored(engine, name)
+    refuse_early(request, SweepConfig.from_json(stored.config) if stored else None)
+
+
 def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
     """Find a sweep; None where there is none, or not even a database of sweeps.
 
@@ -182,10 +196,10 @@ def _check_name(name: str) -> str:
             f"sweep: not a name, got {name!r}, expected up to 100 letters, digits, spaces and "
             f"_ . - + = , ( ), of {MAX_NAME_BYTES} bytes in all; choose another with --sweep"
         )
-    if name.endswith(studies.COMPANION_SUFFIX):
+    if name.endswith(COMPANION_SUFFIX):
         raise ConfigError(
             f"sweep: not a name, got {name!r}, expected one that does not end in "
-            f"{studies.COMPANION_SUFFIX!r}, which names a copy of a sweep; choose another with "
+            f"{COMPANION_SUFFIX!r}, which names a copy of a sweep; choose another with "
             "--sweep"
         )
     return name

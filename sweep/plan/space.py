@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from models import Architecture
 from models.space import (
@@ -20,7 +18,6 @@ from models.space import (
     read_earlier,
 )
 from sweep.config import SweepConfig
-from sweep.device import is_out_of_memory
 from sweep.errors import ConfigError
 from sweep.search.suggestion import list_ends
 
@@ -105,6 +102,17 @@ def check_space(architecture: Architecture, space: Mapping[str, Dimension]) -> N
     Raises:
         ConfigError: when a value is impossible.
     """
+    check_training(space)
+    usable = {name: list_ends(dimension) for name, dimension in space.items()}
+    _check_network(architecture, usable)
+
+
+def check_training(space: Mapping[str, Dimension]) -> None:
+    """Make sure that the training can take each end of its dimensions; needs no torch.
+
+    Raises:
+        ConfigError: when a value is impossible.
+    """
     usable = {name: list_ends(dimension) for name, dimension in space.items()}
     for name, (low, high, rule) in TRAINING_BOUNDS.items():
         for value in usable.get(name, []):
@@ -114,8 +122,11 @@ def check_space(architecture: Architecture, space: Mapping[str, Dimension]) -> N
                 raise ConfigError(
                     f"space.{name}: impossible, got {value!r}, expected {rule}; change it"
                 )
+
+
+def _check_network(architecture: Architecture, usable: Mapping[str, Sequence[Value]]) -> None:
     base = {name: architecture.defaults.get(name, ends[0]) for name, ends in usable.items()}
-    structure = [name for name in architecture.network_hyperparameters if name in space]
+    structure = [name for name in architecture.network_hyperparameters if name in usable]
     for name in structure:
         for value in usable[name]:
             chosen = {key: base[key] for key in structure} | {name: value}
@@ -137,6 +148,10 @@ def _try_to_build(architecture: Architecture, chosen: Mapping[str, Value]) -> No
     Raises:
         Whatever the network does.
     """
+    import torch  # late: what needs no network is refused before
+
+    from sweep.device import is_out_of_memory
+
     try:
         with torch.device("meta"):
             architecture.build(chosen)

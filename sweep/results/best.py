@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from models.space import Fixed
 from storage.epochs import Epoch, TrialRow
 from sweep.errors import SweepError
 from sweep.metrics.score import LOSS
+from sweep.plan.space import read_space
 from sweep.results.status import Status
 from sweep.search.judgement import explain_death
 from sweep.wording import write_count
@@ -45,8 +47,8 @@ def _say_cure(status: Status) -> str:
         return "let more trials train"
     config = status.config
     cures = [f"--epochs {2 * config.recipe.epochs}", "more --events", "other --set lr=LOW:HIGH:log"]
-    head = config.space.get("head")
-    if head is not None and head != "softplus":
+    head = read_space(config).get("head")
+    if head is not None and head != Fixed("softplus"):
         cures.insert(0, "--fix head=softplus")
     has_peaks = any(trial.best and trial.best.found for trial in status.begun)
     if config.search.objective == LOSS and has_peaks:

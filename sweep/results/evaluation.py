@@ -29,6 +29,7 @@ from sweep.foreign import parse_json, read_text
 from sweep.metrics.score import Score
 from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.plan import read_variant
+from sweep.results.arguments import CONFIG_FILE
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator
@@ -37,7 +38,6 @@ from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
 from sweep.trust import VARIABLE, is_trusted
 
 WEIGHTS_FILE = "weights.safetensors"
-CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
 
 

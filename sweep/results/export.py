@@ -26,10 +26,10 @@ from sweep.metrics.writing import describe_score
 from sweep.plan.network import open_kept
 from sweep.process import COMMAND
 from sweep.provenance import describe_versions
+from sweep.results.arguments import CONFIG_FILE
 from sweep.results.best import get_epoch
 from sweep.results.card import write_card
 from sweep.results.evaluation import (
-    CONFIG_FILE,
     METRICS_FILE,
     WEIGHTS_FILE,
     rebuild_network,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models import ARCHITECTURES, count_parameters
-from sweep.plan.network import load_model
-from sweep.results.evaluation import build_network
+from sweep.plan.network import check_name, load_model
 
 
 def describe_models(name: str | None = None) -> list[dict[str, Any]]:
@@ -20,6 +19,10 @@ def describe_models(name: str | None = None) -> list[dict[str, Any]]:
     Raises:
         ModelError: when there is none of that name.
     """
+    if name:
+        check_name(name)
+    from sweep.results.evaluation import build_network  # late: it loads torch
+
     described = []
     for model in [name] if name else ARCHITECTURES:
         architecture = load_model(model).architecture

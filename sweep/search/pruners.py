@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import optuna
-from optuna.pruners import BasePruner
+from typing import TYPE_CHECKING
 
 from sweep.config import PrunerConfig, SweepConfig
 from sweep.errors import ConfigError
 from sweep.search.judgement import count_grace_epochs
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
 
 
 def choose_pruner(name: str) -> PrunerConfig:
@@ -32,6 +34,8 @@ def choose_pruner(name: str) -> PrunerConfig:
 
 def build_pruner(config: SweepConfig) -> BasePruner:
     """Build the pruner of a sweep; epochs are its steps, counted from 1."""
+    import optuna  # late: a name can be refused without it
+
     settings = config.search.pruner
     if settings.name == "none":
         return optuna.pruners.NopPruner()

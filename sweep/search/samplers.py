@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-
-import optuna
-from optuna.samplers import BaseSampler
+from typing import TYPE_CHECKING
 
 from models.space import Dimension, Fixed
 from sweep.config import SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
-from sweep.search.points import PointSampler, draw_random_point, draw_sobol_point
 from sweep.search.suggestion import get_study_name
 from sweep.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 
 def choose_sampler(name: str) -> SamplerConfig:
@@ -47,6 +47,10 @@ def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: in
         slot: The trial's; with the sweep's seed it decides the random numbers, so that two
             workers never draw the same point and a trial taken over draws the same again.
     """
+    import optuna  # late: a name can be refused without it
+
+    from sweep.search.points import PointSampler, draw_random_point, draw_sobol_point
+
     seed = derive_seed(config.seed, "sampler", slot)
     settings = config.sampler
     names = [

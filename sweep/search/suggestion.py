@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
-
-from optuna.trial import BaseTrial
+from typing import TYPE_CHECKING, Any
 
 from models.space import (
     Choice,
@@ -19,6 +17,9 @@ from models.space import (
     is_same,
     write_value,
 )
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
 
 
 def get_study_name(name: str, dimension: Dimension) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from storage.artifacts import TrialFolder, list_weighted
 from storage.epochs import find_complete, read_best
 from sweep.search.judgement import get_ranking, is_better
-from sweep.trial.session import Session
+
+if TYPE_CHECKING:
+    from sweep.trial.session import Session
 
 NUM_KEPT_WEIGHTS = 10
 """How many trials of a sweep, the best ones, keep their weights on disk."""

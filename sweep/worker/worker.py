@@ -14,8 +14,6 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 import torch
@@ -29,7 +27,6 @@ from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from storage.workers import enter_worker, leave_worker, see_worker
 from sweep.device import describe_device, free_memory, open_device
-from sweep.errors import ConfigError
 from sweep.process import name_worker
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
@@ -37,6 +34,7 @@ from sweep.trial.session import Session
 from sweep.worker.agenda import Agenda
 from sweep.worker.device_lock import DeviceLock
 from sweep.worker.lease import Lease, read_lease_s
+from sweep.worker.options import WorkerOptions
 
 logger = logging.getLogger(__name__)
 
@@ -45,30 +43,6 @@ POLL_S, MAX_POLL_S = 1.0, 10.0
 Beside = Callable[[sa.Engine, BaseStorage], AbstractContextManager[None]]
 RETRY_S = 10.0
 """How soon a worker that is to stay for ever looks again for its database."""
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """Where a worker works.
-
-    Attributes:
-        storage: Address of the database.
-        sweep: Name of the only sweep to work on, or None for all of the database in fair turn.
-        artifacts: Folder of checkpoints, weights and pictures.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        num_threads: Of PyTorch on a CPU, or None for its own choice.
-        is_forever: Whether to wait for more where nothing is left to train.
-        is_started_by_us: Whether a launcher started it, which had the database open: a database
-            that does not answer is then waited for from the beginning.
-    """
-
-    storage: str
-    sweep: str | None
-    artifacts: Path
-    device: str = "cpu"
-    num_threads: int | None = None
-    is_forever: bool = False
-    is_started_by_us: bool = False
 
 
 def run_worker(
@@ -93,11 +67,8 @@ def run_worker(
             be used, or the only sweep to work on cannot be worked on. A worker that is to stay for
             ever waits instead, except for what is wrong with its options.
     """
+    options.check()
     if options.num_threads is not None:
-        if options.num_threads < 1:
-            raise ConfigError(
-                f"threads: got {options.num_threads}, expected at least 1; raise --threads"
-            )
         torch.set_num_threads(options.num_threads)
     worker = _Worker(options, signals, report, beside, open_device(options.device), read_lease_s())
     while True:

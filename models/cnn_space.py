@@ -1,0 +1,59 @@
+"""The search space of `cnn`, beside its network in `models.cnn`; loads no torch."""
+
+from __future__ import annotations
+
+from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from models.architecture import Architecture
+from models.dimension import Choice, Float, Int
+
+ARCHITECTURE = Architecture(
+    name="cnn",
+    network="models.cnn:CNN",
+    rationale=(
+        "Strided convolutions see a wide stretch of the beam line with a small kernel, as networks "
+        "that find a sound in a recording do; transposed ones bring back every bin."
+    ),
+    defaults={
+        "lr": 1e-3,
+        **DEFAULT_BETAS,
+        "hidden_size": 64,
+        "num_layers": 4,
+        "head": "identity",
+        "activation": "none",
+    },
+    space={
+        "lr": Float(1e-4, 1e-2, "log"),
+        **BETAS,
+        "hidden_size": Choice((32, 64, 96)),
+        "num_layers": Int(2, 5),
+        "head": Choice(("identity", "softplus")),
+        "activation": Choice(("none", "relu")),
+    },
+    # Measured on one core (one cycle, batch 16, 2,000 real-chain events, 4 passes): all of 8 random
+    # draws leave the null loss in the first pass and end at 0.034 to 0.038, in 15 to 35 s.
+    cpu_space={
+        "lr": Float(2e-3, 5e-2, "log"),
+        **SHORT_BETAS,
+        "hidden_size": Int(8, 20, step=4),
+        "num_layers": Int(2, 4),
+    },
+    starting_points=tuple(
+        {
+            "lr": lr,
+            "beta1": beta1,
+            "beta2": beta2,
+            "hidden_size": 64,
+            "num_layers": 4,
+            "head": "identity",
+            "activation": "none",
+        }
+        for lr, beta1, beta2 in ((1e-3, 0.9, 0.999), (5e-4, 0.95, 0.9995), (1e-3, 0.9, 0.9))
+    ),
+    recommended={
+        "lr": 1e-2,
+        "hidden_size": 16,
+        "num_layers": 3,
+        "head": "softplus",
+        "activation": "relu",
+    },
+)

@@ -1,0 +1,52 @@
+"""Where a worker works, and what of that can be refused before torch is loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.errors import ConfigError
+
+DEVICES = r"auto|cpu|cuda(:\d+)?|mps|xpu(:\d+)?"
+"""What PyTorch may compute on, by its own names."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Where a worker works.
+
+    Attributes:
+        storage: Address of the database.
+        sweep: Name of the only sweep to work on, or None for all of the database in fair turn.
+        artifacts: Folder of checkpoints, weights and pictures.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        num_threads: Of PyTorch on a CPU, or None for its own choice.
+        is_forever: Whether to wait for more where nothing is left to train.
+        is_started_by_us: Whether a launcher started it, which had the database open: a database
+            that does not answer is then waited for from the beginning.
+    """
+
+    storage: str
+    sweep: str | None
+    artifacts: Path
+    device: str = "cpu"
+    num_threads: int | None = None
+    is_forever: bool = False
+    is_started_by_us: bool = False
+
+    def check(self) -> None:
+        """Refuse what can be on no machine.
+
+        Raises:
+            ConfigError: when the device or the number of threads is none.
+        """
+        if self.num_threads is not None and self.num_threads < 1:
+            raise ConfigError(
+                f"threads: got {self.num_threads}, expected at least 1; raise --threads"
+            )
+        if not re.fullmatch(DEVICES, self.device):
+            raise ConfigError(
+                f"device: cannot be used, got {self.device!r}, expected auto, cpu, cuda or cuda:N "
+                "that is there; change --device"
+            )

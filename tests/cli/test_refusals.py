@@ -1,0 +1,109 @@
+"""What is wrong with a command's options is said at once: before torch, which takes seconds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+REFUSED = [
+    "run",
+    "run --model nope",
+    "run --model none.py:Net",
+    "run --model cnn --set lr=bad",
+    "run --model cnn --set size=3",
+    "run --model cnn --set lr",
+    "run --model cnn --fix lr=-1",
+    "run --model cnn --fix lr=0.1,0.2",
+    "run --model cnn --trials 0",
+    "run --model cnn --epochs 0",
+    "run --model cnn --events 0",
+    "run --model cnn --val-events 0",
+    "run --model cnn --timeout 0",
+    "run --model cnn --workers 0",
+    "run --model cnn --gpus one",
+    "run --model cnn --seed -1",
+    "run --model cnn --sampler grid",
+    "run --model cnn --pruner x",
+    "run --model cnn --objective x",
+    "run --model cnn --recipe x",
+    "run --model cnn --profile x",
+    "run --model cnn --variant x",
+    "run --model cnn --launcher x",
+    "run --model cnn --data none.npz",
+    "run --model cnn --val-data none.npz",
+    "run --model cnn --config none.toml",
+    "run --model cnn --storage x",
+    "run --model cnn --storage sqlite:///none/sweep.db",
+    "run --model cnn --artifacts file",
+    "run --model cnn --sweep a/b",
+    "curve",
+    "curve --model nope --events 10",
+    "curve --model cnn --events a",
+    "curve --model cnn --events 10 --repeats 0",
+    "curve --model cnn --events 10 --plot x.gif",
+    "curve --events 10 --from nope --storage sqlite:///empty.db",
+    "worker --storage sqlite:///none.db",
+    "worker --sweep nope --storage sqlite:///empty.db",
+    "worker --device tpu --storage sqlite:///empty.db",
+    "worker --threads 0 --storage sqlite:///empty.db",
+    "evaluate none",
+    "compare a b --storage sqlite:///none.db",
+    "compare a b --storage sqlite:///empty.db",
+    "compare ./a ./b",
+    "report --storage sqlite:///none.db",
+    "report --sweep nope --storage sqlite:///empty.db",
+    "dashboard --storage sqlite:///none.db",
+    "dashboard --host 0.0.0.0 --storage sqlite:///empty.db",
+    "best --storage sqlite:///empty.db",
+    "status --sweep nope --storage sqlite:///empty.db",
+    "models --model nope",
+    "score none.npz none.npz",
+    "data make --events 0",
+    "data describe none.npz",
+    "data convert none.npz out.txt",
+    "data plot none.npz --event 0",
+]
+RUN_ALL = """
+import json, sys
+from sweep.cli import main
+
+for line in json.load(sys.stdin):
+    sys.argv = ["sweep", *line.split()]
+    code = 0
+    try:
+        main()
+    except SystemExit as exc:
+        code = exc.code
+    print(json.dumps([line, code, "torch" in sys.modules]))
+"""
+
+
+def test_refused_options_load_no_torch(empty_database: Path, tmp_path: Path) -> None:
+    """One process that is refused them all, each with one line and exit code 1."""
+    (tmp_path / "empty.db").write_bytes(empty_database.read_bytes())
+    (tmp_path / "file").touch()
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_ALL],
+        cwd=tmp_path,
+        input=json.dumps(REFUSED),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    assert answers == [[line, 1, False] for line in REFUSED]
+    errors = process.stderr.splitlines()
+    assert len(errors) == len(REFUSED)
+    assert all(error.startswith("error: ") for error in errors)
+
+
+def test_version_is_told() -> None:
+    """That of the package, and exit code 0, without torch."""
+    code = "import sys; sys.argv = ['sweep', '--version']\nfrom sweep.cli import main\nmain()"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.split()[0] == "sweep"
+    assert process.stdout.split()[1][0].isdigit()
