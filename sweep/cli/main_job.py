@@ -109,6 +109,8 @@ def carry_out(
     _check_options(options)
     wish = _read_wish(options)
     check_request(request, options.storage, options.sweep)
+    if options.artifacts.is_file():
+        _make_folder(options.artifacts)  # says so, before GPUs are counted
     with _open_places(options, wish) as places:
         engine, sweep = _prepare(request, options, places)
         if options.is_detached:
