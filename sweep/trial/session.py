@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
 import torch
 from optuna.storages import BaseStorage
+from torch import nn
 
 from models import Architecture
+from models.space import Dimension, Value
 from storage.sweeps import Sweep
 from sweep.config import SweepConfig
 from sweep.data.splits import Split
 from sweep.plan.curve import draw_events
 from sweep.plan.sample import fit_config
+from sweep.plan.space import read_space
 
 
 class Interruption(Protocol):
@@ -47,6 +52,20 @@ class Session:
     split: Split
     device: torch.device
     artifacts: Path
+
+    @cached_property
+    def space(self) -> Mapping[str, Dimension]:
+        """The sweep's search space."""
+        return read_space(self.config)
+
+    def build_network(self, params: Mapping[str, Value]) -> nn.Module:
+        """Build the network of a trial.
+
+        Args:
+            params: Every hyperparameter of the trial; those of the training are not looked at.
+        """
+        names = self.architecture.network_hyperparameters
+        return self.architecture.build({k: v for k, v in params.items() if k in names})
 
 
 def fit_session(session: Session, slot: int) -> Session:

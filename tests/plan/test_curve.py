@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-import sweep.trial.run
+import sweep.trial.ending
 from models.space import Int, to_json
 from storage import studies
 from storage.claims import Claim
@@ -39,7 +39,7 @@ SIZES = (8, 12, 24)
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no pictures, which take longer than these trainings."""
-    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
 @pytest.fixture

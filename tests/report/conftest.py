@@ -88,7 +88,7 @@ def database(
     events_file: Path,
 ) -> Database:
     """A search with a pruned, a failed, a running and trained trials; a dead one; a study."""
-    import sweep.trial.run
+    import sweep.trial.ending
     from sweep.cli import app
     from sweep.signals import Signals
     from sweep.worker.worker import WorkerOptions, run_worker
@@ -105,7 +105,7 @@ def database(
     study += ["--val-events", "12", "--fix", "hidden_size=4", "--fix", "lr=0.05"]
     app([*study, "--detach", "--storage", url], standalone_mode=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
         run_worker(
             WorkerOptions(url, None, artifacts, num_threads=1), Signals(), lambda _text: None
         )

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import sweep.trial.run
+import sweep.trial.ending
 from models import ARCHITECTURES
 from storage.artifacts import TrialFolder
 from storage.epochs import TrialRow, read_trials
@@ -38,7 +38,7 @@ FAIR = {"num_resamples": 200, "seed": 1}
 def without_pictures() -> Iterator[None]:
     """Draw no pictures, which take longer than these trainings."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
         yield
 
 

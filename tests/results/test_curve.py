@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import sweep.trial.run
+import sweep.trial.ending
 from models.space import Fixed
 from storage import studies
 from storage.engine import create_engine, open_engine, parse_url
@@ -190,7 +190,7 @@ def test_settings_come_from_the_best_trial(
     make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hyperparameters, data, recipe and seed of the sweep; what is asked wins. It is noted."""
-    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     session = make_session(sqlite_url, name="MyNet", epochs=2, seed=5)
     run_worker(WorkerOptions(sqlite_url, "MyNet", session.artifacts, num_threads=1), Signals())
     model = session.config.model
@@ -263,7 +263,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_fi
     request = complete_request(engine, NAME, asked, sizes, None)
     prepare_sweep(request, url, NAME, None, CPU)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
         run_worker(WorkerOptions(url, NAME, artifacts, num_threads=1), Signals())
     return Place(url, ["--storage", url, "--artifacts", str(artifacts)])
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import sweep.results.onnx_program
-import sweep.trial.run
+import sweep.trial.ending
 from sweep.data.formats import open_events
 from sweep.errors import ModelError
 from sweep.results.best import find_best
@@ -31,7 +31,7 @@ def trained(
     make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Session, Status]:
     """A sweep of one trial of a network that says when it is built."""
-    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     session = make_session(sqlite_url, "TalkingNet", trials=1, epochs=1)
     options = WorkerOptions(sqlite_url, None, session.artifacts, num_threads=1)
     run_worker(options, Signals(), lambda _text: None)

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-import sweep.trial.run
+import sweep.trial.ending
 from storage import studies
 from storage.artifacts import TrialFolder
 from storage.claims import claim_trial
@@ -298,7 +298,7 @@ def test_unfinished_trials_go_on_in_the_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """From their checkpoints, one given back and one lost: to the numbers of an unbroken sweep."""
-    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     whole = make_session(f"sqlite:///{tmp_path / 'whole.db'}", name="whole")
     work(whole.engine, "whole", whole.artifacts)
     session = make_session(sqlite_url)

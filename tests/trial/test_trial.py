@@ -18,8 +18,8 @@ import torch
 from optuna.trial import TrialState
 from torch import nn
 
+import sweep.trial.ending
 import sweep.trial.retention
-import sweep.trial.run
 from storage import studies
 from storage.artifacts import TrialFolder
 from storage.claims import Claim, claim_trial, expire_claims
@@ -121,7 +121,7 @@ def with_pictures() -> None:
 def without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no pictures, which take longer than these trainings, but where a test asks for them."""
     if "with_pictures" not in request.fixturenames:
-        monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+        monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
 @pytest.fixture(scope="module")
@@ -531,7 +531,7 @@ def test_trial_is_worth_more_than_its_pictures(
     """Where there is no room for them it is complete without."""
     session = make_session(sqlite_url)
     monkeypatch.setattr(
-        sweep.trial.run, "draw_trial", lambda *_parts, **_options: [Path("missing")]
+        sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [Path("missing")]
     )
     assert train(session).outcome == "complete"
     assert "trial 0 has not all its pictures" in caplog.text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import sweep.trial.run
+import sweep.trial.ending
 from storage.epochs import read_trials
 from storage.sweeps import count_trials, create_sweep, request_stop
 from sweep.errors import ConflictError
@@ -55,7 +55,7 @@ def list_order(*sessions: Session) -> list[str]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Draw no pictures, and share the device with no worker outside of the test."""
-    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
@@ -149,7 +149,7 @@ def test_full_memory_when_alone_fails_the_trial(
     (row,) = read_trials(session.engine, session.sweep.id)
     assert (row.attempts, row.state, row.outcome) == (2, "failed", "out_of_memory")
     assert "tried to allocate 80.00 GiB" in str(row.reason)
-    study = sweep.trial.run.studies.load_study(session.study_storage, session.sweep.name)
+    study = studies.load_study(session.study_storage, session.sweep.name)
     (told,) = study.trials
     assert (told.state.name, told.value, told.intermediate_values) == ("FAIL", None, {})
 

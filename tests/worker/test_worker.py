@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 import torch
 
-import sweep.trial.run
+import sweep.trial.ending
 import sweep.worker.worker
 from storage.claims import Claim, claim_trial
 from storage.sweeps import count_trials, request_stop
@@ -69,7 +69,7 @@ def read_lease_s(session: Session) -> float:
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no pictures, which take longer than these trainings."""
-    monkeypatch.setattr(sweep.trial.run, "draw_trial", lambda *_parts, **_options: [])
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
 @pytest.fixture

@@ -1,0 +1,224 @@
+"""One attempt at a trial: from its checkpoint, if there is one, to a verdict or an interruption.
+
+After an epoch the checkpoint is written first, then the curve, then the study: a worker killed in
+between leaves a checkpoint that is ahead, and its successor fills in what is missing. A worker that
+is asked to leave at once writes one more in mid-epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+import torch
+from optuna.exceptions import OptunaError
+from torch import nn
+
+from storage import studies
+from storage.artifacts import TrialFolder
+from storage.claims import Claim
+from storage.epochs import Epoch, read_curve, record_epochs
+from storage.errors import StorageError
+from storage.sweeps import FAILED, PRUNED, is_stop_requested
+from sweep.device import is_out_of_memory
+from sweep.errors import SweepError
+from sweep.plan.curve import choose_draw
+from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
+from sweep.search.verdict import DEAD, DONE, STUCK, WORSE, Verdict
+from sweep.seeds import derive_seed
+from sweep.training.state import StateError, Weights, capture_state, restore_state
+from sweep.training.trainer import (
+    DivergedError,
+    EpochResult,
+    InterruptedTrainingError,
+    Trainer,
+)
+from sweep.trial.beginning import BegunTrial
+from sweep.trial.checkpoint import (
+    Checkpoint,
+    leave_aside,
+    load_checkpoint,
+    make_epoch,
+    rehearse,
+    save_checkpoint,
+)
+from sweep.trial.losses import give_up
+from sweep.trial.session import Interruption, Session
+from sweep.wording import round_shown
+
+logger = logging.getLogger(__name__)
+
+NETWORK_FAULTS = (Exception, SystemExit, KeyboardInterrupt)
+"""What a network may raise. A worker's signals are no exceptions (`sweep.signals`), so that one
+which ends the process, or says it is interrupted, is the network's own doing."""
+
+
+class Attempt:
+    """One attempt at a trial: its network, its curve so far and the weights of its best epoch.
+
+    Args:
+        session: What the worker holds open.
+        claim: The right to train the trial.
+        begun: The trial.
+        interruption: Asked between batches and between epochs.
+    """
+
+    def __init__(
+        self, session: Session, claim: Claim, begun: BegunTrial, interruption: Interruption
+    ) -> None:
+        self.session = session
+        self.config = session.config
+        self.claim = claim
+        self.begun = begun
+        self.interruption = interruption
+        self.folder = TrialFolder(session.artifacts, session.sweep, claim.slot)
+        self.curve: list[Epoch] = []
+        self.best_weights: Weights = {}
+        self.needs_to_be_alone = False
+        """Whether the trial filled its device's memory, beside others."""
+        self._trainer: Trainer | None = None
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights and metrics are the trial's own so far."""
+        return find_best_epoch(self.curve, self.config.search.objective, self.config.data.null_loss)
+
+    def reach_verdict(self) -> Verdict | None:
+        """Train until a verdict is reached; None when the trial is to be given back.
+
+        Raises:
+            LostClaimError: when another worker took the trial over.
+            StorageError, SweepError: when the database, the disk or the events fail.
+        """
+        given_up = give_up(self.claim)
+        if given_up is not None:
+            self.curve = read_curve(self.session.engine, self.claim.trial_id)
+            return given_up
+        try:
+            return self._train()
+        except DivergedError as exc:
+            return Verdict(PRUNED, "diverged", str(exc))
+        except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
+            raise
+        except NETWORK_FAULTS as exc:  # a network may raise anything; its traceback is the verdict
+            if not is_out_of_memory(exc):
+                return Verdict(FAILED, "error", traceback.format_exc())
+            if self.claim.alone:
+                return Verdict(FAILED, "out_of_memory", traceback.format_exc())
+            logger.warning("trial %s: out of memory, to be tried alone", self.begun.trial.number)
+            self.needs_to_be_alone = True
+            return None
+
+    def _build_network(self) -> nn.Module:
+        return self.session.build_network(self.begun.params)
+
+    def _build_another(self) -> nn.Module:
+        """Build a network beside the one in training, whose random numbers stay its own."""
+        with torch.random.fork_rng(devices=[]):
+            return self._build_network()
+
+    def _begin_training(self) -> Trainer:
+        """Begin the trial's training from its checkpoint, where one is left here that fits."""
+        found = load_checkpoint(self.folder)
+        if found is not None:
+            trainer = self._make_trainer()
+            try:
+                trainer.restore(found.trainer)
+                if found.best_weights:
+                    restore_state(self._build_another(), found.best_weights)
+            except StateError as exc:
+                leave_aside(self.folder, exc)
+            else:
+                self.curve = list(found.curve)
+                self.best_weights = found.best_weights
+                self._record(self.curve)
+                return trainer
+        trainer = self._make_trainer()
+        rehearse(trainer.network, self._build_another())
+        return trainer
+
+    def _make_trainer(self) -> Trainer:
+        seed, draw = self.config.search.seed, choose_draw(self.config, self.claim.slot)
+        torch.manual_seed(derive_seed(seed, "weights", draw))
+        return Trainer(
+            self._build_network(),
+            self.session.split,
+            self.config.recipe,
+            self.begun.params,
+            seed=derive_seed(seed, "order", draw),
+            device=self.session.device,
+            is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
+        )
+
+    def _train(self) -> Verdict | None:
+        trainer = self._trainer = self._begin_training()
+        verdict = self._judge() if self.curve else None
+        if verdict is not None:
+            return verdict
+        try:
+            for result in trainer.run():
+                self._take(trainer, result)
+                verdict = self._judge()
+                if verdict is not None:
+                    return verdict
+                if trainer.epoch < self.config.recipe.epochs:
+                    if self._is_late():
+                        return self._too_late()
+                    if self._is_to_stop():
+                        return None
+        except InterruptedTrainingError:
+            if self._is_late():
+                return self._too_late()
+            self._keep(trainer)
+            return None
+        best = self.best
+        objective, null_loss = self.config.search.objective, self.config.data.null_loss
+        return DONE if best and not is_dead(best, objective, null_loss) else DEAD
+
+    def _take(self, trainer: Trainer, result: EpochResult) -> None:
+        """Keep one epoch: checkpoint first, then the curve, then the study."""
+        self.curve.append(make_epoch(result))
+        if len(self.curve) == 1:  # a training may change what its network's state consists of
+            rehearse(trainer.network, self._build_another())
+        if self.best == self.curve[-1]:
+            self.best_weights = capture_state(trainer.network)
+        self._keep(trainer)
+        self._record(self.curve[-1:])
+
+    def _keep(self, trainer: Trainer) -> None:
+        """Write a checkpoint, if the trial is still this worker's."""
+        self.interruption.hold()
+        save_checkpoint(self.folder, Checkpoint(trainer.capture(), self.curve, self.best_weights))
+
+    def _record(self, curve: Sequence[Epoch]) -> None:
+        """Store epochs and report them to the study, where that was not done before."""
+        record_epochs(self.session.engine, self.claim, curve)
+        objective = self.config.search.objective
+        values = {epoch.epoch: round_shown(get_value(epoch, objective)) for epoch in curve}
+        studies.report_epochs(self.begun.trial, values)
+
+    def _judge(self) -> Verdict | None:
+        """Say whether the trial ends here; at the last epoch nothing is left to be pruned."""
+        if self.curve[-1].epoch >= self.config.recipe.epochs:
+            return None
+        if is_stuck(self.curve, self.config):
+            return STUCK
+        return WORSE if studies.is_to_prune(self.begun.trial) else None
+
+    def _is_late(self) -> bool:
+        """Say whether the trial has trained for longer than a trial of its sweep may."""
+        limit_s = self.session.sweep.trial_timeout_s
+        trained_s = sum(epoch.duration_s for epoch in self.curve)
+        running_s = self._trainer.get_spent_s() if self._trainer else 0.0
+        return limit_s is not None and trained_s + running_s > limit_s
+
+    def _too_late(self) -> Verdict:
+        limit_s = self.session.sweep.trial_timeout_s
+        return Verdict(PRUNED, "timeout", f"not done after {limit_s:g} s of training")
+
+    def _is_to_stop(self) -> bool:
+        return self.interruption.is_gentle() or is_stop_requested(
+            self.session.engine, self.session.sweep.id
+        )
