@@ -635,9 +635,7 @@ DAMAGES = {
     "no weights": change("trainer", "network", to="none"),
     "another optimiser": change("trainer", "optimizer", to={"momentum": 1}),
     "text for an optimiser": change("trainer", "optimizer", to="adam"),
-    "moments of another shape": change(
-        "trainer", "optimizer", *FIRST, "exp_avg", to=torch.zeros(99)
-    ),
+    "moments of another shape": change(*FIRST, "exp_avg", to=torch.zeros(99)),
     "a moment too few": change(*FIRST, "exp_avg", to=None),
     "a rate that is text": change("trainer", "optimizer", "param_groups", 0, "lr", to="high"),
     "another schedule": change("trainer", "scheduler", to={}),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import sweep.trial.ending
+from storage import studies
 from storage.epochs import read_trials
 from storage.sweeps import count_trials, create_sweep, request_stop
 from sweep.errors import ConflictError
