@@ -178,6 +178,8 @@ def read_best(
     sweep_id: int,
     ranking: Ranking,
     limit: int,
+    *,
+    are_feasible: bool = True,
 ) -> list[tuple[int, float]]:
     """Read the best trials of a sweep: complete and feasible, the earlier slot of equals first.
 
@@ -188,6 +190,7 @@ def read_best(
         sweep_id: Of the sweep.
         ranking: By what they are ranked.
         limit: How many are read at most.
+        are_feasible: Whether those are ranked that live, or those that are dead.
 
     Returns:
         Their slots with the values they are ranked by, best first.
@@ -199,7 +202,11 @@ def read_best(
             epochs,
             sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
         )
-        .where(trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.feasible)
+        .where(
+            trials.c.sweep_id == sweep_id,
+            trials.c.state == COMPLETE,
+            trials.c.feasible == are_feasible,
+        )
         .order_by(value.desc() if ranking.is_highest_first else value, trials.c.slot)
         .limit(limit)
     )

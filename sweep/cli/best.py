@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,10 @@ from sweep.cli.options import (
     choose_sweep,
     open_database,
 )
+
+if TYPE_CHECKING:
+    from storage.epochs import TrialRow
+    from sweep.results.status import Status
 
 
 def best(
@@ -46,9 +50,9 @@ def best(
 
     engine = open_database(storage)
     status = read_status(engine, choose_sweep(engine, sweep))
-    trial = find_best(status)
+    trial = find_best(status) if export is None else _choose_for_export(status)
     said = status.describe_best() or {}
-    if not json:
+    if not json and status.ranked:
         print_best(status)
     if plot is not None:
         from sweep.report.best_picture import write_best_picture
@@ -66,6 +70,19 @@ def best(
         print_note(f"{export}: trial {trial.number} written, loaded again and compared, {onnx}")
     if json:
         print_json(said)
+
+
+def _choose_for_export(status: Status) -> TrialRow:
+    """Choose the best trial, or, where nothing lives, the least bad one, and say that it is not."""
+    from sweep.cli.output import print_note
+    from sweep.results.best import describe_nothing, find_best, find_least_bad
+
+    least_bad = None if status.ranked else find_least_bad(status)
+    if least_bad is None:
+        return find_best(status)
+    print_note(f"warning: {describe_nothing(status)}")
+    print_note(f"trial {least_bad.number}, a dead network, is written since --export asks for one")
+    return least_bad
 
 
 def evaluate(

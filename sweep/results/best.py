@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from models.space import Fixed
 from storage.epochs import Epoch, TrialRow
 from sweep.errors import SweepError
 from sweep.metrics.score import LOSS
 from sweep.plan.space import read_space
 from sweep.results.status import Status
-from sweep.search.judgement import explain_death
+from sweep.search.judgement import explain_death, rank_trials
 from sweep.wording import write_count
 
 
@@ -24,6 +26,13 @@ def find_best(status: Status) -> TrialRow:
             f"lives; {_say_cure(status)}"
         )
     return status.ranked[0]
+
+
+def find_least_bad(status: Status) -> TrialRow | None:
+    """Find the dead trial that comes nearest to living; None where none trained to its end."""
+    dead = [replace(trial, feasible=True) for trial in status.begun if trial.outcome == "dead"]
+    ranked = rank_trials(dead, status.config.search.objective)
+    return replace(ranked[0], feasible=False) if ranked else None
 
 
 def describe_nothing(status: Status) -> str:

@@ -12,6 +12,7 @@ from sweep.metrics.score import Score
 from sweep.metrics.writing import list_known, write_ends, write_plain
 from sweep.plan.sample import fit_config
 from sweep.results.status import Status
+from sweep.search.judgement import explain_death
 
 
 def write_card(
@@ -44,8 +45,7 @@ from -100 mm to 300 mm) to a histogram with a peak at each vertex.
 {metrics}
 | loss of predicting zero everywhere | {config.data.null_loss:.4g} | |
 
-The trial was chosen as the best of its sweep by these same events, so expect slightly worse on
-others; `sweep evaluate` tells.
+{_say_choice(status, trial)}
 
 Features, in this order: KDE / 2500, its square, 2 x and 2 y (mm) where the KDE is largest. Peaks:
 bins of at least 0.01, at least 3 of them, sum at least 0.2; a true peak is found when a predicted
@@ -80,6 +80,19 @@ network = load_export(Path("FOLDER")).network   # (B, 4, 4000) -> (B, 4000)
 ```
 """,
         encoding="utf-8",
+    )
+
+
+def _say_choice(status: Status, trial: TrialRow) -> str:
+    """Say how the trial was chosen, and what that means for its numbers."""
+    if not trial.feasible:
+        return (
+            f"**This network is dead** ({explain_death(status.config.search.objective)}): its\n"
+            "sweep has no best trial, and this is the least bad of them, of no use but to look at."
+        )
+    return (
+        "The trial was chosen as the best of its sweep by these same events, so expect slightly "
+        "worse on\nothers; `sweep evaluate` tells."
     )
 
 

@@ -18,6 +18,7 @@ from storage import studies
 from storage.artifacts import TrialFolder
 from storage.attachments import attach_file
 from storage.claims import Claim, finish_claim, release_claim
+from storage.sweeps import COMPLETE
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import get_value
@@ -41,14 +42,14 @@ def end_trial(study: optuna.Study, attempt: Attempt, verdict: Verdict) -> None:
     if verdict.outcome in (DONE.outcome, DEAD.outcome):
         studies.set_feasible(trial, is_feasible)
     value = get_value(best, session.config.search.objective) if best else None
-    if is_feasible and value is not None:
+    if verdict.state == COMPLETE and value is not None:
         save_weights(attempt.folder, attempt.best_weights)
-        if is_to_be_pictured(session, value):
+        if is_feasible and is_to_be_pictured(session, value):
             _attach_pictures(attempt)
     told = None if value is None else round_shown(value)
     studies.finish_trial(study, trial, STUDY_STATES[verdict.state], told)
     _spend(session, attempt.claim, verdict, best.epoch if best else None)
-    if not is_feasible:
+    if verdict.state != COMPLETE:
         attempt.folder.drop()
     drop_beaten_weights(session)
 

@@ -32,11 +32,13 @@ def is_to_be_pictured(session: Session, value: float) -> bool:
 def drop_beaten_weights(session: Session) -> None:
     """Remove the weights of all complete trials on this disk but the best of the sweep.
 
-    A trial that is still to be told keeps its own. One that is beaten now stays so.
+    Where none lives the least bad of the dead keeps its own. A trial that is still to be told keeps
+    them too. One that is beaten now stays so.
     """
     weighted = list_weighted(session.artifacts, session.sweep)
     complete = find_complete(session.engine, session.sweep.id, weighted)
     ranking = get_ranking(session.config.search.objective)
-    best = read_best(session.engine, session.sweep.id, ranking, NUM_KEPT_WEIGHTS)
+    place = session.engine, session.sweep.id, ranking
+    best = read_best(*place, NUM_KEPT_WEIGHTS) or read_best(*place, 1, are_feasible=False)
     for slot in complete - {slot for slot, _value in best}:
         TrialFolder(session.artifacts, session.sweep, slot).drop()

@@ -304,15 +304,23 @@ def test_models_are_listed(call: Callable[..., Any], own_network: Path, tmp_path
 def test_dead_and_pruned_trials_are_never_best(
     make_session: Callable[..., Session], database_url: str, call: Callable[..., Any]
 ) -> None:
-    """However low their loss: there is no best trial then, and one line says so."""
+    """However low their loss: there is no best trial then, and one line says so.
+
+    Who asks for the model all the same gets the least bad one, which its card calls dead.
+    """
     session = make_session(database_url, "DeadNet")
     options = WorkerOptions(database_url, session.sweep.name, session.artifacts, num_threads=1)
     assert run_worker(options, Signals()) == 2
-    for arguments in (["best"], ["best", "--json"], ["best", "--export", "model"]):
+    for arguments in (["best"], ["best", "--json"]):
         answer = call(*arguments, "--storage", database_url)
         assert (answer.code, answer.out) == (1, "")
-        assert answer.err.startswith("error: sweep net: no best trial, got 2 complete (2 of the")
+        assert answer.err.startswith("error: sweep net: no best trial, got 2 of 2 finished trials")
         assert answer.err.count("\n") == 1
+    place = ("--storage", database_url, "--artifacts", session.artifacts)
+    answer = call("best", "--export", "model", *place)
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.startswith("warning: No best trial: 2 of 2 finished trials dead")
+    assert "**This network is dead** (no true peak found" in Path("model/README.md").read_text()
 
 
 def test_networks_that_diverge_are_pruned_as_such(

@@ -440,14 +440,18 @@ def test_diverged_network_keeps_only_the_numbers_before(
 def test_dead_network_is_complete_but_never_best(
     make_session: MakeSession, sqlite_url: str
 ) -> None:
-    """It keeps its numbers, no weights, and Optuna knows it as infeasible."""
+    """It keeps its numbers, and its weights only until one lives; Optuna knows it as infeasible."""
     session = make_session(sqlite_url, "DeadNet")
     assert train(session).outcome == "dead"
     row = read_row(session)
     assert (row.state, row.outcome, row.feasible) == ("complete", "dead", False)
     assert rank_trials([row], "validation_loss") == []
     assert max(read_told(session)[0].constraints.values()) > 0
-    assert not TrialFolder(session.artifacts, session.sweep, 0).path.exists()
+    assert list(session.artifacts.rglob("weights.safetensors")) == [
+        TrialFolder(session.artifacts, session.sweep, 0).weights
+    ]
+    assert train(session).outcome == "dead"
+    assert len(list(session.artifacts.rglob("weights.safetensors"))) == 1
 
 
 def test_dead_network_ends_when_its_grace_is_over(
