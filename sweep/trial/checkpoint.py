@@ -150,13 +150,24 @@ def _is_weight(entry: tuple[object, object]) -> bool:
 
 
 def _read_epoch(number: int, entry: Mapping[str, Any]) -> Epoch:
-    """Read one epoch of a stored curve: numbers, all of them finite, in their order."""
-    form = {field.name: 0.0 if field.type == "float" else 0 for field in fields(Epoch)}
-    check_form(f"curve.{number}", form, entry)
-    epoch = Epoch(**entry)
+    """Read one epoch of a stored curve: numbers, all of them finite, in their order.
+
+    What an older version did not keep may be missing. Sums that may be so may be negative, too.
+    """
+    optional = {field.name: field.default for field in fields(Epoch) if field.default is None}
+    form = {
+        field.name: 0.0 if field.type == "float" else 0
+        for field in fields(Epoch)
+        if field.name not in optional
+    }
+    sums = {name: entry.get(name) for name in optional}
+    check_form(f"curve.{number}", form, {n: v for n, v in entry.items() if n not in optional})
+    epoch = Epoch(**{**entry, **sums})
     counts = [entry[name] for name, zero in form.items() if isinstance(zero, int)]
     if epoch.epoch != number or not all(isinstance(n, int) and n >= 0 for n in counts):
         raise StateError(f"curve.{number}: got {epoch}, expected counts in this order")
+    if not all(value is None or type(value) is int for value in sums.values()):
+        raise StateError(f"curve.{number}: got {epoch}, expected whole sums")
     return epoch
 
 
