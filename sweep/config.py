@@ -26,11 +26,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class DataConfig(_Part):
-    """Which events train and judge the networks.
-
-    The two fingerprints say which; everything of `PLACE_FIELDS` says where they were found last,
-    which may change while a sweep lives.
+class EventSource(_Part):
+    """Where events are found, and how those to judge by are split off.
 
     Attributes:
         files: Training files; empty for the toy events made by this project.
@@ -38,10 +35,7 @@ class DataConfig(_Part):
         x_key, y_key: Names of the arrays in the files, where they are not found by shape.
         variant: Which features of a PV-Finder HDF5 file, where it has both kinds.
         toy_seed: Seed of the toy events.
-        num_train, num_validation: Numbers of events.
         split_seed: Seed of the permutation that splits.
-        train_fingerprint, validation_fingerprint: Hashes of the events themselves.
-        null_loss: Loss of predicting zero on the validation events.
     """
 
     files: tuple[str, ...] = ()
@@ -50,9 +44,23 @@ class DataConfig(_Part):
     y_key: str | None = None
     variant: Literal["kernel", "poca"] | None = None
     toy_seed: int = Field(default=1, ge=0)
+    split_seed: int = Field(default=0, ge=0)
+
+
+class DataConfig(EventSource):
+    """Which events train and judge the networks.
+
+    The two fingerprints say which; the source says where they were found last, which may change
+    while a sweep lives.
+
+    Attributes:
+        num_train, num_validation: Numbers of events.
+        train_fingerprint, validation_fingerprint: Hashes of the events themselves.
+        null_loss: Loss of predicting zero on the validation events.
+    """
+
     num_train: int = Field(gt=0)
     num_validation: int = Field(gt=0)
-    split_seed: int = Field(default=0, ge=0)
     train_fingerprint: str
     validation_fingerprint: str
     null_loss: float
@@ -67,7 +75,7 @@ class DataConfig(_Part):
         return self.model_copy(update={name: getattr(other, name) for name in PLACE_FIELDS})
 
 
-PLACE_FIELDS = ("files", "validation_files", "x_key", "y_key", "variant", "toy_seed")
+PLACE_FIELDS = tuple(name for name in EventSource.model_fields if name != "split_seed")
 """What of a DataConfig says where events lie and not which they are."""
 
 

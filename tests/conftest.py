@@ -321,7 +321,8 @@ def make_session(
     from storage.engine import create_engine, parse_url
     from storage.migrations import create_tables
     from storage.sweeps import create_sweep
-    from sweep.plan.plan import CPU, plan_sweep
+    from sweep.plan.plan import plan_sweep
+    from sweep.plan.profile import CPU
     from sweep.plan.request import Request
     from sweep.trial.session import Session
 

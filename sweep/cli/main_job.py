@@ -29,8 +29,8 @@ from sweep.launch.choice import LOCAL, choose_launcher
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.places import Place, count_gpus, parse_gpus
 from sweep.plan.network import is_own
-from sweep.plan.plan import CPU, GPU
 from sweep.plan.preparation import check_request, prepare_sweep
+from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
 from sweep.process import is_gone
 from sweep.results.status import Status, read_status

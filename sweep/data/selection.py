@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.config import DataConfig
+from sweep.config import DataConfig, EventSource
 from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import check_paths, open_events
-from sweep.data.hdf5 import Variant
 from sweep.data.splits import (
     Split,
     drop_copies,
@@ -36,31 +35,20 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked of the data.
+    """How many events are asked for of a source.
 
     Attributes:
-        files: Training files; empty for the toy events of this project.
-        validation_files: Files to judge by; empty to split validation events off.
-        x_key, y_key: Names of the arrays in the files, where they are not found by shape.
-        variant: Which features of a PV-Finder HDF5 file, where it has both kinds.
+        source: Where they are found.
         num_train, num_validation: Numbers of events asked for, or None.
         max_train, max_validation: Where no number is asked for, take as many as there are but no
             more than this; None for no bound.
-        toy_seed: Seed of the toy events.
-        split_seed: Seed of the permutation that splits.
     """
 
-    files: tuple[str, ...] = ()
-    validation_files: tuple[str, ...] = ()
-    x_key: str | None = None
-    y_key: str | None = None
-    variant: Variant | None = None
+    source: EventSource
     num_train: int | None = None
     num_validation: int | None = None
     max_train: int | None = None
     max_validation: int | None = None
-    toy_seed: int = 1
-    split_seed: int = 0
 
 
 def name_files(names: Sequence[str]) -> tuple[str, ...]:
@@ -101,7 +89,7 @@ def open_selection(selection: Selection, progress: Progress | None = None) -> Sp
             is on both sides.
     """
     check_selection(selection)
-    if not selection.files:
+    if not selection.source.files:
         return _open_toy(selection, progress)
     return _open_files(selection, progress)
 
@@ -118,12 +106,13 @@ def check_selection(selection: Selection) -> None:
             raise DataError(
                 f"{option}: too few, got {count}, expected at least 1; raise --{option}"
             )
-    if selection.validation_files and not selection.files:
+    source = selection.source
+    if source.validation_files and not source.files:
         raise DataError(
-            f"val-data: without training files, got {selection.validation_files[0]}, expected "
+            f"val-data: without training files, got {source.validation_files[0]}, expected "
             "--data too; name the training files"
         )
-    check_paths([Path(name) for name in (*selection.files, *selection.validation_files)])
+    check_paths([Path(name) for name in (*source.files, *source.validation_files)])
 
 
 def _open_toy(selection: Selection, progress: Progress | None) -> Split:
@@ -133,17 +122,17 @@ def _open_toy(selection: Selection, progress: Progress | None) -> Split:
         raise DataError(
             "events: toy events have no natural number, got none, expected one; add --events"
         )
-    train = open_toy_events(num_train, selection.toy_seed, progress=progress)
+    train = open_toy_events(num_train, selection.source.toy_seed, progress=progress)
     validation = open_toy_events(
-        num_validation, selection.toy_seed + VALIDATION_SEED_OFFSET, progress=progress
+        num_validation, selection.source.toy_seed + VALIDATION_SEED_OFFSET, progress=progress
     )
     return pair_events(train, validation)
 
 
 def _open_files(selection: Selection, progress: Progress | None) -> Split:
-    events = _open(selection, selection.files, progress)
-    if selection.validation_files:
-        validation = _open(selection, selection.validation_files, progress)
+    events = _open(selection, selection.source.files, progress)
+    if selection.source.validation_files:
+        validation = _open(selection, selection.source.validation_files, progress)
         num_train = selection.num_train or _bound(len(events), selection.max_train)
         num_validation = selection.num_validation or _bound(
             len(validation), selection.max_validation
@@ -153,7 +142,7 @@ def _open_files(selection: Selection, progress: Progress | None) -> Split:
             validation,
             num_train=num_train,
             num_validation=num_validation,
-            seed=selection.split_seed,
+            seed=selection.source.split_seed,
         )
     events = drop_copies(events)
     num_validation = selection.num_validation or _bound(
@@ -163,7 +152,7 @@ def _open_files(selection: Selection, progress: Progress | None) -> Split:
         max(1, len(events) - num_validation), selection.max_train
     )
     return split_events(
-        events, num_train=num_train, num_validation=num_validation, seed=selection.split_seed
+        events, num_train=num_train, num_validation=num_validation, seed=selection.source.split_seed
     )
 
 
@@ -173,9 +162,9 @@ def _open(selection: Selection, files: tuple[str, ...], progress: Progress | Non
     def read(some: Sequence[Path]) -> EventSet:
         return open_events(
             some,
-            x_key=selection.x_key,
-            y_key=selection.y_key,
-            variant=selection.variant,
+            x_key=selection.source.x_key,
+            y_key=selection.source.y_key,
+            variant=selection.source.variant,
             progress=progress,
         )
 
@@ -190,16 +179,11 @@ def _bound(available: int, largest: int | None) -> int:
 
 def describe_split(selection: Selection, split: Split) -> DataConfig:
     """Give what a sweep's config keeps of a selection and the events that it gave."""
+    source = {name: getattr(selection.source, name) for name in EventSource.model_fields}
     return DataConfig(
-        files=selection.files,
-        validation_files=selection.validation_files,
-        x_key=selection.x_key,
-        y_key=selection.y_key,
-        variant=selection.variant,
-        toy_seed=selection.toy_seed,
+        **source,
         num_train=len(split.train),
         num_validation=len(split.validation),
-        split_seed=selection.split_seed,
         train_fingerprint=split.train.fingerprint,
         validation_fingerprint=split.validation.fingerprint,
         null_loss=compute_null_loss(split.validation),
@@ -227,20 +211,10 @@ def reopen_split(config: DataConfig, progress: Progress | None = None) -> Split:
     Raises:
         DataError: when a file is missing or holds other events than the sweep began with.
     """
-    split = open_selection(
-        Selection(
-            files=find_files(config.files),
-            validation_files=find_files(config.validation_files),
-            x_key=config.x_key,
-            y_key=config.y_key,
-            variant=config.variant,
-            num_train=config.num_train,
-            num_validation=config.num_validation,
-            toy_seed=config.toy_seed,
-            split_seed=config.split_seed,
-        ),
-        progress,
-    )
+    place = {"files": find_files(config.files)}
+    place["validation_files"] = find_files(config.validation_files)
+    source = config.model_copy(update=place)
+    split = open_selection(Selection(source, config.num_train, config.num_validation), progress)
     for side, events, expected in (
         ("training", split.train, config.train_fingerprint),
         ("validation", split.validation, config.validation_fingerprint),

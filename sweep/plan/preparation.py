@@ -27,7 +27,8 @@ from storage.tables import check_tables, check_writable, has_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
-from sweep.plan.plan import Profile, plan_sweep, refuse_early
+from sweep.plan.plan import plan_sweep, refuse_early
+from sweep.plan.profile import Profile
 from sweep.plan.request import Request
 from sweep.provenance import describe_versions
 

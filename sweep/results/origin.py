@@ -16,6 +16,7 @@ from storage.tables import check_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
+from sweep.plan.defaults import describe_request
 from sweep.plan.network import is_same_network, load_model, resolve_model
 from sweep.plan.preparation import find_stored, name_search
 from sweep.plan.request import Origin, Request, SampleSizeRequest, merge_requests
@@ -133,23 +134,11 @@ def _is_of(status: Status, model: str | None) -> bool:
 
 def _lend(config: SweepConfig, asked: Request) -> Request:
     """Give what a sweep lends: its model, recipe and seed, and its data where none are asked."""
-    recipe = Request(
-        model=config.model,
-        epochs=config.recipe.epochs,
-        recipe=config.recipe.name,
-        objective=config.search.objective,
-        seed=config.search.seed,
-        profile=config.profile,
+    lent = replace(
+        describe_request(config), model=config.model, events=None, sampler=None, pruner=None
     )
     if asked.data or asked.val_data:
-        return recipe
-    data = config.data
-    return replace(
-        recipe,
-        data=data.files,
-        val_data=data.validation_files,
-        x_key=data.x_key,
-        y_key=data.y_key,
-        variant=data.variant,
-        val_events=data.num_validation,
-    )
+        return replace(
+            lent, data=(), val_data=(), x_key=None, y_key=None, variant=None, val_events=None
+        )
+    return lent

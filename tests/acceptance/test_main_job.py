@@ -22,8 +22,8 @@ from storage import studies
 from storage.engine import open_engine, parse_url
 from storage.epochs import read_curve, read_trials
 from storage.sweeps import find_sweep
-from sweep.plan.plan import CPU
 from sweep.plan.preparation import prepare_sweep
+from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.process import COMMAND
 from sweep.signals import Signals

@@ -16,8 +16,8 @@ from storage.sweeps import list_sweeps
 from sweep.dashboard import companion
 from sweep.dashboard.companion import mirror_trials
 from sweep.errors import ConfigError
-from sweep.plan.plan import CPU
 from sweep.plan.preparation import prepare_sweep
+from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.results.status import read_status
 from sweep.trial.session import Session

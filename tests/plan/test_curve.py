@@ -21,8 +21,9 @@ from sweep.config import SampleSizeConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import choose_draw, draw_events, parse_sizes
-from sweep.plan.plan import CPU, plan_sweep
+from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
+from sweep.plan.profile import CPU
 from sweep.plan.request import Request, SampleSizeRequest
 from sweep.plan.sample import fit_config, list_samples
 from sweep.signals import Signals

@@ -13,8 +13,8 @@ from storage.sweeps import find_sweep
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.errors import ConflictError, DataError
-from sweep.plan.plan import CPU
 from sweep.plan.preparation import prepare_sweep
+from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 
 

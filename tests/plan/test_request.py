@@ -10,7 +10,8 @@ import pytest
 from models.space import Choice, Fixed, Float, parse_dimension
 from sweep.config import SweepConfig, build_recipe, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
-from sweep.plan.plan import CPU, GPU, Plan, plan_sweep
+from sweep.plan.plan import Plan, plan_sweep
+from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request, merge_requests, read_request
 from sweep.plan.space import read_space
 

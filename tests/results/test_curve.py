@@ -20,8 +20,9 @@ from sweep.config import OriginConfig, SweepConfig
 from sweep.errors import ConfigError
 from sweep.figures.curve import draw_curves, write_curves
 from sweep.metrics.intervals import compute_efficiency_interval
-from sweep.plan.plan import CPU, plan_sweep
+from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
+from sweep.plan.profile import CPU
 from sweep.plan.request import Request, SampleSizeRequest
 from sweep.plan.space import read_space
 from sweep.results.curve import (

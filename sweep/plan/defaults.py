@@ -1,0 +1,63 @@
+"""What holds where a person does not say: what the stored sweep has, else the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from sweep.config import SweepConfig
+from sweep.data.selection import find_files
+from sweep.metrics.table import DEFAULT_OBJECTIVE
+from sweep.plan.profile import Profile
+from sweep.plan.request import Request, merge_requests
+
+DEFAULTS = Request(
+    recipe="fast", sampler="tpe", pruner="median", objective=DEFAULT_OBJECTIVE, seed=1
+)
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
+"""Files in which arrays have no names of a person's choice."""
+
+
+def fill_request(request: Request, stored: SweepConfig | None, profile: Profile) -> Request:
+    """Fill what was not asked: model, dimensions and the sizes of a curve stay as they are.
+
+    Args:
+        request: What was asked.
+        stored: The config of the sweep that goes on, or None.
+        profile: Of the devices that are here.
+
+    Raises:
+        DataError: when no events are named and those of the stored sweep are not there.
+    """
+    if stored is None:
+        return merge_requests(request, replace(DEFAULTS, profile=profile.name))
+    data = stored.data
+    under = replace(
+        describe_request(stored),
+        data=() if request.data else find_files(data.files),
+        val_data=() if request.val_data else find_files(data.validation_files),
+    )
+    if any(Path(name).suffix in HDF5_SUFFIXES for name in request.data):
+        under = replace(under, x_key=None, y_key=None)
+    return merge_requests(request, under)
+
+
+def describe_request(config: SweepConfig) -> Request:
+    """Give what would have to be asked for a config, but for its model and space."""
+    data, search = config.data, config.search
+    return Request(
+        data=data.files,
+        val_data=data.validation_files,
+        x_key=data.x_key,
+        y_key=data.y_key,
+        variant=data.variant,
+        events=data.num_train,
+        val_events=data.num_validation,
+        epochs=config.recipe.epochs,
+        recipe=config.recipe.name,
+        sampler=search.sampler.name,
+        pruner=search.pruner.name,
+        objective=search.objective,
+        seed=search.seed,
+        profile=config.profile,
+    )
