@@ -1,24 +1,28 @@
 """The networks a sweep can search, one family a file. PyTorch only: no sweep, no database here.
 
-What is searched of a family stands beside its network in a file that loads no torch, so that an
-option can be refused at once.
+What is searched of a family stands beside its network in `NAME_space.py`, which loads no torch, so
+that an option can be refused at once. These files are found by their names.
 """
 
 from __future__ import annotations
 
-from models import birnn_space, cnn_space, mlp_space, rcnn_space
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
 from models.architecture import TRAINING_HYPERPARAMETERS, Architecture, count_parameters
 from models.source import Source
 
-ARCHITECTURES: dict[str, Architecture] = {
-    architecture.name: architecture
-    for architecture in (
-        birnn_space.ARCHITECTURE,
-        cnn_space.ARCHITECTURE,
-        rcnn_space.ARCHITECTURE,
-        mlp_space.ARCHITECTURE,
-    )
-}
+
+def _find_architectures() -> Iterator[Architecture]:
+    """Find the ARCHITECTURE of each file that ends in `_space.py`, by name."""
+    for found in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
+        if found.name.endswith("_space"):
+            yield importlib.import_module(f"{__name__}.{found.name}").ARCHITECTURE
+
+
+ARCHITECTURES = {architecture.name: architecture for architecture in _find_architectures()}
+"""All of this project, by the name that `--model` takes."""
 
 __all__ = [
     "ARCHITECTURES",

@@ -10,8 +10,6 @@ import json
 import sys
 from typing import Any, TypeAlias
 
-import numpy as np
-
 Value: TypeAlias = bool | int | float | str | list[Any] | None
 NOTHING, TRUTH, NUMBERS, TEXT, LISTS = "nothing", "truth values", "numbers", "text", "lists"
 WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None}
@@ -35,7 +33,7 @@ def clean_value(where: str, value: object, depth: int = 0) -> Value:
         ValueError: When it cannot be kept without loss: NaN, infinity, tuples, mappings, text that
             is no Unicode, subclasses of plain types such as enumerations, any other object.
     """
-    plain: Any = value.item() if isinstance(value, np.generic) else value
+    plain: Any = _make_plain(value)
     if plain is None or type(plain) is bool:
         return plain
     if type(plain) in (int, float) and abs(plain) <= sys.float_info.max:
@@ -50,6 +48,12 @@ def clean_value(where: str, value: object, depth: int = 0) -> Value:
         f"{where}: not a value, got {shown}, expected a truth value, a finite number, text, None, "
         f"or a list of these{hint}"
     )
+
+
+def _make_plain(value: Any) -> Any:
+    """Give a scalar of NumPy as Python has it; where NumPy is not loaded there can be none."""
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy and isinstance(value, numpy.generic) else value
 
 
 def get_kind(value: Value) -> str:

@@ -13,8 +13,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, list_choices
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
+from sweep.search.pruners import PRUNERS
+from sweep.search.samplers import SAMPLERS
 
 Value = bool | int | float | str | list[Any] | None
 """As `models.value` has it."""
@@ -24,6 +26,12 @@ class _Part(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _check_choice(name: str, table: Mapping[str, object]) -> str:
+    if name not in table:
+        raise ValueError(f"expected {list_choices(table)}")
+    return name
 
 
 class EventSource(_Part):
@@ -106,31 +114,39 @@ class Recipe(_Part):
 
 
 class SamplerConfig(_Part):
-    """The search algorithm; what does not concern it is None. Settings of TPE are written out so
-    that a new version of Optuna does not change them."""
+    """The search algorithm, one of `SAMPLERS`; what does not concern it is None."""
 
-    name: Literal["tpe", "random", "gp", "qmc"]
+    name: str
     num_startup_trials: int | None = None
     multivariate: bool | None = None
     constant_liar: bool | None = None
     num_ei_candidates: int | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        return _check_choice(name, SAMPLERS)
 
 
 class PrunerConfig(_Part):
     """The rule that stops a trial early; what does not concern it is None.
 
     Attributes:
-        name: `median` and `percentile` compare with the finished trials at the same epoch,
-            `halving` keeps the best share at each of ever later epochs, `none` stops nothing.
+        name: One of `PRUNERS`.
         percentile: Share of trials, in percent, that may go on.
         num_startup_trials: Complete trials before any comparison.
         reduction_factor: Of successive halving.
     """
 
-    name: Literal["median", "percentile", "halving", "none"]
+    name: str
     percentile: float | None = Field(default=None, gt=0, lt=100)
     num_startup_trials: int | None = None
     reduction_factor: int | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        return _check_choice(name, PRUNERS)
 
 
 class SearchConfig(_Part):
@@ -144,9 +160,7 @@ class SearchConfig(_Part):
     @field_validator("objective")
     @classmethod
     def _check_objective(cls, name: str) -> str:
-        if name not in OBJECTIVES:
-            raise ValueError(f"expected {' or '.join(OBJECTIVES)}")
-        return name
+        return _check_choice(name, OBJECTIVES)
 
 
 class OriginConfig(_Part):

@@ -7,6 +7,8 @@ traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class SweepError(Exception):
     """Base of all faults that a person can put right."""
@@ -26,3 +28,9 @@ class ModelError(SweepError):
 
 class ConflictError(SweepError):
     """A stored sweep differs from what was asked; nothing stored was changed."""
+
+
+def list_choices(names: Iterable[str]) -> str:
+    """Write the names of which one is expected: `a, b or c`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models import ARCHITECTURES
 from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
 from sweep.cli.output import keep_output_clean
+from sweep.errors import list_choices
 from sweep.launch.choice import LAUNCHERS
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
+from sweep.search.pruners import DEFAULT_PRUNER, PRUNERS
+from sweep.search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -76,8 +80,8 @@ TrustCode = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        help="birnn, cnn, mlp, rcnn, or FILE.py:CLASS for a network of your own.",
-        autocompletion=offer("birnn", "cnn", "mlp", "rcnn"),
+        help=f"{', '.join(ARCHITECTURES)}, or FILE.py:CLASS for a network of your own.",
+        autocompletion=offer(*ARCHITECTURES),
     ),
 ]
 Data = Annotated[
@@ -116,20 +120,19 @@ Fix = Annotated[list[str] | None, typer.Option(help="num_layers=2; again for mor
 Sampler = Annotated[
     str | None,
     typer.Option(
-        help="tpe, gp, qmc or random.  [tpe]", autocompletion=offer("tpe", "gp", "qmc", "random")
+        help=f"{list_choices(SAMPLERS)}.  [{DEFAULT_SAMPLER}]", autocompletion=offer(*SAMPLERS)
     ),
 ]
 Pruner = Annotated[
     str | None,
     typer.Option(
-        help="median, percentile, halving or none.  [median]",
-        autocompletion=offer("median", "percentile", "halving", "none"),
+        help=f"{list_choices(PRUNERS)}.  [{DEFAULT_PRUNER}]", autocompletion=offer(*PRUNERS)
     ),
 ]
 Objective = Annotated[
     str | None,
     typer.Option(
-        help=f"{' or '.join(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
+        help=f"{list_choices(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
         autocompletion=offer(*OBJECTIVES),
     ),
 ]
@@ -143,7 +146,7 @@ PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [
 LauncherName = Annotated[
     str,
     typer.Option(
-        help=f"Where workers run: {' or '.join(LAUNCHERS)}.",
+        help=f"Where workers run: {list_choices(LAUNCHERS)}.",
         autocompletion=offer(*LAUNCHERS),
     ),
 ]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,7 +23,41 @@ from sweep.data.store import (
     find_store,
     write_store,
 )
+from sweep.data.vertices import Vertices
 from sweep.errors import DataError
+
+
+class EventReader(Protocol):
+    """What the reader of a format offers; making it looks at a file and refuses what is wrong.
+
+    Attributes:
+        num_events: Number of events N, at least 1.
+        dtypes: dtypes of features and targets as stored in the file.
+        num_scratch_bytes: Room that reading takes in the cache, beside the copy.
+        parts: Other files that hold some of the events.
+    """
+
+    num_events: int
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]]
+    num_scratch_bytes: int
+    parts: tuple[Path, ...]
+
+    def read_chunks(self) -> Iterator[EventChunk]:
+        """Read the events in order, x_BCL (B, 4, 4000) and y_BL (B, 4000), a few at a time.
+
+        Raises:
+            DataError: When the file is damaged.
+        """
+
+    def verify(self) -> None:
+        """Read what checksums there are, because a value was impossible.
+
+        Raises:
+            DataError: When the file is damaged.
+        """
+
+    def read_vertices(self) -> Vertices | None:
+        """Read the true vertices, where the file has them."""
 
 
 def open_events(
@@ -122,7 +157,8 @@ def _name_store(path: Path, options: tuple[str | None, ...]) -> str:
 
 def _open_source(
     path: Path, x_key: str | None, y_key: str | None, variant: Variant | None
-) -> NpzEvents | Hdf5Events:
+) -> EventReader:
+    """Tell the format of a file by how it begins, and look at what it holds."""
     try:
         has_hdf5 = is_hdf5(path)
     except OSError as exc:
@@ -140,7 +176,7 @@ def _open_source(
     return Hdf5Events(path, variant)
 
 
-def _read_checked(path: Path, source: NpzEvents | Hdf5Events) -> Iterator[EventChunk]:
+def _read_checked(path: Path, source: EventReader) -> Iterator[EventChunk]:
     checker = EventChecker(str(path))
     for x_BCL, y_BL in source.read_chunks():
         try:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, list_choices
 
 if TYPE_CHECKING:  # the command line reads the names at its start
     from sweep.launch.launcher import LauncherModule
@@ -24,6 +24,6 @@ def choose_launcher(name: str) -> LauncherModule:
     """
     if name not in LAUNCHERS:
         raise ConfigError(
-            f"launcher: got {name!r}, expected {' or '.join(LAUNCHERS)}; change --launcher"
+            f"launcher: got {name!r}, expected {list_choices(LAUNCHERS)}; change --launcher"
         )
     return cast("LauncherModule", importlib.import_module(LAUNCHERS[name]))

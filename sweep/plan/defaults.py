@@ -10,9 +10,15 @@ from sweep.data.selection import find_files
 from sweep.metrics.table import DEFAULT_OBJECTIVE
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request, merge_requests
+from sweep.search.pruners import DEFAULT_PRUNER
+from sweep.search.samplers import DEFAULT_SAMPLER
 
 DEFAULTS = Request(
-    recipe="fast", sampler="tpe", pruner="median", objective=DEFAULT_OBJECTIVE, seed=1
+    recipe="fast",
+    sampler=DEFAULT_SAMPLER,
+    pruner=DEFAULT_PRUNER,
+    objective=DEFAULT_OBJECTIVE,
+    seed=1,
 )
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
 """Files in which arrays have no names of a person's choice."""

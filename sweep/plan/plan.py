@@ -32,7 +32,7 @@ from sweep.data.selection import (
     open_selection,
 )
 from sweep.data.splits import Split
-from sweep.errors import ConfigError, ConflictError, DataError
+from sweep.errors import ConfigError, ConflictError, DataError, list_choices
 from sweep.metrics.table import OBJECTIVES
 from sweep.plan.curve import extend_space, finish_study, plan_sample_size
 from sweep.plan.defaults import DEFAULTS, fill_request
@@ -41,8 +41,7 @@ from sweep.plan.profile import CPU, PROFILES, Profile
 from sweep.plan.request import Request
 from sweep.plan.space import check_space, check_training, read_assignment, read_space, write_space
 from sweep.plan.start import plan_start
-from sweep.search.pruners import choose_pruner
-from sweep.search.samplers import choose_sampler
+from sweep.search.choice import choose_pruner, choose_sampler
 
 Progress = Callable[[int, int], None]
 
@@ -196,7 +195,7 @@ def _plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
     """Give the search asked for; a stored sampler or pruner of that name keeps its settings."""
     if asked.objective not in OBJECTIVES:
         raise ConfigError(
-            f"objective: unknown, got {asked.objective!r}, expected {' or '.join(OBJECTIVES)}; "
+            f"objective: unknown, got {asked.objective!r}, expected {list_choices(OBJECTIVES)}; "
             "change --objective"
         )
     old = stored.search if stored else None

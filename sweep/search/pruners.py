@@ -1,53 +1,58 @@
-"""Pruners: which rule stops a trial early, and with which settings."""
+"""The pruners there are: which rule stops a trial early. Another one is an entry of this table.
+
+The command line reads the names at its start, and configs are checked by them: nothing heavy is
+loaded here before a pruner is built.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from sweep.config import PrunerConfig, SweepConfig
-from sweep.errors import ConfigError
-from sweep.search.judgement import count_grace_epochs
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
 
-def choose_pruner(name: str) -> PrunerConfig:
-    """Give the settings of a pruner by name.
+@dataclass(frozen=True)
+class Pruner:
+    """A rule that stops trials early; epochs are its steps, counted from 1.
 
-    Raises:
-        ConfigError: when there is none of that name.
+    Attributes:
+        build: Makes it, told of the grace, in epochs, and by keyword of its settings.
+        settings: Those of a new sweep, under the names that `sweep.config.PrunerConfig` has.
     """
-    if name == "median":
-        return PrunerConfig(name="median", percentile=50.0, num_startup_trials=5)
-    if name == "percentile":
-        return PrunerConfig(name="percentile", percentile=25.0, num_startup_trials=5)
-    if name == "halving":
-        return PrunerConfig(name="halving", reduction_factor=3)
-    if name == "none":
-        return PrunerConfig(name="none")
-    raise ConfigError(
-        f"pruner: unknown, got {name!r}, expected median, percentile, halving or none; "
-        "change --pruner"
-    )
+
+    build: Callable[..., BasePruner]
+    settings: Mapping[str, float] = field(default_factory=dict)
 
 
-def build_pruner(config: SweepConfig) -> BasePruner:
-    """Build the pruner of a sweep; epochs are its steps, counted from 1."""
-    import optuna  # late: a name can be refused without it
+def _build_percentile(grace: int, *, percentile: float, num_startup_trials: int) -> BasePruner:
+    """Compare with the finished trials at the same epoch, once there are some."""
+    from optuna.pruners import PercentilePruner
 
-    settings = config.search.pruner
-    if settings.name == "none":
-        return optuna.pruners.NopPruner()
-    grace = count_grace_epochs(config)
-    if settings.name == "halving":
-        rule: BasePruner = optuna.pruners.SuccessiveHalvingPruner(
-            min_resource=max(1, grace), reduction_factor=settings.reduction_factor or 3
-        )
-    else:
-        rule = optuna.pruners.PercentilePruner(
-            settings.percentile or 50.0,
-            n_startup_trials=settings.num_startup_trials or 5,
-            n_warmup_steps=grace,
-        )
-    return rule
+    return PercentilePruner(percentile, n_startup_trials=num_startup_trials, n_warmup_steps=grace)
+
+
+def _build_halving(grace: int, *, reduction_factor: int) -> BasePruner:
+    """Keep the best share at each of ever later epochs."""
+    from optuna.pruners import SuccessiveHalvingPruner
+
+    return SuccessiveHalvingPruner(min_resource=max(1, grace), reduction_factor=reduction_factor)
+
+
+def _build_none(_grace: int) -> BasePruner:
+    """Stop nothing."""
+    from optuna.pruners import NopPruner
+
+    return NopPruner()
+
+
+DEFAULT_PRUNER = "median"
+PRUNERS: Mapping[str, Pruner] = {
+    DEFAULT_PRUNER: Pruner(_build_percentile, {"percentile": 50.0, "num_startup_trials": 5}),
+    "percentile": Pruner(_build_percentile, {"percentile": 25.0, "num_startup_trials": 5}),
+    "halving": Pruner(_build_halving, {"reduction_factor": 3}),
+    "none": Pruner(_build_none),
+}
+"""Each by the name that `--pruner` takes."""

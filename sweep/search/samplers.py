@@ -1,81 +1,115 @@
-"""Samplers: which algorithm chooses a trial's hyperparameters, and with which settings."""
+"""The samplers there are: which algorithm chooses a trial's hyperparameters.
+
+Another one is an entry of this table. The command line reads the names at its start, and configs
+are checked by them: nothing heavy is loaded here before a sampler is built.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from models.space import Dimension, Fixed
-from sweep.config import SamplerConfig, SearchConfig
-from sweep.errors import ConfigError
-from sweep.search.suggestion import get_study_name
 from sweep.seeds import derive_seed
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
-def choose_sampler(name: str) -> SamplerConfig:
-    """Give the settings of a sampler by name.
+@dataclass(frozen=True)
+class Draw:
+    """For which trial a point is drawn.
 
-    Raises:
-        ConfigError: when there is none of that name.
+    Attributes:
+        names: Of the hyperparameters that are searched, as the study has them.
+        slot: The trial's; with the sweep's seed it decides the random numbers, so that two workers
+            never draw the same point and a trial taken over draws the same again.
+        base_seed: The sweep's.
     """
-    if name == "tpe":
-        return SamplerConfig(
-            name="tpe",
-            num_startup_trials=10,
-            multivariate=True,
-            constant_liar=True,
-            num_ei_candidates=24,
-        )
-    if name == "gp":
-        return SamplerConfig(name="gp", num_startup_trials=10)
-    if name in ("random", "qmc"):
-        return SamplerConfig(name=name)
-    raise ConfigError(
-        f"sampler: unknown, got {name!r}, expected tpe, gp, qmc or random; change --sampler"
+
+    names: Sequence[str]
+    slot: int
+    base_seed: int
+
+    @property
+    def seed(self) -> int:
+        """The trial's own."""
+        return derive_seed(self.base_seed, "sampler", self.slot)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """An algorithm that chooses hyperparameters.
+
+    Attributes:
+        build: Makes it for one trial, told of the `Draw`, and by keyword of its settings.
+        settings: Those of a new sweep, under the names that `sweep.config.SamplerConfig` has.
+    """
+
+    build: Callable[..., BaseSampler]
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+def _build_tpe(
+    draw: Draw,
+    *,
+    num_startup_trials: int,
+    multivariate: bool,
+    constant_liar: bool,
+    num_ei_candidates: int,
+) -> BaseSampler:
+    """Tree-structured Parzen estimators."""
+    from optuna.samplers import TPESampler
+
+    return TPESampler(
+        n_startup_trials=num_startup_trials,
+        multivariate=multivariate,
+        constant_liar=constant_liar,
+        n_ei_candidates=num_ei_candidates,
+        seed=draw.seed,
     )
 
 
-def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: int) -> BaseSampler:
-    """Build the sampler that chooses one trial's hyperparameters.
+def _build_gp(draw: Draw, *, num_startup_trials: int) -> BaseSampler:
+    """A Gaussian process."""
+    from optuna.samplers import GPSampler
 
-    Args:
-        space: The sweep's.
-        slot: The trial's; with the sweep's seed it decides the random numbers, so that two
-            workers never draw the same point and a trial taken over draws the same again.
-    """
-    import optuna  # late: a name can be refused without it
+    return GPSampler(
+        n_startup_trials=num_startup_trials,
+        independent_sampler=_build_random(draw),
+        seed=draw.seed,
+    )
 
-    from sweep.search.points import PointSampler, draw_random_point, draw_sobol_point
 
-    seed = derive_seed(config.seed, "sampler", slot)
-    settings = config.sampler
-    names = [
-        get_study_name(name, dimension)
-        for name, dimension in space.items()
-        if not isinstance(dimension, Fixed)
-    ]
-    random_point = PointSampler(draw_random_point(names, seed))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if settings.name == "tpe":
-            return optuna.samplers.TPESampler(
-                n_startup_trials=settings.num_startup_trials or 10,
-                multivariate=bool(settings.multivariate),
-                constant_liar=bool(settings.constant_liar),
-                n_ei_candidates=settings.num_ei_candidates or 24,
-                seed=seed,
-            )
-        if settings.name == "gp":
-            return optuna.samplers.GPSampler(
-                n_startup_trials=settings.num_startup_trials or 10,
-                independent_sampler=random_point,
-                seed=seed,
-            )
-        if settings.name == "qmc":
-            qmc_seed = derive_seed(config.seed, "qmc")
-            return PointSampler(draw_sobol_point(names, slot, qmc_seed))
-        return random_point
+def _build_qmc(draw: Draw) -> BaseSampler:
+    """Sobol's points, one after the other, whoever trains them."""
+    from sweep.search.points import PointSampler, draw_sobol_point
+
+    seed = derive_seed(draw.base_seed, "qmc")
+    return PointSampler(draw_sobol_point(draw.names, draw.slot, seed))
+
+
+def _build_random(draw: Draw) -> BaseSampler:
+    """Random points."""
+    from sweep.search.points import PointSampler, draw_random_point
+
+    return PointSampler(draw_random_point(draw.names, draw.seed))
+
+
+DEFAULT_SAMPLER = "tpe"
+SAMPLERS: Mapping[str, Sampler] = {
+    DEFAULT_SAMPLER: Sampler(
+        _build_tpe,
+        {
+            "num_startup_trials": 10,
+            "multivariate": True,
+            "constant_liar": True,
+            "num_ei_candidates": 24,
+        },
+    ),
+    "gp": Sampler(_build_gp, {"num_startup_trials": 10}),
+    "qmc": Sampler(_build_qmc),
+    "random": Sampler(_build_random),
+}
+"""Each by the name that `--sampler` takes. Settings of TPE are written out so that a new version of
+Optuna does not change them."""

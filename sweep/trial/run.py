@@ -13,8 +13,7 @@ from storage import studies
 from storage.claims import Claim
 from storage.errors import ArtifactError
 from sweep.errors import SweepError
-from sweep.search.pruners import build_pruner
-from sweep.search.samplers import build_sampler
+from sweep.search.choice import build_pruner, build_sampler
 from sweep.search.verdict import Verdict
 from sweep.trial.attempt import Attempt
 from sweep.trial.beginning import begin_trial

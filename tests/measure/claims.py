@@ -40,8 +40,8 @@ from storage.sweeps import (
     list_open_sweeps,
 )
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.search.choice import build_sampler
 from sweep.search.judgement import get_ranking
-from sweep.search.samplers import build_sampler
 from sweep.search.suggestion import suggest
 from sweep.trial.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
 
@@ -89,7 +89,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
             with watch.measure("begin and suggest"):
                 search = SearchConfig(
                     sampler=SamplerConfig(
-                        name=sampler,  # type: ignore[arg-type]
+                        name=sampler,
                         num_startup_trials=10,
                         multivariate=True,
                         constant_liar=True,

@@ -17,6 +17,7 @@ from sweep.config import (
     SearchConfig,
     SweepConfig,
 )
+from sweep.search.choice import build_pruner, choose_pruner
 from sweep.search.judgement import (
     count_grace_epochs,
     find_best_epoch,
@@ -26,7 +27,7 @@ from sweep.search.judgement import (
     judge_again,
     rank_trials,
 )
-from sweep.search.pruners import build_pruner, choose_pruner
+from sweep.search.pruners import PRUNERS
 
 NULL_LOSS = 10.0
 ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)
@@ -160,7 +161,7 @@ def test_sweep_fails_when_most_trials_do(failed: int, complete: int, failing: bo
     assert is_failing(TrialCounts(9, 0, complete, 0, failed)) is failing
 
 
-@pytest.mark.parametrize("pruner", ["median", "percentile", "halving"])
+@pytest.mark.parametrize("pruner", PRUNERS.keys() - {"none"})
 def test_pruner_respects_the_grace(pruner: str) -> None:
     """A hopeless trial is left alone until it has seen its grace of events, and ends then."""
     config = make_config()

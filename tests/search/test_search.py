@@ -8,13 +8,14 @@ from collections import Counter
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from pydantic import ValidationError
 
 from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
+from sweep.search.choice import build_sampler, choose_pruner, choose_sampler
 from sweep.search.points import place
-from sweep.search.pruners import choose_pruner
-from sweep.search.samplers import build_sampler, choose_sampler
+from sweep.search.samplers import SAMPLERS
 from sweep.search.suggestion import find_nearest, fix_point, suggest
 from sweep.seeds import derive_seed
 
@@ -75,7 +76,7 @@ def test_starting_point_comes_back_exactly() -> None:
     assert suggest(study.ask(), SPACE, {}) == point | {"batch_size": 16}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_choices_keep_their_types_through_the_database(sampler: str, sqlite_url: str) -> None:
     """Truth values, None and lists, drawn by each sampler and tried as a starting point."""
     space: dict[str, Dimension] = {
@@ -143,7 +144,7 @@ def test_seeds_differ_by_slot_and_purpose_and_stay_the_same() -> None:
     assert all(0 <= seed < 2**32 for seed in seeds)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_slots_draw_their_own_points(sampler: str) -> None:
     """Two workers with one base seed never draw the same; the same slot always does."""
     assert draw(sampler, 0) == draw(sampler, 0)
@@ -187,7 +188,7 @@ def test_coordinate_reaches_every_value(
     assert {place(step / 100, distribution) for step in range(100)} == values
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "qmc", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_draws_from_the_space(sampler: str) -> None:
     """Each by its name."""
     params = draw(sampler, 0)
@@ -211,3 +212,10 @@ def test_unknown_name_is_refused(choose: object) -> None:
     assert callable(choose)
     with pytest.raises(ConfigError, match="unknown, got 'hyperband', expected"):
         choose("hyperband")
+
+
+@pytest.mark.parametrize("kind", [SamplerConfig, PrunerConfig])
+def test_stored_name_that_no_table_has_is_refused(kind: type[SamplerConfig | PrunerConfig]) -> None:
+    """A config of another version is refused where it is read, not in each of its trials."""
+    with pytest.raises(ValidationError, match="expected .* or (random|none)"):
+        kind.model_validate({"name": "hyperband"})

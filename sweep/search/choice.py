@@ -1,0 +1,85 @@
+"""A sweep's sampler and pruner: chosen by name with their settings, and built from its config."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from models.space import Dimension, Fixed
+from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
+from sweep.errors import ConfigError, list_choices
+from sweep.search.judgement import count_grace_epochs
+from sweep.search.pruners import PRUNERS, Pruner
+from sweep.search.samplers import SAMPLERS, Draw, Sampler
+from sweep.search.suggestion import get_study_name
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+
+def choose_sampler(name: str) -> SamplerConfig:
+    """Give the settings of a sampler by name.
+
+    Raises:
+        ConfigError: when there is none of that name.
+    """
+    _check_name("sampler", name, SAMPLERS)
+    return SamplerConfig.model_validate({"name": name, **SAMPLERS[name].settings})
+
+
+def choose_pruner(name: str) -> PrunerConfig:
+    """Give the settings of a pruner by name.
+
+    Raises:
+        ConfigError: when there is none of that name.
+    """
+    _check_name("pruner", name, PRUNERS)
+    return PrunerConfig.model_validate({"name": name, **PRUNERS[name].settings})
+
+
+def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: int) -> BaseSampler:
+    """Build the sampler that chooses one trial's hyperparameters.
+
+    Args:
+        space: The sweep's.
+        slot: The trial's.
+    """
+    from optuna.exceptions import ExperimentalWarning  # late: a name can be refused without it
+
+    names = [
+        get_study_name(name, dimension)
+        for name, dimension in space.items()
+        if not isinstance(dimension, Fixed)
+    ]
+    sampler = SAMPLERS[config.sampler.name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return sampler.build(
+            Draw(names, slot, config.seed), **_read_settings(sampler, config.sampler)
+        )
+
+
+def build_pruner(config: SweepConfig) -> BasePruner:
+    """Build the pruner of a sweep."""
+    pruner = PRUNERS[config.search.pruner.name]
+    return pruner.build(count_grace_epochs(config), **_read_settings(pruner, config.search.pruner))
+
+
+def _check_name(what: str, name: str, table: Mapping[str, object]) -> None:
+    if name not in table:
+        raise ConfigError(
+            f"{what}: unknown, got {name!r}, expected {list_choices(table)}; change --{what}"
+        )
+
+
+def _read_settings(
+    entry: Sampler | Pruner, config: SamplerConfig | PrunerConfig
+) -> dict[str, float]:
+    """Read the settings that a config has for its sampler or pruner; a new sweep's where None."""
+    stored = {name: getattr(config, name) for name in entry.settings}
+    return {
+        name: default if stored[name] is None else stored[name]
+        for name, default in entry.settings.items()
+    }
