@@ -217,5 +217,5 @@ def test_unknown_name_is_refused(choose: object) -> None:
 @pytest.mark.parametrize("kind", [SamplerConfig, PrunerConfig])
 def test_stored_name_that_no_table_has_is_refused(kind: type[SamplerConfig | PrunerConfig]) -> None:
     """A config of another version is refused where it is read, not in each of its trials."""
-    with pytest.raises(ValidationError, match="expected .* or (random|none)"):
+    with pytest.raises(ValidationError, match=r"expected .* or (random|none)"):
         kind.model_validate({"name": "hyperband"})
