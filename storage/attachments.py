@@ -12,8 +12,8 @@ from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upl
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import Trial
 
-from storage.artifacts import open_plain, write_file
 from storage.engine import retry
+from storage.files import open_plain, write_file
 from storage.names import check_artifact_id
 
 

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from storage import studies
-from storage.artifacts import write_file
 from storage.claims import release_all
 from storage.engine import (
     close_after,
@@ -23,6 +22,7 @@ from storage.engine import (
     retry,
 )
 from storage.errors import StorageError
+from storage.files import write_file
 from storage.migrations import create_tables
 from storage.rows import SweepRows
 from storage.sweeps import list_sweeps

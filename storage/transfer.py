@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from storage import studies
-from storage.artifacts import TrialFolder, open_plain, write_file
+from storage.artifacts import TrialFolder
 from storage.engine import (
     close_after,
     create_engine,
@@ -26,13 +26,12 @@ from storage.engine import (
     retry,
 )
 from storage.errors import ArtifactError, StorageError
+from storage.files import open_plain, write_file
 from storage.migrations import create_tables
 from storage.passwords import show_url
 from storage.rows import SweepRows
 from storage.sweeps import RUNNING, Sweep, find_sweep, list_sweeps
 from storage.tables import check_tables, check_writable, sweeps, trials
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,11 @@ class Copied:
 
 
 def copy_sweeps(
-    source: URL, target: URL, names: Sequence[str], folders: Folders | None, progress: Progress
+    source: URL,
+    target: URL,
+    names: Sequence[str],
+    folders: Folders | None,
+    progress: Callable[[int, int], None],
 ) -> Copied:
     """Copy sweeps into another database: all of them, or none where something is wrong.
 
@@ -135,7 +138,7 @@ def _copy(
     goal: sa.Engine,
     chosen: Sequence[Sweep],
     folders: Folders | None,
-    progress: Progress,
+    progress: Callable[[int, int], None],
 ) -> Copied:
     names = [sweep.name for sweep in chosen]
     rows = SweepRows(reader, names)

@@ -10,6 +10,8 @@ NUM_BINS = 4000
 BIN_WIDTH_MM = 0.1
 Z_MIN_MM = -100.0
 Z_MAX_MM = Z_MIN_MM + NUM_BINS * BIN_WIDTH_MM
+FEATURE_PER_MM = 2.0
+"""Features 2 and 3 are x and y in mm times this (docs/PHYSICS.md, "Features")."""
 
 
 def compute_bin_centers_mm() -> NDArray[np.float64]:

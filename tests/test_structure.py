@@ -14,13 +14,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("models", "storage", "sweep")
+DATABASE = ("sqlalchemy", "storage.engine", "storage.tables", "storage.sweeps", "storage.artifacts")
 FORBIDDEN = {
     "models": ("sweep", "storage", "optuna", "sqlalchemy"),
     "storage": ("sweep", "models", "torch"),
     "sweep.errors": ("sweep", "storage", "models", "torch"),
     "sweep.config": ("torch", "storage", "models", "sweep.trial", "sweep.worker"),
     "sweep.metrics": ("torch", "models", "optuna", "sqlalchemy", "sweep.data", "sweep.training"),
-    "sweep.data": ("torch", "storage", "models", "optuna", "sweep.training", "sweep.results"),
+    "sweep.data": ("torch", *DATABASE, "models", "optuna", "sweep.training", "sweep.results"),
     "sweep.training": ("storage", "models", "optuna", "sqlalchemy", "sweep.results", "sweep.trial"),
     "sweep.search": ("sqlalchemy", "storage.engine", "sweep.plan", "sweep.trial", "sweep.worker"),
     "sweep.plan": ("sweep.trial", "sweep.worker", "sweep.launch", "sweep.results"),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import zipfile
 from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
 
+from storage.files import write_file
 from sweep.data.events import EventSet
-from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.progress import Progress
 
 CHUNK_EVENTS = 256
 FileType = Literal["float16", "float32"]
@@ -41,19 +40,17 @@ def convert_events(
             full, or a value is too large for the type.
     """
     check_archive_path(path)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
+
+    def write(temporary: Path) -> None:
         with open(temporary, "xb") as handle:
             _write_archive(handle, events, np.dtype(dtype), str(path), progress)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
+
+    try:
+        write_file(path, write)
     except OSError as exc:
         raise DataError(
             f"{path}: cannot be written, got {exc.strerror}; make room or choose another directory"
         ) from exc
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_archive_path(path: Path) -> None:

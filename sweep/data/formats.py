@@ -25,6 +25,7 @@ from sweep.data.store import (
 )
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
+from sweep.progress import Progress
 
 
 class EventReader(Protocol):

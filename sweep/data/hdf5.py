@@ -17,7 +17,7 @@ from sweep.data.claims import check_expansion
 from sweep.data.npz import CHUNK_EVENTS
 from sweep.data.targets import mask_target
 from sweep.errors import DataError
-from sweep.geometry import NUM_BINS
+from sweep.geometry import FEATURE_PER_MM, NUM_BINS
 
 if TYPE_CHECKING:
     import h5py
@@ -30,8 +30,8 @@ FEATURE_KEYS: dict[Variant, tuple[str, ...]] = {
     "poca": ("poca_KDE_A", "poca_KDE_B", "poca_KDE_A_xMax", "poca_KDE_A_yMax"),
 }
 TARGET_KEYS = ("pv", "pv_other")
-POSITION_SCALE = 5000.0
-"""Stored x and y are mm / 2500; times this they are 2 x mm (docs/PHYSICS.md, "Files")."""
+STORED_POSITION_SCALE = 2500.0 * FEATURE_PER_MM
+"""Stored x and y are mm / 2500 (docs/PHYSICS.md, "Files")."""
 
 MAX_BLOCK_EVENTS = 4096
 """Read at once where they are packed together: 64 MB an array, as float32."""
@@ -154,7 +154,7 @@ class Hdf5Events:
         first = densities[0]
         with np.errstate(over="ignore", invalid="ignore"):  # the check of the events refuses it
             second = densities[1] if self._variant == "poca" else first * first
-            features = (first, second, POSITION_SCALE * x_pos, POSITION_SCALE * y_pos)
+            features = (first, second, STORED_POSITION_SCALE * x_pos, STORED_POSITION_SCALE * y_pos)
             return np.stack(features, axis=1).astype(self.dtypes[0])
 
     def _choose_variant(self, asked: Variant | None, file: h5py.File) -> Variant:

@@ -7,7 +7,7 @@ same selection again and compares.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,7 @@ from sweep.data.splits import (
 )
 from sweep.data.toy import is_cached, open_toy_events
 from sweep.errors import DataError
-
-Progress = Callable[[int, int], None]
+from sweep.progress import Progress
 
 VALIDATION_SEED_OFFSET = 2**31
 """Added to the toy seed for validation, so that more training events change none of those."""

@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.files import flush
 from sweep.data.cache import check_owner, get_cache_dir, make_temporary
 from sweep.data.claims import check_room
 from sweep.data.npy import read_header
@@ -28,13 +29,12 @@ from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
 from sweep.foreign import parse_json, read_text
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.progress import Progress
 from sweep.shared import follow_folder, make_shared_folder
 
 STORE_VERSION = 1
 """Raised when the layout or the meaning of a store changes; older stores are then not looked at."""
 
-Progress = Callable[[int, int], None]
-"""Called with (events done, events in all)."""
 
 EventChunk = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
 """x_BCL (B, 4, 4000) and y_BL (B, 4000), already checked."""
@@ -310,12 +310,7 @@ def _put_in_place(temporary: Path, final: Path) -> None:
     except OSError as exc:
         if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not final.is_dir():
             raise
-    if os.name == "posix":
-        descriptor = os.open(final.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    flush(final.parent)
 
 
 def _write_header(handle: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

@@ -21,12 +21,10 @@ from sweep.data.store import STORE_VERSION, EventChunk, find_store, write_store
 from sweep.data.targets import fill_target, mask_target
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
+from sweep.geometry import FEATURE_PER_MM
 
 KDE_SCALE = 2500.0
 """Feature 0 is the density estimate over this (docs/PHYSICS.md, "Features")."""
-
-POSITION_SCALE = 2.0
-"""Features 2 and 3 are x and y in mm times this (docs/PHYSICS.md, "Features")."""
 
 CHUNK_EVENTS = 32
 
@@ -100,7 +98,7 @@ def make_toy_event(seed: int, index: int) -> ToyEvent:
         tracks.x_mm, tracks.y_mm, tracks.z_mm, tracks.slope_x, tracks.slope_y, tracks.chi2
     )
     density = kernel / KDE_SCALE
-    x_CL = np.stack([density, density * density, POSITION_SCALE * x_mm, POSITION_SCALE * y_mm])
+    x_CL = np.stack([density, density * density, FEATURE_PER_MM * x_mm, FEATURE_PER_MM * y_mm])
     is_wanted = vertices.category == 1
     target, other = (
         fill_target(vertices.z_mm[chosen], vertices.num_tracks[chosen]).astype(np.float32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from sweep.figures.style import finish
-from sweep.geometry import BIN_WIDTH_MM, Z_MAX_MM, Z_MIN_MM, compute_bin_centers_mm
+from sweep.geometry import BIN_WIDTH_MM, FEATURE_PER_MM, Z_MAX_MM, Z_MIN_MM, compute_bin_centers_mm
 
 DENSITY_COLOR = "#4477aa"
 TARGET_COLOR = "#cc3311"
@@ -21,9 +21,6 @@ PREDICTION_COLOR = "#228833"
 X_COLOR = "#aa7700"
 Y_COLOR = "#882299"
 MASK_COLOR = "#bbbbbb"
-
-FEATURE_PER_MM = 2.0
-"""Features 2 and 3 are positions in mm times this."""
 
 Z_LABEL = "z along the beam (mm)"
 EVENT_LABEL = "density / 2500, target"

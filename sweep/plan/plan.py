@@ -6,7 +6,7 @@ it begins. Everything that can be wrong is found here, before anything trains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -41,10 +41,8 @@ from sweep.plan.profile import CPU, PROFILES, Profile
 from sweep.plan.request import Request
 from sweep.plan.space import check_space, check_training, read_assignment, read_space, write_space
 from sweep.plan.start import plan_start
+from sweep.progress import Progress
 from sweep.search.choice import choose_pruner, choose_sampler
-
-Progress = Callable[[int, int], None]
-
 
 REPORT_BATCH_SIZE = 128
 

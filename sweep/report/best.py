@@ -7,12 +7,12 @@ from pathlib import Path
 
 from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
-from sweep.data.store import Progress
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.inspection import draw_inspected, to_mm
 from sweep.figures.learning_curves import draw_learning_curves
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known, write_plain
+from sweep.progress import Progress
 from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from storage.artifacts import write_file
 from storage.epochs import Epoch, TrialRow, read_curve
+from storage.files import write_file
 from sweep.data.selection import reopen_split
-from sweep.data.store import Progress
 from sweep.errors import SweepError
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
 from sweep.figures.png import check_picture_path, save_png
+from sweep.progress import Progress
 from sweep.report.best import choose_inspected, describe_inspected, show_curves, show_inspected
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from storage.epochs import read_curves
 from storage.sweeps import Sweep, find_sweep, list_sweeps
 from storage.workers import read_devices
-from sweep.data.store import Progress
 from sweep.errors import SweepError
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_sentences
+from sweep.progress import Progress
 from sweep.report.architectures import build_architectures_section, name_model
 from sweep.report.blocks import Block, Section, Text
 from sweep.report.curve import build_sample_size_section

@@ -14,11 +14,11 @@ from sweep.data.description import Description, describe_events
 from sweep.data.events import EventSet
 from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
-from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.figures.data import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.metrics.peaks import DEFAULT_SETTINGS, count_peaks, find_peaks
+from sweep.progress import Progress
 from sweep.report.blocks import (
     Block,
     Column,

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.artifacts import write_file
+from storage.files import write_file
 from sweep.errors import SweepError
-from sweep.figures.event import FEATURE_PER_MM, draw_event
+from sweep.figures.event import draw_event
 from sweep.figures.png import check_picture_path, save_png
-from sweep.geometry import compute_bin_centers_mm
+from sweep.geometry import FEATURE_PER_MM, compute_bin_centers_mm
 from sweep.metrics.peaks import find_peaks
 from sweep.report.blocks import Column, Figure, Row, Section, Table
 from sweep.report.page import Page, write_page

@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from storage.artifacts import write_file
+from storage.files import write_file
 from sweep.errors import SweepError
 from sweep.report.blocks import Section
 

@@ -16,12 +16,12 @@ from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
-from sweep.data.store import Progress
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.metrics.score import EVENT_COUNTS, LOSS
 from sweep.metrics.table import METRICS, Metric
 from sweep.metrics.writing import describe_score
 from sweep.plan.plan import read_variant
+from sweep.progress import Progress
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
 from sweep.training.batches import Batches

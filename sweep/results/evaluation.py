@@ -23,12 +23,12 @@ from sweep.config import DataConfig, describe_fault
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
-from sweep.data.store import Progress
 from sweep.errors import ModelError
 from sweep.foreign import parse_json, read_text
 from sweep.metrics.score import Score
 from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.plan import read_variant
+from sweep.progress import Progress
 from sweep.results.arguments import CONFIG_FILE
 from sweep.results.status import Status
 from sweep.training.batches import Batches

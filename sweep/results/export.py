@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from models.source import Source
-from storage.artifacts import TrialFolder, write_folder
+from storage.artifacts import TrialFolder
 from storage.epochs import TrialRow
+from storage.files import write_folder
 from sweep.data.selection import reopen_split
-from sweep.data.store import Progress
 from sweep.errors import ModelError, SweepError
 from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, get_score, make_score
 from sweep.metrics.writing import describe_score
 from sweep.plan.network import open_kept
 from sweep.process import COMMAND
+from sweep.progress import Progress
 from sweep.provenance import describe_versions
 from sweep.results.arguments import CONFIG_FILE
 from sweep.results.best import get_epoch

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.archive import Archive
-from sweep.data.store import Progress
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
 from sweep.metrics.score import MatchCounts, Score
+from sweep.progress import Progress
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.matching import count_matches
 

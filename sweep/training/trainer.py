@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
-from sweep.data.store import Progress
 from sweep.device import full_precision, is_out_of_memory
 from sweep.metrics.score import Score
+from sweep.progress import Progress
 from sweep.training.batches import Batches
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.scoring import ScoreAccumulator

@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from storage.artifacts import TrialFolder, write_file
+from storage.artifacts import TrialFolder
 from storage.epochs import Epoch
 from storage.errors import ArtifactError
+from storage.files import write_file
 from sweep.device import is_out_of_memory
 from sweep.training.state import (
     StateError,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import TrialFolder, write_file, write_folder
+from storage.artifacts import TrialFolder
+from storage.files import write_file, write_folder
 from storage.sweeps import Sweep
 
 SWEEP = Sweep(1, "cnn", {}, {}, 5, 1_700_000_000.5, False, None)
