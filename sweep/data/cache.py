@@ -82,7 +82,7 @@ def check_owner(path: Path) -> None:
     Raises:
         DataError: When it is another user's in a cache where everybody may write.
     """
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         owner = path.lstat().st_uid
         if path.parent.stat().st_mode & stat.S_IWOTH and owner not in (0, os.geteuid()):
             raise DataError(

@@ -19,7 +19,6 @@ from sweep.data.store import (
     STORE_VERSION,
     EventChunk,
     EventStore,
-    Progress,
     find_store,
     write_store,
 )

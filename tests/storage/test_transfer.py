@@ -308,7 +308,7 @@ def test_unfinished_trials_go_on_in_the_copy(
     assert first is not None
     assert second is not None
     assert run_trial(session, first, Leaving(session)) is None
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_trial(session, second, Leaving(session, is_killed=True))
     with session.engine.begin() as connection:
         connection.execute(trials.update().values(lease_until_s=1.0))
@@ -331,6 +331,10 @@ def test_unfinished_trials_go_on_in_the_copy(
         opened.dispose()
 
 
+class Killed(BaseException):
+    """Ends a trial as the end of its process would: nothing is told or given back."""
+
+
 class Leaving:
     """Asks a trial to leave after its first epoch, or kills it there."""
 
@@ -341,7 +345,7 @@ class Leaving:
     def is_gentle(self) -> bool:
         """Say whether to leave after the epoch."""
         if self._is_killed:
-            raise KeyboardInterrupt
+            raise Killed
         return True
 
     def is_immediate(self) -> bool:
