@@ -164,7 +164,7 @@ class SearchConfig(_Part):
 
 
 class OriginConfig(_Part):
-    """The trial of another sweep whose hyperparameters a study of sample size trains with.
+    """The trial of another sweep whose hyperparameters a sample-size curve trains with.
 
     Attributes:
         sweep, trial: Name of its sweep, and its number there.
@@ -179,8 +179,8 @@ class OriginConfig(_Part):
     num_shared_validation: int = Field(ge=0)
 
 
-class SampleSizeConfig(_Part):
-    """A study of sample size: one trial for each number of training events in each repeat.
+class CurveConfig(_Part):
+    """A sample-size curve: one trial for each number of training events in each repeat.
 
     Attributes:
         sizes: Numbers of training events, rising; the sweep's `data.num_train` are those that
@@ -208,7 +208,7 @@ class SweepConfig(_Part):
             sweeps of earlier versions.
         starting_points: Settings that are tried before the sampler chooses any.
         num_hand_tuned: How many of them, the first ones, are those of the report.
-        sample_size: Of a study of sample size, which searches nothing; None for a search.
+        sample_size: Of a sample-size curve, which searches nothing; None for a search.
     """
 
     model: str
@@ -220,7 +220,7 @@ class SweepConfig(_Part):
     data: DataConfig
     recipe: Recipe
     search: SearchConfig
-    sample_size: SampleSizeConfig | None = None
+    sample_size: CurveConfig | None = None
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SweepConfig:

@@ -30,12 +30,12 @@ def describe_point(params: Mapping[str, Value]) -> str:
 def describe_training(config: SweepConfig) -> str:
     """Say with how many events, for how long: `1000 training and 400 validation events, 8 epochs`.
 
-    The epochs of a study of sample size are those of its largest size.
+    The epochs of a sample-size curve are those of its largest size.
     """
-    data, study = config.data, config.sample_size
+    data, curve = config.data, config.sample_size
     events = str(data.num_train)
-    if study is not None:
-        events = f"{', '.join(map(str, study.sizes))} of {data.num_train}"
+    if curve is not None:
+        events = f"{', '.join(map(str, curve.sizes))} of {data.num_train}"
     return (
         f"{events} training and {data.num_validation} validation events, "
         f"{config.recipe.epochs} epochs"

@@ -71,7 +71,7 @@ def curve(
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
     sweep: Annotated[
-        str | None, typer.Option(help="Name of the study.  [the model's with `sample size`]")
+        str | None, typer.Option(help="Name of the curve.  [the model's with `sample size`]")
     ] = None,
     workers: Workers = None,
     gpus: Gpus = None,
@@ -91,7 +91,7 @@ def curve(
     from sweep.cli.curve_job import run_curve
     from sweep.cli.main_job import JobOptions
     from sweep.plan.curve import parse_sizes
-    from sweep.plan.request import Request, SampleSizeRequest
+    from sweep.plan.request import CurveRequest, Request
 
     warn_of_network_file(storage)
     run_curve(
@@ -109,7 +109,7 @@ def curve(
             profile=profile,
             fixed=tuple(fix or ()),
         ),
-        SampleSizeRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal),
+        CurveRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal),
         source,
         JobOptions(
             trials=None,

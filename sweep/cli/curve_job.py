@@ -1,4 +1,4 @@
-"""The job behind `sweep curve`: the main job with a study of sample size, shown as a curve."""
+"""The job behind `sweep curve`: the main job, whose trials are shown as a sample-size curve."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sweep.figures.curve import write_curves
 from sweep.figures.png import check_picture_path
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_spare, write_ends
-from sweep.plan.request import Request, SampleSizeRequest
+from sweep.plan.request import CurveRequest, Request
 from sweep.results.curve import (
     SampleSizeCurve,
     SizePoint,
@@ -30,14 +30,14 @@ from sweep.results.status import Status
 
 def run_curve(
     request: Request,
-    asked: SampleSizeRequest,
+    asked: CurveRequest,
     source: str | None,
     options: JobOptions,
     plot: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Create a study of sample size or go on with it, train its trials, and show the curve.
+    """Create a sample-size curve or go on with it, train its trials, and show the curve.
 
     Args:
         request: What was asked of it as of any sweep.
@@ -95,7 +95,7 @@ def _write_spread(metric: Metric, point: SizePoint) -> str:
 
 def _count(curve: SampleSizeCurve, point: SizePoint) -> str:
     """Count the repeats that found something, and say what became of the others."""
-    text = f"{len(point.epochs)} of {curve.study.repeats}"
+    text = f"{len(point.epochs)} of {curve.design.repeats}"
     others = {"dead": point.num_dead, "lost": point.num_lost}
     return ", ".join([text, *(f"{count} {name}" for name, count in others.items() if count)])
 

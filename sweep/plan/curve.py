@@ -1,4 +1,4 @@
-"""A study of sample size: which events, weights and order each of its trials is trained with.
+"""A sample-size curve: which events, weights and order each of its trials is trained with.
 
 A trial is a number of training events in a repeat. Within a repeat the events of a smaller size are
 a part of those of a larger one, and the weights and the order begin from the same seeds, so that
@@ -19,12 +19,12 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from models.space import Dimension, Fixed, Int, Value
-from sweep.config import OriginConfig, SampleSizeConfig, SweepConfig
+from sweep.config import CurveConfig, OriginConfig, SweepConfig
 from sweep.data.events import EventSet
 from sweep.data.selection import reopen_split
 from sweep.data.splits import Split, count_shared
 from sweep.errors import ConfigError, ConflictError, DataError
-from sweep.plan.request import SampleSizeRequest
+from sweep.plan.request import CurveRequest
 from sweep.plan.sample import list_samples
 from sweep.seeds import derive_seed
 
@@ -33,17 +33,15 @@ SIZE_NAME, REPEAT_NAME = "num_train", "repeat"
 DEFAULT_REPEATS = 3
 
 
-def plan_sample_size(
-    asked: SampleSizeRequest | None, stored: SweepConfig | None
-) -> SampleSizeConfig | None:
-    """Turn what was asked into a study of sample size; without its origin, where that is new.
+def plan_curve(asked: CurveRequest | None, stored: SweepConfig | None) -> CurveConfig | None:
+    """Turn what was asked into a sample-size curve; without its origin, where that is new.
 
     Args:
         asked: What was asked, or None where none was asked for.
         stored: The config of the sweep that goes on, or None.
 
     Returns:
-        The study, that of the stored config where nothing else is asked; None for a search.
+        The curve, that of the stored config where nothing else is asked; None for a search.
 
     Raises:
         ConfigError: when a number is not usable or there are no sizes.
@@ -54,8 +52,8 @@ def plan_sample_size(
         return old
     if stored is not None and old is None:
         raise ConflictError(
-            "sweep: it is a search already, got a study of sample size asked of it, expected a "
-            "name of its own; give the study one with --sweep"
+            "sweep: it is a search already, got a sample-size curve asked of it, expected a "
+            "name of its own; give the curve one with --sweep"
         )
     sizes = asked.sizes or (old.sizes if old else ())
     repeats = asked.repeats if asked.repeats is not None else old.repeats if old else None
@@ -71,7 +69,7 @@ def plan_sample_size(
         )
     if repeats is not None and repeats < 1:
         raise ConfigError(f"repeats: got {repeats}, expected at least 1; raise --repeats")
-    return SampleSizeConfig(
+    return CurveConfig(
         sizes=tuple(sorted(sizes)),
         repeats=repeats or DEFAULT_REPEATS,
         equal=equal,
@@ -96,22 +94,20 @@ def parse_sizes(text: str | None) -> tuple[int, ...]:
         ) from exc
 
 
-def finish_study(
-    study: SampleSizeConfig, asked: SampleSizeRequest | None, split: Split
-) -> SampleSizeConfig:
-    """Check a study's sizes against the events, and note whose hyperparameters it trains with.
+def finish_curve(curve: CurveConfig, asked: CurveRequest | None, split: Split) -> CurveConfig:
+    """Check a curve's sizes against the events, and note whose hyperparameters it trains with.
 
     Raises:
         DataError: when there are too few events, or those of the other sweep are not there to be
             compared.
     """
-    if study.sizes[-1] > len(split.train):
+    if curve.sizes[-1] > len(split.train):
         raise DataError(
             f"events: fewer than the largest size, got {len(split.train)} training events, "
-            f"expected at least {study.sizes[-1]}; ask for fewer with --events or give more files"
+            f"expected at least {curve.sizes[-1]}; ask for fewer with --events or give more files"
         )
     if asked is None or asked.origin is None:
-        return study
+        return curve
     source = asked.origin
     tuned_on = reopen_split(source.config.data).validation
     origin = OriginConfig(
@@ -120,18 +116,18 @@ def finish_study(
         num_train=source.config.data.num_train,
         num_shared_validation=count_shared(split.validation, tuned_on),
     )
-    return study.model_copy(update={"origin": origin})
+    return curve.model_copy(update={"origin": origin})
 
 
-def list_points(study: SampleSizeConfig) -> tuple[dict[str, Value], ...]:
+def list_points(curve: CurveConfig) -> tuple[dict[str, Value], ...]:
     """Give what is special of each trial, as starting points of the sweep."""
     return tuple(
-        {SIZE_NAME: sample.num_train, REPEAT_NAME: sample.repeat} for sample in list_samples(study)
+        {SIZE_NAME: sample.num_train, REPEAT_NAME: sample.repeat} for sample in list_samples(curve)
     )
 
 
 def extend_space(
-    study: SampleSizeConfig, space: Mapping[str, Dimension], taken: Collection[str]
+    curve: CurveConfig, space: Mapping[str, Dimension], taken: Collection[str]
 ) -> dict[str, Dimension]:
     """Add size and repeat to the hyperparameters.
 
@@ -142,7 +138,7 @@ def extend_space(
     Raises:
         ConfigError: when a hyperparameter is not fixed, or the network takes one of the two names.
     """
-    sizes, repeats = study.sizes, study.repeats
+    sizes, repeats = curve.sizes, curve.repeats
     added: dict[str, Dimension] = {
         SIZE_NAME: Int(sizes[0], sizes[-1]) if len(sizes) > 1 else Fixed(sizes[0]),
         REPEAT_NAME: Int(1, repeats) if repeats > 1 else Fixed(1),
@@ -150,20 +146,20 @@ def extend_space(
     for name, dimension in space.items():
         if name not in added and not isinstance(dimension, Fixed):
             raise ConfigError(
-                f"space.{name}: a study of sample size searches nothing, got {dimension}, "
+                f"space.{name}: a sample-size curve searches nothing, got {dimension}, "
                 f"expected one value; add --fix {name}=VALUE"
             )
     for name in added:
         if name in taken:
             raise ConfigError(
-                f"space.{name}: the study's own name, got a network that takes it, expected "
+                f"space.{name}: the curve's own name, got a network that takes it, expected "
                 "another; rename the network's hyperparameter"
             )
     return {**space, **added}
 
 
 def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
-    """Draw the training events of one trial: all of them, but for a study of sample size.
+    """Draw the training events of one trial: all of them, but for a sample-size curve.
 
     Args:
         config: The sweep's.
@@ -181,6 +177,6 @@ def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
 def choose_draw(config: SweepConfig, slot: int) -> int:
     """Choose what, beside the sweep's seed, decides a trial's weights and order of events.
 
-    The slot; in a study of sample size the repeat, whose sizes all begin alike.
+    The slot; in a sample-size curve the repeat, whose sizes all begin alike.
     """
     return slot if config.sample_size is None else list_samples(config.sample_size)[slot].repeat

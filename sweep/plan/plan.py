@@ -34,7 +34,7 @@ from sweep.data.selection import (
 from sweep.data.splits import Split
 from sweep.errors import ConfigError, ConflictError, DataError, list_choices
 from sweep.metrics.table import OBJECTIVES
-from sweep.plan.curve import extend_space, finish_study, plan_sample_size
+from sweep.plan.curve import extend_space, finish_curve, plan_curve
 from sweep.plan.defaults import DEFAULTS, fill_request
 from sweep.plan.network import check_name, choose_network, is_own, load_model, resolve_model
 from sweep.plan.profile import CPU, PROFILES, Profile
@@ -81,22 +81,22 @@ def plan_sweep(
         ConfigError, DataError, ModelError: when something asked for cannot be.
         ConflictError: when the sweep exists and was asked to go on differently.
     """
-    study = plan_sample_size(request.sample_size, stored)
+    curve = plan_curve(request.sample_size, stored)
     if stored is not None:
-        refuse_changes(stored, stored.model_copy(update={"sample_size": study}))
+        refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
     asked = fill_request(request, stored, profile)
     profile = _choose_profile(asked)
     model, network, stored = choose_network(request.model, stored, files or {})
     architecture = network.architecture
     recipe = _plan_recipe(asked, profile, stored)
     space = _plan_space(request, profile, stored, architecture, recipe)
-    if study is not None:
-        space = extend_space(study, space, architecture.network_hyperparameters)
+    if curve is not None:
+        space = extend_space(curve, space, architecture.network_hyperparameters)
     selection = _plan_data(asked, profile)
     check_space(architecture, space)
     split = open_selection(selection, progress)
-    if study is not None:
-        study = finish_study(study, request.sample_size, split)
+    if curve is not None:
+        curve = finish_curve(curve, request.sample_size, split)
     data = describe_split(selection, split)
     if stored is not None and data.is_same(stored.data):
         named = (request.data, request.val_data, request.x_key, request.y_key, request.variant)
@@ -106,7 +106,7 @@ def plan_sweep(
             "data: the validation events hold nothing to find, got a null loss of "
             f"{data.null_loss:.3g}, expected peaks in y; check the files"
         )
-    start = plan_start(request, stored, architecture, space, study)
+    start = plan_start(request, stored, architecture, space, curve)
     try:
         config = SweepConfig(
             model=model,
@@ -118,7 +118,7 @@ def plan_sweep(
             data=data,
             recipe=recipe,
             search=_plan_search(asked, stored),
-            sample_size=study,
+            sample_size=curve,
         )
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
@@ -137,9 +137,9 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     model = _name_model(request, stored)
     if stored is None:  # one that is stored brings its network's files
         check_name(model)
-    study = plan_sample_size(request.sample_size, stored)
+    curve = plan_curve(request.sample_size, stored)
     if stored is not None:
-        refuse_changes(stored, stored.model_copy(update={"sample_size": study}))
+        refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
     asked = fill_request(request, stored, CPU)
     profile = _choose_profile(asked)
     recipe = _plan_recipe(asked, profile, stored)
@@ -243,7 +243,7 @@ def _plan_data(asked: Request, profile: Profile) -> Selection:
         y_key=asked.y_key,
         variant=read_variant(asked.variant),
     )
-    # The sizes of a study of sample size are drawn out of all there is.
+    # The sizes of a sample-size curve are drawn out of all there is.
     is_whole = bool(source.files) and (profile.name == "gpu" or asked.sample_size is not None)
     return Selection(
         source,

@@ -142,13 +142,13 @@ def _is_trained(engine: sa.Engine, sweep: Sweep, trials: int | None) -> bool:
 
 
 def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:
-    """Give the budget asked for; that of a study of sample size follows from it."""
+    """Give the budget asked for; that of a sample-size curve follows from it."""
     if config.sample_size is None:
         return asked
     fixed = len(config.starting_points)
     if asked not in (None, fixed):
         raise ConfigError(
-            f"trials: a study of sample size has one for each size in each repeat, got {asked}, "
+            f"trials: a sample-size curve has one for each size in each repeat, got {asked}, "
             f"expected {fixed}; leave --trials out"
         )
     return fixed

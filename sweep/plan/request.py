@@ -27,8 +27,8 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class SampleSizeRequest:
-    """What a person asked of a study of sample size; None or empty where they did not say."""
+class CurveRequest:
+    """What a person asked of a sample-size curve; None or empty where they did not say."""
 
     sizes: tuple[int, ...] = ()
     repeats: int | None = None
@@ -41,7 +41,7 @@ class Request:
     """What a person asked; None or empty where they did not say.
 
     `dimensions` and `fixed` are texts `name=dimension`, as `--set` and `--fix` take them;
-    `sample_size` is there where a study of sample size is asked for instead of a search.
+    `sample_size` is there where a sample-size curve is asked for instead of a search.
     """
 
     model: str | None = None
@@ -61,7 +61,7 @@ class Request:
     profile: str | None = None
     dimensions: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
-    sample_size: SampleSizeRequest | None = None
+    sample_size: CurveRequest | None = None
 
 
 def read_request(path: Path) -> tuple[Request, dict[str, Any]]:

@@ -1,37 +1,37 @@
-"""What a trial of a study of sample size stands for, and the config of a sweep as it sees it."""
+"""What a trial of a sample-size curve stands for, and the config of a sweep as it sees it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sweep.config import SampleSizeConfig, SweepConfig
+from sweep.config import CurveConfig, SweepConfig
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one trial of a study of sample size stands for; repeats count from 1."""
+    """What one trial of a sample-size curve stands for; repeats count from 1."""
 
     num_train: int
     repeat: int
 
 
-def list_samples(study: SampleSizeConfig) -> list[Sample]:
-    """List the trials of a study by slot: one repeat after the other, each from the smallest size.
+def list_samples(curve: CurveConfig) -> list[Sample]:
+    """List the trials of a curve by slot: one repeat after the other, each from the smallest size.
 
-    A study that is stopped early so has whole curves.
+    A curve that is stopped early so has whole curves.
     """
-    return [Sample(size, repeat) for repeat in range(1, study.repeats + 1) for size in study.sizes]
+    return [Sample(size, repeat) for repeat in range(1, curve.repeats + 1) for size in curve.sizes]
 
 
 def fit_config(config: SweepConfig, slot: int) -> SweepConfig:
     """Give a sweep's config with the training events and epochs of one of its trials."""
-    study = config.sample_size
-    if study is None:
+    curve = config.sample_size
+    if curve is None:
         return config
-    num_train = list_samples(study)[slot].num_train
+    num_train = list_samples(curve)[slot].num_train
     epochs = config.recipe.epochs
-    if study.equal == "passes":
-        epochs = round(epochs * study.sizes[-1] / num_train)
+    if curve.equal == "passes":
+        epochs = round(epochs * curve.sizes[-1] / num_train)
     return config.model_copy(
         update={
             "data": config.data.model_copy(update={"num_train": num_train}),

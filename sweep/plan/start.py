@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from models import Architecture
 from models.space import Choice, Dimension, Value, write_value
-from sweep.config import SampleSizeConfig, SweepConfig
+from sweep.config import CurveConfig, SweepConfig
 from sweep.plan.curve import list_points
 from sweep.plan.request import Request
 from sweep.search.suggestion import find_nearest
@@ -27,7 +27,7 @@ def plan_start(
     stored: SweepConfig | None,
     architecture: Architecture,
     space: Mapping[str, Dimension],
-    study: SampleSizeConfig | None,
+    curve: CurveConfig | None,
 ) -> Start:
     """Choose what is tried first.
 
@@ -36,10 +36,10 @@ def plan_start(
         stored: The config of the sweep that goes on, or None.
         architecture: Whose points they are.
         space: The sweep's.
-        study: Of sample size, whose trials are all given; None for a search.
+        curve: Of sample size, whose trials are all given; None for a search.
     """
-    if study is not None:
-        return Start(list_points(study), 0, ())
+    if curve is not None:
+        return Start(list_points(curve), 0, ())
     if stored is not None and not request.dimensions and not request.fixed:
         return Start(stored.starting_points, stored.num_hand_tuned, ())
     changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}

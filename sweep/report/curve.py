@@ -26,7 +26,7 @@ def build_sample_size_section(curves: Sequence[SampleSizeCurve], models: Sequenc
     """Show the metrics against the number of training events, or say how to get them.
 
     Args:
-        curves: Studies of sample size; none where nobody made any.
+        curves: Sample-size curves; none where nobody made any.
         models: Architectures of the page.
     """
     missing = [m for m in dict.fromkeys(models) if m not in {c.config.model for c in curves}]
@@ -41,7 +41,7 @@ def build_sample_size_section(curves: Sequence[SampleSizeCurve], models: Sequenc
     if missing:
         names = ", ".join(model.rpartition(":")[2] for model in missing)
         commands = [COMMAND.format(model=shlex.quote(model)) for model in missing]
-        blocks.append(Text(f"No study of sample size is here of {names}. To make one:"))
+        blocks.append(Text(f"No sample-size curve is here of {names}. To make one:"))
         blocks.append(Code("\n".join(commands)))
     return Section("sample-size", TITLE, blocks)
 
@@ -83,7 +83,7 @@ def _say_gain(curve: SampleSizeCurve) -> str:
 
 
 def name_table(curve: SampleSizeCurve) -> str:
-    """Name the table of a study, for the figure to point at."""
+    """Name the table of a curve, for the figure to point at."""
     return f"Metrics by training events, {curve.sweep}"
 
 

@@ -72,10 +72,10 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_command(status: Status) -> str:
-    """Write the command that makes a sweep, or a study of sample size, again."""
-    config, data, study = status.config, status.config.data, status.config.sample_size
+    """Write the command that makes a sweep, or a sample-size curve, again."""
+    config, data, curve = status.config, status.config.data, status.config.sample_size
     options: list[tuple[str, object]] = [("--model", config.model), ("--sweep", status.sweep.name)]
-    if study is None:
+    if curve is None:
         words = ["sweep", "run"]
         search = config.search
         options += [("--trials", status.sweep.budget), ("--events", data.num_train)]
@@ -83,8 +83,8 @@ def write_command(status: Status) -> str:
         options += [("--objective", search.objective)]
     else:
         words = ["sweep", "curve"]
-        options += [("--events", ",".join(str(size) for size in study.sizes))]
-        options += [("--repeats", study.repeats), ("--equal", study.equal)]
+        options += [("--events", ",".join(str(size) for size in curve.sizes))]
+        options += [("--repeats", curve.repeats), ("--equal", curve.equal)]
     options += [("--data", name) for name in data.files]
     options += [("--val-data", name) for name in data.validation_files]
     options += [("--x-key", data.x_key), ("--y-key", data.y_key), ("--variant", data.variant)]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from storage.epochs import Epoch, TrialRow
-from sweep.config import SampleSizeConfig, SweepConfig
+from sweep.config import CurveConfig, SweepConfig
 from sweep.metrics.score import average_scores, get_score
 from sweep.metrics.table import EFFICIENCY, METRICS, Metric
 from sweep.metrics.writing import describe_metrics
@@ -85,27 +85,27 @@ class Gain:
 
 @dataclass(frozen=True)
 class SampleSizeCurve:
-    """A study of sample size as far as it has come."""
+    """A sample-size curve as far as it has come."""
 
     sweep: str
     config: SweepConfig
-    study: SampleSizeConfig
+    design: CurveConfig
     points: Sequence[SizePoint]
 
 
 def compute_curve(status: Status) -> SampleSizeCurve:
-    """Compute the curve of a study of sample size from its trials so far.
+    """Compute a sample-size curve from its trials so far.
 
     Raises:
         ValueError: when the sweep is a search.
     """
-    study = status.config.sample_size
-    if study is None:
+    design = status.config.sample_size
+    if design is None:
         raise ValueError(f"sweep {status.sweep.name}: got a search, expected sizes")
-    samples = list_samples(study)
+    samples = list_samples(design)
     trials = [(samples[trial.slot], trial) for trial in status.begun]
-    points = [_compute_point(size, trials) for size in study.sizes]
-    return SampleSizeCurve(status.sweep.name, status.config, study, points)
+    points = [_compute_point(size, trials) for size in design.sizes]
+    return SampleSizeCurve(status.sweep.name, status.config, design, points)
 
 
 def _compute_point(size: int, trials: Sequence[tuple[Sample, TrialRow]]) -> SizePoint:
@@ -173,10 +173,10 @@ def list_metrics(curve: SampleSizeCurve) -> list[Metric]:
 
 def describe_caveats(curve: SampleSizeCurve) -> list[str]:
     """Say what a reader of a curve has to know of how it was made, one sentence each."""
-    study, data, origin = curve.study, curve.config.data, curve.study.origin
+    design, data, origin = curve.design, curve.config.data, curve.design.origin
     kept = (
         f"as many event-passes at every size ({curve.config.recipe.epochs} epochs at the largest)"
-        if study.equal == "passes"
+        if design.equal == "passes"
         else f"{curve.config.recipe.epochs} epochs at every size"
     )
     lines = [f"trained with {kept}; every trial is judged on the same {data.num_validation} events"]
@@ -192,10 +192,10 @@ def describe_caveats(curve: SampleSizeCurve) -> list[str]:
             f"that trial was chosen on {origin.num_shared_validation} of these validation events: "
             "the level of the curve is flattered, most of all near the size it was found with"
         )
-    share = study.sizes[-1] / data.num_train
-    if study.repeats > 1 and share >= LARGE_SHARE:
+    share = design.sizes[-1] / data.num_train
+    if design.repeats > 1 and share >= LARGE_SHARE:
         lines.append(
-            f"at {study.sizes[-1]} of {data.num_train} training events the repeats share most or "
+            f"at {design.sizes[-1]} of {data.num_train} training events the repeats share most or "
             "all of them: their spread there is mainly that of weights and order"
         )
     return lines
@@ -206,11 +206,11 @@ def describe_curve(curve: SampleSizeCurve) -> dict[str, Any]:
     gain = compute_gain(curve)
     return {
         "model": curve.config.model,
-        "equal": curve.study.equal,
-        "repeats": curve.study.repeats,
+        "equal": curve.design.equal,
+        "repeats": curve.design.repeats,
         "training_events": curve.config.data.num_train,
         "validation_events": curve.config.data.num_validation,
-        "origin": curve.study.origin.model_dump() if curve.study.origin else None,
+        "origin": curve.design.origin.model_dump() if curve.design.origin else None,
         "points": [_describe_point(point) for point in curve.points],
         "gain": asdict(gain) if gain else None,
         "caveats": describe_caveats(curve),

@@ -1,6 +1,6 @@
-"""Where a study of sample size has its settings from: the best trial of a sweep, or its model.
+"""Where a sample-size curve has its settings from: the best trial of a sweep, or its model.
 
-A sweep lends the study everything that is not asked for: hyperparameters, data, recipe, seed.
+A sweep lends the curve everything that is not asked for: hyperparameters, data, recipe, seed.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.defaults import describe_request
 from sweep.plan.network import is_same_network, load_model, resolve_model
 from sweep.plan.preparation import find_stored, name_search
-from sweep.plan.request import Origin, Request, SampleSizeRequest, merge_requests
+from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
 from sweep.results.best import find_best, get_number
 from sweep.results.status import Status, read_status
 
 
 def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:
-    """Name the study of sample size of a model, or of the model of the sweep that lends.
+    """Name the sample-size curve of a model, or of the model of the sweep that lends.
 
     Raises:
         ConfigError: when neither is given.
@@ -41,13 +41,13 @@ def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:
 
 
 def complete_request(
-    engine: sa.Engine, name: str, request: Request, asked: SampleSizeRequest, source: str | None
+    engine: sa.Engine, name: str, request: Request, asked: CurveRequest, source: str | None
 ) -> Request:
-    """Complete what was asked of a study of sample size.
+    """Complete what was asked of a sample-size curve.
 
     Args:
         engine: The database, which need not hold any sweep.
-        name: Of the study. Where it is stored, it keeps everything that is not asked for.
+        name: Of the curve. Where it is stored, it keeps everything that is not asked for.
         request: What was asked of it as of any sweep.
         asked: What was asked of the sizes.
         source: Name of the sweep to take the settings from; None for the one named as the model,
@@ -77,7 +77,7 @@ def complete_request(
 
 
 def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Origin | None:
-    """Find the trial whose hyperparameters a study takes.
+    """Find the trial whose hyperparameters a curve takes.
 
     Returns:
         The best of the sweep; None where no sweep was named and the model's own has none.
@@ -96,9 +96,9 @@ def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Ori
     if source is None and (not status.ranked or not _is_of(status, model)):
         return None
     if not _is_of(status, model):
-        kind = "a study of sample size" if status.config.sample_size else status.config.model
+        kind = "a sample-size curve" if status.config.sample_size else status.config.model
         raise ConfigError(
-            f"from: no settings for this study, got sweep {sweep.name} of {kind}, expected a "
+            f"from: no settings for this curve, got sweep {sweep.name} of {kind}, expected a "
             f"search of {model or 'a model'}; change --from"
         )
     best = find_best(status)

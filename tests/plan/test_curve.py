@@ -1,4 +1,4 @@
-"""A study of sample size: nested events, equal beginnings, one trial for each size and repeat."""
+"""A sample-size curve: nested events, equal beginnings, one trial for each size and repeat."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from storage.claims import Claim
 from storage.engine import open_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_trials
 from storage.sweeps import count_trials
-from sweep.config import SampleSizeConfig, SweepConfig
+from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import choose_draw, draw_events, parse_sizes
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
-from sweep.plan.request import Request, SampleSizeRequest
+from sweep.plan.request import CurveRequest, Request
 from sweep.plan.sample import fit_config, list_samples
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
@@ -54,7 +54,7 @@ def request_(events_file: Path, own_network: Path) -> Request:
         sampler="random",
         pruner="none",
         fixed=("batch_size=6", "lr=0.05", "hidden_size=4", "beta1=0.9", "beta2=0.999"),
-        sample_size=SampleSizeRequest(sizes=SIZES, repeats=2),
+        sample_size=CurveRequest(sizes=SIZES, repeats=2),
     )
 
 
@@ -71,7 +71,7 @@ def train(url: str, request: Request, artifacts: Path) -> list[TrialRow]:
     return read_trials(engine, sweep.id)
 
 
-def get_study(config: SweepConfig) -> SampleSizeConfig:
+def get_study(config: SweepConfig) -> CurveConfig:
     """Give a config's study, which must be there."""
     assert config.sample_size is not None
     return config.sample_size
@@ -112,7 +112,7 @@ def test_sizes_nest_within_a_repeat(config: SweepConfig, events_file: Path) -> N
 
 def test_sizes_are_drawn_out_of_all_events(config: SweepConfig, request_: Request) -> None:
     """What validation leaves of the files, so that repeats differ at the largest size too."""
-    small = replace(request_, sample_size=SampleSizeRequest(sizes=(5, 10)))
+    small = replace(request_, sample_size=CurveRequest(sizes=(5, 10)))
     assert plan_sweep(small, CPU).config.data.num_train == 24
     assert config.data.num_train == 24
     fingerprints = {
@@ -144,7 +144,7 @@ def test_repeats_begin_with_other_weights_and_sizes_with_the_same(
     request_: Request, sqlite_url: str, tmp_path: Path
 ) -> None:
     """A study of one size twice over one event set: only the repeat tells the trials apart."""
-    alike = replace(request_, sample_size=SampleSizeRequest(sizes=(24,), repeats=2))
+    alike = replace(request_, sample_size=CurveRequest(sizes=(24,), repeats=2))
     rows = train(sqlite_url, alike, tmp_path / "artifacts")
     losses = [row.best.validation_loss for row in rows if row.best]
     assert losses[0] != losses[1]
@@ -210,16 +210,14 @@ def test_going_on_differently_is_refused(
     request_: Request, config: SweepConfig, change: dict[str, Any], difference: str
 ) -> None:
     """Before any event is read; without options, or with the same, nothing changes."""
-    for asked in (SampleSizeRequest(), get_sizes(request_), None):
+    for asked in (CurveRequest(), get_sizes(request_), None):
         again = plan_sweep(Request(model=config.model, sample_size=asked), CPU, config)
         assert again.config == config
     with pytest.raises(ConflictError, match=re.escape(difference)):
-        plan_sweep(
-            Request(model=config.model, sample_size=SampleSizeRequest(**change)), CPU, config
-        )
+        plan_sweep(Request(model=config.model, sample_size=CurveRequest(**change)), CPU, config)
 
 
-def get_sizes(request: Request) -> SampleSizeRequest:
+def get_sizes(request: Request) -> CurveRequest:
     """Give what a request asks of the sizes."""
     assert request.sample_size is not None
     return request.sample_size
@@ -229,12 +227,12 @@ def test_search_and_study_are_two_things(request_: Request, config: SweepConfig)
     """Neither goes on as the other, and a study's budget follows from its sizes."""
     search = plan_sweep(replace(request_, sample_size=None), CPU).config
     with pytest.raises(ConflictError, match="it is a search already"):
-        plan_sweep(Request(sample_size=SampleSizeRequest(sizes=(6,))), CPU, search)
+        plan_sweep(Request(sample_size=CurveRequest(sizes=(6,))), CPU, search)
 
 
 def test_budget_of_a_study_is_its_own(request_: Request, sqlite_url: str) -> None:
     """Other numbers of trials are refused, at first and afterwards, and change nothing."""
-    with pytest.raises(ConfigError, match="trials: a study of sample size has one for each"):
+    with pytest.raises(ConfigError, match="trials: a sample-size curve has one for each"):
         prepare_sweep(request_, sqlite_url, "study", 5, CPU)
     engine, sweep, _notes = prepare_sweep(request_, sqlite_url, "study", None, CPU)
     with pytest.raises(ConfigError, match="got 50, expected 6"):
@@ -245,16 +243,16 @@ def test_budget_of_a_study_is_its_own(request_: Request, sqlite_url: str) -> Non
 @pytest.mark.parametrize(
     ("asked", "fault", "reason"),
     [
-        (SampleSizeRequest(), ConfigError, "events: no sizes to train with, got none"),
-        (SampleSizeRequest(sizes=(0, 5)), ConfigError, "events: no sizes .* got 0, 5"),
-        (SampleSizeRequest(sizes=(5, 5)), ConfigError, "events: no sizes .* expected different"),
-        (SampleSizeRequest(sizes=(5,), repeats=0), ConfigError, "repeats: got 0"),
-        (SampleSizeRequest(sizes=(5,), equal="steps"), ConfigError, "equal: unknown, got 'steps'"),
-        (SampleSizeRequest(sizes=(5, 25)), DataError, "fewer than the largest size, got 24"),
+        (CurveRequest(), ConfigError, "events: no sizes to train with, got none"),
+        (CurveRequest(sizes=(0, 5)), ConfigError, "events: no sizes .* got 0, 5"),
+        (CurveRequest(sizes=(5, 5)), ConfigError, "events: no sizes .* expected different"),
+        (CurveRequest(sizes=(5,), repeats=0), ConfigError, "repeats: got 0"),
+        (CurveRequest(sizes=(5,), equal="steps"), ConfigError, "equal: unknown, got 'steps'"),
+        (CurveRequest(sizes=(5, 25)), DataError, "fewer than the largest size, got 24"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_trains(
-    request_: Request, asked: SampleSizeRequest, fault: type[Exception], reason: str
+    request_: Request, asked: CurveRequest, fault: type[Exception], reason: str
 ) -> None:
     """Each in one line."""
     with pytest.raises(fault, match=reason) as caught:
@@ -265,7 +263,7 @@ def test_what_cannot_be_is_refused_before_anything_trains(
 def test_hyperparameters_must_all_be_fixed(request_: Request) -> None:
     """A study searches nothing."""
     loose = tuple(text for text in request_.fixed if not text.startswith("hidden_size"))
-    with pytest.raises(ConfigError, match=r"space\.hidden_size: a study of sample size searches"):
+    with pytest.raises(ConfigError, match=r"space\.hidden_size: a sample-size curve searches"):
         plan_sweep(replace(request_, fixed=loose), CPU)
 
 

@@ -62,7 +62,7 @@ def test_weights_that_are_missing_are_said(call: Call, tmp_path: Path, database:
 
 
 def test_only_the_sweeps_named_are_told(call: Call, tmp_path: Path, database: Database) -> None:
-    """A study of sample size alone has no architectures to compare, and says so."""
+    """A sample-size curve alone has no architectures to compare, and says so."""
     options = ("--storage", database.url, "--artifacts", database.artifacts)
     answer = call("report", *options, "--sweep", "net sample size", "--out", "study.html")
     assert answer.code == 0 and "net sample size; " in answer.err

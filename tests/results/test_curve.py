@@ -23,7 +23,7 @@ from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
-from sweep.plan.request import Request, SampleSizeRequest
+from sweep.plan.request import CurveRequest, Request
 from sweep.plan.space import read_space
 from sweep.results.curve import (
     SampleSizeCurve,
@@ -59,7 +59,7 @@ def config(events_file: Path) -> SweepConfig:
         data=(str(events_file),),
         val_events=12,
         fixed=FIXED,
-        sample_size=SampleSizeRequest(sizes=SIZES, repeats=3),
+        sample_size=CurveRequest(sizes=SIZES, repeats=3),
     )
     return plan_sweep(request, CPU).config
 
@@ -149,8 +149,8 @@ def test_tuning_on_the_same_validation_events_is_said(curve: SampleSizeCurve) ->
     assert any("the architecture's own settings" in line for line in describe_caveats(curve))
     for num_shared in (0, 12):
         origin = OriginConfig(sweep="net", trial=7, num_train=24, num_shared_validation=num_shared)
-        study = curve.study.model_copy(update={"origin": origin})
-        lines = describe_caveats(replace(curve, study=study))
+        design = curve.design.model_copy(update={"origin": origin})
+        lines = describe_caveats(replace(curve, design=design))
         assert any("trial 7 of sweep net, found best with 24 training" in line for line in lines)
         said = [line for line in lines if "was chosen on 12 of these validation events" in line]
         assert len(said) == (num_shared > 0)
@@ -197,7 +197,7 @@ def test_settings_come_from_the_best_trial(
     model = session.config.model
     origin = find_origin(session.engine, model, None)
     assert origin is not None
-    asked = SampleSizeRequest(sizes=SIZES)
+    asked = CurveRequest(sizes=SIZES)
     request = complete_request(
         session.engine, "study", Request(model=model, fixed=("lr=0.1",)), asked, None
     )
@@ -222,7 +222,7 @@ def test_settings_of_another_model_are_refused(
     """Named, it is a fault; found by the model's name, it is left alone."""
     session = make_session(sqlite_url, name="cnn")
     assert find_origin(session.engine, "cnn", None) is None
-    with pytest.raises(ConfigError, match="from: no settings for this study, got sweep cnn of"):
+    with pytest.raises(ConfigError, match="from: no settings for this curve, got sweep cnn of"):
         find_origin(session.engine, "cnn", "cnn")
 
 
@@ -230,7 +230,7 @@ def test_without_a_sweep_the_architecture_recommends(sqlite_url: str, events_fil
     """Its recommended settings, for the rest its defaults."""
     engine = create_engine(parse_url(sqlite_url))
     asked = Request(model="cnn", data=(str(events_file),), val_events=12)
-    request = complete_request(engine, "study", asked, SampleSizeRequest(sizes=SIZES), None)
+    request = complete_request(engine, "study", asked, CurveRequest(sizes=SIZES), None)
     engine.dispose()
     config = plan_sweep(request, CPU).config
     fixed = [read_space(config)[name] for name in ("lr", "beta1", "hidden_size")]
@@ -259,7 +259,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, own_network: Path, events_fi
         epochs=1,
         fixed=("lr=0.05", "batch_size=6"),
     )
-    sizes = SampleSizeRequest(sizes=(24, 6), repeats=2)
+    sizes = CurveRequest(sizes=(24, 6), repeats=2)
     engine = create_engine(parse_url(url))
     request = complete_request(engine, NAME, asked, sizes, None)
     prepare_sweep(request, url, NAME, None, CPU)
@@ -369,7 +369,7 @@ def test_bad_value_is_refused(
         (["--events", "6,12"], "sample_size.sizes: stored [6, 24], asked [6, 12]"),
         (["--fix", "lr=0.1"], 'space.lr: stored "0.05", asked "0.1"'),
         (["--from", "nothing"], "sweep: not in the database, got 'nothing'"),
-        (["--from", NAME], "got sweep MyNet sample size of a study of sample size"),
+        (["--from", NAME], "got sweep MyNet sample size of a sample-size curve"),
     ],
 )
 def test_other_study_of_the_same_name_is_refused(
