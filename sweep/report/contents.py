@@ -79,7 +79,7 @@ def write_report(
     check_page_path(out)
     statuses = [read_status(engine, sweep) for sweep in sweeps]
     searches = [status for status in statuses if status.config.sample_size is None]
-    curves = [compute_curve(s) for s in statuses if s.config.sample_size is not None]
+    size_curves = [compute_curve(s) for s in statuses if s.config.sample_size is not None]
     uses = open_data(statuses, progress)
     events = {get_key(u.config): u.split.validation if u.split else None for u in uses}
     curves = [read_curves(engine, status.sweep.id) for status in searches]
@@ -96,7 +96,7 @@ def write_report(
         data,
         build_architectures_section(searches, curves, devices),
         Section("tuning", "The tuning", parts or [none]),
-        build_sample_size_section(curves, [status.config.model for status in searches]),
+        build_sample_size_section(size_curves, [status.config.model for status in searches]),
         build_provenance_section(statuses, devices, datetime.now(UTC)),
     ]
     names = [sweep.name for sweep in sweeps]
