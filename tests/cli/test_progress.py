@@ -55,7 +55,7 @@ def test_process_is_heard_while_it_runs(tmp_path: Path) -> None:
         heard.append(line)
         (tmp_path / "gate").touch()
 
-    finished = run_afresh([sys.executable, "-c", GATED, str(tmp_path / "gate")], report)
+    finished = run_afresh([sys.executable, "-c", GATED, str(tmp_path / "gate")], report, {})
     assert heard == ["waiting", "the last line"]
     assert (finished.code, finished.output) == (1, "a result\n")
     assert finished.last_line == "the last line"

@@ -146,6 +146,68 @@ def test_network_that_changes_its_input_is_the_same_as_onnx(
     assert (tmp_path / ONNX_FILE).is_file()
 
 
+class BranchNet(InPlaceNet):
+    """Takes another way where its events are bright: a recorded run shows one of the two."""
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        y_BL = x_BCL[:, 0] * self.scale
+        if bool(x_BCL.mean() > 1e6):
+            y_BL = y_BL * 2
+        return y_BL
+
+
+class StepNet(InPlaceNet):
+    """Uses an operation that only the capturing exporter knows."""
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        return torch.heaviside(x_BCL, self.scale)[:, 0]
+
+
+class RecurrentNet(nn.Module):
+    """As long as the recurrent architectures on a GPU's defaults: a step for every bin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LSTM(4, 1, batch_first=True, bidirectional=True)
+
+    def forward(self, x_BCL: torch.Tensor) -> torch.Tensor:
+        out_BLH, _ = self.layer(x_BCL.transpose(1, 2))
+        return out_BLH.mean(dim=2)
+
+
+def test_way_that_depends_on_the_values_of_events_is_not_frozen(
+    events_file: Path, tmp_path: Path
+) -> None:
+    """The captured program refuses such a choice, where a recorded run would keep one way."""
+    pytest.importorskip("onnxruntime")
+    heard: list[str] = []
+    with pytest.raises(OnnxError, match="ONNX cannot hold this network: "):
+        write_onnx(tmp_path / ONNX_FILE, BranchNet(), open_events([events_file]), heard.append)
+    assert heard == ["writing model.onnx", "capturing the network for model.onnx"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recurrent_network_is_there_as_onnx_at_once(events_file: Path, tmp_path: Path) -> None:
+    """One node for all its steps, which capturing the program would unroll for minutes."""
+    pytest.importorskip("onnxruntime")
+    heard: list[str] = []
+    write_onnx(tmp_path / ONNX_FILE, RecurrentNet(), open_events([events_file]), heard.append)
+    assert heard == ["writing model.onnx"]
+    assert (tmp_path / ONNX_FILE).stat().st_size < 100_000
+
+
+def test_network_that_cannot_be_recorded_is_captured(
+    events_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pages that the first exporter prints of it reach nobody."""
+    pytest.importorskip("onnxruntime")
+    heard: list[str] = []
+    write_onnx(tmp_path / ONNX_FILE, StepNet(), open_events([events_file]), heard.append)
+    assert heard[-1] == "capturing the network for model.onnx"
+    assert (tmp_path / ONNX_FILE).is_file()
+    assert capsys.readouterr().out == ""
+
+
 def test_export_without_the_extra_is_whole(
     trained: tuple[Session, Status],
     tmp_path: Path,
