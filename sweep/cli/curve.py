@@ -35,6 +35,7 @@ from sweep.cli.options import (
     YKey,
     warn_of_network_file,
 )
+from sweep.launch.choice import LOCAL
 
 
 def curve(
@@ -76,7 +77,7 @@ def curve(
     workers: Workers = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = None,
-    launcher: LauncherName = "local",
+    launcher: LauncherName = LOCAL,
     address: Address = None,
     detach: Detach = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve: .png or .html.")] = None,

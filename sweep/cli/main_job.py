@@ -62,7 +62,7 @@ class JobOptions:
         workers: How many to start, or None for one a slot.
         gpus: Text that says which GPUs to use, or None for all.
         per_gpu: Workers that share a GPU, or None.
-        launcher: What runs the workers: `local` or `ray`.
+        launcher: What runs the workers, one of `LAUNCHERS`.
         address: Of the Ray cluster, or None for a Ray of this machine alone.
         is_detached: Whether to register the sweep only, for workers elsewhere.
     """

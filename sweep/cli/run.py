@@ -42,6 +42,7 @@ from sweep.cli.options import (
     check_place,
     warn_of_network_file,
 )
+from sweep.launch.choice import LOCAL
 
 
 def run(
@@ -77,7 +78,7 @@ def run(
     workers: Workers = None,
     gpus: Gpus = None,
     per_gpu: PerGpu = None,
-    launcher: LauncherName = "local",
+    launcher: LauncherName = LOCAL,
     address: Address = None,
     detach: Detach = False,
     config: Annotated[

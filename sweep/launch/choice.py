@@ -12,7 +12,10 @@ if TYPE_CHECKING:  # the command line reads the names at its start
     from sweep.launch.launcher import LauncherModule
 
 LOCAL = "local"
-LAUNCHERS: Mapping[str, str] = {LOCAL: "sweep.launch.local", "ray": "sweep.launch.cluster"}
+LAUNCHERS: Mapping[str, str] = {
+    LOCAL: "sweep.launch.local",
+    "ray": "sweep.launch.cluster",
+}
 """The module of each, by the name that `--launcher` takes."""
 
 

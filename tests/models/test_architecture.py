@@ -26,12 +26,13 @@ def list_edges(dimension: Dimension) -> tuple[Value, ...]:
 def test_every_value_of_the_spaces_builds(name: str) -> None:
     """Each value at the edges of both spaces, one at a time, is a network or a training value."""
     architecture = ARCHITECTURES[name]
+    cheap = {key: value for key, value in CHEAP.items() if key in architecture.defaults}
     for on_cpu in (False, True):
         space = architecture.select_space(on_cpu)
         assert list(space) == list(architecture.space)
         for key, dimension in space.items():
             for value in list_edges(dimension):
-                architecture.build({**architecture.defaults, **CHEAP, key: value})
+                architecture.build({**architecture.defaults, **cheap, key: value})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,12 +53,12 @@ def test_starting_points_are_those_of_the_report() -> None:
             for point in ARCHITECTURES[name].starting_points
         ]
         for name in NAMES
+        if ARCHITECTURES[name].starting_points
     }
     assert found == {
         "birnn": [(1e-3, 64, 2), (5e-3, 64, 2), (1e-3, 96, 2), (5e-4, 96, 2)],
         "cnn": [(1e-3, 64, 4), (5e-4, 64, 4), (1e-3, 64, 4)],
         "rcnn": [(1e-3, 64, 2), (5e-4, 64, 2), (5e-4, 96, 2), (5e-4, 64, 3)],
-        "mlp": [],
     }
     betas = [(point["beta1"], point["beta2"]) for point in ARCHITECTURES["cnn"].starting_points]
     assert betas == [(0.9, 0.999), (0.95, 0.9995), (0.9, 0.9)]

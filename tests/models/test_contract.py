@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models import ARCHITECTURES
+from models import ARCHITECTURES, Architecture
 from models.dimension import Value
 from models.head import ACTIVATIONS, HEADS
 
@@ -34,12 +35,17 @@ def test_cases_have_every_head_and_activation() -> None:
     assert (set(heads), set(activations)) == (set(HEADS), set(ACTIVATIONS))
 
 
+def take_known(architecture: Architecture, wanted: Mapping[str, Value]) -> dict[str, Value]:
+    """Take what an architecture has a hyperparameter for."""
+    return {key: value for key, value in wanted.items() if key in architecture.defaults}
+
+
 def build(name: str, head: str, activation: str, seed: int = 0) -> nn.Module:
     """Build a small network of the family from a seed."""
     torch.manual_seed(seed)
     architecture = ARCHITECTURES[name]
-    chosen = {**architecture.defaults, **SMALL[name], "head": head, "activation": activation}
-    return architecture.build(chosen)
+    wanted = {**SMALL.get(name, {}), "head": head, "activation": activation}
+    return architecture.build({**architecture.defaults, **take_known(architecture, wanted)})
 
 
 def draw_events(num_events: int = NUM_EVENTS) -> Tensor:
