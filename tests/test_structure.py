@@ -154,6 +154,44 @@ def test_tests_that_the_documents_name_are_there() -> None:
     assert lost == []
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "deploy" / "README.md"]
+FOLDERS = (*OURS, "tests", "docs", "deploy")
+
+
+def _read_prose(page: Path) -> str:
+    """Read a page without its examples."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_documents_name_are_there(page: Path) -> None:
+    """As `sweep/config.py` or as a link; capitals stand for a name to be chosen."""
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)`", _read_prose(page))
+    linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", _read_prose(page))
+    lost = [path for path in named if "NAME" not in path and not (ROOT / path).exists()]
+    assert lost + [path for path in linked if not (page.parent / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_functions_that_the_documents_name_are_there(page: Path) -> None:
+    """As `sweep/config.py` `build_recipe()`, in either order, and so classes and tables.
+
+    What is named belongs to a file that is named in the same paragraph, item or row.
+    """
+    lost = []
+    for part in re.split(r"\n\n|\n(?=\d\. |- |\| )", _read_prose(page)):
+        paths = re.findall(rf"`((?:{'|'.join(OURS)})/[\w/]+\.py)`", part)
+        files = [ROOT / path for path in paths if (ROOT / path).is_file()]
+        sources = "".join(file.read_text(encoding="utf-8") for file in files)
+        for name in re.findall(r"`(?:\w+\.)?(\w+)\(\)`", part):
+            if not re.search(rf"(def|class) {name}\b", sources):
+                lost.append(f"{name}() in {', '.join(paths) or 'no file'}")
+        for name in re.findall(r"`([A-Z][A-Z_]{3,})`", part):
+            if paths and not re.search(rf"\b{name}\b", sources):
+                lost.append(f"{name} in {', '.join(paths)}")
+    assert lost == []
+
+
 def test_sections_that_the_code_cites_are_there() -> None:
     """Of the page on physics, as `docs/PHYSICS.md, "Loss"`."""
     page = (ROOT / "docs" / "PHYSICS.md").read_text(encoding="utf-8")
