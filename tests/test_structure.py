@@ -172,6 +172,14 @@ def test_files_that_the_documents_name_are_there(page: Path) -> None:
     assert lost + [path for path in linked if not (page.parent / path).exists()] == []
 
 
+def test_every_room_has_its_line() -> None:
+    """The page on how the program is made names each folder and file at the top of the service."""
+    page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = [f"`sweep/{path.name}/`" for path in (ROOT / "sweep").glob("*/") if path.name[0] != "_"]
+    rooms += [f"`sweep/{path.name}`" for path in (ROOT / "sweep").glob("[a-z]*.py")]
+    assert [room for room in rooms if room not in page] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_functions_that_the_documents_name_are_there(page: Path) -> None:
     """As `sweep/config.py` `build_recipe()`, in either order, and so classes and tables.
