@@ -53,7 +53,7 @@ class Place:
         return ["--storage", self.storage]
 
 
-def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
+def run(folder: Path, *arguments: str) -> tuple[str, str]:
     """Run a command as a shell would; gives what it wrote."""
     process = subprocess.run(
         [*COMMAND, *arguments],
@@ -64,7 +64,7 @@ def run(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
         env=os.environ,
         check=False,
     )
-    assert process.returncode == code, process.stderr
+    assert process.returncode == 0, process.stderr
     return process.stdout, process.stderr
 
 
@@ -146,9 +146,11 @@ def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
     """The trials that were there stay as they were, and options that are not given too."""
     engine = open_engine(parse_url(copy.storage))
     before = read_trials(engine, 1)
-    more = [*copy.arguments[:3], "--trials", "4", "--workers", "1", *copy.options, "--json"]
-    out, _err = run(copy.folder, *more)
-    printed = json.loads(out)
+    artifacts = ["--artifacts", copy.folder / "sweep_artifacts"]
+    again = [*copy.arguments[:3], *copy.options, *artifacts]
+    answer = call(*again, "--trials", 4, "--workers", 1, "--json")
+    assert answer.code == 0, answer.err
+    printed = json.loads(answer.out)
     assert (printed["budget"], printed["complete"]) == (4, 4)
     after = read_trials(engine, 1)
     assert after[:3] == before
@@ -156,8 +158,7 @@ def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
     curves = [read_curve(engine, row.id) for row in after]
     assert len({tuple(e.validation_loss for e in curve) for curve in curves}) == 4
     tables = read_tables(copy.storage)
-    artifacts = ["--artifacts", copy.folder / "sweep_artifacts"]
-    answer = call(*copy.arguments[:3], "--trials", 2, *copy.options, *artifacts)
+    answer = call(*again, "--trials", 2)
     assert answer.code == 0
     assert "4 trials have begun already; the budget stays 4" in answer.err
     assert "nothing left to train: 4 of 4 trials finished" in answer.err
@@ -198,18 +199,18 @@ def test_other_sweep_of_the_same_name_is_refused(
     assert read_tables(place.storage) == before
 
 
-def test_process_that_asks_for_another_direction_categories_and_range_is_refused(
-    place: Place,
+def test_another_direction_categories_and_range_are_refused_at_once(
+    place: Place, call: Callable[..., Any]
 ) -> None:
-    """All at once, by a process of its own; each of them is named."""
+    """One line names each of them."""
     before = read_tables(place.storage)
     change = ["--objective", "efficiency", "--set", "batch_size=6,12", "--set", "hidden_size=2:4"]
     arguments = [*place.arguments[:9], *place.options, "--fix", "lr=0.05", *change]
-    out, err = run(place.folder, *arguments, code=1)
-    assert out == ""
-    assert err.count("\n") == 1
+    answer = call(*arguments)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.count("\n") == 1
     for name in ("search.objective", "space.batch_size", "space.hidden_size"):
-        assert f"{name}: stored" in err
+        assert f"{name}: stored" in answer.err
     assert read_tables(place.storage) == before
 
 
@@ -326,7 +327,7 @@ def test_dead_and_pruned_trials_are_never_best(
 def test_networks_that_diverge_are_pruned_as_such(
     database_url: str,
     make_session: Callable[..., Session],
-    tmp_path: Path,
+    call: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whenever it happens: none is left running, none is the best, all keep what was before."""
@@ -336,7 +337,8 @@ def test_networks_that_diverge_are_pruned_as_such(
     monkeypatch.setenv("NET_FAULT", ", ".join(fault for fault in faults for _size in range(2)))
     fixed = ("lr=0.05", "batch_size=12", "beta1=0.9", "beta2=0.999")
     make_session(database_url, "FaultyNet", name=NAME, trials=4, sampler="qmc", fixed=fixed)
-    _out, err = run(tmp_path, "worker", "--storage", database_url, "--threads", "1")
+    answer = call("worker", "--storage", database_url, "--threads", 1)
+    assert answer.code == 0, answer.err
     rows = read_trials(open_engine(parse_url(database_url)), 1)
     verdicts = {(row.state, row.outcome, row.feasible) for row in rows}
     assert verdicts == {("pruned", "diverged", False)}
@@ -345,7 +347,7 @@ def test_networks_that_diverge_are_pruned_as_such(
     }
     assert stored == dict(enumerate(num_epochs))
     for row in rows:
-        assert f"slot {row.slot}: diverged" in err
+        assert f"slot {row.slot}: diverged" in answer.err
     storage = studies.open_study_storage(parse_url(database_url))
     told = studies.load_study(storage, NAME).trials
     assert [trial.state for trial in told] == [TrialState.PRUNED] * 4
@@ -357,9 +359,10 @@ def test_sweep_whose_trials_fail_stops_with_the_reason(
     """After three of six, with exit code 1; the traceback is kept."""
     arguments = ["--model", f"{own_network}:BrokenNet", "--data", str(events_file), "--trials", "6"]
     arguments += ["--events", "24", "--val-events", "12", "--epochs", "2", "--workers", "1"]
-    _out, err = run(tmp_path, "run", *arguments, code=1)
-    assert "trial 0 error" in err
-    last = err.splitlines()[-1]
+    answer = call("run", *arguments)
+    assert answer.code == 1
+    assert "trial 0 error" in answer.err
+    last = answer.err.splitlines()[-1]
     assert last.startswith("error: sweep BrokenNet: most trials fail, got 3 of 3, the last with")
     assert "no such layer" in last
     engine = open_engine(parse_url(f"sqlite:///{tmp_path / 'sweep.db'}"))
