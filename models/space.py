@@ -5,9 +5,8 @@ The dimensions themselves are in `models.dimension` and are handed on from here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-
-import numpy as np
 
 from models.dimension import (
     SCALES,
@@ -70,7 +69,8 @@ def build_dimension(written: object, current: Dimension | None = None) -> Dimens
     Raises:
         ValueError: When it is none of these, is empty, or the dimension itself is refused.
     """
-    if isinstance(written, np.generic | np.ndarray):
+    numpy = sys.modules.get("numpy")
+    if numpy and isinstance(written, numpy.generic | numpy.ndarray):
         written = written.tolist()
     if isinstance(written, Float | Int | Choice | Fixed):
         return written

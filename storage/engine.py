@@ -24,7 +24,8 @@ from sqlalchemy.engine import URL, make_url
 
 from storage.errors import StorageError
 from storage.passwords import hide_keywords, hide_password, show_url
-from storage.rights import find_closed_place, watch_rights
+from storage.place import check_file, find_closed_place
+from storage.rights import watch_rights
 from storage.sqlite import Reader, connect, may_write
 
 logger = logging.getLogger(__name__)
@@ -142,11 +143,8 @@ def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
     Raises:
         StorageError: when the file is missing or no database, or the server does not answer.
     """
-    if url.get_backend_name() == "sqlite" and not os.path.isfile(str(url.database)):
-        raise find_closed_place(Path(str(url.database))) or StorageError(
-            f"storage: no such file, got {url.database}, expected a database of sweeps; "
-            "start one with `sweep run` or name another with --storage"
-        )
+    if url.get_backend_name() == "sqlite":
+        check_file(Path(str(url.database)))
     engine = prepare_engine(sa.create_engine(url, **get_engine_options(url)))
     if is_awaited:
         retry(lambda: _knock(engine))

@@ -7,7 +7,6 @@ at once, before anybody waits for it to pass; every other fault stays what it is
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import sqlite3
 from pathlib import Path
@@ -18,7 +17,8 @@ from sqlalchemy.engine import URL
 
 from storage.errors import RightsError
 from storage.passwords import hide_keywords, show_url
-from storage.sqlite import has_log, is_allowed
+from storage.place import find_closed_place, is_allowed, name_user
+from storage.sqlite import has_log
 
 MISSING_RIGHT, READ_ONLY_SERVER, NO_SCHEMA = "42501", "25006", "3F000"
 """SQLSTATE of PostgreSQL: insufficient_privilege, read_only_sql_transaction, and
@@ -127,23 +127,6 @@ def _describe_file(exc: sqlite3.Error, path: Path) -> RightsError | None:
     return _explain_unopened(path) if code == SQLITE_CANTOPEN else None
 
 
-def find_closed_place(path: Path) -> RightsError | None:
-    """Say of a SQLite file whether it or a folder above it is closed to this user."""
-    real = Path(os.path.realpath(path))
-    for folder in reversed(real.parents):
-        if is_allowed(folder, os.F_OK) and not is_allowed(folder, os.X_OK):
-            return RightsError(
-                f"storage: {path} may not be read, got a folder {folder} that is closed to "
-                f"{name_user()}, expected one that may be entered; ask its owner"
-            )
-    if is_allowed(real, os.F_OK) and not is_allowed(real, os.R_OK):
-        return RightsError(
-            f"storage: {path} may not be read, got a file that is closed to {name_user()}, "
-            "expected one that may be read; ask its owner"
-        )
-    return None
-
-
 def _explain_unopened(path: Path) -> RightsError | None:
     """Say why a SQLite file cannot be opened, or None where the rights are there."""
     folder = Path(os.path.realpath(path)).parent
@@ -163,11 +146,3 @@ def _explain_unopened(path: Path) -> RightsError | None:
             "log together into a folder of your own"
         )
     return None
-
-
-def name_user() -> str:
-    """Name the user that this process acts for."""
-    try:
-        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
-    except KeyError:  # a container's user, who has no name
-        return f"user {os.geteuid()}"

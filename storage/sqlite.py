@@ -12,6 +12,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from storage.place import is_allowed
+
 BUSY_TIMEOUT_S = 60
 
 
@@ -33,11 +35,6 @@ def has_log(path: Path) -> bool:
         return os.stat(f"{_resolve(path)}-wal").st_size > 0
     except OSError:
         return False
-
-
-def is_allowed(path: Path, mode: int) -> bool:
-    """Say whether this user may do with a path what `os.access` knows by this mode."""
-    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def connect(path: Path) -> sqlite3.Connection:

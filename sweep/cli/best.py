@@ -42,13 +42,13 @@ def best(
     json: Json = False,
 ) -> None:
     """Show the best trials by the sweep's objective; take the best model home, or draw it."""
-    from sweep.cli.output import print_json, print_note
+    engine = open_database(storage)
+    from sweep.cli.output import print_json, print_note  # late: a database is there
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_best
     from sweep.results.best import find_best
     from sweep.results.status import read_status
 
-    engine = open_database(storage)
     status = read_status(engine, choose_sweep(engine, sweep))
     trial = find_best(status) if export is None else _choose_for_export(status)
     said = status.describe_best() or {}
@@ -95,15 +95,16 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Judge an exported model on any events; without --data, on its own validation events."""
-    from sweep.cli.output import print_json
+    from sweep.results.folder import check_export
+
+    check_export(model)
+    from sweep.cli.output import print_json  # late: the folder is there
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
     from sweep.data.formats import check_paths
     from sweep.metrics.writing import describe_score
-    from sweep.results.arguments import check_export
 
     files = [Path(name) for name in data or ()]
-    check_export(model)
     check_paths(files)
     from sweep.results.evaluation import evaluate_export  # late: it loads torch
 

@@ -43,7 +43,15 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two trained networks on the same events, event by event: is one better?"""
-    from sweep.cli.output import print_json
+    from storage.place import check_address
+    from sweep.results.folder import check_export, is_export
+
+    for text in (a, b):
+        if is_export(text):
+            check_export(Path(text))
+        else:
+            check_address(storage)
+    from sweep.cli.output import print_json  # late: folders and database are there
     from sweep.cli.progress import show_progress
     from sweep.data.formats import check_paths
     from sweep.results.arguments import check_contender

@@ -37,7 +37,10 @@ def dashboard(
     ] = None,
 ) -> None:
     """Show sweeps in a browser; behind a password where others can reach it."""
-    from storage.engine import parse_url
+    from storage.place import check_address
+
+    check_address(storage)
+    from storage.engine import parse_url  # late: they take a second
     from storage.studies import open_study_storage
     from sweep.cli.output import print_note
     from sweep.dashboard.passwords import read_password

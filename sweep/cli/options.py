@@ -168,7 +168,10 @@ def open_database(storage: str) -> sa.Engine:
     Raises:
         StorageError: when it is missing or holds none.
     """
-    from storage.engine import open_engine, parse_url
+    from storage.place import check_address
+
+    check_address(storage)
+    from storage.engine import open_engine, parse_url  # late: they take half a second
     from storage.tables import check_tables
 
     engine = open_engine(parse_url(storage))
@@ -182,10 +185,11 @@ def check_place(storage: str, *sweeps: str) -> None:
     Raises:
         StorageError: when it is missing, or holds none of a name.
     """
-    from storage.engine import close_after
+    engine = open_database(storage)
+    from storage.engine import close_after  # late: they take half a second
     from storage.sweeps import find_sweep
 
-    with close_after(open_database(storage)) as engine:
+    with close_after(engine):
         for sweep in sweeps:
             find_sweep(engine, sweep)
 

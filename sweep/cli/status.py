@@ -23,12 +23,12 @@ def status(
     json: Json = False,
 ) -> None:
     """Show how far a sweep is, what runs where, at what pace."""
-    from sweep.cli.live import LiveView, follow_status, show_status
+    engine = open_database(storage)
+    found = choose_sweep(engine, sweep)
+    from sweep.cli.live import LiveView, follow_status, show_status  # late: a database is there
     from sweep.cli.output import print_json
     from sweep.results.status import read_status
 
-    engine = open_database(storage)
-    found = choose_sweep(engine, sweep)
     if watch:
         with LiveView(engine, found) as view:
             follow_status(view)
@@ -40,13 +40,13 @@ def status(
 
 def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """List the sweeps of a database."""
-    from storage.sweeps import list_sweeps as read_sweeps
+    engine = open_database(storage)
+    from storage.sweeps import list_sweeps as read_sweeps  # late: a database is there
     from sweep.cli.output import print_json, print_note
     from sweep.cli.tables import print_statuses
     from sweep.errors import ConfigError
     from sweep.results.status import read_status
 
-    engine = open_database(storage)
     statuses = []
     for sweep in read_sweeps(engine):
         try:
@@ -61,11 +61,11 @@ def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
 
 def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Ask all workers of a sweep, wherever they are, to stop after their epoch."""
-    from storage.sweeps import count_trials, request_stop
-    from sweep.cli.output import print_note
-
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
+    from storage.sweeps import count_trials, request_stop  # late: a database is there
+    from sweep.cli.output import print_note
+
     if count_trials(engine, found.id).finished >= found.budget:
         print_note(f"{found.name}: nothing to stop: {found.budget} of {found.budget} finished")
         return
@@ -75,11 +75,11 @@ def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
 
 def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Take `sweep stop` back: workers that stay, and those that come, go on with the sweep."""
-    from storage.sweeps import count_trials, request_stop
-    from sweep.cli.output import print_note
-
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
+    from storage.sweeps import count_trials, request_stop  # late: a database is there
+    from sweep.cli.output import print_note
+
     request_stop(engine, found.id, stop=False)
     waiting = count_trials(engine, found.id).waiting
     print_note(f"{found.name}: {waiting} trials wait for workers; `sweep run` starts some here")
@@ -92,11 +92,12 @@ def models(
     ] = None,
 ) -> None:
     """Show the architectures: parameters, search spaces, hand-tuned starting points."""
-    from sweep.cli.output import print_json
-    from sweep.cli.tables import print_models
     from sweep.results.models import describe_models
 
     described = describe_models(model)
+    from sweep.cli.output import print_json  # late: the name is known by now
+    from sweep.cli.tables import print_models
+
     if json:
         print_json(described)
     else:

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from storage.engine import close_after, open_engine, parse_url
 from storage.epochs import TrialRow
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
-from sweep.errors import ModelError, SweepError
+from sweep.errors import SweepError
 from sweep.results.best import find_best
+from sweep.results.folder import check_export, is_export
 from sweep.results.status import Status, read_status
 from sweep.trial.retention import NUM_KEPT_WEIGHTS
-
-CONFIG_FILE = "config.json"
-"""Of an export; by it a folder is known to be one."""
-
-
-def is_export(text: str) -> bool:
-    """Say whether a text names the folder of an export rather than a sweep."""
-    return os.sep in text or (Path(text) / CONFIG_FILE).is_file()
-
-
-def check_export(folder: Path) -> None:
-    """Refuse a folder that is no export.
-
-    Raises:
-        ModelError: when it has no config.
-    """
-    if not (folder / CONFIG_FILE).is_file():
-        raise ModelError(
-            f"{folder}: no exported model, got no {CONFIG_FILE}, expected a folder that "
-            "`sweep best --export` wrote; check the path"
-        )
 
 
 def check_contender(text: str, storage: str) -> None:

@@ -11,9 +11,10 @@ from storage.engine import open_engine, parse_url
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.config import DataConfig
-from sweep.results.arguments import find_trial, is_export
+from sweep.results.arguments import find_trial
 from sweep.results.best import find_best
 from sweep.results.evaluation import load_export, rebuild_network
+from sweep.results.folder import is_export
 from sweep.results.status import read_status
 
 

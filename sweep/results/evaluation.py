@@ -29,7 +29,7 @@ from sweep.metrics.score import Score
 from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.plan import read_variant
 from sweep.progress import Progress
-from sweep.results.arguments import CONFIG_FILE
+from sweep.results.folder import CONFIG_FILE
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator

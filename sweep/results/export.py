@@ -27,7 +27,6 @@ from sweep.plan.network import open_kept
 from sweep.process import COMMAND
 from sweep.progress import Progress
 from sweep.provenance import describe_versions
-from sweep.results.arguments import CONFIG_FILE
 from sweep.results.best import get_epoch
 from sweep.results.card import write_card
 from sweep.results.evaluation import (
@@ -35,6 +34,7 @@ from sweep.results.evaluation import (
     WEIGHTS_FILE,
     rebuild_network,
 )
+from sweep.results.folder import CONFIG_FILE
 from sweep.results.fresh_process import run_afresh
 from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status

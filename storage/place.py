@@ -1,0 +1,69 @@
+"""Whether the file of a database is there and open to this user.
+
+Loads nothing heavy: a file that is missing is told before SQLAlchemy, which takes half a second.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from pathlib import Path
+
+from storage.errors import RightsError, StorageError
+
+FILE_ADDRESS = re.compile(r"sqlite:///([^?]+)")
+
+
+def check_file(path: Path) -> None:
+    """Refuse the file of a database that is not there.
+
+    Raises:
+        StorageError: when it is missing, or a folder above it is closed.
+    """
+    if not path.is_file():
+        raise find_closed_place(path) or StorageError(
+            f"storage: no such file, got {path}, expected a database of sweeps; "
+            "start one with `sweep run` or name another with --storage"
+        )
+
+
+def check_address(text: str) -> None:
+    """Refuse the address of a SQLite file that is not there; says nothing of any other.
+
+    Raises:
+        StorageError: as `check_file`.
+    """
+    address = FILE_ADDRESS.match(text)
+    if address and address[1] != ":memory:":
+        check_file(Path(address[1]))
+
+
+def find_closed_place(path: Path) -> RightsError | None:
+    """Say of a SQLite file whether it or a folder above it is closed to this user."""
+    real = Path(os.path.realpath(path))
+    for folder in reversed(real.parents):
+        if is_allowed(folder, os.F_OK) and not is_allowed(folder, os.X_OK):
+            return RightsError(
+                f"storage: {path} may not be read, got a folder {folder} that is closed to "
+                f"{name_user()}, expected one that may be entered; ask its owner"
+            )
+    if is_allowed(real, os.F_OK) and not is_allowed(real, os.R_OK):
+        return RightsError(
+            f"storage: {path} may not be read, got a file that is closed to {name_user()}, "
+            "expected one that may be read; ask its owner"
+        )
+    return None
+
+
+def is_allowed(path: Path, mode: int) -> bool:
+    """Say whether this user may do with a path what `os.access` knows by this mode."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def name_user() -> str:
+    """Name the user that this process acts for."""
+    try:
+        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:  # a container's user, who has no name
+        return f"user {os.geteuid()}"
