@@ -89,43 +89,46 @@ def curve(
     The trials are those of a sweep of their own, which is interrupted and gone on with as any.
     Options that are not given keep what it was created with.
     """
-    from sweep.cli.curve_job import run_curve
-    from sweep.cli.main_job import JobOptions
+    from sweep.cli.job_options import JobOptions, check_options
     from sweep.plan.curve import parse_sizes
+    from sweep.plan.network import require_model
     from sweep.plan.request import CurveRequest, Request
+    from sweep.plan.words import check_words
+
+    request = Request(
+        model=model,
+        data=tuple(data or ()),
+        val_data=tuple(val_data or ()),
+        x_key=x_key,
+        y_key=y_key,
+        variant=variant,
+        val_events=val_events,
+        epochs=epochs,
+        recipe=recipe,
+        seed=seed,
+        profile=profile,
+        fixed=tuple(fix or ()),
+    )
+    asked = CurveRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal)
+    options = JobOptions(
+        trials=None,
+        timeout_s=timeout,
+        trial_timeout_s=trial_timeout,
+        storage=storage,
+        artifacts=artifacts,
+        sweep=sweep,
+        workers=workers,
+        gpus=gpus,
+        per_gpu=per_gpu,
+        launcher=launcher,
+        address=address,
+        is_detached=detach,
+    )
+    if sweep is None and source is None:
+        require_model(model)
+    check_options(options)
+    check_words(request)
+    from sweep.cli.curve_job import run_curve  # late: what is wrong with the words is known by now
 
     warn_of_network_file(storage)
-    run_curve(
-        Request(
-            model=model,
-            data=tuple(data or ()),
-            val_data=tuple(val_data or ()),
-            x_key=x_key,
-            y_key=y_key,
-            variant=variant,
-            val_events=val_events,
-            epochs=epochs,
-            recipe=recipe,
-            seed=seed,
-            profile=profile,
-            fixed=tuple(fix or ()),
-        ),
-        CurveRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal),
-        source,
-        JobOptions(
-            trials=None,
-            timeout_s=timeout,
-            trial_timeout_s=trial_timeout,
-            storage=storage,
-            artifacts=artifacts,
-            sweep=sweep,
-            workers=workers,
-            gpus=gpus,
-            per_gpu=per_gpu,
-            launcher=launcher,
-            address=address,
-            is_detached=detach,
-        ),
-        plot,
-        as_json=json,
-    )
+    run_curve(request, asked, source, options, plot, as_json=json)

@@ -8,7 +8,8 @@ from pathlib import Path
 from storage.engine import create_engine, parse_url
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
-from sweep.cli.main_job import JobOptions, carry_out
+from sweep.cli.job_options import JobOptions
+from sweep.cli.main_job import carry_out
 from sweep.cli.output import print_json, print_note
 from sweep.figures.curve import write_curves
 from sweep.figures.png import check_picture_path

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from storage.claims import EXPIRED, expire_claims
 from storage.engine import parse_url
 from storage.passwords import hide_password
 from storage.sweeps import Sweep, change_trial_timeout, count_trials, find_sweep
+from sweep.cli.job_options import JobOptions, check_options, read_wish
 from sweep.cli.live import LiveView
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
@@ -27,7 +27,7 @@ from sweep.cli.tables import print_best
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.choice import LOCAL, choose_launcher
 from sweep.launch.launcher import Job, Wish
-from sweep.launch.places import Place, count_gpus, parse_gpus
+from sweep.launch.places import Place, count_gpus
 from sweep.plan.network import is_own
 from sweep.plan.preparation import check_request, prepare_sweep
 from sweep.plan.profile import CPU, GPU
@@ -46,39 +46,6 @@ FILE_KEYS = ", ".join(
     + [*WHOLE_NUMBERS, *NUMBERS, "sweep", TRUST_KEY, "[space]"]
 )
 DEFAULT_CONFIG = Path("sweep.toml")
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """How far to go and where: what may change while a sweep lives.
-
-    Attributes:
-        trials: The budget from now on, or None for what it is.
-        timeout_s: After which the workers started here stop gently, or None.
-        trial_timeout_s: For how long a trial may train, or None for what was said before.
-        storage: Address of the database.
-        artifacts: Folder of checkpoints, weights and pictures.
-        sweep: Name of the sweep, or None for the model's.
-        workers: How many to start, or None for one a slot.
-        gpus: Text that says which GPUs to use, or None for all.
-        per_gpu: Workers that share a GPU, or None.
-        launcher: What runs the workers, one of `LAUNCHERS`.
-        address: Of the Ray cluster, or None for a Ray of this machine alone.
-        is_detached: Whether to register the sweep only, for workers elsewhere.
-    """
-
-    trials: int | None
-    timeout_s: float | None
-    trial_timeout_s: float | None
-    storage: str
-    artifacts: Path
-    sweep: str | None
-    workers: int | None
-    gpus: str | None
-    per_gpu: int | None
-    launcher: str
-    address: str | None
-    is_detached: bool
 
 
 def run_job(request: Request, options: JobOptions, config: Path | None, *, as_json: bool) -> None:
@@ -106,8 +73,8 @@ def carry_out(
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
-    _check_options(options)
-    wish = _read_wish(options)
+    check_options(options)
+    wish = read_wish(options)
     check_request(request, options.storage, options.sweep)
     if options.artifacts.is_file():
         _make_folder(options.artifacts)  # says so, before GPUs are counted
@@ -137,10 +104,6 @@ def _open_places(options: JobOptions, wish: Wish) -> AbstractContextManager[list
     if options.is_detached:
         return nullcontext([])
     return choose_launcher(options.launcher).open_places(wish)
-
-
-def _read_wish(options: JobOptions) -> Wish:
-    return Wish(options.workers, parse_gpus(options.gpus), options.per_gpu, options.address)
 
 
 def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tuple[sa.Engine, Sweep]:
@@ -255,28 +218,6 @@ def _take(path: Path, content: dict[str, Any], key: str, kind: Any) -> Any:
     if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
         raise ConfigError(f"{path}: {key}: got {value!r}, expected another kind; mend it")
     return value
-
-
-def _check_options(options: JobOptions) -> None:
-    counts = {"trials": options.trials, "workers": options.workers, "per-gpu": options.per_gpu}
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ConfigError(f"{name}: got {count}, expected at least 1; raise --{name}")
-    times = {"timeout": options.timeout_s, "trial-timeout": options.trial_timeout_s}
-    for name, time_s in times.items():
-        if time_s is not None and not 0 < time_s < math.inf:
-            raise ConfigError(f"{name}: got {time_s}, expected seconds above 0; raise --{name}")
-    choose_launcher(options.launcher).check(_read_wish(options), options.storage)
-    if options.is_detached and options.launcher != LOCAL:
-        raise ConfigError(
-            f"launcher: no worker is started here, got {options.launcher} beside --detach, "
-            "expected one of them; leave one out"
-        )
-    if options.is_detached and options.timeout_s is not None:
-        raise ConfigError(
-            f"timeout: nothing is trained here, got {options.timeout_s} beside --detach, expected "
-            "it where the workers are started; give it to `sweep worker`"
-        )
 
 
 def _make_folder(folder: Path) -> None:

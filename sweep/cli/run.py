@@ -91,47 +91,49 @@ def run(
 
     Options that are not given keep what the sweep was created with.
     """
-    from sweep.cli.main_job import JobOptions, run_job
+    from sweep.cli.job_options import JobOptions, check_options
     from sweep.plan.request import Request
+    from sweep.plan.words import check_words
+
+    request = Request(
+        model=model,
+        data=tuple(data or ()),
+        val_data=tuple(val_data or ()),
+        x_key=x_key,
+        y_key=y_key,
+        variant=variant,
+        events=events,
+        val_events=val_events,
+        epochs=epochs,
+        recipe=recipe,
+        sampler=sampler,
+        pruner=pruner,
+        objective=objective,
+        seed=seed,
+        profile=profile,
+        dimensions=tuple(set_ or ()),
+        fixed=tuple(fix or ()),
+    )
+    options = JobOptions(
+        trials=trials,
+        timeout_s=timeout,
+        trial_timeout_s=trial_timeout,
+        storage=storage,
+        artifacts=artifacts,
+        sweep=sweep,
+        workers=workers,
+        gpus=gpus,
+        per_gpu=per_gpu,
+        launcher=launcher,
+        address=address,
+        is_detached=detach,
+    )
+    check_options(options)
+    check_words(request)
+    from sweep.cli.main_job import run_job  # late: what is wrong with the words is known by now
 
     warn_of_network_file(storage)
-    run_job(
-        Request(
-            model=model,
-            data=tuple(data or ()),
-            val_data=tuple(val_data or ()),
-            x_key=x_key,
-            y_key=y_key,
-            variant=variant,
-            events=events,
-            val_events=val_events,
-            epochs=epochs,
-            recipe=recipe,
-            sampler=sampler,
-            pruner=pruner,
-            objective=objective,
-            seed=seed,
-            profile=profile,
-            dimensions=tuple(set_ or ()),
-            fixed=tuple(fix or ()),
-        ),
-        JobOptions(
-            trials=trials,
-            timeout_s=timeout,
-            trial_timeout_s=trial_timeout,
-            storage=storage,
-            artifacts=artifacts,
-            sweep=sweep,
-            workers=workers,
-            gpus=gpus,
-            per_gpu=per_gpu,
-            launcher=launcher,
-            address=address,
-            is_detached=detach,
-        ),
-        config,
-        as_json=json,
-    )
+    run_job(request, options, config, as_json=json)
 
 
 def worker(

@@ -63,6 +63,17 @@ def is_own(model: str) -> bool:
     return ":" in model
 
 
+def require_model(model: str | None) -> str:
+    """Refuse that no model is named where nothing else names one.
+
+    Raises:
+        ConfigError: when it is None.
+    """
+    if model is None:
+        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    return model
+
+
 def resolve_model(model: str) -> str:
     """Give an architecture's name, or a person's own network by a path that holds anywhere."""
     file, colon, name = model.rpartition(":")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from models import Architecture
 from models.source import Source
-from models.space import Dimension, Fixed, to_json
+from models.space import Dimension, to_json
 from sweep.config import (
     EventSource,
     Recipe,
@@ -32,19 +32,30 @@ from sweep.data.selection import (
     open_selection,
 )
 from sweep.data.splits import Split
-from sweep.errors import ConfigError, ConflictError, DataError, list_choices
-from sweep.metrics.table import OBJECTIVES
+from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import extend_space, finish_curve, plan_curve
 from sweep.plan.defaults import DEFAULTS, fill_request
-from sweep.plan.network import check_name, choose_network, is_own, load_model, resolve_model
-from sweep.plan.profile import CPU, PROFILES, Profile
+from sweep.plan.network import (
+    check_name,
+    choose_network,
+    is_own,
+    load_model,
+    require_model,
+    resolve_model,
+)
+from sweep.plan.profile import CPU, Profile, choose_profile
 from sweep.plan.request import Request
-from sweep.plan.space import check_space, check_training, read_assignment, read_space, write_space
+from sweep.plan.space import (
+    check_space,
+    check_training,
+    choose_space,
+    read_assignments,
+    read_space,
+    write_space,
+)
 from sweep.plan.start import plan_start
 from sweep.progress import Progress
-from sweep.search.choice import choose_pruner, choose_sampler
-
-REPORT_BATCH_SIZE = 128
+from sweep.search.choice import choose_objective, choose_pruner, choose_sampler
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ def plan_sweep(
     if stored is not None:
         refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
     asked = fill_request(request, stored, profile)
-    profile = _choose_profile(asked)
+    profile = choose_profile(str(asked.profile))
     model, network, stored = choose_network(request.model, stored, files or {})
     architecture = network.architecture
     recipe = _plan_recipe(asked, profile, stored)
@@ -141,7 +152,7 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     if stored is not None:
         refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
     asked = fill_request(request, stored, CPU)
-    profile = _choose_profile(asked)
+    profile = choose_profile(str(asked.profile))
     recipe = _plan_recipe(asked, profile, stored)
     try:
         _plan_search(asked, stored)
@@ -155,9 +166,7 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
 
 def _name_model(request: Request, stored: SweepConfig | None) -> str:
     model = request.model or (stored.model if stored else None)
-    if model is None:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    return resolve_model(model)
+    return resolve_model(require_model(model))
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
@@ -174,14 +183,6 @@ def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
         )
 
 
-def _choose_profile(asked: Request) -> Profile:
-    if asked.profile not in PROFILES:
-        raise ConfigError(
-            f"profile: unknown, got {asked.profile!r}, expected cpu or gpu; change --profile"
-        )
-    return PROFILES[asked.profile]
-
-
 def _plan_recipe(asked: Request, profile: Profile, stored: SweepConfig | None) -> Recipe:
     """Give the recipe asked for; a stored one of that name keeps its settings."""
     if stored and (asked.recipe, asked.epochs) == (stored.recipe.name, stored.recipe.epochs):
@@ -191,16 +192,11 @@ def _plan_recipe(asked: Request, profile: Profile, stored: SweepConfig | None) -
 
 def _plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
     """Give the search asked for; a stored sampler or pruner of that name keeps its settings."""
-    if asked.objective not in OBJECTIVES:
-        raise ConfigError(
-            f"objective: unknown, got {asked.objective!r}, expected {list_choices(OBJECTIVES)}; "
-            "change --objective"
-        )
     old = stored.search if stored else None
     sampler = old.sampler if old and old.sampler.name == asked.sampler else None
     pruner = old.pruner if old and old.pruner.name == asked.pruner else None
     return SearchConfig(
-        objective=asked.objective,
+        objective=choose_objective(str(asked.objective)),
         sampler=sampler or choose_sampler(str(asked.sampler)),
         pruner=pruner or choose_pruner(str(asked.pruner)),
         seed=asked.seed if asked.seed is not None else DEFAULTS.seed,
@@ -216,23 +212,7 @@ def _plan_space(
 ) -> dict[str, Dimension]:
     if stored is not None and not request.dimensions and not request.fixed:
         return read_space(stored)
-    space = choose_space(architecture, profile, recipe)
-    for option, texts in (("--set", request.dimensions), ("--fix", request.fixed)):
-        for text in texts:
-            name, dimension = read_assignment(option, text, space)
-            space[name] = dimension
-    return space
-
-
-def choose_space(
-    architecture: Architecture, profile: Profile, recipe: Recipe
-) -> dict[str, Dimension]:
-    """Choose what is searched where nothing else is asked for."""
-    space = architecture.select_space(on_cpu=profile.name == "cpu")
-    space.setdefault("batch_size", Fixed(profile.batch_size))
-    if recipe.name == "report":
-        space["batch_size"] = Fixed(REPORT_BATCH_SIZE)
-    return space
+    return read_assignments(request, choose_space(architecture, profile, recipe))
 
 
 def _plan_data(asked: Request, profile: Profile) -> Selection:

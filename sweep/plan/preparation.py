@@ -27,6 +27,7 @@ from storage.tables import check_tables, check_writable, has_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
+from sweep.plan.network import require_model
 from sweep.plan.plan import plan_sweep, refuse_early
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
@@ -207,9 +208,7 @@ def _check_name(name: str) -> str:
 
 
 def _name_sweep(request: Request) -> str:
-    if request.model is None:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    return name_search(request.model)
+    return name_search(require_model(request.model))
 
 
 def name_search(model: str) -> str:

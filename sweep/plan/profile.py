@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sweep.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -20,3 +22,14 @@ class Profile:
 CPU = Profile("cpu", num_train=700, num_validation=400, epochs=8, batch_size=16)
 GPU = Profile("gpu", num_train=20_000, num_validation=5000, epochs=30, batch_size=64)
 PROFILES: dict[str, Profile] = {profile.name: profile for profile in (CPU, GPU)}
+
+
+def choose_profile(name: str) -> Profile:
+    """Choose a profile by name.
+
+    Raises:
+        ConfigError: when there is none of that name.
+    """
+    if name not in PROFILES:
+        raise ConfigError(f"profile: unknown, got {name!r}, expected cpu or gpu; change --profile")
+    return PROFILES[name]

@@ -17,12 +17,15 @@ from models.space import (
     parse_dimension,
     read_earlier,
 )
-from sweep.config import SweepConfig
+from sweep.config import Recipe, SweepConfig
 from sweep.errors import ConfigError
+from sweep.plan.profile import Profile
+from sweep.plan.request import Request
 from sweep.search.suggestion import list_ends
 
 MAX_BUILD_BYTES = 4 << 30
 """Of memory for one network that is built to see whether it can be."""
+REPORT_BATCH_SIZE = 128
 TRAINING_BOUNDS = {
     "lr": (1e-12, 1e3, "a number above 0"),
     "beta1": (0.0, 1.0, "a number from 0 to below 1"),
@@ -56,6 +59,31 @@ def write_space(config: SweepConfig) -> SweepConfig:
     """Give a config with its space as text, which says the same in a form for people."""
     space = {name: str(dimension) for name, dimension in read_space(config).items()}
     return config.model_copy(update={"space": space})
+
+
+def choose_space(
+    architecture: Architecture, profile: Profile, recipe: Recipe
+) -> dict[str, Dimension]:
+    """Choose what is searched where nothing else is asked for."""
+    space = architecture.select_space(on_cpu=profile.name == "cpu")
+    space.setdefault("batch_size", Fixed(profile.batch_size))
+    if recipe.name == "report":
+        space["batch_size"] = Fixed(REPORT_BATCH_SIZE)
+    return space
+
+
+def read_assignments(request: Request, space: Mapping[str, Dimension]) -> dict[str, Dimension]:
+    """Give a space as `--set` and `--fix` change it.
+
+    Raises:
+        ConfigError: as `read_assignment`.
+    """
+    changed = dict(space)
+    for option, texts in (("--set", request.dimensions), ("--fix", request.fixed)):
+        for text in texts:
+            name, dimension = read_assignment(option, text, changed)
+            changed[name] = dimension
+    return changed
 
 
 def read_assignment(

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 
 from models.space import Fixed
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
-from sweep.plan.plan import choose_space
 from sweep.plan.profile import PROFILES
-from sweep.plan.space import read_space
+from sweep.plan.space import choose_space, read_space
 from sweep.provenance import describe_versions
 from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts

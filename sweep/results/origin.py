@@ -17,7 +17,7 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.defaults import describe_request
-from sweep.plan.network import is_same_network, load_model, resolve_model
+from sweep.plan.network import is_same_network, load_model, require_model, resolve_model
 from sweep.plan.preparation import find_stored, name_search
 from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
@@ -35,9 +35,7 @@ def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:
     if model is None and source is not None:
         check_tables(engine)
         model = SweepConfig.from_json(find_sweep(engine, source).config).model
-    if model is None:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    return f"{name_search(model)} sample size"
+    return f"{name_search(require_model(model))} sample size"
 
 
 def complete_request(
@@ -107,9 +105,7 @@ def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Ori
 
 def _recommend_settings(model: str | None) -> dict[str, Value]:
     """Give the settings that an architecture recommends, its defaults where it has none."""
-    if model is None:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
-    architecture = load_model(resolve_model(model)).architecture
+    architecture = load_model(resolve_model(require_model(model))).architecture
     return {n: architecture.recommended.get(n, v) for n, v in architecture.defaults.items()}
 
 

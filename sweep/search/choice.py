@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from models.space import Dimension, Fixed
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import ConfigError, list_choices
-from sweep.search.judgement import count_grace_epochs
+from sweep.metrics.table import OBJECTIVES
 from sweep.search.pruners import PRUNERS, Pruner
 from sweep.search.samplers import SAMPLERS, Draw, Sampler
 from sweep.search.suggestion import get_study_name
@@ -39,6 +39,16 @@ def choose_pruner(name: str) -> PrunerConfig:
     return PrunerConfig.model_validate({"name": name, **PRUNERS[name].settings})
 
 
+def choose_objective(name: str) -> str:
+    """Give back the name of an objective.
+
+    Raises:
+        ConfigError: when there is none of that name.
+    """
+    _check_name("objective", name, OBJECTIVES)
+    return name
+
+
 def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: int) -> BaseSampler:
     """Build the sampler that chooses one trial's hyperparameters.
 
@@ -63,6 +73,8 @@ def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: in
 
 def build_pruner(config: SweepConfig) -> BasePruner:
     """Build the pruner of a sweep."""
+    from sweep.search.judgement import count_grace_epochs  # late: it loads the database's library
+
     pruner = PRUNERS[config.search.pruner.name]
     return pruner.build(count_grace_epochs(config), **_read_settings(pruner, config.search.pruner))
 

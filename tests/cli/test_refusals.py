@@ -99,6 +99,43 @@ def test_refused_options_load_no_torch(empty_database: Path, tmp_path: Path) -> 
     assert all(error.startswith("error: ") for error in errors)
 
 
+LIGHT = [
+    "run --model nope",
+    "run --model cnn --set lr=bad",
+    "run --model cnn --fix lr=-1",
+    "run --model cnn --trials 0",
+    "run --model cnn --sampler grid",
+    "run --model cnn --objective x",
+    "run --model cnn --recipe x",
+    "run --model cnn --profile x",
+    "curve",
+    "curve --model nope --events 10",
+    "evaluate none",
+    "compare a b --storage sqlite:///none.db",
+    "compare ./a ./b",
+    "list --storage sqlite:///none.db",
+    "status --storage sqlite:///none.db",
+    "best --storage sqlite:///none.db",
+    "report --storage sqlite:///none.db",
+    "dashboard --storage sqlite:///none.db",
+    "models --model nope",
+]
+
+
+def test_wrong_words_and_missing_files_load_no_database_library(tmp_path: Path) -> None:
+    """SQLAlchemy alone takes half a second; what a word or a missing file shows needs none."""
+    process = subprocess.run(
+        [sys.executable, "-c", RUN_ALL.replace("torch", "sqlalchemy")],
+        cwd=tmp_path,
+        input=json.dumps(LIGHT),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    assert answers == [[line, 1, False] for line in LIGHT]
+
+
 def test_version_is_told() -> None:
     """That of the package, and exit code 0, without torch."""
     code = "import sys; sys.argv = ['sweep', '--version']\nfrom sweep.cli import main\nmain()"

@@ -1,0 +1,40 @@
+"""What is wrong with the words of a request, whatever the database holds, told before it is opened.
+
+The plan finds the same faults; here they take no library that is slow to load.
+"""
+
+from __future__ import annotations
+
+from models import ARCHITECTURES
+from models.space import Fixed
+from sweep.config import build_recipe
+from sweep.plan.network import check_name, is_own
+from sweep.plan.profile import CPU, choose_profile
+from sweep.plan.request import Request
+from sweep.plan.space import check_training, read_assignments
+from sweep.search.choice import choose_objective, choose_pruner, choose_sampler
+
+
+def check_words(request: Request) -> None:
+    """Refuse names that are unknown, and dimensions that are not readable.
+
+    A person's own network is not looked at: a sweep that is stored brings its files.
+
+    Raises:
+        ConfigError, ModelError: as `sweep.plan.plan.plan_sweep`.
+    """
+    if request.profile is not None:
+        choose_profile(request.profile)
+    if request.recipe is not None or request.epochs is not None:
+        build_recipe(request.recipe or "fast", request.epochs, CPU.epochs)
+    if request.objective is not None:
+        choose_objective(request.objective)
+    if request.sampler is not None:
+        choose_sampler(request.sampler)
+    if request.pruner is not None:
+        choose_pruner(request.pruner)
+    if request.model is None or is_own(request.model):
+        return
+    check_name(request.model)
+    space = ARCHITECTURES[request.model].select_space(on_cpu=True)
+    check_training(read_assignments(request, {"batch_size": Fixed(CPU.batch_size), **space}))
