@@ -21,7 +21,7 @@ def check_file(path: Path) -> None:
     Raises:
         StorageError: when it is missing, or a folder above it is closed.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # False also where it may not be asked
         raise find_closed_place(path) or StorageError(
             f"storage: no such file, got {path}, expected a database of sweeps; "
             "start one with `sweep run` or name another with --storage"
