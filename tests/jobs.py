@@ -174,6 +174,14 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return process.stderr.readline()
 
 
+def hear(process: subprocess.Popen[str], text: str) -> None:
+    """Read what a command writes for people up to the line with a text."""
+    heard = []
+    while text not in (line := read_line(process)):
+        heard.append(line)
+        assert line, f"it ended without saying {text!r}, but {heard}"
+
+
 def wait_until(condition: Callable[[], bool], job: Job) -> None:
     """Wait for a condition that must come true while the job lives."""
     deadline_s = time.monotonic() + DEADLINE_S

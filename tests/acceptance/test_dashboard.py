@@ -216,7 +216,7 @@ def test_first_page_shows_the_three_metrics(browser: Browser) -> None:
 
 def check_first_page(browser: Browser) -> None:
     """See that the sweep's first page has what it should."""
-    by_trial = browser.count_points("Validation loss, efficiency, FP rate by trial")
+    by_trial = browser.count_points("The metrics by trial")
     assert by_trial == {"pruned": 0, "dead": 0, "complete": NUM_TRIALS - 1, "best": 1}
     front = browser.count_points("Efficiency against FP rate")
     assert (front["complete"], front["best"]) == (NUM_TRIALS - 1, 1)
@@ -270,6 +270,8 @@ def test_note_tells_the_best_by_all_three_metrics(browser: Browser, dashboard: s
         "validation loss",
         "efficiency",
         "FP / event",
+        "residual width (mm)",
+        "residual mean (mm)",
         "configuration",
     ]
     link = browser.page.get_by_role("link", name=f"trial {number}").first

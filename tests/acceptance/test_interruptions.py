@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from jobs import NUM_TRIALS, Job, check_whole, end, get_process, is_alive, read_line, wait_until
+from jobs import NUM_TRIALS, Job, check_whole, end, get_process, hear, is_alive, wait_until
 from servers import name_connections
 from storage.epochs import Epoch
 from storage.sweeps import TrialCounts
@@ -76,7 +76,7 @@ def test_interrupted_sweep_goes_on(
     process = job.start()
     job.wait_for_held(2)
     process.send_signal(signal.SIGINT)
-    assert "stopping after this epoch" in read_line(process)
+    hear(process, "stopping after this epoch")
     job.open_gate()
     _out, err = end(process)
     assert "stopped; to go on: sweep run --model" in err

@@ -33,6 +33,7 @@ from sweep.worker.worker import WorkerOptions, run_worker
 NAME = "MyNet"
 DEADLINE_S = 200.0
 METRICS = ["validation_loss", "efficiency", "fp_rate"]
+RESIDUALS = ("residual_width_mm", "residual_mean_mm")
 COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
 STATES = ["sweep", "budget", "complete", "pruned", "failed", "running", "waiting", "stopped"]
 
@@ -232,7 +233,7 @@ def test_status_and_list_say_how_far_it_is(place: Place, call: Callable[..., Any
 def test_best_has_the_lowest_loss(place: Place, call: Callable[..., Any]) -> None:
     """And says by which hyperparameters, by their own names."""
     best = json.loads(call("best", *place.options, "--json").out)
-    assert list(best) == ["sweep", "trial", *METRICS, "params"]
+    assert list(best) == ["sweep", "trial", *METRICS, *RESIDUALS, "params"]
     assert sorted(best["params"]) == ["batch_size", "beta1", "beta2", "hidden_size", "lr"]
     rows = read_trials(open_engine(parse_url(place.storage)), 1)
     losses = {row.number: row.best.validation_loss for row in rows if row.best}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import sqlalchemy as sa
 
-from jobs import NAME, NUM_TRIALS, Job, check_whole, end, read_line, wait_until
+from jobs import NAME, NUM_TRIALS, Job, check_whole, end, hear, wait_until
 from servers import make_database, name_connections, run_postgres, stop_postgres
 from storage.claims import expire_claims
 from storage.epochs import Epoch
@@ -32,7 +32,7 @@ def test_lease_outlives_a_fault_of_the_database(
     job = make_open_job(database_url)
     process = job.start_held_worker()
     rename_table(job, "sweep_trials", "sweep_trials_away")
-    assert FAULTS[job.engine.dialect.name] in read_line(process)
+    hear(process, FAULTS[job.engine.dialect.name])
     rename_table(job, "sweep_trials_away", "sweep_trials")
     lease_s = job.read_lease_s()
     wait_until(lambda: job.read_lease_s() > lease_s, job)
@@ -84,7 +84,7 @@ def test_server_that_goes_away_is_waited_for(
     process = job.start_held_worker()
     with stop_postgres(server):
         job.close_gate(batch=6)
-        assert "waiting for the database" in read_line(process)
+        hear(process, "waiting for the database")
     wait_until(lambda: [row.last and row.last.epoch for row in job.read_rows()] == [2], job)
     assert 1 <= cut_connections(job, process) <= 3
     job.open_gate()
@@ -99,7 +99,7 @@ def test_worker_started_while_the_server_is_away_waits_for_it(
     """So a supervisor may start and replace workers at any time."""
     with stop_postgres(server):
         process = job.start_worker("--parent", str(os.getpid()))
-        assert "waiting for the database" in read_line(process)
+        hear(process, "waiting for the database")
     end(process)
     check_whole(job, reference)
 
@@ -111,7 +111,7 @@ def test_terminated_worker_does_not_wait_for_a_server_that_is_away(
     process = job.start_held_worker()
     with stop_postgres(server):
         job.open_gate()
-        assert "waiting for the database" in read_line(process)
+        hear(process, "waiting for the database")
         process.send_signal(signal.SIGTERM)
         _out, err = end(process, code=1)
         assert "the database does not do its work" in err.splitlines()[-1]
