@@ -56,6 +56,11 @@ def refuse_path() -> Answer:
     return Answer(HTTPStatus.BAD_REQUEST, "The path is not readable as UTF-8 text.\n")
 
 
+def find_nothing() -> Answer:
+    """Say that there is no such thing."""
+    return Answer(HTTPStatus.NOT_FOUND, "There is nothing of that number.\n")
+
+
 def refuse_host() -> Answer:
     """Refuse who took another name for this machine."""
     return Answer(

@@ -33,6 +33,9 @@ from sweep.dashboard.tickets import Tickets
 
 HOME = "/dashboard"
 MAX_FORM_BYTES = 8192
+MAX_ID = 2**31 - 1
+"""Of a study or a trial: a whole number of the database; it fails on larger ones."""
+WITH_IDS = ("/api/", "/csv/", "/artifacts/")
 READING = ("GET", "HEAD")
 READING_AND_FORM = "GET, HEAD, POST"
 
@@ -83,7 +86,7 @@ class Gate:
             refusal = self._check_identity(environ, path, self.password)
             if refusal is not None:
                 return refusal
-        return self._check_method(environ)
+        return self._check_method(environ) or _check_ids(path)
 
     def _tell_health(self, environ: WSGIEnvironment) -> Answer:
         if not _is_reading(environ):
@@ -167,6 +170,15 @@ def _secure(start_response: StartResponse, path: str | None) -> StartResponse:
 
 def _is_reading(environ: WSGIEnvironment) -> bool:
     return environ["REQUEST_METHOD"] in READING
+
+
+def _check_ids(path: str) -> Answer | None:
+    """Say that nothing has a number that no database gives."""
+    parts = [part.lstrip("-0") for part in path.split("/")] if path.startswith(WITH_IDS) else []
+    numbers = [part for part in parts if part.isdecimal()]
+    if any(len(number) > len(str(MAX_ID)) or int(number) > MAX_ID for number in numbers):
+        return answers.find_nothing()
+    return None
 
 
 def _check_form(environ: WSGIEnvironment) -> Answer | None:

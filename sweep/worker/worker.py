@@ -22,7 +22,7 @@ from optuna.storages import BaseStorage
 from storage import studies
 from storage.claims import Claim, release_claim
 from storage.engine import is_passing, open_engine, parse_url
-from storage.errors import LostClaimError, StorageError
+from storage.errors import LostClaimError, RightsError, StorageError
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from storage.workers import enter_worker, leave_worker, see_worker
@@ -65,7 +65,7 @@ def run_worker(
     Raises:
         StorageError, DataError, ModelError, ConfigError, ConflictError: when the database cannot
             be used, or the only sweep to work on cannot be worked on. A worker that is to stay for
-            ever waits instead, except for what is wrong with its options.
+            ever waits instead, except for what is wrong with its options and for a missing right.
     """
     options.check()
     if options.num_threads is not None:
@@ -75,7 +75,8 @@ def run_worker(
         try:
             worker.work()
         except (StorageError, sa.exc.SQLAlchemyError) as exc:
-            if not options.is_forever or not (isinstance(exc, StorageError) or is_passing(exc)):
+            is_awaited = isinstance(exc, StorageError) or is_passing(exc)
+            if not options.is_forever or not is_awaited or isinstance(exc, RightsError):
                 raise
             report(f"looking again in {RETRY_S:.0f} s: {exc}")
             signals.wait(RETRY_S)

@@ -74,6 +74,16 @@ def log_in(gate: Gate, password: str = PASSWORD, **more: str) -> Answer:
     return ask(gate, "/login", "POST", {"password": password, **more})
 
 
+@pytest.mark.parametrize("number", ["2147483648", "-9999999999999999999", "9" * 5000])
+def test_number_beyond_those_of_a_database_is_not_found(number: str) -> None:
+    """The application asks the database, which fails on it; the last one there is may pass."""
+    gate = Gate(inner, lambda: True)
+    for path in (f"/csv/{number}", f"/api/studies/{number}/plot/edf", f"/artifacts/{number}/a"):
+        assert ask(gate, path).code == 404
+    assert ask(gate, "/csv/2147483647").code == 200
+    assert ask(gate, f"/static/{number}.js").code == 200
+
+
 @pytest.fixture
 def open_gate() -> Gate:
     """A gate on a loopback address, without a password."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,9 @@ import torch
 
 import sweep.trial.ending
 import sweep.worker.worker
+from rights import as_plain_user, make_open_folder
 from storage.claims import Claim, claim_trial
+from storage.errors import RightsError
 from storage.sweeps import count_trials, request_stop
 from storage.tables import trials, workers
 from sweep.errors import ConfigError
@@ -162,6 +165,18 @@ def test_worker_runs_the_network_that_the_sweep_keeps(
         assert work(session)[0] == 1
     finally:
         own_network.write_bytes(before)
+
+
+def test_worker_for_ever_does_not_wait_for_a_right(empty_database: Path) -> None:
+    """None comes by waiting: it ends with the line that says which one is missing."""
+    with make_open_folder() as folder:
+        path = folder / "sweep.db"
+        shutil.copy(empty_database, path)
+        path.chmod(0o444)
+        folder.chmod(0o555)
+        options = WorkerOptions(f"sqlite:///{path}", None, folder, "cpu", 1, is_forever=True)
+        with as_plain_user(), pytest.raises(RightsError):
+            run_worker(options, Signals(), pytest.fail)
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
