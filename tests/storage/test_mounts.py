@@ -73,13 +73,19 @@ def test_warning_names_the_cure(on_network: None, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("parent", "num_warnings"), [((), 1), (("--parent", "1"), 0)])
 def test_worker_warns_unless_its_supervisor_did(
-    on_network: None, call: Callable[..., Any], parent: tuple[str, ...], num_warnings: int
+    on_network: None,
+    call: Callable[..., Any],
+    make_session: Callable[..., Any],
+    sqlite_url: str,
+    parent: tuple[str, ...],
+    num_warnings: int,
 ) -> None:
     """One warning for a sweep, however many workers it starts."""
-    answer = call("worker", *parent)
+    make_session(sqlite_url)
+    answer = call("worker", "--device", "none", *parent)
     assert answer.code == 1
     assert answer.err.count("warning: storage: ") == num_warnings
-    assert "error: storage: no such file" in answer.err
+    assert "error: device: " in answer.err
 
 
 def test_run_warns(on_network: None, call: Callable[..., Any]) -> None:
