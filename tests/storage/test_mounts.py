@@ -82,7 +82,7 @@ def test_worker_warns_unless_its_supervisor_did(
 ) -> None:
     """One warning for a sweep, however many workers it starts."""
     make_session(sqlite_url)
-    answer = call("worker", "--device", "none", *parent)
+    answer = call("worker", "--device", "cuda:99", *parent)
     assert answer.code == 1
     assert answer.err.count("warning: storage: ") == num_warnings
     assert "error: device: " in answer.err
