@@ -220,23 +220,26 @@ def test_folder_that_is_not_shared_gets_one_line(job: Job, call: Callable[..., A
             "error: storage: the nodes of a cluster cannot share a file, got 'sqlite:///",
         ),
         (
-            ["--launcher", "ray", "--address", "head", "--storage", "postgresql:///x"],
+            ["--launcher", "ray", "--address", "head", "--storage", "SERVER"],
             "error: address: no Ray cluster there, got 'head' (not an address)",
         ),
         (
-            ["--launcher", "ray", "--address", "127.0.0.1:1", "--storage", "postgresql:///x"],
+            ["--launcher", "ray", "--address", "127.0.0.1:1", "--storage", "SERVER"],
             "error: address: no Ray cluster there, got '127.0.0.1:1' ([Errno 111] Connection",
         ),
     ],
 )
 def test_bad_options_of_a_cluster_get_one_line(
     call: Callable[..., Any],
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     line: str,
 ) -> None:
     """Before anything is made or stored."""
+    if "SERVER" in arguments:
+        arguments = [*arguments[:-1], request.getfixturevalue("postgres_url")]
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     pytest.importorskip("ray", reason="no Ray: install pv-sweep[test]")
     answer = call("run", "--model", "cnn", *arguments)
@@ -247,12 +250,12 @@ def test_bad_options_of_a_cluster_get_one_line(
 
 
 def test_missing_ray_gets_one_line(
-    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, postgres_url: str
 ) -> None:
     """It is an extra; the line says how to install it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     answer = call("run", "--model", "cnn", "--launcher", "ray", "--address", "auto",
-                  "--storage", "postgresql:///x")  # fmt: skip
+                  "--storage", postgres_url)  # fmt: skip
     assert answer.code == 1
     assert answer.err.count("\n") == 1
     assert "pip install 'pv-sweep[ray]'" in answer.err
