@@ -283,7 +283,8 @@ def test_worker_is_stopped_in_mid_epoch_and_its_trial_goes_on(
 ) -> None:
     """It leaves within its grace, and nobody saw the password: no process, no log."""
     job = make_held(engine.folders["/artifacts"].parent, database_address)
-    process = engine.start("worker-cpu", settings={"NET_GATE": str(job.gate)})
+    settings = {"NET_GATE": str(job.gate), "SWEEP_TRUST_CODE": "1"}
+    process = engine.start("worker-cpu", settings=settings)
     wait_for_held(job, process)
     assert engine.is_healthy("worker-cpu")
     password = project.read_secret("db_password")
