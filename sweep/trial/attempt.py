@@ -44,7 +44,7 @@ from sweep.trial.checkpoint import (
     rehearse,
     save_checkpoint,
 )
-from sweep.trial.losses import give_up
+from sweep.trial.lost_workers import give_up
 from sweep.trial.session import Interruption, Session
 from sweep.wording import round_shown
 

@@ -33,7 +33,7 @@ from sweep.results.evaluation import load_weights
 from sweep.search.judgement import rank_trials
 from sweep.search.verdict import Verdict
 from sweep.signals import Signals
-from sweep.trial.losses import MAX_LOST_ATTEMPTS
+from sweep.trial.lost_workers import MAX_LOST_ATTEMPTS
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.worker.lease import Lease
