@@ -2,8 +2,8 @@
 
 Three things can end its work on a trial early. A signal: SIGINT asks it to leave after the epoch, a
 second SIGINT or a SIGTERM to leave at once; either way its trial goes back to the others with its
-checkpoint. A lost lease: when the database could not be reached for so long that another worker took
-the trial over, this one drops it. And the database, which may ask all workers of a sweep to stop.
+checkpoint. A lost lease: when the database could not be reached for so long that another worker
+took the trial over, this one drops it. And the database, which may ask all workers to stop.
 """
 
 from __future__ import annotations
