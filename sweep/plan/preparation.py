@@ -6,7 +6,7 @@ Exactly one process does this before any worker starts; several at once fail on 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
@@ -82,26 +82,7 @@ def prepare_sweep(
     files = plan.source.files if plan.source else {}
     trials = _choose_budget(plan.config, trials)
     if stored is None:
-        from storage import studies  # late: what is refused needs no study
-        from storage.migrations import create_tables
-
-        create_tables(engine)
-        shelf = studies.open_study_storage(parse_url(storage))
-        # The companion first: the dashboard lists the newest study first.
-        studies.open_companion(shelf, name, {label: m.goal for label, m in MIRRORED.items()})
-        objective = OBJECTIVES[plan.config.search.objective]
-        studies.create_study(shelf, name, direction=objective.goal, metric_name=objective.label)
-        budget = trials or DEFAULT_TRIALS
-        try:
-            sweep = create_sweep(
-                engine, name, plan.config.to_json(), describe_versions(), budget, files
-            )
-        except sa.exc.IntegrityError as exc:
-            raise ConflictError(
-                f"sweep {name}: somebody else has just created it, got two at once, expected one; "
-                "run again to go on with it"
-            ) from exc
-        return engine, sweep, notes
+        return engine, _create(engine, name, plan.config, trials or DEFAULT_TRIALS, files), notes
     if config is not None:
         moved = config.model_copy(
             update={key: getattr(plan.config, key) for key in ("data", "model", "model_digest")}
@@ -116,6 +97,28 @@ def prepare_sweep(
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes
+
+
+def _create(
+    engine: sa.Engine, name: str, config: SweepConfig, budget: int, files: Mapping[str, bytes]
+) -> Sweep:
+    """Create a sweep: the tables where they are missing, its studies, then its row."""
+    from storage import studies  # late: what is refused needs no study
+    from storage.migrations import create_tables
+
+    create_tables(engine)
+    shelf = studies.open_study_storage(engine.url)
+    # The companion first: the dashboard lists the newest study first.
+    studies.open_companion(shelf, name, {label: m.goal for label, m in MIRRORED.items()})
+    objective = OBJECTIVES[config.search.objective]
+    studies.create_study(shelf, name, direction=objective.goal, metric_name=objective.label)
+    try:
+        return create_sweep(engine, name, config.to_json(), describe_versions(), budget, files)
+    except sa.exc.IntegrityError as exc:
+        raise ConflictError(
+            f"sweep {name}: somebody else has just created it, got two at once, expected one; "
+            "run again to go on with it"
+        ) from exc
 
 
 def _describe_moves(before: SweepConfig, now: SweepConfig) -> list[str]:
