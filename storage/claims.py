@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from storage.engine import read_clock_s, transact
 from storage.errors import LostClaimError
-from storage.sweeps import RUNNING, WAITING
+from storage.standings import Promotion, choose_trial
+from storage.sweeps import PAUSED, RUNNING, WAITING
 from storage.tables import attempts, epochs, trials, workers
 from storage.workers import see
 
@@ -32,7 +33,8 @@ class Claim:
     `slot` counts the budget from 0; `attempt` counts the times this trial was claimed, from 1.
     `num_lost` counts the attempts whose worker was lost since the trial last came an epoch
     further; `own_endings` says of those whose process ended of itself how it did. `alone` says
-    that the trial needs a device for itself.
+    that the trial needs a device for itself. It trains up to the epoch `until_epoch`, to its end
+    where that is None; or not at all: `account` says why a paused trial is ended for good.
     """
 
     trial_id: int
@@ -43,18 +45,31 @@ class Claim:
     num_lost: int = 0
     alone: bool = False
     own_endings: tuple[str, ...] = ()
+    until_epoch: int | None = None
+    account: str | None = None
 
 
-def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -> Claim | None:
-    """Take the first trial that waits or whose lease has run out, in one transaction.
+def claim_trial(
+    engine: sa.Engine,
+    sweep_id: int,
+    worker: str,
+    lease_s: float,
+    promotion: Promotion | None = None,
+) -> Claim | None:
+    """Take the first trial whose lease has run out, or else what is to be done next.
+
+    That is the first trial that waits, or what the rule of a sweep chooses whose trials pause. All
+    is one transaction.
 
     Args:
         sweep_id: of the sweep.
         worker: who claims, a name unique to the process.
         lease_s: for how long the claim holds without being renewed.
+        promotion: the rule, where the sweep's trials pause.
 
     Returns:
-        The claim, or None when every trial is finished or in somebody's hands.
+        The claim, or None when every trial is finished or in somebody's hands, or has to wait
+        until others are further.
     """
 
     tries = itertools.count()
@@ -63,9 +78,10 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
         now_s = read_clock_s(connection)
         if next(tries):  # the connection may have broken between the commit and its answer
             _release_held(connection, sweep_id, worker)
-        row = _choose_trial(connection, sweep_id, now_s)
-        if row is None:
+        chosen = choose_trial(connection, sweep_id, now_s, promotion)
+        if chosen is None:
             return None
+        row, job = chosen
         attempt = row.attempts + 1
         connection.execute(
             attempts.update()
@@ -81,6 +97,7 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
                 worker=worker,
                 attempts=attempt,
                 lease_until_s=now_s + lease_s,
+                until_epoch=job.until_epoch,
                 started_s=now_s if row.started_s is None else row.started_s,
             )
         )
@@ -90,7 +107,18 @@ def claim_trial(engine: sa.Engine, sweep_id: int, worker: str, lease_s: float) -
             )
         )
         own_endings = tuple(ending for ending in lost if ending != EXPIRED)
-        return Claim(row.id, sweep_id, row.slot, attempt, worker, len(lost), row.alone, own_endings)
+        return Claim(
+            row.id,
+            sweep_id,
+            row.slot,
+            attempt,
+            worker,
+            num_lost=len(lost),
+            alone=row.alone,
+            own_endings=own_endings,
+            until_epoch=job.until_epoch,
+            account=job.account,
+        )
 
     return transact(engine, work)
 
@@ -111,28 +139,12 @@ def _release_held(connection: sa.Connection, sweep_id: int, worker: str) -> None
     connection.execute(trials.update().where(held).values(**waiting))
 
 
-def _choose_trial(connection: sa.Connection, sweep_id: int, now_s: float) -> sa.Row[Any] | None:
-    """Lock the first trial that lost its worker, or else the first that waits."""
-    lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-    for is_free in (lost, trials.c.state == WAITING):
-        row = connection.execute(
-            sa.select(trials)
-            .where(trials.c.sweep_id == sweep_id, is_free)
-            .order_by(trials.c.slot)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).first()
-        if row is not None:
-            return row
-    return None
-
-
 def _list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
     """List the endings of the attempts that were lost without an epoch more, in their order."""
     furthest = sa.select(sa.func.max(epochs.c.attempt)).where(epochs.c.trial_id == trial_id)
     query = sa.select(attempts.c.ending).where(
         attempts.c.trial_id == trial_id,
-        attempts.c.ending.not_in((FINISHED, RELEASED)),
+        attempts.c.ending.not_in((FINISHED, RELEASED, PAUSED)),
         attempts.c.attempt > sa.func.coalesce(furthest.scalar_subquery(), 0),
     )
     return list(connection.execute(query.order_by(attempts.c.attempt)).scalars())
@@ -212,18 +224,24 @@ def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> No
         LostClaimError: when another worker took the trial over meanwhile.
     """
 
+    _give_back(engine, claim, RELEASED, state=WAITING, alone=alone or claim.alone)
+
+
+def pause_claim(engine: sa.Engine, claim: Claim) -> None:
+    """Give a trial back at the epoch that it was to be trained to.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+    _give_back(engine, claim, PAUSED, state=PAUSED)
+
+
+def _give_back(engine: sa.Engine, claim: Claim, ending: str, **values: Any) -> None:
     def work(connection: sa.Connection) -> None:
-        if _has_ended(connection, claim, RELEASED):
+        if _has_ended(connection, claim, ending):
             return  # the connection broke between the commit and its answer
-        update_claimed(
-            connection,
-            claim,
-            state=WAITING,
-            worker=None,
-            lease_until_s=None,
-            alone=alone or claim.alone,
-        )
-        _end_attempt(connection, claim, RELEASED)
+        update_claimed(connection, claim, worker=None, lease_until_s=None, **values)
+        _end_attempt(connection, claim, ending)
 
     transact(engine, work)
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from storage.claims import Claim, update_claimed
 from storage.content import parse_column
 from storage.engine import read, read_clock_s, transact
+from storage.ranking import Ranking
 from storage.sweeps import COMPLETE
 from storage.tables import epochs, trials
 
@@ -60,31 +61,6 @@ class TrialRow:
     feasible: bool | None
     best: Epoch | None
     last: Epoch | None
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """By what trials are ranked: a sum of columns of their own epoch over another one.
-
-    Attributes:
-        numerator, denominator: Names of fields of `Epoch`. Without a denominator it is 1; where it
-            is 0, so is the value.
-        is_highest_first: Whether the highest value is the best.
-    """
-
-    numerator: Sequence[str]
-    denominator: Sequence[str]
-    is_highest_first: bool
-
-    def make_value(self) -> sa.ColumnElement[float]:
-        """Give the value as a column of a query on the epochs."""
-        above, below = (
-            sum((sa.cast(epochs.c[name], sa.Double) for name in names), start=sa.literal(0.0))
-            for names in (self.numerator, self.denominator)
-        )
-        if not self.denominator:
-            return above
-        return sa.func.coalesce(above / sa.func.nullif(below, 0.0), 0.0)
 
 
 _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]

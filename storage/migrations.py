@@ -117,10 +117,16 @@ def _add_residuals(operations: Operations) -> None:
         operations.add_column("sweep_epochs", sa.Column(name, sa.BigInteger))
 
 
+def _add_pauses(operations: Operations) -> None:
+    """How far a trial trains before it is compared; those that are there train to their end."""
+    operations.add_column("sweep_trials", sa.Column("until_epoch", sa.Integer))
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
     3: _add_sources,
     4: _add_residuals,
+    5: _add_pauses,
 }
 """By the version they begin with."""

@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from storage.engine import read, read_clock_s, transact
 from storage.errors import LostClaimError
-from storage.sweeps import COMPLETE, FAILED, PRUNED, RUNNING, WAITING
+from storage.sweeps import COMPLETE, FAILED, PAUSED, PRUNED, RUNNING, WAITING
 from storage.tables import sweeps, trials
 
-STATES = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED)
+STATES = (WAITING, RUNNING, PAUSED, COMPLETE, PRUNED, FAILED)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from storage.tables import attempts, sweeps, trials
 COMPANION_SUFFIX = " (all metrics)"
 """What the study of a sweep's companion is called beyond the sweep; no sweep is called so."""
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
+PAUSED = "paused"
+"""At a rung, with its checkpoint: to be promoted by any worker, or ended."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,20 @@ class TrialCounts:
     complete: int
     pruned: int
     failed: int
+    paused: int = 0
 
     @property
     def budget(self) -> int:
-        return self.waiting + self.running + self.finished
+        return self.unfinished + self.finished
+
+    @property
+    def unfinished(self) -> int:
+        return self.idle + self.running
+
+    @property
+    def idle(self) -> int:
+        """Those in nobody's hands that are not finished."""
+        return self.waiting + self.paused
 
     @property
     def finished(self) -> int:
@@ -209,7 +221,7 @@ def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
         held = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
         turn = (
             sa.select(trials.c.sweep_id, sa.func.sum(sa.case((held, 1), else_=0)).label("num_held"))
-            .where(trials.c.state.in_((WAITING, RUNNING)))
+            .where(trials.c.state.in_((WAITING, RUNNING, PAUSED)))
             .group_by(trials.c.sweep_id)
             .subquery()
         )
@@ -243,7 +255,7 @@ def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:
         ).all()
         found = {str(name): int(count) for name, count in rows}
         return TrialCounts(
-            *(found.get(name, 0) for name in (WAITING, RUNNING, COMPLETE, PRUNED, FAILED))
+            *(found.get(name, 0) for name in (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED))
         )
 
     return read(engine, work)

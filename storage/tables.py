@@ -19,7 +19,7 @@ from storage.engine import read, transact
 from storage.errors import RightsError, StorageError
 from storage.passwords import show_url
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 metadata = sa.MetaData()
 
@@ -73,6 +73,7 @@ trials = sa.Table(
     sa.Column("feasible", sa.Boolean),
     sa.Column("best_epoch", sa.Integer),
     sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),  # on its device
+    sa.Column("until_epoch", sa.Integer),  # where it was paused or will be; none: to the end
     sa.UniqueConstraint("sweep_id", "slot"),
 )
 sa.Index("sweep_trials_by_state", trials.c.sweep_id, trials.c.state, trials.c.slot)
@@ -85,7 +86,7 @@ attempts = sa.Table(
     sa.Column("worker", sa.String(200), nullable=False),
     sa.Column("started_s", sa.Double, nullable=False),
     sa.Column("ended_s", sa.Double),
-    sa.Column("ending", sa.String(32)),  # finished, released, expired, or how its process ended
+    sa.Column("ending", sa.String(32)),  # finished, released, paused, expired, or its process's
 )
 
 workers = sa.Table(

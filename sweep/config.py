@@ -135,13 +135,13 @@ class PrunerConfig(_Part):
         name: One of `PRUNERS`.
         percentile: Share of trials, in percent, that may go on.
         num_startup_trials: Complete trials before any comparison.
-        reduction_factor: Of successive halving.
+        reduction_factor: Of successive halving, and from one rung to the one before.
     """
 
     name: str
     percentile: float | None = Field(default=None, gt=0, lt=100)
     num_startup_trials: int | None = None
-    reduction_factor: int | None = None
+    reduction_factor: int | None = Field(default=None, ge=2)
 
     @field_validator("name")
     @classmethod

@@ -107,7 +107,7 @@ def follow_status(view: LiveView) -> None:
     signals = Signals()
     signals.install()
     status = view.update()
-    while status.counts.running or (status.counts.waiting and not status.stopped):
+    while status.counts.running or (status.counts.idle and not status.stopped):
         if signals.wait(WATCH_S):
             raise KeyboardInterrupt
         status = view.update()
@@ -165,6 +165,8 @@ def _write_counts(status: Status) -> str:
     parts = [f"{counts.finished} of {status.sweep.budget} trials", f"{counts.pruned} pruned"]
     if counts.failed:
         parts.append(f"{counts.failed} failed")
+    if counts.paused:
+        parts.append(f"{counts.paused} paused")
     if counts.waiting and not counts.running:
         parts.append(f"{counts.waiting} waiting")
     if status.trials_per_hour is not None:

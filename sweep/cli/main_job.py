@@ -137,7 +137,7 @@ def _report_registered(
     if is_own(sweep.config["model"]):
         command.append("--trust-code")
     print_note(
-        f"{sweep.name}: {status.counts.waiting} of {sweep.budget} trials wait for workers; "
+        f"{sweep.name}: {status.counts.idle} of {sweep.budget} trials wait for workers; "
         f"on any machine that reaches the database: {shlex.join(command)}"
     )
     print_note(
@@ -152,15 +152,14 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
     from sweep.dashboard.publisher import keep_fresh
 
     counts = count_trials(engine, sweep.id)
-    left = counts.waiting + counts.running
-    if left == 0:
+    if counts.unfinished == 0:
         print_note(f"nothing left to train: {counts.finished} of {counts.budget} trials finished")
         return True
     num_gone = expire_claims(engine, sweep.id, is_gone)
     if num_gone:
         print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
     shelf = studies.open_study_storage(parse_url(options.storage))
-    wanted = places if options.workers else places[:left]
+    wanted = places if options.workers else places[: counts.unfinished]
     view = LiveView(engine, sweep)
     with keep_fresh(engine, shelf, sweep.name, view.say, is_hurried=lambda: False), view:
         try:
@@ -175,7 +174,7 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
         finally:
             expire_claims(engine, sweep.id, is_gone)
             status = view.update()
-    return status.counts.waiting + status.counts.running == 0
+    return status.counts.unfinished == 0
 
 
 def _refuse_to_go_on(status: Status) -> None:

@@ -81,7 +81,7 @@ def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     from sweep.cli.output import print_note
 
     request_stop(engine, found.id, stop=False)
-    waiting = count_trials(engine, found.id).waiting
+    waiting = count_trials(engine, found.id).idle
     print_note(f"{found.name}: {waiting} trials wait for workers; `sweep run` starts some here")
 
 

@@ -71,8 +71,9 @@ def write_note(study: optuna.Study, status: Status) -> str:
         *_describe_best(study, status),
         "",
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed, "
-        f"{counts.running} running, {counts.waiting} waiting; {status.num_dead} of the finished "
-        f"ones are dead: {explain_death(config.search.objective)}. Architecture {config.model}, "
+        f"{counts.running} running, {counts.paused} paused, {counts.waiting} waiting; "
+        f"{status.num_dead} of the finished ones are dead: "
+        f"{explain_death(config.search.objective)}. Architecture {config.model}, "
         f"{describe_training(config)}, recipe {config.recipe.name}.",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**. The table "

@@ -62,7 +62,7 @@ def _say_cure(status: Status) -> str:
     has_peaks = any(trial.best and trial.best.found for trial in status.begun)
     if config.search.objective == LOSS and has_peaks:
         cures.append("--objective efficiency, which ranks those that find true peaks")
-    waiting = "train the trials that wait, or " if status.counts.waiting else ""
+    waiting = "train the trials that wait, or " if status.counts.idle else ""
     return f"{waiting}try with a new --sweep NAME: {', '.join(cures)}"
 
 

@@ -107,7 +107,7 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
 
 
 def _find_stop(sweep: Sweep, rows: Sequence[TrialRow], counts: TrialCounts) -> str | None:
-    if not counts.waiting:
+    if not counts.idle:
         return None
     if sweep.stop_requested:
         return "by `sweep stop`; `sweep resume` takes that back"
@@ -136,7 +136,7 @@ def _estimate_time_left_s(
     rows: Sequence[TrialRow], counts: TrialCounts, median_s: float | None, now_s: float
 ) -> float | None:
     """Estimate from the median time of a trial, shared among what runs now."""
-    left = counts.waiting + counts.running
+    left = counts.unfinished
     if median_s is None or not counts.running:
         return None
     spent_s = sum(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
+    from storage.standings import Promotion
+
 
 def choose_sampler(name: str) -> SamplerConfig:
     """Give the settings of a sampler by name.
@@ -77,6 +79,24 @@ def build_pruner(config: SweepConfig) -> BasePruner:
 
     pruner = PRUNERS[config.search.pruner.name]
     return pruner.build(count_grace_epochs(config), **_read_settings(pruner, config.search.pruner))
+
+
+def build_promotion(config: SweepConfig) -> Promotion | None:
+    """Build the rule by which a sweep's trials pause and go on; None where they do not pause."""
+    from storage.standings import Promotion  # late: it loads the database's library
+    from sweep.search.judgement import count_grace_epochs, get_ranking
+    from sweep.search.promotion import choose_job, list_rungs
+
+    pruner = PRUNERS[config.search.pruner.name]
+    if not pruner.is_pausing:
+        return None
+    factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
+    rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
+    return Promotion(
+        rungs,
+        get_ranking(config.search.objective),
+        lambda standings: choose_job(standings, rungs, factor),
+    )
 
 
 def _check_name(what: str, name: str, table: Mapping[str, object]) -> None:

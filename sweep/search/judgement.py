@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from storage.epochs import Epoch, Ranking, TrialRow
+from storage.epochs import Epoch, TrialRow
+from storage.ranking import Ranking
 from storage.sweeps import COMPLETE, TrialCounts
 from sweep.config import SweepConfig
 from sweep.metrics.score import LOSS, get_score

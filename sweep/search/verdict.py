@@ -1,4 +1,4 @@
-"""What can come of a trial, in the words of the database and of the study."""
+"""What can come of an attempt at a trial, in the words of the database and of the study."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ class Verdict:
     state: str
     outcome: str
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A trial is at its rung: whether it ever goes on is decided later."""
+
+    epoch: int
 
 
 DONE = Verdict(COMPLETE, "complete")

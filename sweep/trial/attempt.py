@@ -1,4 +1,4 @@
-"""One attempt at a trial: from its checkpoint, if there is one, to a verdict or an interruption.
+"""One attempt at a trial: from its checkpoint, if there is one, to a verdict, a pause or a break.
 
 After an epoch the checkpoint is written first, then the curve, then the study: a worker killed in
 between leaves a checkpoint that is ahead, and its successor fills in what is missing. A worker that
@@ -26,7 +26,7 @@ from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
 from sweep.plan.curve import choose_draw
 from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
-from sweep.search.verdict import DEAD, DONE, STUCK, WORSE, Verdict
+from sweep.search.verdict import DEAD, DONE, STUCK, WORSE, Pause, Verdict
 from sweep.seeds import derive_seed
 from sweep.training.state import StateError, Weights, capture_state, restore_state
 from sweep.training.trainer import (
@@ -85,17 +85,20 @@ class Attempt:
         """The epoch whose weights and metrics are the trial's own so far."""
         return find_best_epoch(self.curve, self.config.search.objective, self.config.data.null_loss)
 
-    def reach_verdict(self) -> Verdict | None:
-        """Train until a verdict is reached; None when the trial is to be given back.
+    def reach_end(self) -> Verdict | Pause | None:
+        """Train until there is a verdict or the claim's last epoch is reached.
+
+        Returns:
+            Which of them; None when the trial is to be given back before.
 
         Raises:
             LostClaimError: when another worker took the trial over.
             StorageError, SweepError: when the database, the disk or the events fail.
         """
-        given_up = give_up(self.claim)
-        if given_up is not None:
+        decided = give_up(self.claim) or self._read_account()
+        if decided is not None:
             self.curve = read_curve(self.session.engine, self.claim.trial_id)
-            return given_up
+            return decided
         try:
             return self._train()
         except DivergedError as exc:
@@ -110,6 +113,11 @@ class Attempt:
             logger.warning("trial %s: out of memory, to be tried alone", self.begun.trial.number)
             self.needs_to_be_alone = True
             return None
+
+    def _read_account(self) -> Verdict | None:
+        """Give the verdict on a paused trial that never goes on; None for one that does."""
+        account = self.claim.account
+        return None if account is None else Verdict(WORSE.state, WORSE.outcome, account)
 
     def _build_network(self) -> nn.Module:
         return self.session.build_network(self.begun.params)
@@ -152,17 +160,17 @@ class Attempt:
             is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
         )
 
-    def _train(self) -> Verdict | None:
+    def _train(self) -> Verdict | Pause | None:
         trainer = self._trainer = self._begin_training()
-        verdict = self._judge() if self.curve else None
-        if verdict is not None:
-            return verdict
+        end = self._judge() if self.curve else None
+        if end is not None:
+            return end
         try:
             for result in trainer.run():
                 self._take(trainer, result)
-                verdict = self._judge()
-                if verdict is not None:
-                    return verdict
+                end = self._judge()
+                if end is not None:
+                    return end
                 if trainer.epoch < self.config.recipe.epochs:
                     if self._is_late():
                         return self._too_late()
@@ -199,12 +207,15 @@ class Attempt:
         values = {epoch.epoch: round_shown(get_value(epoch, objective)) for epoch in curve}
         studies.report_epochs(self.begun.trial, values)
 
-    def _judge(self) -> Verdict | None:
-        """Say whether the trial ends here; at the last epoch nothing is left to be pruned."""
-        if self.curve[-1].epoch >= self.config.recipe.epochs:
+    def _judge(self) -> Verdict | Pause | None:
+        """Say whether the attempt ends here; at the last epoch nothing is left to be pruned."""
+        epoch, until = self.curve[-1].epoch, self.claim.until_epoch
+        if epoch >= self.config.recipe.epochs:
             return None
         if is_stuck(self.curve, self.config):
             return STUCK
+        if until is not None and epoch >= until:
+            return Pause(epoch)
         return WORSE if studies.is_to_prune(self.begun.trial) else None
 
     def _is_late(self) -> bool:

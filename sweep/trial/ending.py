@@ -1,4 +1,4 @@
-"""Ends an attempt at a trial: it is told, or given back.
+"""Ends an attempt at a trial: it is told, paused, or given back.
 
 The study is told first and the slot is spent last: a worker killed in between leaves a finished
 trial of the study, and its successor only spends the slot.
@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from storage import studies
 from storage.artifacts import TrialFolder
 from storage.attachments import attach_file
-from storage.claims import Claim, finish_claim, release_claim
+from storage.claims import Claim, finish_claim, pause_claim, release_claim
 from storage.sweeps import COMPLETE
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
@@ -67,6 +67,12 @@ def give_back(attempt: Attempt) -> None:
     """Release a trial unfinished: the study first, since the next worker may be quick."""
     studies.suspend_trial(attempt.begun.trial)
     release_claim(attempt.session.engine, attempt.claim, alone=attempt.needs_to_be_alone)
+
+
+def pause(attempt: Attempt) -> None:
+    """Leave a trial at its rung with its checkpoint; like one given back, it waits in the study."""
+    studies.suspend_trial(attempt.begun.trial)
+    pause_claim(attempt.session.engine, attempt.claim)
 
 
 def _spend(session: Session, claim: Claim, verdict: Verdict, best_epoch: int | None) -> None:

@@ -14,15 +14,15 @@ from storage.claims import Claim
 from storage.errors import ArtifactError
 from sweep.errors import SweepError
 from sweep.search.choice import build_pruner, build_sampler
-from sweep.search.verdict import Verdict
+from sweep.search.verdict import Pause, Verdict
 from sweep.trial.attempt import Attempt
 from sweep.trial.beginning import begin_trial
-from sweep.trial.ending import end_trial, give_back, spend_slot
+from sweep.trial.ending import end_trial, give_back, pause, spend_slot
 from sweep.trial.session import Interruption, Session, fit_session
 
 
-def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Verdict | None:
-    """Train the trial of a claim to its end, from its checkpoint where there is one.
+def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Verdict | Pause | None:
+    """Train the trial of a claim to its end or to its rung, from its checkpoint where there is one.
 
     Args:
         session: What the worker holds open.
@@ -30,7 +30,7 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
         interruption: Asked between batches and between epochs.
 
     Returns:
-        What came of it, or None when it was given back unfinished.
+        What came of it, or None when it was given back on its way.
 
     Raises:
         LostClaimError: when another worker took the trial over; nothing of it is stored then.
@@ -59,20 +59,21 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
 
 def _attempt(
     session: Session, claim: Claim, study: optuna.Study, interruption: Interruption
-) -> Verdict | None:
-    """Train the trial, and tell what came of it or give it back."""
+) -> Verdict | Pause | None:
+    """Train the trial, and tell what came of it, pause it, or give it back."""
     interruption.hold()
     attempt = Attempt(session, claim, begin_trial(session, claim, study), interruption)
     try:
-        verdict = attempt.reach_verdict()
-        if verdict is not None:
-            interruption.hold()
-            end_trial(study, attempt, verdict)
-            return verdict
+        end = attempt.reach_end()
+        interruption.hold()
+        if isinstance(end, Verdict):
+            end_trial(study, attempt, end)
+        elif isinstance(end, Pause):
+            pause(attempt)
+        else:
+            give_back(attempt)
+        return end
     except (ArtifactError, SweepError):  # of the disk or the events, not of the network
         interruption.hold()
         give_back(attempt)
         raise
-    interruption.hold()
-    give_back(attempt)
-    return None

@@ -15,12 +15,14 @@ from torch import nn
 
 from models import Architecture
 from models.space import Dimension, Value
+from storage.standings import Promotion
 from storage.sweeps import Sweep
 from sweep.config import SweepConfig
 from sweep.data.splits import Split
 from sweep.plan.curve import draw_events
 from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
+from sweep.search.choice import build_promotion
 
 
 class Interruption(Protocol):
@@ -57,6 +59,11 @@ class Session:
     def space(self) -> Mapping[str, Dimension]:
         """The sweep's search space."""
         return read_space(self.config)
+
+    @cached_property
+    def promotion(self) -> Promotion | None:
+        """How the sweep's next job is chosen, where its trials pause."""
+        return build_promotion(self.config)
 
     def build_network(self, params: Mapping[str, Value]) -> nn.Module:
         """Build the network of a trial.

@@ -85,7 +85,7 @@ class Agenda:
             self.is_done = False
             if is_given_up():
                 return None
-            claim = claim_trial(self._engine, sweep.id, worker, lease_s)
+            claim = claim_trial(self._engine, sweep.id, worker, lease_s, session.promotion)
             if claim is not None:
                 return session, claim
         return None

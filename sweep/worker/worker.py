@@ -28,6 +28,7 @@ from storage.tables import check_tables
 from storage.workers import enter_worker, leave_worker, see_worker
 from sweep.device import describe_device, free_memory, open_device
 from sweep.process import name_worker
+from sweep.search.verdict import Pause
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
@@ -180,20 +181,23 @@ class _Worker:
                         if not is_held:
                             release_claim(session.engine, claim)
                             return
-                        verdict = run_trial(session, claim, lease)
+                        end = run_trial(session, claim, lease)
                 else:
-                    verdict = run_trial(session, claim, lease)
+                    end = run_trial(session, claim, lease)
         except LostClaimError as exc:
             self._report(str(exc))
             return
         finally:
             free_memory(self._device)
-        if verdict is None:
+        if isinstance(end, Pause):
+            self._report(f"slot {claim.slot}: paused after epoch {end.epoch}")
+            return
+        if end is None:
             self._report(f"slot {claim.slot}: given back with its checkpoint")
             return
         self.num_finished += 1
-        reason = f", {verdict.reason}" if verdict.reason else ""
-        self._report(f"slot {claim.slot}: {verdict.outcome}{reason}")
+        reason = f", {end.reason}" if end.reason else ""
+        self._report(f"slot {claim.slot}: {end.outcome}{reason}")
 
     def _take_leave(self, engine: sa.Engine) -> None:
         try:

@@ -1,0 +1,138 @@
+"""Which trial goes on: trials pause at rungs, and the best of those that came so far are promoted.
+
+Successive halving without waiting for a rung to be full (Li et al. 2018, arXiv:1810.05934, ASHA),
+with a promotion that is no verdict on the others: they keep their checkpoints, and are ended only
+when no trial that is still to come could let them go on. So each has an account of its end.
+
+Nothing here knows a database or a network: whoever wants to replay a sweep calls the same function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from storage.standings import Job, Standing
+from storage.sweeps import PAUSED, RUNNING, WAITING
+
+__all__ = ["Job", "Standing", "choose_job", "list_rungs"]
+
+WORST_OUTCOMES = ("dead", "diverged")
+"""Finished so, a trial is the worst of each rung that it reached, and of the next one."""
+
+
+def list_rungs(num_epochs: int, grace_epochs: int, reduction_factor: int) -> tuple[int, ...]:
+    """List the epochs at which trials are compared.
+
+    Args:
+        num_epochs: Of a whole trial.
+        grace_epochs: Which each trial may train.
+        reduction_factor: From one rung to the one before.
+
+    Returns:
+        They rise; the last one is the end of a trial. Only that where the grace leaves no other.
+    """
+    rungs = [num_epochs]
+    share = num_epochs / reduction_factor
+    while share >= max(1, grace_epochs):
+        rungs.append(math.ceil(share))
+        share /= reduction_factor
+    return tuple(sorted(set(rungs)))
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """The trials at one rung.
+
+    Attributes:
+        ranked: Those that reached it, best first; behind them those that died on the way to it.
+        num_coming: How many more may still reach it.
+    """
+
+    ranked: Sequence[Standing]
+    num_coming: int
+    reduction_factor: int
+
+    def list_paused(self, index: int) -> Iterator[tuple[int, Standing]]:
+        """List those that are paused here, with their ranks from 0."""
+        for rank, standing in enumerate(self.ranked):
+            if standing.state == PAUSED and len(standing.values) == index + 1:
+                yield rank, standing
+
+    @property
+    def quota(self) -> int:
+        """How many of the best may go on now: rounded up once nobody else is to come."""
+        share = len(self.ranked) / self.reduction_factor
+        return math.floor(share) if self.num_coming else math.ceil(share)
+
+    @property
+    def largest_quota(self) -> int:
+        """How many of the best may ever go on."""
+        return math.ceil((len(self.ranked) + self.num_coming) / self.reduction_factor)
+
+
+def choose_job(
+    standings: Sequence[Standing],
+    rungs: Sequence[int],
+    reduction_factor: int,
+    *,
+    kept_slots: Collection[int] = (),
+) -> Job | None:
+    """Choose what a worker is to do next.
+
+    Promoted is, at the highest rung first, the best paused trial that is among the best share of
+    all that reached the rung. A paused one that can no longer come among them is ended. Else the
+    first waiting trial begins.
+
+    Args:
+        standings: Of all trials of the sweep.
+        rungs: As `list_rungs` gives them.
+        reduction_factor: One of so many goes on.
+        kept_slots: Trials that are promoted whatever their rank.
+
+    Returns:
+        The job; None where nothing can be done before the running trials are further, or ever.
+    """
+    halts = [_gather(standings, index, reduction_factor) for index in range(len(rungs) - 1)]
+    for index, rung in reversed(list(enumerate(halts))):
+        for rank, standing in rung.list_paused(index):
+            if rank < rung.quota or standing.slot in kept_slots:
+                return Job(standing.slot, rungs[index + 1])
+    for index, rung in enumerate(halts):
+        for rank, standing in rung.list_paused(index):
+            if rank >= rung.largest_quota:
+                return Job(standing.slot, rungs[index], _explain(rung, rank, rungs[index]))
+    waiting = [standing.slot for standing in standings if standing.state == WAITING]
+    return Job(min(waiting), rungs[0]) if waiting else None
+
+
+def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) -> _Rung:
+    """Gather the trials at one rung."""
+    reached = [
+        (math.inf if standing.outcome in WORST_OUTCOMES else standing.values[index], standing)
+        for standing in standings
+        if len(standing.values) > index
+    ]
+    reached += [
+        (math.inf, standing)
+        for standing in standings
+        if len(standing.values) == index and standing.outcome in WORST_OUTCOMES
+    ]
+    ranked = [
+        standing for _value, standing in sorted(reached, key=lambda one: (one[0], one[1].slot))
+    ]
+    num_coming = sum(
+        standing.state in (WAITING, RUNNING, PAUSED) and len(standing.values) <= index
+        for standing in standings
+    )
+    return _Rung(ranked, num_coming, reduction_factor)
+
+
+def _explain(rung: _Rung, rank: int, epoch: int) -> str:
+    """Say why a trial never goes on."""
+    later = f" and {rung.num_coming} to come" if rung.num_coming else ""
+    return (
+        f"ranked {rank + 1} of {len(rung.ranked)}{later} after epoch {epoch}, "
+        f"of which {rung.largest_quota} go on"
+    )
