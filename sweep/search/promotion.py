@@ -134,5 +134,5 @@ def _explain(rung: _Rung, rank: int, epoch: int) -> str:
     later = f" and {rung.num_coming} to come" if rung.num_coming else ""
     return (
         f"ranked {rank + 1} of {len(rung.ranked)}{later} after epoch {epoch}, "
-        f"of which {rung.largest_quota} go on"
+        f"of which at most {rung.largest_quota} may go on"
     )

@@ -130,6 +130,8 @@ class Attempt:
     def _begin_training(self) -> Trainer:
         """Begin the trial's training from its checkpoint, where one is left here that fits."""
         found = load_checkpoint(self.folder)
+        if found is None and self.claim.attempt > 1:
+            self._say_if_missing()
         if found is not None:
             trainer = self._make_trainer()
             try:
@@ -146,6 +148,16 @@ class Attempt:
         trainer = self._make_trainer()
         rehearse(trainer.network, self._build_another())
         return trainer
+
+    def _say_if_missing(self) -> None:
+        """Say of a trial that has epochs, and no checkpoint here, that it begins anew."""
+        if self.folder.checkpoint.exists():
+            return  # it cannot be read, which was said
+        if read_curve(self.session.engine, self.claim.trial_id):
+            leave_aside(
+                self.folder,
+                FileNotFoundError("no such file: do all workers see the same artifact folder?"),
+            )
 
     def _make_trainer(self) -> Trainer:
         seed, draw = self.config.search.seed, choose_draw(self.config, self.claim.slot)

@@ -123,7 +123,7 @@ def test_missing_toml_is_refused(tmp_path: Path) -> None:
 def test_plan_takes_the_profile_where_nothing_is_asked(plan: Plan, asked: Request) -> None:
     """Sampler, pruner, objective, recipe and space have their defaults."""
     config = plan.config
-    assert (config.search.sampler.name, config.search.pruner.name) == ("tpe", "median")
+    assert (config.search.sampler.name, config.search.pruner.name) == ("tpe", "rungs")
     assert (config.search.objective, config.search.seed) == ("validation_loss", 1)
     assert (config.recipe.name, config.recipe.epochs) == ("fast", 2)
     assert config.space["batch_size"] == {"kind": "fixed", "value": 16}
@@ -170,7 +170,7 @@ def test_going_on_without_options_changes_nothing(plan: Plan) -> None:
         ({"epochs": 3}, "recipe.epochs: stored 2, asked 3"),
         ({"seed": 2}, "search.seed: stored 1, asked 2"),
         ({"objective": "efficiency"}, "search.objective"),
-        ({"pruner": "none"}, 'search.pruner.name: stored "median", asked "none"'),
+        ({"pruner": "none"}, 'search.pruner.name: stored "rungs", asked "none"'),
         ({"sampler": "random"}, "search.sampler.name"),
         ({"recipe": "report"}, "recipe.name"),
         ({"events": 20}, "data.num_train: stored 24, asked 20"),

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-import optuna
 import pytest
-import sqlalchemy as sa
 from optuna.trial import TrialState
+from safetensors.torch import load_file
 
+import sweep.trial.attempt
 import sweep.trial.ending
 from storage import studies
-from storage.claims import Claim, claim_trial
+from storage.artifacts import TrialFolder
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from storage.sweeps import TrialCounts, count_trials
-from storage.tables import attempts, trials
-from sweep.search.verdict import Pause
+from storage.sweeps import TrialCounts, change_budget, count_trials, request_stop
+from storage.tables import trials
+from sweep.results.status import read_status
 from sweep.signals import Signals
-from sweep.trial.run import run_trial
 from sweep.trial.session import Session
-from sweep.worker.lease import Lease
 from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
-HOUR_S = 3600.0
 NUM_TRIALS, NUM_EPOCHS = 6, 4
+
+
+class KilledError(BaseException):
+    """Ends a worker where it is, as a kill would: nothing is given back or told."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +38,11 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_pausing(make_session: MakeSession) -> MakeSession:
     """Make a sweep of six trials whose rungs are the epochs 1, 2 and 4."""
 
-    def make(url: str, *, pruner: str = "rungs", **options: object) -> Session:
+    def make(url: str, *, pruner: str = "rungs") -> Session:
         return make_session(
             url,
             trials=NUM_TRIALS,
@@ -47,10 +51,25 @@ def make_pausing(make_session: MakeSession) -> MakeSession:
             pruner=pruner,
             sampler="random",
             fixed=("batch_size=12",),
-            **options,
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def whole(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """The same trials, each trained to its end without a pause."""
+    session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('whole')}/sweep.db", pruner="none")
+    work(session)
+    return session
+
+
+@pytest.fixture(scope="module")
+def undisturbed(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """The sweep whose trials pause, trained by one worker that nothing disturbed."""
+    session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/sweep.db")
+    work(session)
+    return session
 
 
 def work(session: Session, signals: Signals | None = None) -> list[str]:
@@ -66,6 +85,25 @@ def work(session: Session, signals: Signals | None = None) -> list[str]:
     return said
 
 
+def work_until_paused(session: Session, num_paused: int = 1) -> None:
+    """Let a worker work until so many trials are paused."""
+
+    class Patience(Signals):
+        """Asks the worker to leave."""
+
+        def is_gentle(self) -> bool:
+            return count_trials(session.engine, session.sweep.id).paused >= num_paused
+
+    work(session, Patience())
+
+
+def run_out(session: Session) -> None:
+    """Let the leases of killed workers run out now."""
+    late = trials.update().where(trials.c.state == "running").values(lease_until_s=1.0)
+    with session.engine.begin() as connection:
+        connection.execute(late)
+
+
 def read_rows(session: Session) -> list[TrialRow]:
     """Read the trials that have begun."""
     return read_trials(session.engine, session.sweep.id)
@@ -79,13 +117,154 @@ def read_curves(session: Session) -> list[list[Epoch]]:
     ]
 
 
+def describe(session: Session) -> list[object]:
+    """Give all that a sweep has come to, without what is different each time."""
+    rows = [
+        (row.slot, row.number, row.state, row.outcome, row.reason) for row in read_rows(session)
+    ]
+    study = studies.load_study(session.study_storage, session.sweep.name)
+    told = [(trial.state, trial.params, trial.intermediate_values) for trial in study.trials]
+    return [rows, told, read_curves(session)]
+
+
+def list_checkpoints(session: Session) -> list[int]:
+    """List the slots of the trials that have a checkpoint."""
+    folders = (TrialFolder(session.artifacts, session.sweep, slot) for slot in range(NUM_TRIALS))
+    return [slot for slot, folder in enumerate(folders) if folder.checkpoint.exists()]
+
+
 def test_one_worker_ends_the_sweep(make_pausing: MakeSession, database_url: str) -> None:
     """Each trial begins, the best of each rung go on, and the others are ended with an account."""
     session = make_pausing(database_url)
     said = work(session)
-    print("\n".join(said))
     rows = read_rows(session)
-    print([(r.slot, r.state, r.outcome, r.reason, r.attempts, len(c)) for r, c in zip(rows, read_curves(session))])
     counts = count_trials(session.engine, session.sweep.id)
-    print(counts)
-    assert 0
+    assert counts == TrialCounts(0, 0, counts.complete, NUM_TRIALS - counts.complete, 0)
+    assert 1 <= counts.complete < NUM_TRIALS
+    assert "slot 0: paused after epoch 1" in said
+    for row, curve in zip(rows, read_curves(session), strict=True):
+        assert len(curve) == (NUM_EPOCHS if row.state == "complete" else len(curve))
+        if row.state == "pruned":
+            assert row.reason is not None
+            assert f"after epoch {len(curve)}, of which at most" in row.reason
+    assert list_checkpoints(session) == []
+    study = studies.load_study(session.study_storage, session.sweep.name)
+    assert [trial.state for trial in study.trials] == [
+        TrialState.COMPLETE if row.state == "complete" else TrialState.PRUNED for row in rows
+    ]
+
+
+def test_promoted_trial_is_that_without_a_pause(undisturbed: Session, whole: Session) -> None:
+    """Every curve is the beginning of the same trial's unpaused one; so are the best weights."""
+    for row, curve, reference in zip(
+        read_rows(undisturbed), read_curves(undisturbed), read_curves(whole), strict=True
+    ):
+        assert curve == reference[: len(curve)]
+        if row.state == "complete":
+            folders = (TrialFolder(s.artifacts, s.sweep, row.slot) for s in (undisturbed, whole))
+            first, second = (load_file(folder.weights) for folder in folders)
+            assert first.keys() == second.keys()
+            assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_paused_trial_waits_in_the_study_with_what_it_has(
+    make_pausing: MakeSession, sqlite_url: str
+) -> None:
+    """The dashboard does not show it as running; parameters and values are there."""
+    session = make_pausing(sqlite_url)
+    work_until_paused(session)
+    (told,) = studies.load_study(session.study_storage, session.sweep.name).trials
+    assert told.state == TrialState.WAITING
+    assert (len(told.params) > 0, list(told.intermediate_values)) == (True, [1])
+    assert list_checkpoints(session) == [0]
+    status = read_status(session.engine, session.sweep)
+    assert status.describe()["paused"] == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "step", "calls"),
+    [
+        (sweep.trial.ending.studies, "suspend_trial", (1, 4)),
+        (sweep.trial.ending, "pause_claim", (1, 4)),
+        (sweep.trial.attempt, "record_epochs", (1, 3, 5)),
+        (sweep.trial.ending, "finish_claim", (1, 2)),
+    ],
+)
+def test_kill_around_a_pause_changes_nothing(
+    make_pausing: MakeSession,
+    undisturbed: Session,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    module: Any,
+    step: str,
+    calls: tuple[int, ...],
+) -> None:
+    """Right at it, in the promoted part, or at the end: the sweep comes to the same."""
+    session = make_pausing(sqlite_url)
+    real = getattr(module, step)
+    num_calls = 0
+
+    def die(*arguments: Any, **options: Any) -> Any:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls in calls:
+            raise KilledError
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, step, die)
+    for _ in calls:
+        with pytest.raises(KilledError):
+            work(session)
+        run_out(session)
+    work(session)
+    assert describe(session) == describe(undisturbed)
+    assert list_checkpoints(session) == []
+
+
+def test_trial_without_its_checkpoint_begins_anew(
+    make_pausing: MakeSession,
+    undisturbed: Session,
+    sqlite_url: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On a machine without the artifacts it is said, and comes to the same numbers."""
+    session = make_pausing(sqlite_url)
+    work_until_paused(session, 2)
+    shutil.rmtree(session.artifacts / "trials")
+    with caplog.at_level(logging.WARNING):
+        work(session)
+    assert "begins anew" in caplog.text
+    assert describe(session) == describe(undisturbed)
+
+
+def test_stopped_sweep_goes_on_where_it_paused(
+    make_pausing: MakeSession, undisturbed: Session, sqlite_url: str
+) -> None:
+    """A stop leaves paused trials as they are, and says that they stand still."""
+    session = make_pausing(sqlite_url)
+    work_until_paused(session, 2)
+    request_stop(session.engine, session.sweep.id)
+    assert work(session) == []
+    counts = count_trials(session.engine, session.sweep.id)
+    assert (counts.paused, counts.running) == (2, 0)
+    stopped = replace(session.sweep, stop_requested=True)
+    assert "sweep stop" in str(read_status(session.engine, stopped).stopped)
+    request_stop(session.engine, session.sweep.id, stop=False)
+    work(session)
+    assert describe(session) == describe(undisturbed)
+
+
+def test_larger_budget_leaves_what_was_ended(make_pausing: MakeSession, sqlite_url: str) -> None:
+    """New trials join those that are there; an account that was given stands."""
+    session = make_pausing(sqlite_url)
+    work(session)
+    before = describe(session)
+    change_budget(session.engine, session.sweep.id, NUM_TRIALS + 2)
+    work(session)
+    after = describe(session)
+    for old, new in zip(before, after, strict=True):
+        assert isinstance(old, list)
+        assert isinstance(new, list)
+        assert new[:NUM_TRIALS] == old
+    counts = count_trials(session.engine, session.sweep.id)
+    assert (counts.finished, counts.unfinished) == (NUM_TRIALS + 2, 0)

@@ -1,0 +1,181 @@
+"""The rule by which trials pause and go on: exact, in order, and always at an end."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from storage.standings import Job, Standing
+from sweep.search.promotion import choose_job, list_rungs
+
+RUNGS = (2, 4, 8)
+
+
+def paused(slot: int, *values: float) -> Standing:
+    """Give a trial that waits at the last rung that it has a value at."""
+    return Standing(slot, "paused", None, values)
+
+
+def running(slot: int, *values: float) -> Standing:
+    """Give a trial on its way to its next rung."""
+    return Standing(slot, "running", None, values)
+
+
+def waiting(slot: int) -> Standing:
+    """Give a trial that has not begun."""
+    return Standing(slot, "waiting")
+
+
+def ended(slot: int, outcome: str, *values: float) -> Standing:
+    """Give a finished trial."""
+    state = "complete" if len(values) == len(RUNGS) else "pruned"
+    return Standing(slot, state, outcome, values)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "grace", "factor", "rungs"),
+    [
+        (8, 2, 2, (2, 4, 8)),
+        (8, 1, 2, (1, 2, 4, 8)),
+        (27, 2, 3, (3, 9, 27)),
+        (5, 2, 2, (3, 5)),
+        (8, 0, 2, (1, 2, 4, 8)),
+        (4, 24, 2, (4,)),
+        (1, 1, 2, (1,)),
+    ],
+)
+def test_rungs_end_at_the_grace(
+    epochs: int, grace: int, factor: int, rungs: tuple[int, ...]
+) -> None:
+    """Each is a share of the one above, none is before the grace, the last is the whole trial."""
+    assert list_rungs(epochs, grace, factor) == rungs
+
+
+@pytest.mark.parametrize(
+    ("standings", "job"),
+    [
+        ([waiting(0), waiting(1)], Job(0, 2)),
+        ([paused(0, 0.1), waiting(1)], Job(1, 2)),
+        ([paused(0, 0.2), paused(1, 0.1), waiting(2)], Job(1, 4)),
+        ([paused(0, 0.2), running(1, 0.1), waiting(2)], Job(2, 2)),
+        ([paused(0, 0.2, 0.2), paused(1, 0.1, 0.1), paused(2, 0.05), waiting(3)], Job(1, 8)),
+        ([ended(0, "dead", 0.01), paused(1, 0.2), waiting(2)], Job(1, 4)),
+        ([ended(0, "diverged"), paused(1, 0.2), waiting(2)], Job(1, 4)),
+        ([ended(0, "error"), paused(1, 0.2), waiting(2)], Job(2, 2)),
+        ([paused(0, 0.1), running(1)], None),
+        ([paused(0, 0.1), ended(1, "complete", 0.05, 0.05, 0.05)], Job(0, 2, "")),
+        ([paused(0, 0.1)], Job(0, 4)),
+        ([ended(0, "complete", 0.1, 0.1, 0.1)], None),
+        ([], None),
+    ],
+    ids=str,
+)
+def test_best_of_the_highest_rung_goes_on_first(standings: list[Standing], job: Job | None) -> None:
+    """Then what never goes on is ended, then the next begins; who has to wait gets nothing."""
+    chosen = choose_job(standings, RUNGS, 2)
+    assert (chosen and replace(chosen, account=None)) == (job and replace(job, account=None))
+    assert (chosen is not None and chosen.account is not None) == (
+        job is not None and job.account is not None
+    )
+
+
+def test_kept_trial_goes_on_whatever_its_rank() -> None:
+    """It counts among those that reached the rung like any other."""
+    standings = [paused(0, 0.9), paused(1, 0.1), running(2, 0.2), waiting(3)]
+    assert choose_job(standings, RUNGS, 2) == Job(1, 4)
+    standings[1] = running(1, 0.1)
+    assert choose_job([*standings, waiting(4)], RUNGS, 2) == Job(3, 2)
+    assert choose_job([*standings, waiting(4)], RUNGS, 2, kept_slots={0}) == Job(0, 4)
+
+
+def test_account_says_where_it_paused_and_its_rank() -> None:
+    """A person reads why the trial was not worth more epochs."""
+    job = choose_job([ended(0, "pruned", 0.1), paused(1, 0.2), paused(2, 0.3)], RUNGS, 3)
+    assert job == Job(1, 2, "ranked 2 of 3 after epoch 2, of which at most 1 may go on")
+
+
+def test_trial_is_ended_as_soon_as_none_that_comes_can_help_it() -> None:
+    """Even if all that come were worse it would not be among the best: its disk is free sooner."""
+    standings = [running(0, 0.1), running(1, 0.2), paused(2, 0.3), waiting(3)]
+    job = choose_job(standings, RUNGS, 2)
+    assert job == Job(
+        2, 2, "ranked 3 of 3 and 1 to come after epoch 2, of which at most 2 may go on"
+    )
+    assert choose_job([*standings, waiting(4), waiting(5)], RUNGS, 2) == Job(3, 2)
+
+
+@dataclass
+class Replay:
+    """A sweep in virtual time: trials have a value at each rung, workers take what they get."""
+
+    num_trials: int
+    num_workers: int
+    seed: int
+    num_dead: int = 0
+    log: list[Job] = field(default_factory=list)
+
+    def run(self, factor: int = 2) -> list[Standing]:
+        """Run it to its end; gives how its trials ended."""
+        rng = random.Random(self.seed)
+        ends = [[rng.random() for _ in RUNGS] for _ in range(self.num_trials)]
+        self.standings = [waiting(slot) for slot in range(self.num_trials)]
+        busy: list[tuple[float, Job]] = []
+        now = 0.0
+        while True:
+            while len(busy) < self.num_workers:
+                job = choose_job(self.standings, RUNGS, factor)
+                if job is None:
+                    break
+                self.log.append(job)
+                standing = self.standings[job.slot]
+                if job.account is not None:
+                    self._set(job.slot, state="pruned", outcome="pruned")
+                    continue
+                self._set(job.slot, state="running")
+                trained = RUNGS[len(standing.values) - 1] if standing.values else 0
+                cost = (job.until_epoch or 0) - trained
+                busy.append((now + cost * rng.uniform(0.5, 2), job))
+            if not busy:
+                return self.standings
+            busy.sort(key=lambda one: one[0])
+            now, job = busy.pop(0)
+            index = RUNGS.index(job.until_epoch)
+            values = (*self.standings[job.slot].values, ends[job.slot][index])
+            is_dead = job.slot < self.num_dead
+            is_last = index == len(RUNGS) - 1
+            state = "complete" if is_last else "pruned" if is_dead else "paused"
+            outcome = "complete" if is_last else "dead" if is_dead else None
+            self._set(job.slot, state=state, outcome=outcome, values=values)
+
+    def _set(self, slot: int, **values: object) -> None:
+        self.standings[slot] = replace(self.standings[slot], **values)
+
+
+@pytest.mark.parametrize("num_workers", [1, 3, 20])
+@pytest.mark.parametrize(("num_trials", "num_dead"), [(1, 0), (7, 0), (50, 0), (50, 49), (50, 50)])
+def test_sweep_ends_with_an_account_of_each(
+    num_trials: int, num_dead: int, num_workers: int
+) -> None:
+    """However many work: each trial begins once, none is left, and where one lives one is whole."""
+    replay = Replay(num_trials, num_workers, seed=num_workers, num_dead=num_dead)
+    ended = replay.run()
+    assert all(standing.state in ("complete", "pruned") for standing in ended)
+    begun = [job.slot for job in replay.log if job.until_epoch == RUNGS[0] and not job.account]
+    assert sorted(begun) == list(range(num_trials))
+    num_whole = sum(standing.state == "complete" for standing in ended)
+    assert (num_whole > 0) == (num_dead < num_trials)
+
+
+@pytest.mark.parametrize("num_workers", [1, 8])
+def test_best_share_of_each_rung_has_gone_on(num_workers: int) -> None:
+    """At the end of a sweep no trial that was stopped is among the best share of its rung."""
+    ended = Replay(60, num_workers, seed=3).run()
+    for index in range(len(RUNGS) - 1):
+        reached = sorted(
+            (standing for standing in ended if len(standing.values) > index),
+            key=lambda standing: standing.values[index],
+        )
+        share = -(-len(reached) // 2)
+        assert all(len(standing.values) > index + 1 for standing in reached[:share])

@@ -1,0 +1,236 @@
+"""Trials that pause are claimed by the rule of their search, one at a time, on both back ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from storage import claims, epochs, sweeps
+from storage.engine import create_engine, parse_url
+from storage.epochs import Epoch
+from storage.errors import LostClaimError
+from storage.migrations import create_tables
+from storage.ranking import Ranking
+from storage.standings import Job, Promotion, Standing
+from storage.tables import attempts, trials
+
+HOUR_S = 3600.0
+LOSS = Ranking(("validation_loss",), (), is_highest_first=False)
+EFFICIENCY = Ranking(("found",), ("found", "missed"), is_highest_first=True)
+PROMOTE_ALL = """
+import sys
+from storage.claims import claim_trial, finish_claim, pause_claim
+from storage.engine import open_engine, parse_url
+from storage.epochs import Epoch, record_epochs
+from storage.migrations import create_tables
+from storage.ranking import Ranking
+from storage.standings import Job, Promotion
+
+def choose(standings):
+    for standing in standings:
+        if standing.state == "paused":
+            return Job(standing.slot, 2)
+    for standing in standings:
+        if standing.state == "waiting":
+            return Job(standing.slot, 1)
+
+engine = open_engine(parse_url(sys.argv[1]))
+promotion = Promotion((1, 2), Ranking(("validation_loss",), (), is_highest_first=False), choose)
+print("ready", flush=True)
+sys.stdin.readline()
+while claim := claim_trial(engine, int(sys.argv[2]), sys.argv[3], 3600.0, promotion):
+    epoch = Epoch(claim.until_epoch, 10, 2.0, 0.1, 1, 1, 0, 1, 0, 1e-3, 0.5)
+    record_epochs(engine, claim, [epoch])
+    print(claim.slot, claim.until_epoch, flush=True)
+    if claim.until_epoch == 1:
+        pause_claim(engine, claim)
+    else:
+        finish_claim(engine, claim, state="complete", outcome="complete", reason=None,
+                     feasible=True, best_epoch=None)
+"""
+
+
+@pytest.fixture
+def sweep(engine: sa.Engine) -> sweeps.Sweep:
+    """A sweep of three trials."""
+    return sweeps.create_sweep(engine, "cnn", {}, {}, 3)
+
+
+class Rule:
+    """Gives jobs in an order; remembers what it was told."""
+
+    def __init__(self, *jobs: Job | None) -> None:
+        self.jobs = list(jobs)
+        self.told: list[Sequence[Standing]] = []
+
+    def __call__(self, standings: Sequence[Standing]) -> Job | None:
+        self.told.append(list(standings))
+        return self.jobs.pop(0) if self.jobs else None
+
+
+def promote(*jobs: Job | None, ranking: Ranking = LOSS) -> tuple[Promotion, Rule]:
+    """Make a rule with the rungs 1, 2 and 4 that gives these jobs."""
+    rule = Rule(*jobs)
+    return Promotion((1, 2, 4), ranking, rule), rule
+
+
+def take(
+    engine: sa.Engine, sweep: sweeps.Sweep, *jobs: Job | None, worker: str = "a"
+) -> claims.Claim:
+    """Claim by a rule that gives these jobs."""
+    claim = claims.claim_trial(engine, sweep.id, worker, HOUR_S, promote(*jobs)[0])
+    assert claim is not None
+    return claim
+
+
+def record(engine: sa.Engine, claim: claims.Claim, *losses: float, first: int = 1) -> None:
+    """Record epochs; half of the peaks are found."""
+    made = [
+        Epoch(number, 10 * number, 2.0, loss, 1, 1, 1, 1, 0, 1e-3, 0.5)
+        for number, loss in enumerate(losses, first)
+    ]
+    epochs.record_epochs(engine, claim, made)
+
+
+def run_out(engine: sa.Engine, claim: claims.Claim) -> None:
+    """Let a lease run out now."""
+    late = trials.update().where(trials.c.id == claim.trial_id).values(lease_until_s=1.0)
+    with engine.begin() as connection:
+        connection.execute(late)
+
+
+def test_rule_sees_all_trials_at_their_rungs(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """Only the epochs of rungs count; states and outcomes are those of the moment."""
+    first = take(engine, sweep, Job(0, 2))
+    record(engine, first, 0.5, 0.4)
+    claims.pause_claim(engine, first)
+    second = take(engine, sweep, Job(1, 4))
+    record(engine, second, 0.6, 0.7, 0.8)
+    promotion, rule = promote(None)
+    assert claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion) is None
+    expected = [
+        Standing(0, "paused", None, (0.5, 0.4)),
+        Standing(1, "running", None, (0.6, 0.7)),
+        Standing(2, "waiting"),
+    ]
+    assert rule.told == [expected]
+    counts = sweeps.count_trials(engine, sweep.id)
+    assert counts == sweeps.TrialCounts(1, 1, 0, 0, 0, paused=1)
+    assert (counts.budget, counts.unfinished, counts.idle) == (3, 3, 2)
+
+
+def test_lower_is_better_for_every_objective(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """A rate that is best when it is high comes with its sign turned."""
+    held = take(engine, sweep, Job(0, 2))
+    record(engine, held, 0.5)
+    promotion, rule = promote(None, ranking=EFFICIENCY)
+    claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
+    assert rule.told[0][0].values == (-0.5,)
+
+
+def test_paused_trial_goes_on_as_the_same(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """Any worker takes it, up to the epoch that the rule says, and no attempt counts as lost."""
+    first = take(engine, sweep, Job(0, 1))
+    assert (first.slot, first.until_epoch, first.account) == (0, 1, None)
+    claims.pause_claim(engine, first)
+    again = take(engine, sweep, Job(0, 4), worker="b")
+    assert again.trial_id == first.trial_id
+    assert (again.attempt, again.num_lost, again.until_epoch) == (2, 0, 4)
+    with engine.connect() as connection:
+        query = sa.select(attempts.c.ending).order_by(attempts.c.attempt)
+        assert list(connection.execute(query).scalars()) == ["paused", None]
+
+
+def test_pause_can_be_repeated_and_only_by_its_holder(
+    engine: sa.Engine, sweep: sweeps.Sweep
+) -> None:
+    """After a broken connection the same pause is no loss; a late worker's is refused."""
+    held = take(engine, sweep, Job(0, 1))
+    claims.pause_claim(engine, held)
+    claims.pause_claim(engine, held)
+    late = take(engine, sweep, Job(0, 2))
+    run_out(engine, late)
+    take(engine, sweep, worker="b")
+    with pytest.raises(LostClaimError, match="the claim of a ran out"):
+        claims.pause_claim(engine, late)
+
+
+def test_ending_comes_with_its_account(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """A job that ends a paused trial is a claim like any other."""
+    claims.pause_claim(engine, take(engine, sweep, Job(0, 1)))
+    claim = take(engine, sweep, Job(0, 1, "ranked last"))
+    assert (claim.slot, claim.account) == (0, "ranked last")
+
+
+def test_lost_trial_comes_before_the_rule(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """It goes on to the epoch that its worker was sent to."""
+    lost = take(engine, sweep, Job(1, 2))
+    run_out(engine, lost)
+    promotion, rule = promote(Job(0, 1))
+    claim = claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
+    assert claim is not None
+    assert (claim.slot, claim.until_epoch, claim.num_lost) == (1, 2, 1)
+    assert rule.told == []
+
+
+def test_trial_given_back_comes_before_the_rule(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """Whoever was asked to stop on the way to a rung has begun what the rule has chosen."""
+    claims.release_claim(engine, take(engine, sweep, Job(2, 4)))
+    claim = take(engine, sweep, Job(0, 1))
+    assert (claim.slot, claim.until_epoch) == (2, 4)
+
+
+def test_rule_is_asked_again_where_somebody_else_was_quicker(postgres_url: str) -> None:
+    """A trial that another worker has just taken is told as running, and not waited for."""
+    engine = create_engine(parse_url(postgres_url))
+    create_tables(engine)
+    sweep = sweeps.create_sweep(engine, "cnn", {}, {}, 3)
+    rule = Rule(Job(0, 1), Job(1, 1))
+    with engine.begin() as other:
+        other.execute(sa.select(trials).where(trials.c.slot == 0).with_for_update())
+        claim = claims.claim_trial(engine, sweep.id, "b", HOUR_S, Promotion((1, 2), LOSS, rule))
+    assert claim is not None
+    assert claim.slot == 1
+    assert [told[0].state for told in rule.told] == ["waiting", "running"]
+
+
+def test_sweep_with_paused_trials_is_open(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """A worker looks at a sweep as long as one of its trials may go on."""
+    for slot in range(3):
+        claims.pause_claim(engine, take(engine, sweep, Job(slot, 1)))
+    assert [found.name for found in sweeps.list_open_sweeps(engine)] == ["cnn"]
+    assert sweeps.change_budget(engine, sweep.id, 1) == 3
+
+
+def test_many_processes_promote_each_trial_once(
+    engine: sa.Engine, database_url: str, tmp_path: Path
+) -> None:
+    """Four processes at once: each trial is begun once, paused, and promoted once."""
+    sweep = sweeps.create_sweep(engine, "many", {}, {}, 30)
+    script = tmp_path / "promote_all.py"
+    script.write_text(PROMOTE_ALL)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), database_url, str(sweep.id), f"worker-{index}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    done = [line for p in processes for line in p.communicate(timeout=120)[0].splitlines()]
+    assert [process.returncode for process in processes] == [0] * 4
+    assert sorted(done) == sorted(f"{slot} {epoch}" for slot in range(30) for epoch in (1, 2))
+    assert sweeps.count_trials(engine, sweep.id) == sweeps.TrialCounts(0, 0, 30, 0, 0)
