@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from models.space import Fixed
 from storage.epochs import Epoch, TrialRow
-from storage.sweeps import RUNNING
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, write_plain
@@ -69,7 +68,7 @@ def list_columns(metrics: Sequence[Metric]) -> list[Column]:
 
 
 def _get_own(trial: TrialRow) -> Epoch | None:
-    return trial.last if trial.state == RUNNING else trial.best
+    return trial.last if trial.finished_s is None else trial.best
 
 
 def _list_cells(
