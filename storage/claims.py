@@ -30,7 +30,8 @@ FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
 class Claim:
     """The right to train one trial, until the lease runs out.
 
-    `slot` counts the budget from 0; `attempt` counts the times this trial was claimed, from 1.
+    `slot` counts the budget from 0; `attempt` counts the times this trial was claimed, from 1;
+    `number` is the trial's in the study, once it has begun.
     `num_lost` counts the attempts whose worker was lost since the trial last came an epoch
     further; `own_endings` says of those whose process ended of itself how it did. `alone` says
     that the trial needs a device for itself. It trains up to the epoch `until_epoch`, to its end
@@ -42,6 +43,7 @@ class Claim:
     slot: int
     attempt: int
     worker: str
+    number: int | None = None
     num_lost: int = 0
     alone: bool = False
     own_endings: tuple[str, ...] = ()
@@ -113,6 +115,7 @@ def claim_trial(
             row.slot,
             attempt,
             worker,
+            number=row.number,
             num_lost=len(lost),
             alone=row.alone,
             own_endings=own_endings,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -10,14 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.engine import read, read_clock_s
 from storage.epochs import TrialRow, read_trials
+from storage.pace import measure_work_s
 from storage.sources import read_files
 from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
 from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
+from sweep.results.time_left import estimate_time_left_s
 from sweep.search.judgement import is_failing, judge_again, rank_trials
 
 
@@ -31,9 +31,9 @@ class Status:
         ranked: Complete and feasible trials, best first.
         num_dead: Finished trials whose network is no better than predicting zero.
         workers: Those that are there and work on this sweep or on nothing.
-        trials_per_hour: The pace, from the median time of a finished trial and the number that
-            runs now; None before the first has finished and where none runs.
-        time_left_s: Until the budget is spent at that pace, or None where none runs.
+        trials_per_hour: The pace at which the trials that are left will be finished; None before
+            the first epoch and where none runs.
+        time_left_s: Until the budget is spent, from the epochs that are left and the pace so far.
         stopped: Why no worker takes its trials although some wait, or None.
         load_files: Reads the files of a person's own network, which few ask for.
     """
@@ -87,9 +87,8 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
     config = SweepConfig.from_json(sweep.config)
     rows = [judge_again(row, config) for row in read_trials(engine, sweep.id)]
     counts = count_trials(engine, sweep.id)
-    median_s = _compute_median_time_s(rows)
-    pace = 3600 * counts.running / median_s if median_s and counts.running else None
-    now_s = read(engine, read_clock_s)
+    work_s = measure_work_s(engine, sweep.id)
+    left_s = estimate_time_left_s(rows, counts.budget, config, work_s)
     return Status(
         sweep=sweep,
         config=config,
@@ -99,8 +98,8 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
         ranked=rank_trials(rows, config.search.objective),
         num_dead=sum(row.outcome == "dead" for row in rows),
         workers=list_workers(engine, sweep.id),
-        trials_per_hour=pace,
-        time_left_s=_estimate_time_left_s(rows, counts, median_s, now_s),
+        trials_per_hour=3600 * counts.unfinished / left_s if left_s else None,
+        time_left_s=left_s,
         stopped=_find_stop(sweep, rows, counts),
         load_files=partial(read_files, engine, sweep.id),
     )
@@ -120,28 +119,3 @@ def _describe_failures(rows: Sequence[TrialRow], counts: TrialCounts) -> str:
     reasons = [row.reason for row in rows if row.state == FAILED and row.reason]
     last = reasons[-1].strip().splitlines()[-1] if reasons else "no reason"
     return f"{counts.failed} of {counts.finished}, the last with {last!r}"
-
-
-def _compute_median_time_s(rows: Sequence[TrialRow]) -> float | None:
-    """Compute the median time of a finished trial; nights between attempts do not move it."""
-    times = [
-        row.finished_s - row.started_s
-        for row in rows
-        if row.finished_s is not None and row.started_s is not None
-    ]
-    return statistics.median(times) if times else None
-
-
-def _estimate_time_left_s(
-    rows: Sequence[TrialRow], counts: TrialCounts, median_s: float | None, now_s: float
-) -> float | None:
-    """Estimate from the median time of a trial, shared among what runs now."""
-    left = counts.unfinished
-    if median_s is None or not counts.running:
-        return None
-    spent_s = sum(
-        min(now_s - row.started_s, median_s)
-        for row in rows
-        if row.state == RUNNING and row.started_s is not None
-    )
-    return max(0.0, left * median_s - spent_s) / counts.running

@@ -57,7 +57,11 @@ def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -
         study.sampler = build_sampler(session.config.search, session.space, claim.slot)
         was_first, is_first = is_first, False
         trial = studies.begin_trial(
-            study, claim.slot, fix_point(point, session.space), is_first=was_first
+            study,
+            claim.slot,
+            fix_point(point, session.space),
+            is_first=was_first,
+            number=claim.number,
         )
         return BegunTrial(trial, suggest(trial, session.space, point))
 

@@ -45,7 +45,7 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
         build_pruner(session.config),
     )
     if claim.attempt > 1:
-        begun = studies.find_trial(study, claim.slot)
+        begun = studies.find_trial(study, claim.slot, claim.number)
         if begun is not None and begun.state.is_finished():
             return spend_slot(session, claim, begun)
     try:

@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from storage import claims, epochs, sweeps
+from storage import claims, epochs, studies, sweeps
+from storage.backup import back_up
 from storage.engine import create_engine, parse_url
 from storage.epochs import Epoch
 from storage.errors import LostClaimError
 from storage.migrations import create_tables
+from storage.pace import measure_work_s
 from storage.ranking import Ranking
 from storage.standings import Job, Promotion, Standing
 from storage.tables import attempts, trials
+from storage.tables import epochs as epochs_table
 
 HOUR_S = 3600.0
 LOSS = Ranking(("validation_loss",), (), is_highest_first=False)
@@ -28,6 +31,7 @@ from storage.claims import claim_trial, finish_claim, pause_claim
 from storage.engine import open_engine, parse_url
 from storage.epochs import Epoch, record_epochs
 from storage.migrations import create_tables
+from storage.pace import measure_work_s
 from storage.ranking import Ranking
 from storage.standings import Job, Promotion
 
@@ -234,3 +238,37 @@ def test_many_processes_promote_each_trial_once(
     assert [process.returncode for process in processes] == [0] * 4
     assert sorted(done) == sorted(f"{slot} {epoch}" for slot in range(30) for epoch in (1, 2))
     assert sweeps.count_trials(engine, sweep.id) == sweeps.TrialCounts(0, 0, 30, 0, 0)
+
+
+def test_work_is_the_time_that_trials_were_in_hand(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """Pauses do not count, nor what a lost worker did after its last epoch."""
+    first = take(engine, sweep, Job(0, 1))
+    claims.pause_claim(engine, first)
+    lost = take(engine, sweep, Job(0, 2))
+    record(engine, lost, 0.5)
+    run_out(engine, lost)
+    take(engine, sweep, worker="b")
+    times = {1: (100.0, 130.0), 2: (1000.0, 9000.0), 3: (9000.0, None)}
+    with engine.begin() as connection:
+        for number, (started_s, ended_s) in times.items():
+            connection.execute(
+                attempts.update()
+                .where(attempts.c.attempt == number)
+                .values(started_s=started_s, ended_s=ended_s)
+            )
+        connection.execute(epochs_table.update().values(recorded_s=1007.0))
+    assert measure_work_s(engine, sweep.id) == 37.0
+
+
+def test_backup_keeps_pauses(
+    engine: sa.Engine, sweep: sweeps.Sweep, database_url: str, tmp_path: Path
+) -> None:
+    """In the copy a paused trial is paused at its rung, and one in training goes on to its own."""
+    claims.pause_claim(engine, take(engine, sweep, Job(0, 1)))
+    take(engine, sweep, Job(1, 2))
+    studies.open_study_storage(parse_url(database_url))
+    back_up(parse_url(database_url), tmp_path / "copy.db", lambda _done, _total: None)
+    copy = create_engine(parse_url(f"sqlite:///{tmp_path / 'copy.db'}"))
+    assert sweeps.count_trials(copy, sweep.id) == sweeps.TrialCounts(2, 0, 0, 0, 0, paused=1)
+    claim = take(copy, sweep, Job(2, 1))
+    assert (claim.slot, claim.until_epoch) == (1, 2)

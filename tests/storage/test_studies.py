@@ -70,6 +70,8 @@ def test_slot_begins_one_trial(study: optuna.Study, database_url: str) -> None:
     begun = studies.begin_trial(study, 3, {})
     assert studies.begin_trial(study, 3, {}).number == begun.number
     assert studies.begin_trial(reopen(database_url), 3, {}).number == begun.number
+    again = studies.begin_trial(reopen(database_url), 3, {}, number=begun.number)
+    assert again.number == begun.number
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
 
 
