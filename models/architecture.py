@@ -32,6 +32,8 @@ class Architecture:
             hyperparameter by keyword.
         rationale: One or two sentences on why this family may suit the task.
         defaults: A value for every hyperparameter of the space; the report's where it has one.
+        report: Values that hold where a trial is trained as in the report, and that leave the null
+            loss only so late that nothing else searches them.
         space: What is searched on a GPU, around the report's sizes.
         cpu_space: Dimensions that replace those of `space` where a sweep runs on a CPU.
         starting_points: Settings tuned by hand in the report, tried before anything else, also
@@ -49,6 +51,7 @@ class Architecture:
     cpu_space: Mapping[str, Dimension] = field(default_factory=dict)
     starting_points: tuple[Mapping[str, Value], ...] = ()
     recommended: Mapping[str, Value] = field(default_factory=dict)
+    report: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the parts speak of the same hyperparameters.
@@ -62,6 +65,7 @@ class Architecture:
         _refuse_unknown(f"{self.name}.cpu_space", self.cpu_space, self.space)
         for point in (*self.starting_points, self.recommended):
             _refuse_unknown(f"{self.name}.starting_points", point, self.space)
+        _refuse_unknown(f"{self.name}.report", self.report, self.space)
         _refuse_unknown(f"{self.name}.defaults", self.defaults, self.space)
         for name, dimension in self.space.items():
             if name not in self.defaults or not dimension.contains(self.defaults[name]):

@@ -91,12 +91,15 @@ class Recipe(_Part):
     """How one trial is trained.
 
     Attributes:
-        name: `fast` (one-cycle schedule, AdamW, clipping) or `report` (as the hand-tuned
-            report: Adam at a constant rate, no clipping).
+        name: One of `sweep.plan.recipes.RECIPES`.
         epochs: Passes over the training events.
         optimizer: The PyTorch optimiser.
-        schedule: Learning rate over the steps; `one_cycle` rises to the trial's `lr` and falls.
+        schedule: Learning rate over the steps; `one_cycle` rises to the trial's `lr` and falls,
+            `constant` rises to it within `warmup_epochs` and stays.
         warmup_fraction: Share of the steps on which a one-cycle schedule rises.
+        warmup_epochs: Passes on which a constant schedule rises; a part of one, or none.
+        average: Exponent of the average of the weights that is judged (`training.average`), or
+            None where the weights themselves are.
         clip_norm: Largest norm of the gradient, or None.
         weight_decay: Of trials whose space does not name it.
         grace_events: Training events a trial may see before it can be pruned, because networks
@@ -108,6 +111,8 @@ class Recipe(_Part):
     optimizer: Literal["adam", "adamw"]
     schedule: Literal["one_cycle", "constant"]
     warmup_fraction: float = Field(default=0.3, gt=0, lt=1)
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    average: float | None = Field(default=None, gt=0)
     clip_norm: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     grace_events: int = Field(ge=0)
@@ -240,43 +245,6 @@ class SweepConfig(_Part):
     def to_json(self) -> dict[str, Any]:
         """Give the config as a JSON object."""
         return self.model_dump(mode="json")
-
-
-def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
-    """Build one of the recipes by name.
-
-    Args:
-        name: `fast` or `report`.
-        epochs: As asked for, or None.
-        default_epochs: Of the profile; the report's recipe needs hundreds of thousands of
-            event-passes, so its own default is 100.
-
-    Raises:
-        ConfigError: when the name or the number is not usable.
-    """
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"epochs: too few, got {epochs}, expected at least 1; raise --epochs")
-    if name == "fast":
-        return Recipe(
-            name=name,
-            epochs=epochs or default_epochs,
-            optimizer="adamw",
-            schedule="one_cycle",
-            warmup_fraction=0.3,
-            clip_norm=1.0,
-            weight_decay=0.01,
-            grace_events=1400,
-        )
-    if name == "report":
-        return Recipe(
-            name=name,
-            epochs=epochs or 100,
-            optimizer="adam",
-            schedule="constant",
-            clip_norm=None,
-            grace_events=2_500_000,
-        )
-    raise ConfigError(f"recipe: unknown, got {name!r}, expected fast or report; change --recipe")
 
 
 def list_differences(stored: SweepConfig, asked: SweepConfig) -> list[str]:

@@ -13,6 +13,7 @@ from sweep.cli.output import keep_output_clean
 from sweep.errors import list_choices
 from sweep.launch.choice import LAUNCHERS
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
+from sweep.plan.recipes import DEFAULT_RECIPE, RECIPES
 from sweep.search.pruners import DEFAULT_PRUNER, PRUNERS
 from sweep.search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
@@ -104,8 +105,9 @@ Variant = Annotated[
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help="fast, or report: trained as the hand-tuned report did.",
-        autocompletion=offer("fast", "report"),
+        help=f"{list_choices(RECIPES)}; the last as the hand-tuned report trained.  "
+        f"[{DEFAULT_RECIPE}]",
+        autocompletion=offer(*RECIPES),
     ),
 ]
 Profile = Annotated[

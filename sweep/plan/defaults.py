@@ -9,12 +9,13 @@ from sweep.config import SweepConfig
 from sweep.data.selection import find_files
 from sweep.metrics.table import DEFAULT_OBJECTIVE
 from sweep.plan.profile import Profile
+from sweep.plan.recipes import DEFAULT_RECIPE
 from sweep.plan.request import Request, merge_requests
 from sweep.search.pruners import DEFAULT_PRUNER
 from sweep.search.samplers import DEFAULT_SAMPLER
 
 DEFAULTS = Request(
-    recipe="fast",
+    recipe=DEFAULT_RECIPE,
     sampler=DEFAULT_SAMPLER,
     pruner=DEFAULT_PRUNER,
     objective=DEFAULT_OBJECTIVE,

@@ -19,7 +19,6 @@ from sweep.config import (
     Recipe,
     SearchConfig,
     SweepConfig,
-    build_recipe,
     describe_fault,
     list_differences,
 )
@@ -44,6 +43,7 @@ from sweep.plan.network import (
     resolve_model,
 )
 from sweep.plan.profile import CPU, Profile, choose_profile
+from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request
 from sweep.plan.space import (
     check_space,

@@ -68,7 +68,8 @@ def choose_space(
     space = architecture.select_space(on_cpu=profile.name == "cpu")
     space.setdefault("batch_size", Fixed(profile.batch_size))
     if recipe.name == "report":
-        space["batch_size"] = Fixed(REPORT_BATCH_SIZE)
+        fixed = {**architecture.report, "batch_size": REPORT_BATCH_SIZE}
+        space |= {name: Fixed(value) for name, value in fixed.items()}
     return space
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from models import ARCHITECTURES
 from models.space import Fixed
-from sweep.config import build_recipe
 from sweep.plan.network import check_name, is_own
 from sweep.plan.profile import CPU, choose_profile
+from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
 from sweep.plan.request import Request
 from sweep.plan.space import check_training, read_assignments
 from sweep.search.choice import choose_objective, choose_pruner, choose_sampler
@@ -26,7 +26,7 @@ def check_words(request: Request) -> None:
     if request.profile is not None:
         choose_profile(request.profile)
     if request.recipe is not None or request.epochs is not None:
-        build_recipe(request.recipe or "fast", request.epochs, CPU.epochs)
+        build_recipe(request.recipe or DEFAULT_RECIPE, request.epochs, CPU.epochs)
     if request.objective is not None:
         choose_objective(request.objective)
     if request.sampler is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,13 @@ from sweep.data.splits import Split
 from sweep.device import full_precision, is_out_of_memory
 from sweep.metrics.score import Score
 from sweep.progress import Progress
+from sweep.training.average import WeightAverage
 from sweep.training.batches import Batches
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.scoring import ScoreAccumulator
 from sweep.training.state import (
     StateError,
+    Weights,
     capture_state,
     check_form,
     check_slots,
@@ -100,11 +103,9 @@ class Trainer:
         self.validation = Batches(split.validation, VALIDATION_BATCH_SIZE, device)
         self.optimizer = _build_optimizer(network, recipe, hyperparameters)
         self.scheduler = _build_scheduler(
-            self.optimizer,
-            recipe,
-            _get_number(hyperparameters, "lr"),
-            len(self.train) * recipe.epochs,
+            self.optimizer, recipe, _get_number(hyperparameters, "lr"), len(self.train)
         )
+        self.average = WeightAverage(self.network, recipe.average) if recipe.average else None
         self.epoch = 0
         self._resumed_s: float | None = None
         self._begin_pass()
@@ -154,6 +155,15 @@ class Trainer:
         self._spent_s = 0.0
         self._resumed_s = None
 
+    def capture_judged(self) -> Weights:
+        """Copy the state that the last validation judged."""
+        with self._as_judged():
+            return capture_state(self.network)
+
+    def _as_judged(self) -> AbstractContextManager[None]:
+        """Let the network be what is judged: the average where the recipe has one."""
+        return self.average.applied() if self.average else nullcontext()
+
     def capture(self) -> dict[str, Any]:
         """Capture everything that the next epochs depend on; those of the optimiser are live."""
         return {
@@ -164,6 +174,7 @@ class Trainer:
             "network": capture_state(self.network),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else {},
+            "average": self.average.capture() if self.average else {},
             "rng": torch.get_rng_state(),
             "cuda_rng": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -186,6 +197,8 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.scheduler:
                 self.scheduler.load_state_dict(state["scheduler"])
+            if self.average:
+                self.average.restore(state["average"])
             torch.set_rng_state(state["rng"])
             if self.device.type == "cuda" and state["cuda_rng"] is not None:
                 torch.cuda.set_rng_state(state["cuda_rng"], self.device)
@@ -203,6 +216,9 @@ class Trainer:
         own = self.capture()
         for part in ("network", "cuda_rng"):  # the network says itself; the device may be another
             own[part] = state.get(part)
+        if self.average:
+            self.average.check(state.get("average"))
+            own["average"] = state["average"]
         kept = state.get("optimizer")
         slots = kept.get("state") if isinstance(kept, Mapping) else None
         own["optimizer"]["state"] = slots
@@ -229,6 +245,8 @@ class Trainer:
             self.optimizer.step()
             if self.scheduler:
                 self.scheduler.step()
+            if self.average:
+                self.average.update()
             self._total_loss += loss_B.detach().sum()
             self._num_batches += 1
         train_loss = float(self._total_loss) / self.train.num_events
@@ -242,6 +260,13 @@ class Trainer:
         return compute_ratio_loss_B(prediction_BL.float(), y_BL, asymmetry=self.asymmetry)
 
     def _validate(self, epoch: int) -> Score:
+        with self._as_judged():
+            score = self._score(epoch)
+        if score.validation_loss is None or not math.isfinite(score.validation_loss):
+            raise DivergedError(f"epoch {epoch}: validation loss {score.validation_loss}")
+        return score
+
+    def _score(self, epoch: int) -> Score:
         accumulator = ScoreAccumulator()
         for prediction_BL, y_BL in predict_batches(self.network, self.validation):
             if self.is_interrupted():
@@ -252,10 +277,7 @@ class Trainer:
                 accumulator.add(prediction_BL, y_BL)
             except ValueError as exc:  # finite heights whose sums are not
                 raise DivergedError(f"epoch {epoch}: {exc}") from exc
-        score = accumulator.result()
-        if score.validation_loss is None or not math.isfinite(score.validation_loss):
-            raise DivergedError(f"epoch {epoch}: validation loss {score.validation_loss}")
-        return score
+        return accumulator.result()
 
 
 def predict_batches(
@@ -318,14 +340,24 @@ def _build_optimizer(
 
 
 def _build_scheduler(
-    optimizer: torch.optim.Optimizer, recipe: Recipe, lr: float, num_steps: int
-) -> torch.optim.lr_scheduler.OneCycleLR | None:
-    if recipe.schedule == "constant":
+    optimizer: torch.optim.Optimizer, recipe: Recipe, lr: float, num_batches: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """Build the learning rate's schedule, stepped after each batch; None for a constant rate.
+
+    Args:
+        num_batches: Of one epoch.
+    """
+    if recipe.schedule == "one_cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=lr,
+            total_steps=num_batches * recipe.epochs,
+            pct_start=recipe.warmup_fraction,
+            cycle_momentum=False,  # beta1 is a hyperparameter of the trial
+        )
+    num_warmup = math.ceil(recipe.warmup_epochs * num_batches)
+    if num_warmup == 0:
         return None
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=lr,
-        total_steps=num_steps,
-        pct_start=recipe.warmup_fraction,
-        cycle_momentum=False,  # beta1 is a hyperparameter of the trial
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / num_warmup)
     )

@@ -28,7 +28,7 @@ from sweep.plan.curve import choose_draw
 from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
 from sweep.search.verdict import DEAD, DONE, STUCK, WORSE, Pause, Verdict
 from sweep.seeds import derive_seed
-from sweep.training.state import StateError, Weights, capture_state, restore_state
+from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (
     DivergedError,
     EpochResult,
@@ -203,7 +203,7 @@ class Attempt:
         if len(self.curve) == 1:  # a training may change what its network's state consists of
             rehearse(trainer.network, self._build_another())
         if self.best == self.curve[-1]:
-            self.best_weights = capture_state(trainer.network)
+            self.best_weights = trainer.capture_judged()
         self._keep(trainer)
         self._record(self.curve[-1:])
 

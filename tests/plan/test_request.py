@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from models.space import Choice, Fixed, Float, parse_dimension
-from sweep.config import SweepConfig, build_recipe, list_differences
+from sweep.config import SweepConfig, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.plan.plan import Plan, plan_sweep
 from sweep.plan.profile import CPU, GPU
+from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request, merge_requests, read_request
 from sweep.plan.space import read_space
 

@@ -16,7 +16,8 @@ import pytest
 from storage.engine import create_engine, open_engine, parse_url
 from storage.migrations import create_tables
 from storage.sweeps import find_sweep
-from sweep.config import SweepConfig, build_recipe
+from sweep.config import SweepConfig
+from sweep.plan.recipes import build_recipe
 from sweep.report.best_picture import write_best_picture
 from sweep.report.contents import write_report
 from sweep.report.provenance import build_provenance_section, write_command

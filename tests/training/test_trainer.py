@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from models import ARCHITECTURES
 from storage.artifacts import TrialFolder
 from storage.sweeps import Sweep
-from sweep.config import Recipe, build_recipe
+from sweep.config import Recipe
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.table import EFFICIENCY
+from sweep.plan.recipes import build_recipe
 from sweep.training.batches import Batches
 from sweep.training.trainer import (
     DivergedError,

@@ -1,0 +1,55 @@
+"""The recipes there are: how one trial is trained. Another one is an entry of this table.
+
+The command line reads the names at its start: nothing heavy is loaded here before one is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sweep.errors import ConfigError, list_choices
+
+if TYPE_CHECKING:
+    from sweep.config import Recipe
+
+GUARDED: Mapping[str, Any] = {
+    "optimizer": "adamw",
+    "clip_norm": 1.0,
+    "weight_decay": 0.01,
+    "grace_events": 1400,
+}
+REPORT_EPOCHS = 100
+"""The report's recipe needs hundreds of thousands of event-passes."""
+DEFAULT_RECIPE = "fast"
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # No horizon: an epoch's loss says as much in a short trial as in a long one.
+    DEFAULT_RECIPE: {**GUARDED, "schedule": "constant", "warmup_epochs": 0.5, "average": 7.0},
+    "one-cycle": {**GUARDED, "schedule": "one_cycle", "warmup_fraction": 0.3},
+    "report": {"optimizer": "adam", "schedule": "constant", "grace_events": 2_500_000},
+}
+"""How each recipe trains: `fast` at a constant rate whose averaged weights are judged, `one-cycle`
+at a rate that rises and falls, both with AdamW and clipping; `report` as the hand-tuned report."""
+
+
+def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
+    """Build one of `RECIPES`.
+
+    Args:
+        name: Of the recipe.
+        epochs: As asked for, or None.
+        default_epochs: Of the profile; the report's recipe has its own.
+
+    Raises:
+        ConfigError: when the name or the number is not usable.
+    """
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"epochs: too few, got {epochs}, expected at least 1; raise --epochs")
+    if name not in RECIPES:
+        raise ConfigError(
+            f"recipe: unknown, got {name!r}, expected {list_choices(RECIPES)}; change --recipe"
+        )
+    from sweep.config import Recipe  # late: it loads what checks a config
+
+    default = REPORT_EPOCHS if name == "report" else default_epochs
+    return Recipe(name=name, epochs=epochs or default, **RECIPES[name])
