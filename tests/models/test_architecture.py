@@ -37,10 +37,11 @@ def test_every_value_of_the_spaces_builds(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_starting_points_lie_in_the_full_space(name: str) -> None:
-    """Every hand-tuned setting is inside the full space, with the report's head and activation."""
+    """Every hand-tuned setting is inside the full space; head and activation are the working ones,
+    the report's own belong to its recipe."""
     architecture = ARCHITECTURES[name]
     for point in architecture.starting_points:
-        assert (point["head"], point["activation"]) == ("identity", "none")
+        assert point.keys().isdisjoint(architecture.report)
         for key, value in point.items():
             assert architecture.space[key].contains(value), key
 

@@ -28,7 +28,7 @@ from models.value import Value
 def test_counts_of_the_report(name: str, settings: dict[str, Value], expected: int) -> None:
     """At the report's settings each network has exactly the report's parameters."""
     architecture = ARCHITECTURES[name]
-    network = architecture.build({**architecture.defaults, **settings})
+    network = architecture.build({**architecture.defaults, **architecture.report, **settings})
     assert count_parameters(network) == expected
 
 

@@ -234,7 +234,7 @@ def test_without_a_sweep_the_architecture_recommends(sqlite_url: str, events_fil
     engine.dispose()
     config = plan_sweep(request, CPU).config
     fixed = [read_space(config)[name] for name in ("lr", "beta1", "hidden_size")]
-    assert fixed == [Fixed(0.01), Fixed(0.9), Fixed(16)]
+    assert fixed == [Fixed(0.005), Fixed(0.9), Fixed(16)]
     assert config.sample_size is not None
     assert config.sample_size.origin is None
 

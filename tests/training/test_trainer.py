@@ -23,6 +23,8 @@ from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.table import EFFICIENCY
 from sweep.plan.recipes import build_recipe
 from sweep.training.batches import Batches
+from sweep.training.scoring import ScoreAccumulator
+from sweep.training.state import capture_state, restore_state
 from sweep.training.trainer import (
     DivergedError,
     EpochResult,
@@ -179,12 +181,43 @@ def test_training_learns(split: Split) -> None:
 
 
 def test_one_cycle_rate_rises_and_falls(split: Split) -> None:
-    """The learning rate of the fast recipe ends far below its peak; the report's stays."""
-    fast = [result.lr for result in make_trainer(split, epochs=6).run()]
-    assert max(fast) <= HYPERPARAMETERS["lr"]
-    assert fast[-1] < 1e-2 * max(fast)
-    report = make_trainer(split, recipe=build_recipe("report", 2, 2))
-    assert [result.lr for result in report.run()] == [HYPERPARAMETERS["lr"]] * 2
+    """The learning rate of a one-cycle training ends far below its peak."""
+    trainer = make_trainer(split, recipe=build_recipe("one-cycle", 6, 6))
+    rates = [result.lr for result in trainer.run()]
+    assert max(rates) <= HYPERPARAMETERS["lr"]
+    assert rates[-1] < 1e-2 * max(rates)
+
+
+def test_constant_rate_stays(split: Split) -> None:
+    """The fast recipe's rate has risen within half a pass; the report's is there at once."""
+    for name in ("fast", "report"):
+        trainer = make_trainer(split, recipe=build_recipe(name, 2, 2))
+        is_risen = trainer.optimizer.param_groups[0]["lr"] == HYPERPARAMETERS["lr"]
+        assert is_risen == (name == "report")
+        assert [result.lr for result in trainer.run()] == [HYPERPARAMETERS["lr"]] * 2
+
+
+def test_short_training_is_the_beginning_of_a_long_one(split: Split) -> None:
+    """The fast recipe has no horizon: its epochs say the same whatever is to follow."""
+    short = [get_numbers(result) for result in make_trainer(split, epochs=2).run()]
+    long = [get_numbers(result) for result in make_trainer(split, epochs=4).run()]
+    assert long[:2] == short
+
+
+def test_averaged_weights_are_judged_and_kept(split: Split) -> None:
+    """An epoch's loss is that of the averaged network, which is not the one in training."""
+    trainer = make_trainer(split, epochs=2)
+    *_, last = trainer.run()
+    judged = ARCHITECTURES["cnn"].build(SMALL)
+    losses = []
+    for weights in (trainer.capture_judged(), capture_state(trainer.network)):
+        restore_state(judged, weights)
+        scores = ScoreAccumulator()
+        for prediction_BL, y_BL in predict_batches(judged, trainer.validation):
+            scores.add(prediction_BL, y_BL)
+        losses.append(scores.result().validation_loss)
+    assert losses[0] == last.score.validation_loss
+    assert losses[1] != losses[0]
 
 
 class _Nan(nn.Module):
