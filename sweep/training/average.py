@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sweep.training.state import StateError, check_form
 
@@ -39,14 +40,16 @@ class WeightAverage:
     def update(self) -> None:
         """Take the weights as a training step left them into the average."""
         self._num_steps += 1
-        share = 1.0 - (1.0 - 1.0 / self._num_steps) ** (self._exponent + 1.0)
+        kept = (1.0 - 1.0 / self._num_steps) ** (self._exponent + 1.0)
         parts = dict(self._list_parts())
         for name in self._means.keys() | parts.keys():
             if name not in parts:
                 del self._means[name]
             elif name not in self._means or self._means[name].shape != parts[name].shape:
                 self._means[name] = parts[name].clone()
-        torch._foreach_lerp_([self._means[name] for name in parts], list(parts.values()), share)
+        if parts:
+            mix = get_ema_multi_avg_fn(kept)
+            mix([self._means[name] for name in parts], list(parts.values()), self._num_steps)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
