@@ -48,7 +48,7 @@ class WeightAverage:
             elif name not in self._means or self._means[name].shape != parts[name].shape:
                 self._means[name] = parts[name].clone()
         if parts:
-            mix = get_ema_multi_avg_fn(kept)
+            mix = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
             mix([self._means[name] for name in parts], list(parts.values()), self._num_steps)
 
     @contextmanager
