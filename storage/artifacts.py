@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from storage.files import remove_leftovers
 from storage.names import check_part
 from storage.sweeps import Sweep
 
@@ -30,8 +31,7 @@ class TrialFolder:
 
     def drop_checkpoint(self) -> None:
         """Remove what only an unfinished trial needs, with what a killed writer left of it."""
-        for left in self.path.glob(f".{self.checkpoint.name}.*"):
-            left.unlink(missing_ok=True)
+        remove_leftovers(self.path)
         self.checkpoint.unlink(missing_ok=True)
 
     def drop(self) -> None:

@@ -26,7 +26,7 @@ from storage.engine import (
     retry,
 )
 from storage.errors import ArtifactError, StorageError
-from storage.files import open_plain, write_file
+from storage.files import PREFIX, open_plain, write_file
 from storage.migrations import create_tables
 from storage.passwords import show_url
 from storage.rows import SweepRows
@@ -173,7 +173,7 @@ def _list_files(
     """
     for sweep in chosen:
         for path in sorted(TrialFolder(folders.source, sweep, 0).path.parent.rglob("[!.]*")):
-            if _is_plain(path):
+            if _is_plain(path) and not path.parent.name.startswith(PREFIX):
                 yield path, folders.target / path.relative_to(folders.source)
     for name in rows.list_attached():
         yield folders.source / name, folders.target / name

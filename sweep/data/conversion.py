@@ -42,7 +42,7 @@ def convert_events(
     check_archive_path(path)
 
     def write(temporary: Path) -> None:
-        with open(temporary, "xb") as handle:
+        with open(temporary, "wb") as handle:
             _write_archive(handle, events, np.dtype(dtype), str(path), progress)
 
     try:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage.files import write_file
 from sweep.errors import SweepError
 from sweep.figures.png import check_picture_path, save_png
 from sweep.figures.style import finish
@@ -40,12 +41,16 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
     """
     check_picture_path(path)
     figure = draw_curves(curves)
-    try:
+
+    def write(temporary: Path) -> None:
         if path.suffix == ".png":
-            save_png(path, figure, title=title, width_px=800)
+            save_png(temporary, figure, title=title, width_px=800)
         else:
             figure.update_layout(title=title, margin={"t": 90})
-            figure.write_html(path, include_plotlyjs=True, default_height="96vh")
+            figure.write_html(temporary, include_plotlyjs=True, default_height="96vh")
+
+    try:
+        write_file(path, write)
     except OSError as exc:
         raise SweepError(
             f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "

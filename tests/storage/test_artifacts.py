@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from storage.artifacts import TrialFolder
-from storage.files import write_file, write_folder
+from storage.files import remove_leftovers, write_file, write_folder
 from storage.sweeps import Sweep
 
 SWEEP = Sweep(1, "cnn", {}, {}, 5, 1_700_000_000.5, False, None)
@@ -19,6 +20,60 @@ def break_off(path: Path) -> None:
     """Write half of something, then fail."""
     path.mkdir(exist_ok=True) if path.is_dir() else path.write_bytes(b"half")
     raise RuntimeError("disk full")
+
+
+def start_to_write(path: Path) -> int:
+    """Write half of a file in another process, which then waits; gives its number."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+        def write_half(temporary: Path) -> None:
+            temporary.write_bytes(b"half")
+            os.write(writing, b".")
+            signal.pause()
+
+        write_file(path, write_half)
+    assert os.read(reading, 1) == b"."
+    os.close(reading)
+    os.close(writing)
+    return process
+
+
+def kill(process: int) -> None:
+    """Kill a process and wait for its end."""
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Whatever the next one writes there; of a writer that lives nothing is touched."""
+    living = start_to_write(tmp_path / "a")
+    killed = start_to_write(tmp_path / "b")
+    assert len(os.listdir(tmp_path)) == 2
+    kill(killed)
+    write_file(tmp_path / "c", lambda temporary: temporary.write_bytes(b""))
+    assert len(os.listdir(tmp_path)) == 2
+    kill(living)
+    write_folder(tmp_path / "d", lambda temporary: None)
+    assert sorted(os.listdir(tmp_path)) == ["c", "d"]
+
+
+def test_what_another_machine_left_is_removed_when_it_is_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its locks may not be seen on a shared disk, so it must also have been quiet for an hour."""
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        kill(start_to_write(tmp_path / "a"))
+    (left,) = tmp_path.iterdir()
+    remove_leftovers(tmp_path)
+    assert left.is_dir()
+    for path in (*left.iterdir(), left):
+        os.utime(path, (0, 0))
+    remove_leftovers(tmp_path)
+    assert not left.exists()
 
 
 def test_file_is_written_with_its_folder(tmp_path: Path) -> None:
@@ -85,8 +140,9 @@ def test_dropped_checkpoint_leaves_the_weights(tmp_path: Path) -> None:
     """What a killed writer left half written goes with it."""
     folder = TrialFolder(tmp_path, SWEEP, 0)
     folder.path.mkdir(parents=True)
-    for name in ("checkpoint.pt", ".checkpoint.pt.123", "weights.safetensors"):
+    for name in ("checkpoint.pt", "weights.safetensors"):
         (folder.path / name).write_bytes(b"x")
+    kill(start_to_write(folder.checkpoint))
     folder.drop_checkpoint()
     assert os.listdir(folder.path) == ["weights.safetensors"]
     folder.drop()
