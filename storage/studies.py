@@ -258,8 +258,16 @@ def begin_trial(
 
 
 def suspend_trial(trial: Trial) -> None:
-    """Show a trial that was given back unfinished as waiting, not as running."""
-    retry(lambda: trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING))
+    """Show a trial that was given back unfinished as waiting, not as running.
+
+    Of a waiting trial the dashboard shows what is fixed: all its parameters are by now.
+    """
+
+    def suspend() -> None:
+        trial.storage.set_trial_system_attr(trial._trial_id, FIXED_KEY, trial.params)
+        trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    retry(suspend)
 
 
 def drop_double(study: optuna.Study, trial: Trial, slot: int) -> None:

@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.standings import Job, Standing
-from storage.sweeps import PAUSED, RUNNING, WAITING
+from storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
 
 __all__ = ["Job", "Standing", "choose_job", "list_rungs"]
 
-WORST_OUTCOMES = ("dead", "diverged")
-"""Finished so, a trial is the worst of each rung that it reached, and of the next one."""
+FATAL_OUTCOMES = ("dead", "diverged")
+"""Ended early so, a trial is the worst of each rung that it reached, and of the next one."""
 
 
 def list_rungs(num_epochs: int, grace_epochs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -110,14 +110,14 @@ def choose_job(
 def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) -> _Rung:
     """Gather the trials at one rung."""
     reached = [
-        (math.inf if standing.outcome in WORST_OUTCOMES else standing.values[index], standing)
+        (math.inf if _is_lost(standing) else standing.values[index], standing)
         for standing in standings
         if len(standing.values) > index
     ]
     reached += [
         (math.inf, standing)
         for standing in standings
-        if len(standing.values) == index and standing.outcome in WORST_OUTCOMES
+        if len(standing.values) == index and _is_lost(standing)
     ]
     ranked = [
         standing for _value, standing in sorted(reached, key=lambda one: (one[0], one[1].slot))
@@ -127,6 +127,11 @@ def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) ->
         for standing in standings
     )
     return _Rung(ranked, num_coming, reduction_factor)
+
+
+def _is_lost(standing: Standing) -> bool:
+    """Say whether a trial died on its way; one that came to its end counts by its values."""
+    return standing.state == PRUNED and standing.outcome in FATAL_OUTCOMES
 
 
 def _explain(rung: _Rung, rank: int, epoch: int) -> str:

@@ -1,9 +1,10 @@
 """Many workers, many short trials, and everything that can go wrong, all at once.
 
 Workers are real processes that are killed, terminated, and cut off from a database that restarts,
-and the disk with their checkpoints fills up. In the end the budget is trained exactly, and every
-curve is the one that an undisturbed worker draws. `make soak` runs it at full length, with figures,
-and with networks that find vertices, so that weights and pictures meet the same blows.
+and the disk with their checkpoints fills up; the trials pause at a rung. In the end the budget is
+spent exactly, and every curve is that of an undisturbed worker, up to where it was ended. `make
+soak` runs it at full length, with figures, and with networks that find vertices, so that weights
+and pictures meet the same blows.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from sweep.trial.retention import NUM_KEPT_WEIGHTS
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 
-NUM_EPOCHS = 3
+NUM_EPOCHS, RUNG = 3, 2
 LEASE_S = 3.0
 DISK_BYTES = 32_000_000
 MAX_ATTEMPTS = 3
@@ -143,7 +144,7 @@ class Soak:
         return True
 
     def _is_done(self) -> bool:
-        return count_trials(self.session.engine, self.session.sweep.id).waiting == 0
+        return count_trials(self.session.engine, self.session.sweep.id).idle == 0
 
     def _strike(self, what: str, number: signal.Signals) -> bool:
         """Send a signal to a worker that holds a trial."""
@@ -198,6 +199,15 @@ def read_curves(session: Session) -> dict[int, list[Epoch]]:
     }
 
 
+def check_curves(session: Session, reference: Session) -> None:
+    """See that every curve is the undisturbed one of its trial, up to a rung or to its end."""
+    whole = read_curves(reference)
+    ended = {row.slot: row.state for row in read_trials(session.engine, session.sweep.id)}
+    for slot, curve in read_curves(session).items():
+        assert curve == whole[slot][: len(curve)]
+        assert len(curve) == (NUM_EPOCHS if ended[slot] == "complete" else RUNG)
+
+
 def list_overlaps(session: Session) -> list[tuple[int, int]]:
     """List slot and number of the attempts that began before the one before them had ended."""
     query = (
@@ -243,14 +253,16 @@ def count_endings(session: Session) -> dict[str, int]:
 
 
 @pytest.fixture
-def make_soak_session(make_session: Callable[..., Session]) -> Callable[[str], Session]:
+def make_soak_session(make_session: Callable[..., Session]) -> Callable[[str, str], Session]:
     """Make the sweep; each trial draws its own point, whoever trains it and whenever."""
 
-    def make(storage: str) -> Session:
+    def make(storage: str, pruner: str) -> Session:
         return make_session(
             storage,
             NAME,
             name=NAME,
+            pruner=pruner,
+            grace_events=24,  # one epoch
             trials=SIZE.num_trials,
             epochs=NUM_EPOCHS,
             sampler="random",
@@ -275,16 +287,16 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.mark.parametrize("storage", ["sqlite", "postgres"], indirect=True)
 def test_nothing_is_lost_or_trained_twice(
     storage: str,
-    make_soak_session: Callable[[str], Session],
+    make_soak_session: Callable[[str, str], Session],
     tmp_path: Path,
 ) -> None:
     """Exactly the budget, every curve whole, whatever happened."""
-    reference = make_soak_session(f"sqlite:///{tmp_path / 'reference.db'}")
+    reference = make_soak_session(f"sqlite:///{tmp_path / 'reference.db'}", "none")
     url = reference.engine.url.render_as_string(hide_password=False)
     options = WorkerOptions(url, NAME, tmp_path / "reference", "cpu", 1)
     assert run_worker(options, Signals()) == SIZE.num_trials
 
-    session = make_soak_session(storage)
+    session = make_soak_session(storage, "rungs")
     soak = Soak(session, storage, tmp_path)
     began_s = time.monotonic()
     with mount_disk(soak.artifacts) as is_mounted:
@@ -303,15 +315,19 @@ def test_nothing_is_lost_or_trained_twice(
         with Path(LOG).open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(report)}\n")
 
-    assert count_trials(session.engine, session.sweep.id) == TrialCounts(
-        0, 0, SIZE.num_trials, 0, 0
-    )
-    assert read_curves(session) == read_curves(reference)
+    counts = count_trials(session.engine, session.sweep.id)
+    num_pruned = SIZE.num_trials - counts.complete
+    assert counts == TrialCounts(0, 0, counts.complete, num_pruned, 0)
+    assert 0 < num_pruned < SIZE.num_trials
+    check_curves(session, reference)
     assert list_overlaps(session) == []
     assert list_regressions(session) == []
     assert count_endings(session)["finished"] == SIZE.num_trials
     told = studies.load_study(studies.open_study_storage(parse_url(storage)), NAME).trials
-    assert [trial.state for trial in told] == [TrialState.COMPLETE] * SIZE.num_trials
+    assert Counter(trial.state for trial in told) == {
+        TrialState.COMPLETE: counts.complete,
+        TrialState.PRUNED: num_pruned,
+    }
     ranking = get_ranking("validation_loss")
     place = session.engine, session.sweep.id, ranking
     best = read_best(*place, NUM_KEPT_WEIGHTS) or read_best(*place, 1, are_feasible=False)

@@ -64,6 +64,7 @@ def test_rungs_end_at_the_grace(
         ([ended(0, "dead", 0.01), paused(1, 0.2), waiting(2)], Job(1, 4)),
         ([ended(0, "diverged"), paused(1, 0.2), waiting(2)], Job(1, 4)),
         ([ended(0, "error"), paused(1, 0.2), waiting(2)], Job(2, 2)),
+        ([ended(0, "dead", 0.1, 0.1, 0.1), paused(1, 0.2), waiting(2)], Job(2, 2)),
         ([paused(0, 0.1), running(1)], None),
         ([paused(0, 0.1), ended(1, "complete", 0.05, 0.05, 0.05)], Job(0, 2, "")),
         ([paused(0, 0.1)], Job(0, 4)),
