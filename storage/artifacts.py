@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from storage.files import remove_leftovers
-from storage.names import check_part
+from storage.path_parts import check_path_part
 from storage.sweeps import Sweep
 
 WEIGHTS = "weights.safetensors"
@@ -46,5 +46,5 @@ def list_weighted(artifacts: Path, sweep: Sweep) -> list[int]:
 
 
 def _get_sweep_folder(artifacts: Path, sweep: Sweep) -> Path:
-    name = f"{check_part(sweep.name)}-{round(sweep.created_s * 1000):x}"
+    name = f"{check_path_part(sweep.name)}-{round(sweep.created_s * 1000):x}"
     return artifacts / "trials" / name

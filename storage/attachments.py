@@ -14,7 +14,7 @@ from optuna.trial import Trial
 
 from storage.engine import retry
 from storage.files import open_plain, write_file
-from storage.names import check_artifact_id
+from storage.path_parts import check_artifact_id
 
 
 def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
@@ -39,8 +39,8 @@ def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
         if path.name in attached:
             copy.replace(folder / check_artifact_id(attached[path.name]))
         else:
-            shelf = _Shelf(copy)
-            upload_artifact(artifact_store=shelf, file_path=str(path), study_or_trial=target)
+            store = _WholeCopyStore(copy)
+            upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=target)
 
     try:
         retry(attach)
@@ -48,7 +48,7 @@ def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
         copy.unlink(missing_ok=True)
 
 
-class ArtifactShelf(FileSystemArtifactStore):
+class ArtifactStore(FileSystemArtifactStore):
     """The artifact folder for the dashboard: only what is in it, by names that Optuna gives."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
@@ -66,7 +66,7 @@ class ArtifactShelf(FileSystemArtifactStore):
         super().remove(check_artifact_id(artifact_id))
 
 
-class _Shelf(FileSystemArtifactStore):
+class _WholeCopyStore(FileSystemArtifactStore):
     """Takes a copy that lies whole in its folder, since Optuna notes a file before it is there."""
 
     def __init__(self, copy: Path) -> None:

@@ -22,9 +22,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+from storage.database_file import check_file, find_closed_path
 from storage.errors import StorageError
 from storage.passwords import hide_keywords, hide_password, show_url
-from storage.place import check_file, find_closed_place
 from storage.rights import watch_rights
 from storage.sqlite import Reader, connect, may_write
 
@@ -160,7 +160,7 @@ def create_engine(url: URL) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
         folder = Path(str(url.database)).absolute().parent
         if not os.path.isdir(folder):
-            raise find_closed_place(Path(str(url.database))) or StorageError(
+            raise find_closed_path(Path(str(url.database))) or StorageError(
                 f"storage: no such folder, got {folder}, expected an existing one; make it first"
             )
     engine = _check_answer(prepare_engine(sa.create_engine(url, **get_engine_options(url))))

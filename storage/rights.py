@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
+from storage.database_file import find_closed_path, is_allowed, name_user
 from storage.errors import RightsError
 from storage.passwords import hide_keywords, show_url
-from storage.place import find_closed_place, is_allowed, name_user
 from storage.sqlite import has_log
 
 MISSING_RIGHT, READ_ONLY_SERVER, NO_SCHEMA = "42501", "25006", "3F000"
@@ -130,7 +130,7 @@ def _describe_file(exc: sqlite3.Error, path: Path) -> RightsError | None:
 def _explain_unopened(path: Path) -> RightsError | None:
     """Say why a SQLite file cannot be opened, or None where the rights are there."""
     folder = Path(os.path.realpath(path)).parent
-    if closed := find_closed_place(path):
+    if closed := find_closed_path(path):
         return closed
     if is_allowed(folder, os.W_OK) or not is_allowed(folder, os.F_OK):
         return None

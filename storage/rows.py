@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage import studies
-from storage.names import check_artifact_id
+from storage.path_parts import check_artifact_id
 from storage.tables import attempts, epochs, sources, sweeps, trials
 
 PARENTS = (sweeps.name, trials.name, studies.STUDIES, studies.STUDY_TRIALS)
@@ -66,12 +66,12 @@ class SweepRows:
                 found += map(check_artifact_id, ids)
         return found
 
-    def write(self, writer: sa.Connection, report: Callable[[int], None]) -> None:
+    def write(self, writer: sa.Connection, say: Callable[[int], None]) -> None:
         """Write all rows in the order of their ids, which is that of a study's trial numbers.
 
         Args:
             writer: of a transaction on a database that has the tables and none of the sweeps.
-            report: told how many rows are written.
+            say: told how many rows are written.
         """
         targets = _reflect(writer).tables
         ids: dict[str, dict[int, int]] = defaultdict(dict)
@@ -83,7 +83,7 @@ class SweepRows:
                 rows = [dict(row) for row in part]
                 _insert(writer, targets[table.name], rows, ids)
                 num_written += len(rows)
-                report(num_written)
+                say(num_written)
 
     def _belongs(self, table: sa.Table) -> sa.ColumnElement[bool]:
         """Say of a table's rows whether they hang from one of the sweeps."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from sweep.errors import ConfigError, list_choices
+from sweep.errors import ConfigError, list_allowed
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 from sweep.search.pruners import PRUNERS
 from sweep.search.samplers import SAMPLERS
@@ -28,13 +28,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def _check_choice(name: str, table: Mapping[str, object]) -> str:
+def _check_allowed(name: str, table: Mapping[str, object]) -> str:
     if name not in table:
-        raise ValueError(f"expected {list_choices(table)}")
+        raise ValueError(f"expected {list_allowed(table)}")
     return name
 
 
-class EventSource(_Part):
+class Whereabouts(_Part):
     """Where events are found, and how those to judge by are split off.
 
     Attributes:
@@ -55,7 +55,7 @@ class EventSource(_Part):
     split_seed: int = Field(default=0, ge=0)
 
 
-class DataConfig(EventSource):
+class DataConfig(Whereabouts):
     """Which events train and judge the networks.
 
     The two fingerprints say which; the source says where they were found last, which may change
@@ -80,10 +80,10 @@ class DataConfig(EventSource):
 
     def move(self, other: DataConfig) -> DataConfig:
         """Give the same events where `other` found them."""
-        return self.model_copy(update={name: getattr(other, name) for name in PLACE_FIELDS})
+        return self.model_copy(update={name: getattr(other, name) for name in WHEREABOUTS})
 
 
-PLACE_FIELDS = tuple(name for name in EventSource.model_fields if name != "split_seed")
+WHEREABOUTS = tuple(name for name in Whereabouts.model_fields if name != "split_seed")
 """What of a DataConfig says where events lie and not which they are."""
 
 
@@ -130,7 +130,7 @@ class SamplerConfig(_Part):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        return _check_choice(name, SAMPLERS)
+        return _check_allowed(name, SAMPLERS)
 
 
 class PrunerConfig(_Part):
@@ -151,7 +151,7 @@ class PrunerConfig(_Part):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        return _check_choice(name, PRUNERS)
+        return _check_allowed(name, PRUNERS)
 
 
 class SearchConfig(_Part):
@@ -165,7 +165,7 @@ class SearchConfig(_Part):
     @field_validator("objective")
     @classmethod
     def _check_objective(cls, name: str) -> str:
-        return _check_choice(name, OBJECTIVES)
+        return _check_allowed(name, OBJECTIVES)
 
 
 class OriginConfig(_Part):
@@ -262,7 +262,7 @@ def list_differences(stored: SweepConfig, asked: SweepConfig) -> list[str]:
     return lines
 
 
-_NOWHERE = dict.fromkeys(PLACE_FIELDS)
+_NOWHERE = dict.fromkeys(WHEREABOUTS)
 
 
 def _is_reordered(stored: DataConfig, asked: DataConfig) -> bool:
@@ -275,18 +275,18 @@ def _is_reordered(stored: DataConfig, asked: DataConfig) -> bool:
     return is_alike and names[0] != names[1] and not stored.is_same(asked)
 
 
-def _list_differences(place: str, stored: Any, asked: Any) -> list[str]:
+def _list_differences(where: str, stored: Any, asked: Any) -> list[str]:
     if isinstance(stored, dict) and isinstance(asked, dict):
         return [
             line
             for key in dict.fromkeys([*stored, *asked])
             for line in _list_differences(
-                f"{place}.{key}" if place else key, stored.get(key), asked.get(key)
+                f"{where}.{key}" if where else key, stored.get(key), asked.get(key)
             )
         ]
     if stored == asked:
         return []
-    return [f"{place}: stored {_show(stored)}, asked {_show(asked)}"]
+    return [f"{where}: stored {_show(stored)}, asked {_show(asked)}"]
 
 
 def _show(value: Any) -> str:
@@ -296,5 +296,5 @@ def _show(value: Any) -> str:
 def describe_fault(exc: ValidationError) -> str:
     """Put the first fault that pydantic found into one line: `place: what (got VALUE)`."""
     fault = exc.errors()[0]
-    place = ".".join(str(part) for part in fault["loc"]) or "config"
-    return f"{place}: {fault['msg']} (got {fault.get('input')!r})"
+    where = ".".join(str(part) for part in fault["loc"]) or "config"
+    return f"{where}: {fault['msg']} (got {fault.get('input')!r})"

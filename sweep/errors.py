@@ -30,7 +30,7 @@ class ConflictError(SweepError):
     """A stored sweep differs from what was asked; nothing stored was changed."""
 
 
-def list_choices(names: Iterable[str]) -> str:
+def list_allowed(names: Iterable[str]) -> str:
     """Write the names of which one is expected: `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last

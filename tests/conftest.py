@@ -363,11 +363,13 @@ def make_session(
             shutil.copy(empty_database, file)
         opened = create_engine(parse_url(url))
         create_tables(opened)
-        shelf = studies.open_study_storage(parse_url(url))
-        studies.create_study(shelf, name, direction="minimize", metric_name="validation loss")
+        study_storage = studies.open_study_storage(parse_url(url))
+        studies.create_study(
+            study_storage, name, direction="minimize", metric_name="validation loss"
+        )
         return Session(
             engine=opened,
-            study_storage=shelf,
+            study_storage=study_storage,
             sweep=create_sweep(
                 opened,
                 name,

@@ -95,7 +95,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Judge an exported model on any events; without --data, on its own validation events."""
-    from sweep.results.folder import check_export
+    from sweep.results.export_folder import check_export
 
     check_export(model)
     from sweep.cli.output import print_json  # late: the folder is there

@@ -35,7 +35,7 @@ from sweep.cli.options import (
     YKey,
     warn_of_network_file,
 )
-from sweep.launch.choice import LOCAL
+from sweep.launch.launchers import LOCAL
 
 
 def curve(
@@ -48,7 +48,7 @@ def curve(
         str | None,
         typer.Option(help="What every size has alike: passes (events seen) or epochs.  [passes]"),
     ] = None,
-    source: Annotated[
+    lender: Annotated[
         str | None,
         typer.Option(
             "--from", help="Sweep whose best trial and data to take.  [the model's, if there]"
@@ -124,11 +124,11 @@ def curve(
         address=address,
         is_detached=detach,
     )
-    if sweep is None and source is None:
+    if sweep is None and lender is None:
         require_model(model)
     check_options(options)
     check_words(request)
     from sweep.cli.curve_job import run_curve  # late: what is wrong with the words is known by now
 
     warn_of_network_file(storage)
-    run_curve(request, asked, source, options, plot, as_json=json)
+    run_curve(request, asked, lender, options, plot, as_json=json)

@@ -25,14 +25,14 @@ from sweep.results.curve import (
     describe_curve,
     list_metrics,
 )
-from sweep.results.origin import complete_request, name_study
+from sweep.results.origin import complete_request, name_curve
 from sweep.results.status import Status
 
 
 def run_curve(
     request: Request,
     asked: CurveRequest,
-    source: str | None,
+    lender: str | None,
     options: JobOptions,
     plot: Path | None,
     *,
@@ -43,7 +43,7 @@ def run_curve(
     Args:
         request: What was asked of it as of any sweep.
         asked: What was asked of the sizes.
-        source: Name of the sweep whose best trial lends its settings, or None.
+        lender: Name of the sweep whose best trial lends its settings, or None.
         options: How far to go and where.
         plot: Picture to draw, or None.
         as_json: Whether to print one JSON value.
@@ -54,8 +54,8 @@ def run_curve(
     if plot is not None:
         check_picture_path(plot)
     engine = create_engine(parse_url(options.storage))
-    name = options.sweep or name_study(engine, request.model, source)
-    request = complete_request(engine, name, request, asked, source)
+    name = options.sweep or name_curve(engine, request.model, lender)
+    request = complete_request(engine, name, request, asked, lender)
     engine.dispose()
 
     def show(status: Status, as_json: bool) -> None:

@@ -37,7 +37,7 @@ def dashboard(
     ] = None,
 ) -> None:
     """Show sweeps in a browser; behind a password where others can reach it."""
-    from storage.place import check_address
+    from storage.database_file import check_address
 
     check_address(storage)
     from storage.engine import parse_url  # late: they take a second

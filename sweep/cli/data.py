@@ -64,7 +64,7 @@ def make(
         made = open_toy_events(events, seed, progress=progress)
         if out is not None:
             convert_events(made, out, progress=progress)
-    print_note(f"{len(made)} events ({made.sources[0]}), fingerprint {made.fingerprint}")
+    print_note(f"{len(made)} events ({made.labels[0]}), fingerprint {made.fingerprint}")
 
 
 @data_app.command()

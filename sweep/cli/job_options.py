@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import ConfigError
-from sweep.launch.choice import LOCAL, choose_launcher
 from sweep.launch.launcher import Wish
+from sweep.launch.launchers import LOCAL, choose_launcher
 from sweep.launch.places import parse_gpus
 
 

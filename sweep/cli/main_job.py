@@ -25,8 +25,8 @@ from sweep.cli.progress import show_progress
 from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
 from sweep.errors import ConfigError, SweepError
-from sweep.launch.choice import LOCAL, choose_launcher
 from sweep.launch.launcher import Job, Wish
+from sweep.launch.launchers import LOCAL, choose_launcher
 from sweep.launch.places import Place, count_gpus
 from sweep.plan.network import is_own
 from sweep.plan.preparation import check_request, prepare_sweep
@@ -158,10 +158,10 @@ def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pl
     num_gone = expire_claims(engine, sweep.id, is_gone)
     if num_gone:
         print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
-    shelf = studies.open_study_storage(parse_url(options.storage))
+    study_storage = studies.open_study_storage(parse_url(options.storage))
     wanted = places if options.workers else places[: counts.unfinished]
     view = LiveView(engine, sweep)
-    with keep_fresh(engine, shelf, sweep.name, view.say, is_hurried=lambda: False), view:
+    with keep_fresh(engine, study_storage, sweep.name, view.say, is_hurried=lambda: False), view:
         try:
             job = Job(options.storage, sweep.name, options.artifacts.absolute())
             launcher = choose_launcher(options.launcher).make_launcher(

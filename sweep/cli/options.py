@@ -10,8 +10,8 @@ import typer
 from models import ARCHITECTURES
 from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
 from sweep.cli.output import keep_output_clean
-from sweep.errors import list_choices
-from sweep.launch.choice import LAUNCHERS
+from sweep.errors import list_allowed
+from sweep.launch.launchers import LAUNCHERS
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 from sweep.plan.recipes import DEFAULT_RECIPE, RECIPES
 from sweep.search.pruners import DEFAULT_PRUNER, PRUNERS
@@ -105,7 +105,7 @@ Variant = Annotated[
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help=f"{list_choices(RECIPES)}; the last as the hand-tuned report trained.  "
+        help=f"{list_allowed(RECIPES)}; the last as the hand-tuned report trained.  "
         f"[{DEFAULT_RECIPE}]",
         autocompletion=offer(*RECIPES),
     ),
@@ -122,19 +122,19 @@ Fix = Annotated[list[str] | None, typer.Option(help="num_layers=2; again for mor
 Sampler = Annotated[
     str | None,
     typer.Option(
-        help=f"{list_choices(SAMPLERS)}.  [{DEFAULT_SAMPLER}]", autocompletion=offer(*SAMPLERS)
+        help=f"{list_allowed(SAMPLERS)}.  [{DEFAULT_SAMPLER}]", autocompletion=offer(*SAMPLERS)
     ),
 ]
 Pruner = Annotated[
     str | None,
     typer.Option(
-        help=f"{list_choices(PRUNERS)}.  [{DEFAULT_PRUNER}]", autocompletion=offer(*PRUNERS)
+        help=f"{list_allowed(PRUNERS)}.  [{DEFAULT_PRUNER}]", autocompletion=offer(*PRUNERS)
     ),
 ]
 Objective = Annotated[
     str | None,
     typer.Option(
-        help=f"{list_choices(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
+        help=f"{list_allowed(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
         autocompletion=offer(*OBJECTIVES),
     ),
 ]
@@ -148,7 +148,7 @@ PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [
 LauncherName = Annotated[
     str,
     typer.Option(
-        help=f"Where workers run: {list_choices(LAUNCHERS)}.",
+        help=f"Where workers run: {list_allowed(LAUNCHERS)}.",
         autocompletion=offer(*LAUNCHERS),
     ),
 ]
@@ -170,7 +170,7 @@ def open_database(storage: str) -> sa.Engine:
     Raises:
         StorageError: when it is missing or holds none.
     """
-    from storage.place import check_address
+    from storage.database_file import check_address
 
     check_address(storage)
     from storage.engine import open_engine, parse_url  # late: they take half a second
@@ -181,7 +181,7 @@ def open_database(storage: str) -> sa.Engine:
     return engine
 
 
-def check_place(storage: str, *sweeps: str) -> None:
+def check_stored(storage: str, *sweeps: str) -> None:
     """Refuse a database that is not there or lacks a sweep, before torch is loaded.
 
     Raises:

@@ -13,7 +13,7 @@ from sweep.cli.options import (
     Artifacts,
     Storage,
     TrustCode,
-    check_place,
+    check_stored,
     open_database,
 )
 
@@ -28,7 +28,7 @@ def report(
     _trust_code: TrustCode = False,
 ) -> None:
     """Write one HTML page of data, architectures, tuning and sample size; it needs no network."""
-    check_place(storage, *(sweep or []))
+    check_stored(storage, *(sweep or []))
     from sweep.cli.output import print_note  # late: the page loads torch
     from sweep.cli.progress import show_progress
     from sweep.report.contents import choose_sweeps, write_report

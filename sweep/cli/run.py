@@ -39,10 +39,10 @@ from sweep.cli.options import (
     Workers,
     XKey,
     YKey,
-    check_place,
+    check_stored,
     warn_of_network_file,
 )
-from sweep.launch.choice import LOCAL
+from sweep.launch.launchers import LOCAL
 
 
 def run(
@@ -166,7 +166,7 @@ def worker(
     )
     options.check()
     if parent is None and not forever:
-        check_place(storage, *([sweep] if sweep else []))
+        check_stored(storage, *([sweep] if sweep else []))
     from storage.engine import hurry  # late: what is wrong with the options is known by now
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
@@ -178,5 +178,5 @@ def worker(
         warn_of_network_file(storage)
     signals = Signals(parent, timeout, hurry)
     signals.install()
-    keep = partial(keep_fresh, sweep=sweep, report=print_note, is_hurried=signals.is_immediate)
+    keep = partial(keep_fresh, sweep=sweep, say=print_note, is_hurried=signals.is_immediate)
     run_worker(options, signals, print_note, beside=None if parent else keep)

@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from sweep.dashboard import answers
 from sweep.dashboard.answers import Answer
-from sweep.dashboard.guesses import Guesses, Verdict, recognise
+from sweep.dashboard.guesses import Guesses, Hearing, recognise
 from sweep.dashboard.headers import (
     is_for_loopback,
     is_https,
@@ -106,18 +106,18 @@ class Gate:
             return None
         guess = _read_basic(environ.get("HTTP_AUTHORIZATION", ""))
         if guess is not None:
-            verdict = self._hear(environ, password, guess)
-            if verdict.is_right:
+            hearing = self._hear(environ, password, guess)
+            if hearing.is_right:
                 return None
-            if verdict.wait_s:
-                return answers.put_off(verdict.wait_s)
+            if hearing.wait_s:
+                return answers.put_off(hearing.wait_s)
         elif "text/html" in environ.get("HTTP_ACCEPT", "") and _is_reading(environ):
             query = environ.get("QUERY_STRING")
             goal = f"{quote(path)}?{query}" if query else quote(path)
             return answers.redirect(f"/login?{urlencode({'goal': goal})}")
         return answers.ask_for_password()
 
-    def _hear(self, environ: WSGIEnvironment, password: Password, guess: str) -> Verdict:
+    def _hear(self, environ: WSGIEnvironment, password: Password, guess: str) -> Hearing:
         return self.guesses.hear(recognise(environ), lambda: password.matches(guess))
 
     def _log_in(self, environ: WSGIEnvironment, password: Password) -> Answer:
@@ -130,14 +130,14 @@ class Gate:
             return refusal
         form = _read_form(environ)
         goal = _check_goal(form.get("goal", HOME))
-        verdict = self._hear(environ, password, form.get("password", ""))
-        if verdict.is_right:
+        hearing = self._hear(environ, password, form.get("password", ""))
+        if hearing.is_right:
             self.tickets.end(environ.get("HTTP_COOKIE", ""))
             cookie = self.tickets.issue(is_https=is_https(environ))
             return answers.redirect(goal, ("Set-Cookie", cookie))
-        if verdict.wait_s:
-            page = write_login_page(goal, answers.say_wait(verdict.wait_s))
-            wait = answers.tell_wait(verdict.wait_s)
+        if hearing.wait_s:
+            page = write_login_page(goal, answers.say_wait(hearing.wait_s))
+            wait = answers.tell_wait(hearing.wait_s)
             return answers.show(HTTPStatus.TOO_MANY_REQUESTS, page, wait)
         return answers.show(HTTPStatus.FORBIDDEN, write_login_page(goal, "Wrong password."))
 

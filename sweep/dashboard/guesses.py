@@ -54,7 +54,7 @@ class Visitor:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Hearing:
     """What came of a guess.
 
     Attributes:
@@ -85,7 +85,7 @@ class Guesses:
         self._lock = threading.Lock()
         self._clear_s: dict[object, float] = {}  # when what a circle got wrong is forgotten
 
-    def hear(self, visitor: Visitor, is_right: Callable[[], bool]) -> Verdict:
+    def hear(self, visitor: Visitor, is_right: Callable[[], bool]) -> Hearing:
         """Judge a guess, if it may be heard now.
 
         Args:
@@ -98,14 +98,14 @@ class Guesses:
         with self._lock:
             wait_s = max(self._find_wait_s(key, circles[key], now_s) for key in circles)
             if wait_s > 0.0:
-                return Verdict(is_right=False, wait_s=wait_s)
+                return Hearing(is_right=False, wait_s=wait_s)
             if is_right():
-                return Verdict(is_right=True)
+                return Hearing(is_right=True)
             held = {key: clear_s for key, clear_s in self._clear_s.items() if clear_s > now_s}
             for key, allowance in circles.items():
                 held[key] = held.get(key, now_s) + allowance.every_s
             self._clear_s = held
-        return Verdict(is_right=False)
+        return Hearing(is_right=False)
 
     def _find_wait_s(self, key: object, allowance: Allowance, now_s: float) -> float:
         full_s = (allowance.at_once - 1) * allowance.every_s

@@ -49,7 +49,7 @@ class Publisher:
         engine: The database.
         storage: Optuna's side of it.
         sweep: Name of the only sweep to look after, or None for all.
-        report: Told in one line why pages could not be written; each line once.
+        say: Told in one line why pages could not be written; each line once.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Publisher:
         engine: sa.Engine,
         storage: BaseStorage,
         sweep: str | None = None,
-        report: Callable[[str], None] = logger.warning,
+        say: Callable[[str], None] = logger.warning,
         every_s: float = EVERY_S,
     ) -> None:
         self._engine = engine
         self._storage = storage
         self._sweep = sweep
-        self._report = report
+        self._say = say
         self._every_s = every_s
         self._name = name_worker()
         self._said: set[str] = set()
@@ -98,7 +98,7 @@ class Publisher:
                 if not self._write_one(every_s=0.0):
                     time.sleep(0.2)
         except Exception as exc:
-            self._say(exc)
+            self._say_once(exc)
 
     def _look(self) -> None:
         while not self._done.wait(self._every_s * random.uniform(0.5, 1.0)):
@@ -106,7 +106,7 @@ class Publisher:
                 while is_stale(self._engine, self._sweep) and self._write_one(self._every_s):
                     pass
             except Exception as exc:
-                self._say(exc)
+                self._say_once(exc)
                 if isinstance(exc, RightsError):  # who may write the pages does so elsewhere
                     return
 
@@ -137,11 +137,11 @@ class Publisher:
             hold=lambda: renew_publication(self._engine, publication, LEASE_S),
         )
 
-    def _say(self, exc: Exception) -> None:
+    def _say_once(self, exc: Exception) -> None:
         text = (str(exc) or repr(exc)).splitlines()[0]
         if text not in self._said:
             self._said.add(text)
-            self._report(f"the dashboard's pages are not refreshed: {text}")
+            self._say(f"the dashboard's pages are not refreshed: {text}")
             if not isinstance(exc, FAULTS):
                 logger.error("a fault of this program", exc_info=exc)
 
@@ -151,16 +151,16 @@ def keep_fresh(
     engine: sa.Engine,
     storage: BaseStorage,
     sweep: str | None,
-    report: Callable[[str], None],
+    say: Callable[[str], None],
     is_hurried: Callable[[], bool],
 ) -> Iterator[None]:
     """Keep pages fresh while something else is done, and write what is left at its end.
 
     Args:
-        engine, storage, sweep, report: As for `Publisher`.
+        engine, storage, sweep, say: As for `Publisher`.
         is_hurried: Says at the end whether there is no time for what is left.
     """
-    with Publisher(engine, storage, sweep, report) as publisher:
+    with Publisher(engine, storage, sweep, say) as publisher:
         yield
         if not is_hurried():
             publisher.catch_up()

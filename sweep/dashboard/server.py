@@ -13,7 +13,7 @@ import optuna_dashboard
 import sqlalchemy as sa
 from optuna.storages import BaseStorage
 
-from storage.attachments import ArtifactShelf
+from storage.attachments import ArtifactStore
 from storage.engine import is_answering
 from sweep.dashboard.addresses import is_loopback
 from sweep.dashboard.connections import Server
@@ -62,7 +62,7 @@ def serve(
     storage: BaseStorage,
     artifacts: Path,
     entrance: Entrance,
-    report: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> None:
     """Serve the dashboard until SIGINT or SIGTERM, and keep its pages fresh.
 
@@ -71,13 +71,13 @@ def serve(
         storage: Optuna's side of it, cached, so that a refresh reads only what is new.
         artifacts: Folder of pictures; it may be missing.
         entrance: Where to listen.
-        report: Told the address, and what goes wrong with the pages.
+        say: Told the address, and what goes wrong with the pages.
 
     Raises:
         ConfigError: When it cannot listen there.
     """
     storage.get_all_studies()  # as the first page does: a right that is missing is told at once
-    inner = optuna_dashboard.wsgi(storage, artifact_store=ArtifactShelf(artifacts))
+    inner = optuna_dashboard.wsgi(storage, artifact_store=ArtifactStore(artifacts))
     password = None if entrance.password is None else Password(entrance.password)
     gate = Gate(inner, Health(lambda: is_answering(engine)), password, entrance.allow_edit)
     listener = _listen(entrance)
@@ -85,9 +85,9 @@ def serve(
     logging.getLogger("waitress").setLevel(logging.ERROR)  # what waits is no fault
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with Publisher(engine, storage, report=report):
+        with Publisher(engine, storage, say=say):
             host = f"[{entrance.host}]" if ":" in entrance.host else entrance.host
-            report(f"dashboard: http://{host}:{listener.getsockname()[1]}  (Ctrl-C stops it)")
+            say(f"dashboard: http://{host}:{listener.getsockname()[1]}  (Ctrl-C stops it)")
             server.run()  # ends when interrupted, after the answers that are being written
     except KeyboardInterrupt:  # interrupted before or after that
         pass

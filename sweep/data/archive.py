@@ -24,8 +24,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.claims import check_expansion, check_room
 from sweep.data.npy import ArrayHeader, read_header
+from sweep.data.sizes import check_expansion, check_room
 from sweep.errors import DataError
 
 FAULTS = (

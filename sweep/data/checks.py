@@ -61,11 +61,11 @@ class EventChecker:
     ) -> None:
         if not bad.any():
             return
-        place = np.unravel_index(int(np.argmax(bad)), bad.shape)
+        index = np.unravel_index(int(np.argmax(bad)), bad.shape)
         names = ("event", "feature", "bin") if bad.ndim == 3 else ("event", "bin")
-        numbers = (int(place[0]) + self._first_event, *(int(index) for index in place[1:]))
+        numbers = (int(index[0]) + self._first_event, *(int(index) for index in index[1:]))
         spot = " ".join(f"{name} {number}" for name, number in zip(names, numbers, strict=True))
         raise DataError(
-            f"{self._where}: {what}, got {values[place]} at {spot}, expected {rule}; "
+            f"{self._where}: {what}, got {values[index]} at {spot}, expected {rule}; "
             "mend or leave out such events"
         )

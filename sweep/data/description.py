@@ -101,7 +101,7 @@ def describe_events(events: EventSet, *, progress: Progress | None = None) -> De
     num_events = len(events)
     x_dtype, y_dtype = events.dtypes
     return Description(
-        sources=events.sources,
+        sources=events.labels,
         fingerprint=events.fingerprint,
         num_events=num_events,
         x_shape=(num_events, NUM_FEATURES, NUM_BINS),
@@ -154,7 +154,7 @@ def load_event(events: EventSet, index: int) -> tuple[NDArray[np.float32], NDArr
     """
     if not 0 <= index < len(events):
         raise DataError(
-            f"{' + '.join(events.sources)}: no such event, got {index}, expected 0 to "
+            f"{' + '.join(events.labels)}: no such event, got {index}, expected 0 to "
             f"{len(events) - 1}; choose another --event"
         )
     x_BCL, y_BL = events.load([index])

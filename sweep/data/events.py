@@ -39,12 +39,12 @@ class EventSet:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        return f"EventSet({len(self)} events from {', '.join(self.sources)})"
+        return f"EventSet({len(self)} events from {', '.join(self.labels)})"
 
     @property
-    def sources(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
         """Where the events came from, for people, one entry a store."""
-        return tuple(store.source for store in self._stores)
+        return tuple(store.label for store in self._stores)
 
     @property
     def dtypes(self) -> tuple[str, str]:
@@ -111,10 +111,10 @@ class EventSet:
         y_BL = np.empty((len(rows), NUM_BINS), dtype=np.float32)
         for number, store in enumerate(self._stores):
             first, last = self._starts[number], self._starts[number + 1]
-            places = np.flatnonzero((rows >= first) & (rows < last))
-            for place in places:
-                x_BCL[place] = store.x_NCL[rows[place] - first]
-                y_BL[place] = store.y_NL[rows[place] - first]
+            kept = np.flatnonzero((rows >= first) & (rows < last))
+            for row in kept:
+                x_BCL[row] = store.x_NCL[rows[row] - first]
+                y_BL[row] = store.y_NL[rows[row] - first]
         return x_BCL, y_BL
 
     def _find_rows(self, indices: ArrayLike) -> NDArray[np.int64]:

@@ -131,17 +131,17 @@ def _open_file(
         store = find_store(name)
         if store is not None:
             return store
-        source = _open_source(path, x_key, y_key, variant)
-        keeps = [np.dtype("<f2" if dtype.itemsize == 2 else "<f4") for dtype in source.dtypes]
+        reader = _open_reader(path, x_key, y_key, variant)
+        keeps = [np.dtype("<f2" if dtype.itemsize == 2 else "<f4") for dtype in reader.dtypes]
         return write_store(
             name,
             path.name,
-            source.num_events,
+            reader.num_events,
             (keeps[0], keeps[1]),
-            _read_checked(path, source),
-            vertices=source.read_vertices(),
-            parts=source.parts,
-            num_scratch_bytes=source.num_scratch_bytes,
+            _read_checked(path, reader),
+            vertices=reader.read_vertices(),
+            parts=reader.parts,
+            num_scratch_bytes=reader.num_scratch_bytes,
             progress=progress,
         )
 
@@ -155,7 +155,7 @@ def _name_store(path: Path, options: tuple[str | None, ...]) -> str:
     return f"file-{hashlib.blake2b(content, digest_size=12).hexdigest()}"
 
 
-def _open_source(
+def _open_reader(
     path: Path, x_key: str | None, y_key: str | None, variant: Variant | None
 ) -> EventReader:
     """Tell the format of a file by how it begins, and look at what it holds."""
@@ -176,13 +176,13 @@ def _open_source(
     return Hdf5Events(path, variant)
 
 
-def _read_checked(path: Path, source: EventReader) -> Iterator[EventChunk]:
+def _read_checked(path: Path, reader: EventReader) -> Iterator[EventChunk]:
     checker = EventChecker(str(path))
-    for x_BCL, y_BL in source.read_chunks():
+    for x_BCL, y_BL in reader.read_chunks():
         try:
             checker.check(x_BCL, y_BL)
         except DataError:
-            source.verify()  # a damaged file unpacks to nonsense: then that is what is wrong
+            reader.verify()  # a damaged file unpacks to nonsense: then that is what is wrong
             raise
         yield x_BCL, y_BL
     checker.finish()

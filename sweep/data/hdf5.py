@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.claims import check_expansion
 from sweep.data.npz import CHUNK_EVENTS
+from sweep.data.sizes import check_expansion
 from sweep.data.targets import mask_target
 from sweep.errors import DataError
 from sweep.geometry import FEATURE_PER_MM, NUM_BINS
@@ -47,12 +47,12 @@ def is_hdf5(path: Path) -> bool:
         OSError: when it cannot be read.
     """
     with open(path, "rb") as handle:
-        place = 0
+        offset = 0
         while len(magic := handle.read(len(HDF5_MAGIC))) == len(HDF5_MAGIC):
             if magic == HDF5_MAGIC:
                 return True
-            place = 2 * place or FIRST_USER_BLOCK
-            handle.seek(place)
+            offset = 2 * offset or FIRST_USER_BLOCK
+            handle.seek(offset)
     return False
 
 

@@ -18,7 +18,7 @@ from h5py import h5d, h5s, h5z
 from numpy.typing import NDArray
 
 from sweep.data.archive import list_shapes
-from sweep.data.claims import check_expansion, format_bytes
+from sweep.data.sizes import check_expansion, format_bytes
 from sweep.errors import DataError
 
 FAULTS = (OSError, KeyError, RuntimeError, ValueError)

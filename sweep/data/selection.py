@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.config import DataConfig, EventSource
+from sweep.config import DataConfig, Whereabouts
 from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import check_paths, open_events
@@ -34,16 +34,16 @@ VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Selection:
-    """How many events are asked for of a source.
+    """How many events are asked for, and where they are.
 
     Attributes:
-        source: Where they are found.
+        whereabouts: Of them.
         num_train, num_validation: Numbers of events asked for, or None.
         max_train, max_validation: Where no number is asked for, take as many as there are but no
             more than this; None for no bound.
     """
 
-    source: EventSource
+    whereabouts: Whereabouts
     num_train: int | None = None
     num_validation: int | None = None
     max_train: int | None = None
@@ -88,7 +88,7 @@ def open_selection(selection: Selection, progress: Progress | None = None) -> Sp
             is on both sides.
     """
     check_selection(selection)
-    if not selection.source.files:
+    if not selection.whereabouts.files:
         return _open_toy(selection, progress)
     return _open_files(selection, progress)
 
@@ -105,13 +105,13 @@ def check_selection(selection: Selection) -> None:
             raise DataError(
                 f"{option}: too few, got {count}, expected at least 1; raise --{option}"
             )
-    source = selection.source
-    if source.validation_files and not source.files:
+    whereabouts = selection.whereabouts
+    if whereabouts.validation_files and not whereabouts.files:
         raise DataError(
-            f"val-data: without training files, got {source.validation_files[0]}, expected "
+            f"val-data: without training files, got {whereabouts.validation_files[0]}, expected "
             "--data too; name the training files"
         )
-    check_paths([Path(name) for name in (*source.files, *source.validation_files)])
+    check_paths([Path(name) for name in (*whereabouts.files, *whereabouts.validation_files)])
 
 
 def _open_toy(selection: Selection, progress: Progress | None) -> Split:
@@ -121,17 +121,17 @@ def _open_toy(selection: Selection, progress: Progress | None) -> Split:
         raise DataError(
             "events: toy events have no natural number, got none, expected one; add --events"
         )
-    train = open_toy_events(num_train, selection.source.toy_seed, progress=progress)
+    train = open_toy_events(num_train, selection.whereabouts.toy_seed, progress=progress)
     validation = open_toy_events(
-        num_validation, selection.source.toy_seed + VALIDATION_SEED_OFFSET, progress=progress
+        num_validation, selection.whereabouts.toy_seed + VALIDATION_SEED_OFFSET, progress=progress
     )
     return pair_events(train, validation)
 
 
 def _open_files(selection: Selection, progress: Progress | None) -> Split:
-    events = _open(selection, selection.source.files, progress)
-    if selection.source.validation_files:
-        validation = _open(selection, selection.source.validation_files, progress)
+    events = _open(selection, selection.whereabouts.files, progress)
+    if selection.whereabouts.validation_files:
+        validation = _open(selection, selection.whereabouts.validation_files, progress)
         num_train = selection.num_train or _bound(len(events), selection.max_train)
         num_validation = selection.num_validation or _bound(
             len(validation), selection.max_validation
@@ -141,7 +141,7 @@ def _open_files(selection: Selection, progress: Progress | None) -> Split:
             validation,
             num_train=num_train,
             num_validation=num_validation,
-            seed=selection.source.split_seed,
+            seed=selection.whereabouts.split_seed,
         )
     events = drop_copies(events)
     num_validation = selection.num_validation or _bound(
@@ -151,7 +151,10 @@ def _open_files(selection: Selection, progress: Progress | None) -> Split:
         max(1, len(events) - num_validation), selection.max_train
     )
     return split_events(
-        events, num_train=num_train, num_validation=num_validation, seed=selection.source.split_seed
+        events,
+        num_train=num_train,
+        num_validation=num_validation,
+        seed=selection.whereabouts.split_seed,
     )
 
 
@@ -161,9 +164,9 @@ def _open(selection: Selection, files: tuple[str, ...], progress: Progress | Non
     def read(some: Sequence[Path]) -> EventSet:
         return open_events(
             some,
-            x_key=selection.source.x_key,
-            y_key=selection.source.y_key,
-            variant=selection.source.variant,
+            x_key=selection.whereabouts.x_key,
+            y_key=selection.whereabouts.y_key,
+            variant=selection.whereabouts.variant,
             progress=progress,
         )
 
@@ -178,9 +181,9 @@ def _bound(available: int, largest: int | None) -> int:
 
 def describe_split(selection: Selection, split: Split) -> DataConfig:
     """Give what a sweep's config keeps of a selection and the events that it gave."""
-    source = {name: getattr(selection.source, name) for name in EventSource.model_fields}
+    found = {name: getattr(selection.whereabouts, name) for name in Whereabouts.model_fields}
     return DataConfig(
-        **source,
+        **found,
         num_train=len(split.train),
         num_validation=len(split.validation),
         train_fingerprint=split.train.fingerprint,

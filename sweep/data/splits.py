@@ -45,8 +45,8 @@ def refuse_overlap(files: Sequence[EventSet]) -> None:
             num_shared = count_shared(later, earlier)
             if num_shared:
                 raise DataError(
-                    f"{_name_sources(later)}: events of another file, got {num_shared} that are "
-                    f"also in {_name_sources(earlier)}, expected none; give each event once"
+                    f"{_name(later)}: events of another file, got {num_shared} that are "
+                    f"also in {_name(earlier)}, expected none; give each event once"
                 )
 
 
@@ -72,7 +72,7 @@ def split_events(
     Raises:
         DataError: When a count is below 1 or there are fewer events than asked for.
     """
-    where = _name_sources(events)
+    where = _name(events)
     _check_count("val-events", num_validation)
     if num_train is not None:
         _check_count("events", num_train)
@@ -126,9 +126,9 @@ def pair_events(
         in_validation = np.flatnonzero(np.isin(validation.hashes, shared))
         twin = in_validation[validation.hashes[in_validation] == train.hashes[in_train[0]]][0]
         raise DataError(
-            f"{_name_sources(validation)}: the same event on both sides, got {in_validation.size} "
+            f"{_name(validation)}: the same event on both sides, got {in_validation.size} "
             f"validation events that are among the training events (event {twin} is event "
-            f"{in_train[0]} of {_name_sources(train)}), expected none; validate on other events"
+            f"{in_train[0]} of {_name(train)}), expected none; validate on other events"
         )
     return Split(
         _take_some(train, "events", num_train, seed),
@@ -148,7 +148,7 @@ def _take_some(events: EventSet, option: str, wanted: int | None, seed: int) -> 
     _check_count(option, wanted)
     if len(events) < wanted:
         raise DataError(
-            f"{_name_sources(events)}: fewer events than asked, got {len(events)}, expected at "
+            f"{_name(events)}: fewer events than asked, got {len(events)}, expected at "
             f"least {wanted}; ask for fewer or give more files"
         )
     return events.take(np.random.default_rng(seed).permutation(len(events))[:wanted])
@@ -159,5 +159,5 @@ def _check_count(option: str, value: int) -> None:
         raise DataError(f"{option}: got {value}, expected at least 1; ask for more")
 
 
-def _name_sources(events: EventSet) -> str:
-    return " + ".join(events.sources)
+def _name(events: EventSet) -> str:
+    return " + ".join(events.labels)

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from storage.files import flush
 from sweep.data.cache import check_owner, get_cache_dir, make_temporary
-from sweep.data.claims import check_room
 from sweep.data.npy import read_header
+from sweep.data.sizes import check_room
 from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
 from sweep.foreign import parse_json, read_text
@@ -46,12 +46,12 @@ class EventStore:
 
     Attributes:
         path: The store's directory.
-        source: Where the events came from, for people.
+        label: Where the events came from, for people.
         num_events: Number of events N, at least 1.
     """
 
     path: Path
-    source: str
+    label: str
     num_events: int
 
     @cached_property
@@ -86,7 +86,7 @@ class EventStore:
 
     def __reduce__(self) -> tuple[type[EventStore], tuple[Path, str, int]]:
         """Travel to another process as a path: the arrays are mapped anew there."""
-        return (EventStore, (self.path, self.source, self.num_events))
+        return (EventStore, (self.path, self.label, self.num_events))
 
     def _map(self, name: str) -> NDArray[Any]:
         """Map one array; a file shorter than its header says is a ValueError."""
@@ -152,7 +152,7 @@ def _identify(parts: Iterable[Path]) -> list[list[str | int]]:
 
 def write_store(
     name: str,
-    source: str,
+    label: str,
     num_events: int,
     dtypes: tuple[np.dtype[Any], np.dtype[Any]],
     chunks: Iterable[EventChunk],
@@ -166,7 +166,7 @@ def write_store(
 
     Args:
         name: Name of the store; a store of that name that exists already wins.
-        source: Where the events come from, for people.
+        label: Where the events come from, for people.
         num_events: Number of events the chunks hold together.
         dtypes: float16 or float32 for features and for targets, as they are to be kept.
         chunks: Checked events, in order. What they raise passes through and leaves nothing behind.
@@ -199,7 +199,7 @@ def write_store(
             _write_array(temporary / f"{key}.npy", array)
         meta = {
             "version": STORE_VERSION,
-            "source": source,
+            "source": label,
             "num_events": num_events,
             "parts": identities,
         }
@@ -212,7 +212,7 @@ def write_store(
         raise _describe_write_fault(final.parent, exc) from exc
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return EventStore(final, source, num_events)
+    return EventStore(final, label, num_events)
 
 
 def hash_features(x_BCL: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:

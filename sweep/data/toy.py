@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from sweep.data.cache import lock_store
 from sweep.data.events import EventSet
-from sweep.data.recipe import RECIPE_VERSION, draw_event
 from sweep.data.store import STORE_VERSION, EventChunk, find_store, write_store
 from sweep.data.targets import fill_target, mask_target
+from sweep.data.toy_event import TOY_VERSION, draw_event
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
 from sweep.geometry import FEATURE_PER_MM
@@ -64,7 +64,7 @@ def open_toy_events(
                 half = np.dtype("<f2")
                 store = write_store(
                     name,
-                    f"toy recipe {RECIPE_VERSION}, seed {seed}",
+                    f"toy version {TOY_VERSION}, seed {seed}",
                     num_events,
                     (half, half),
                     _make_chunks(num_events, seed, made),
@@ -108,7 +108,7 @@ def make_toy_event(seed: int, index: int) -> ToyEvent:
 
 
 def _name_store(num_events: int, seed: int) -> str:
-    return f"toy-v{STORE_VERSION}-recipe{RECIPE_VERSION}-seed{seed}-events{num_events}"
+    return f"toy-v{STORE_VERSION}-recipe{TOY_VERSION}-seed{seed}-events{num_events}"
 
 
 def _make_chunks(num_events: int, seed: int, made: list[Vertices]) -> Iterator[EventChunk]:

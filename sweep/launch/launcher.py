@@ -1,6 +1,6 @@
 """What every way of running workers offers, so that whoever watches a sweep need not know which.
 
-A launcher is a module with three functions (`LauncherModule`); `sweep.launch.choice` lists them.
+A launcher is a module with three functions (`LauncherModule`); `sweep.launch.launchers` lists them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from storage.names import check_part
+from storage.path_parts import check_path_part
 from sweep.errors import SweepError
 from sweep.trust import describe_environment as describe_trust
 
@@ -183,5 +183,5 @@ def name_logs(job: Job, places: Sequence[Place]) -> list[Path]:
     """Name the log of each worker, in a folder that is made where it is missing."""
     folder = job.artifacts / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    name = check_part(job.sweep)
+    name = check_path_part(job.sweep)
     return [folder / f"{name}-worker-{index}.log" for index in range(len(places))]

@@ -108,12 +108,12 @@ def finish_curve(curve: CurveConfig, asked: CurveRequest | None, split: Split) -
         )
     if asked is None or asked.origin is None:
         return curve
-    source = asked.origin
-    tuned_on = reopen_split(source.config.data).validation
+    lender = asked.origin
+    tuned_on = reopen_split(lender.config.data).validation
     origin = OriginConfig(
-        sweep=source.sweep,
-        trial=source.trial,
-        num_train=source.config.data.num_train,
+        sweep=lender.sweep,
+        trial=lender.trial,
+        num_train=lender.config.data.num_train,
         num_shared_validation=count_shared(split.validation, tuned_on),
     )
     return curve.model_copy(update={"origin": origin})

@@ -15,10 +15,10 @@ from models import Architecture
 from models.source import Source
 from models.space import Dimension, to_json
 from sweep.config import (
-    EventSource,
     Recipe,
     SearchConfig,
     SweepConfig,
+    Whereabouts,
     describe_fault,
     list_differences,
 )
@@ -53,9 +53,9 @@ from sweep.plan.space import (
     read_space,
     write_space,
 )
-from sweep.plan.start import plan_start
+from sweep.plan.starting_points import plan_starting_points
 from sweep.progress import Progress
-from sweep.search.choice import choose_objective, choose_pruner, choose_sampler
+from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def plan_sweep(
             "data: the validation events hold nothing to find, got a null loss of "
             f"{data.null_loss:.3g}, expected peaks in y; check the files"
         )
-    start = plan_start(request, stored, architecture, space, curve)
+    start = plan_starting_points(request, stored, architecture, space, curve)
     try:
         config = SweepConfig(
             model=model,
@@ -216,7 +216,7 @@ def _plan_space(
 
 
 def _plan_data(asked: Request, profile: Profile) -> Selection:
-    source = EventSource(
+    whereabouts = Whereabouts(
         files=name_files(asked.data),
         validation_files=name_files(asked.val_data),
         x_key=asked.x_key,
@@ -224,13 +224,13 @@ def _plan_data(asked: Request, profile: Profile) -> Selection:
         variant=read_variant(asked.variant),
     )
     # The sizes of a sample-size curve are drawn out of all there is.
-    is_whole = bool(source.files) and (profile.name == "gpu" or asked.sample_size is not None)
+    is_whole = bool(whereabouts.files) and (profile.name == "gpu" or asked.sample_size is not None)
     return Selection(
-        source,
+        whereabouts,
         num_train=asked.events,
         num_validation=asked.val_events,
         max_train=None if is_whole else profile.num_train,
-        max_validation=None if source.validation_files else profile.num_validation,
+        max_validation=None if whereabouts.validation_files else profile.num_validation,
     )
 
 

@@ -107,11 +107,11 @@ def _create(
     from storage.migrations import create_tables
 
     create_tables(engine)
-    shelf = studies.open_study_storage(engine.url)
+    study_storage = studies.open_study_storage(engine.url)
     # The companion first: the dashboard lists the newest study first.
-    studies.open_companion(shelf, name, {label: m.goal for label, m in MIRRORED.items()})
+    studies.open_companion(study_storage, name, {label: m.goal for label, m in MIRRORED.items()})
     objective = OBJECTIVES[config.search.objective]
-    studies.create_study(shelf, name, direction=objective.goal, metric_name=objective.label)
+    studies.create_study(study_storage, name, direction=objective.goal, metric_name=objective.label)
     try:
         return create_sweep(engine, name, config.to_json(), describe_versions(), budget, files)
     except sa.exc.IntegrityError as exc:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import ConfigError, list_choices
+from sweep.errors import ConfigError, list_allowed
 
 if TYPE_CHECKING:
     from sweep.config import Recipe
@@ -47,7 +47,7 @@ def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
         raise ConfigError(f"epochs: too few, got {epochs}, expected at least 1; raise --epochs")
     if name not in RECIPES:
         raise ConfigError(
-            f"recipe: unknown, got {name!r}, expected {list_choices(RECIPES)}; change --recipe"
+            f"recipe: unknown, got {name!r}, expected {list_allowed(RECIPES)}; change --recipe"
         )
     from sweep.config import Recipe  # late: it loads what checks a config
 

@@ -12,7 +12,7 @@ from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
 from sweep.plan.request import Request
 from sweep.plan.space import check_training, read_assignments
-from sweep.search.choice import choose_objective, choose_pruner, choose_sampler
+from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
 
 def check_words(request: Request) -> None:

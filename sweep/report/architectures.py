@@ -152,8 +152,8 @@ def _compare_two(first: Status, second: Status) -> str:
         if one is None or other is None:
             continue
         texts = " against ".join(write_metric(metric, score) for score in scores)
-        verdict = "overlap" if do_overlap(one, other) else "do not overlap"
-        parts.append(f"In {metric.label}, {texts}, the 68 % intervals {verdict}.")
+        relation = "overlap" if do_overlap(one, other) else "do not overlap"
+        parts.append(f"In {metric.label}, {texts}, the 68 % intervals {relation}.")
     return " ".join(parts)
 
 

@@ -124,7 +124,7 @@ def _name(use: DataUse) -> str:
     return f"Events of {', '.join(use.sweeps)}"
 
 
-def name_source(config: DataConfig) -> str:
+def name_events(config: DataConfig) -> str:
     """Say where the events of a sweep come from, for people."""
     files = [Path(name).name for name in config.files]
     judged = [Path(name).name for name in config.validation_files]
@@ -137,7 +137,7 @@ def _describe_use(use: DataUse, key: str, is_new: bool, progress: Progress | Non
     config = use.config
     if use.split is None:
         facts = [
-            ("source", name_source(config)),
+            ("source", name_events(config)),
             ("training events", str(config.num_train)),
             ("validation events", str(config.num_validation)),
             ("null loss", write_number(config.null_loss)),
@@ -188,7 +188,7 @@ def _list_tables(use: DataUse, train: Description, judged: Description) -> list[
     names = [f"{side} {end}" for side in ("training", "validation") for end in _ENDS]
     oddities = list(dict.fromkeys((*train.oddities, *judged.oddities)))
     return [
-        Text(f"Source: {name_source(use.config)}."),
+        Text(f"Source: {name_events(use.config)}."),
         Table(
             "What the events hold",
             (Column("what"), Column("training"), Column("validation")),

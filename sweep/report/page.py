@@ -107,12 +107,12 @@ def pack_plotly() -> tuple[str, str]:
     Returns:
         Its gzip as base64, and the hash of it inflated.
     """
-    source: str = get_plotlyjs()
-    packed = gzip.compress(source.encode("utf-8"), mtime=0)
-    return base64.b64encode(packed).decode("ascii"), hash_script(source)
+    script: str = get_plotlyjs()
+    packed = gzip.compress(script.encode("utf-8"), mtime=0)
+    return base64.b64encode(packed).decode("ascii"), hash_script(script)
 
 
-def hash_script(source: str) -> str:
+def hash_script(script: str) -> str:
     """Give a script's hash as a content security policy names it."""
-    digest = hashlib.sha256(source.encode("utf-8")).digest()
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -13,7 +13,7 @@ from sweep.plan.space import choose_space, read_space
 from sweep.provenance import describe_versions
 from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts
-from sweep.report.data import name_source
+from sweep.report.data import name_events
 from sweep.results.status import Status
 
 
@@ -58,7 +58,7 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
         "created": datetime.fromtimestamp(sweep.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": ", ".join(machines),
         "device": name_device(status, best, devices),
-        "events": name_source(config.data),
+        "events": name_events(config.data),
         "fingerprint, training": config.data.train_fingerprint,
         "fingerprint, validation": config.data.validation_fingerprint,
         "seed of search and training": str(config.search.seed),

@@ -19,10 +19,10 @@ from sweep.metrics.table import METRICS, OBJECTIVES
 from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
 from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
-from sweep.report.choice import explain_choice
 from sweep.report.importance import describe_importances
 from sweep.report.savings import describe_endings
 from sweep.report.trial_table import name_trial_table, tabulate_trials
+from sweep.report.winner import explain_winner
 from sweep.results.status import Status
 from sweep.wording import write_count, write_setting, write_value
 
@@ -43,7 +43,7 @@ def build_tuning_part(
     key = f"sweep-{status.sweep.id}"
     parts = [
         Part("Hyperparameters considered", _describe_space(status)),
-        Part("Why this one won", explain_choice(status)),
+        Part("Why this one won", explain_winner(status)),
         Part("Every combination tried", [*_show_search(status, curves, key)]),
         Part("Ended early", describe_endings(status, curves)),
         Part("What mattered", describe_importances(status, key)),

@@ -10,7 +10,7 @@ from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.errors import SweepError
 from sweep.results.best import find_best
-from sweep.results.folder import check_export, is_export
+from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
 from sweep.trial.retention import NUM_KEPT_WEIGHTS
 

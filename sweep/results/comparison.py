@@ -181,7 +181,7 @@ def _check_named(
         num_seen = count_shared(events, split.train)
         if num_seen:
             raise DataError(
-                f"{' + '.join(events.sources)}: {contender.label} was trained on these events, got "
+                f"{' + '.join(events.labels)}: {contender.label} was trained on these events, got "
                 f"{num_seen} of {len(events)} among those of its sweep, expected none; compare "
                 "on others"
             )

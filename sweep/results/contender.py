@@ -14,7 +14,7 @@ from sweep.config import DataConfig
 from sweep.results.arguments import find_trial
 from sweep.results.best import find_best
 from sweep.results.evaluation import load_export, rebuild_network
-from sweep.results.folder import is_export
+from sweep.results.export_folder import is_export
 from sweep.results.status import read_status
 
 

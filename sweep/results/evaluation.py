@@ -29,7 +29,7 @@ from sweep.metrics.score import Score
 from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.plan import read_variant
 from sweep.progress import Progress
-from sweep.results.folder import CONFIG_FILE
+from sweep.results.export_folder import CONFIG_FILE
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.scoring import ScoreAccumulator
@@ -177,7 +177,7 @@ def evaluate(
         try:
             accumulator.add(prediction_BL, y_BL)
         except ValueError as exc:
-            raise ModelError(f"{' + '.join(events.sources)}: {exc}") from exc
+            raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
     return accumulator.result()
 
 

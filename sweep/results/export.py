@@ -28,14 +28,14 @@ from sweep.process import COMMAND
 from sweep.progress import Progress
 from sweep.provenance import describe_versions
 from sweep.results.best import get_epoch
-from sweep.results.card import write_card
 from sweep.results.evaluation import (
     METRICS_FILE,
     WEIGHTS_FILE,
     rebuild_network,
 )
-from sweep.results.folder import CONFIG_FILE
+from sweep.results.export_folder import CONFIG_FILE
 from sweep.results.fresh_process import run_afresh
+from sweep.results.model_card import write_model_card
 from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status
 from sweep.trust import VARIABLE
@@ -71,7 +71,7 @@ def export_trial(
     artifacts: Path,
     folder: Path,
     progress: Progress | None = None,
-    report: Callable[[str], None] = lambda _line: None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Export:
     """Write a trial's model into a folder of its own and check it.
 
@@ -81,7 +81,7 @@ def export_trial(
         artifacts: Folder where the workers kept its weights.
         folder: To be made; must not be there yet.
         progress: Told how many of how many events are read.
-        report: Told, line by line, what takes long, and what the fresh process that checks the
+        say: Told, line by line, what takes long, and what the fresh process that checks the
             folder says.
 
     Raises:
@@ -103,10 +103,10 @@ def export_trial(
         _write_parts(temporary, status, trial, weights, source)
         fault = None
         try:
-            write_onnx(temporary / ONNX_FILE, network, split.validation, report)
+            write_onnx(temporary / ONNX_FILE, network, split.validation, say)
         except OnnxError as exc:  # an extra: without it the export is whole
             fault = str(exc)
-        write_card(
+        write_model_card(
             temporary / "README.md",
             status,
             trial,
@@ -114,7 +114,7 @@ def export_trial(
             fault,
             source,
         )
-        checked.append(Export(folder, _check(temporary, trial, source, report), fault))
+        checked.append(Export(folder, _check(temporary, trial, source, say), fault))
 
     try:
         write_folder(folder, write)
@@ -156,7 +156,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _check(
-    folder: Path, trial: TrialRow, source: Source | None, report: Callable[[str], None]
+    folder: Path, trial: TrialRow, source: Source | None, say: Callable[[str], None]
 ) -> Score:
     """Judge the folder's model in a fresh process and compare it with the trial.
 
@@ -166,11 +166,11 @@ def _check(
 
     def pass_on(line: str) -> None:
         if not line.startswith("error: "):  # the fault is raised here
-            report(line)
+            say(line)
 
     process = run_afresh(
         [*COMMAND, "evaluate", str(folder), "--json"],
-        report=pass_on,
+        say=pass_on,
         settings={VARIABLE: source.seal} if source else {},
     )
     if process.code != 0:

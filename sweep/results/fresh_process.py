@@ -19,13 +19,13 @@ class Finished:
 
 
 def run_afresh(
-    words: Sequence[str], report: Callable[[str], None], settings: Mapping[str, str]
+    words: Sequence[str], say: Callable[[str], None], settings: Mapping[str, str]
 ) -> Finished:
     """Run a command to its end.
 
     Args:
         words: The program and its arguments.
-        report: Told each line of its standard error as it comes.
+        say: Told each line of its standard error as it comes.
         settings: Environment variables beside those of this process.
     """
     last_line = "no output"
@@ -43,7 +43,7 @@ def run_afresh(
         try:
             for line in process.stderr or ():
                 last_line = line.strip() or last_line
-                report(line.rstrip())
+                say(line.rstrip())
         except BaseException:
             process.kill()
             raise

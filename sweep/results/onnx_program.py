@@ -56,7 +56,7 @@ class Answer:
 
 
 def write_onnx(
-    path: Path, network: nn.Module, events: EventSet, report: Callable[[str], None]
+    path: Path, network: nn.Module, events: EventSet, say: Callable[[str], None]
 ) -> None:
     """Write a network as ONNX and compare its output with PyTorch's.
 
@@ -64,7 +64,7 @@ def write_onnx(
         path: Of the file; nothing is left there when it cannot be.
         network: Is copied, not changed.
         events: The first of them are compared.
-        report: Told in a line what takes long.
+        say: Told in a line what takes long.
 
     Raises:
         OnnxError: when the extra is not installed, or cannot hold the network.
@@ -72,7 +72,7 @@ def write_onnx(
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         raise OnnxError(f"{', '.join(missing)} not installed (install pv-sweep[export])")
-    report(f"writing {path.name}")
+    say(f"writing {path.name}")
     try:
         network = copy.deepcopy(network).eval()
         answers, is_read = _ask(network, events)
@@ -85,7 +85,7 @@ def write_onnx(
         except OnnxError:
             pass  # the other exporter has the last word
     is_recurrent = any(isinstance(part, nn.RNNBase) for part in network.modules())
-    report(f"capturing the network for {path.name}" + ", which takes minutes" * is_recurrent)
+    say(f"capturing the network for {path.name}" + ", which takes minutes" * is_recurrent)
     _write(_capture, path, network, answers)
 
 

@@ -25,21 +25,21 @@ from sweep.results.best import find_best, get_number
 from sweep.results.status import Status, read_status
 
 
-def name_study(engine: sa.Engine, model: str | None, source: str | None) -> str:
+def name_curve(engine: sa.Engine, model: str | None, lender: str | None) -> str:
     """Name the sample-size curve of a model, or of the model of the sweep that lends.
 
     Raises:
         ConfigError: when neither is given.
         UnknownSweepError: when there is no sweep of that name.
     """
-    if model is None and source is not None:
+    if model is None and lender is not None:
         check_tables(engine)
-        model = SweepConfig.from_json(find_sweep(engine, source).config).model
+        model = SweepConfig.from_json(find_sweep(engine, lender).config).model
     return f"{name_search(require_model(model))} sample size"
 
 
 def complete_request(
-    engine: sa.Engine, name: str, request: Request, asked: CurveRequest, source: str | None
+    engine: sa.Engine, name: str, request: Request, asked: CurveRequest, lender: str | None
 ) -> Request:
     """Complete what was asked of a sample-size curve.
 
@@ -48,7 +48,7 @@ def complete_request(
         name: Of the curve. Where it is stored, it keeps everything that is not asked for.
         request: What was asked of it as of any sweep.
         asked: What was asked of the sizes.
-        source: Name of the sweep to take the settings from; None for the one named as the model,
+        lender: Name of the sweep to take the settings from; None for the one named as the model,
             if it is there and has a best trial, else the architecture's own settings.
 
     Raises:
@@ -59,7 +59,7 @@ def complete_request(
     found = find_stored(engine, name)
     stored = SweepConfig.from_json(found.config) if found else None
     model = request.model or (stored.model if stored else None)
-    origin = find_origin(engine, model, source) if source or not stored else None
+    origin = find_origin(engine, model, lender) if lender or not stored else None
     request = replace(
         request, sampler="random", pruner="none", sample_size=replace(asked, origin=origin)
     )
@@ -74,7 +74,7 @@ def complete_request(
     return _fix(request, origin.params if origin else _recommend_settings(request.model))
 
 
-def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Origin | None:
+def find_origin(engine: sa.Engine, model: str | None, lender: str | None) -> Origin | None:
     """Find the trial whose hyperparameters a curve takes.
 
     Returns:
@@ -83,15 +83,15 @@ def find_origin(engine: sa.Engine, model: str | None, source: str | None) -> Ori
     Raises:
         ConfigError, UnknownSweepError, SweepError: when the sweep that was named has none.
     """
-    if source is None:
+    if lender is None:
         sweep = find_stored(engine, name_search(model)) if model else None
     else:
         check_tables(engine)
-        sweep = find_sweep(engine, source)
+        sweep = find_sweep(engine, lender)
     if sweep is None:
         return None
     status = read_status(engine, sweep)
-    if source is None and (not status.ranked or not _is_of(status, model)):
+    if lender is None and (not status.ranked or not _is_of(status, model)):
         return None
     if not _is_of(status, model):
         kind = "a sample-size curve" if status.config.sample_size else status.config.model

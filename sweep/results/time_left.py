@@ -12,7 +12,7 @@ from storage.epochs import TrialRow
 from storage.sweeps import RUNNING
 from sweep.config import SweepConfig
 from sweep.plan.sample import fit_config
-from sweep.search.choice import build_promotion
+from sweep.search.strategy import build_promotion
 
 
 def estimate_time_left_s(

@@ -83,7 +83,7 @@ def _build_gp(draw: Draw, *, num_startup_trials: int) -> BaseSampler:
 
 def _build_qmc(draw: Draw) -> BaseSampler:
     """Sobol's points, one after the other, whoever trains them."""
-    from sweep.search.points import PointSampler, draw_sobol_point
+    from sweep.search.sequences import PointSampler, draw_sobol_point
 
     seed = derive_seed(draw.base_seed, "qmc")
     return PointSampler(draw_sobol_point(draw.names, draw.slot, seed))
@@ -91,7 +91,7 @@ def _build_qmc(draw: Draw) -> BaseSampler:
 
 def _build_random(draw: Draw) -> BaseSampler:
     """Random points."""
-    from sweep.search.points import PointSampler, draw_random_point
+    from sweep.search.sequences import PointSampler, draw_random_point
 
     return PointSampler(draw_random_point(draw.names, draw.seed))
 

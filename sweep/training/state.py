@@ -63,11 +63,11 @@ def restore_state(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise StateError(f"the state does not fit the network: {reason}") from exc
 
 
-def check_form(place: str, expected: object, found: object) -> None:
+def check_form(where: str, expected: object, found: object) -> None:
     """Make sure that a part of a stored state has the form of the live one.
 
     Args:
-        place: Where it is.
+        where: Where it is.
         expected: Of the live training.
         found: As it was read.
 
@@ -76,24 +76,24 @@ def check_form(place: str, expected: object, found: object) -> None:
     """
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         if expected.keys() != found.keys():
-            raise StateError(f"{place}: got {sorted(map(str, found))}, expected others")
+            raise StateError(f"{where}: got {sorted(map(str, found))}, expected others")
         for key in expected:
-            check_form(f"{place}.{key}", expected[key], found[key])
+            check_form(f"{where}.{key}", expected[key], found[key])
         return
     if isinstance(expected, list | tuple) and isinstance(found, list | tuple):
         if len(expected) != len(found):
-            raise StateError(f"{place}: got {len(found)} parts, expected {len(expected)}")
+            raise StateError(f"{where}: got {len(found)} parts, expected {len(expected)}")
         for index, (one, other) in enumerate(zip(expected, found, strict=True)):
-            check_form(f"{place}.{index}", one, other)
+            check_form(f"{where}.{index}", one, other)
         return
     if isinstance(expected, Tensor) and isinstance(found, Tensor):
         if expected.shape != found.shape or expected.dtype != found.dtype:
-            raise StateError(f"{place}: got {describe(found)}, expected {describe(expected)}")
+            raise StateError(f"{where}: got {describe(found)}, expected {describe(expected)}")
         return
     if _is_number(expected) and _is_number(found):
         return
     if type(expected) is not type(found) or isinstance(found, float):
-        raise StateError(f"{place}: got {describe(found)}, expected {describe(expected)}")
+        raise StateError(f"{where}: got {describe(found)}, expected {describe(expected)}")
 
 
 def check_slots(parameters: Sequence[Tensor], slots: object) -> None:

@@ -26,7 +26,6 @@ from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
 from sweep.plan.curve import choose_draw
 from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
-from sweep.search.verdict import DEAD, DONE, STUCK, WORSE, Pause, Verdict
 from sweep.seeds import derive_seed
 from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (
@@ -46,6 +45,7 @@ from sweep.trial.checkpoint import (
 )
 from sweep.trial.lost_workers import give_up
 from sweep.trial.session import Interruption, Session
+from sweep.trial.verdict import DEAD, DONE, STUCK, WORSE, Pause, Verdict
 from sweep.wording import round_shown
 
 logger = logging.getLogger(__name__)

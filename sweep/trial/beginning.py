@@ -12,7 +12,7 @@ from storage import studies
 from storage.claims import Claim, begin_claimed
 from storage.engine import retry
 from storage.errors import LostClaimError
-from sweep.search.choice import build_sampler
+from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.trial.session import Session
 

@@ -22,13 +22,13 @@ from storage.sweeps import COMPLETE
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import get_value
-from sweep.search.verdict import DEAD, DONE, STUDY_STATES, Verdict
 from sweep.training.state import restore_state
 from sweep.trial.attempt import NETWORK_FAULTS, Attempt
 from sweep.trial.checkpoint import save_weights
 from sweep.trial.pictures import draw_trial
 from sweep.trial.retention import drop_beaten_weights, is_to_be_pictured
 from sweep.trial.session import Session
+from sweep.trial.verdict import DEAD, DONE, STUDY_STATES, Verdict
 from sweep.wording import round_shown
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage.claims import Claim
 from storage.sweeps import FAILED
-from sweep.search.verdict import Verdict
+from sweep.trial.verdict import Verdict
 
 MAX_LOST_ATTEMPTS = 4
 """After so many attempts that were lost without an epoch, a trial fails: it kills its workers."""

@@ -13,12 +13,12 @@ from storage import studies
 from storage.claims import Claim
 from storage.errors import ArtifactError
 from sweep.errors import SweepError
-from sweep.search.choice import build_pruner, build_sampler
-from sweep.search.verdict import Pause, Verdict
+from sweep.search.strategy import build_pruner, build_sampler
 from sweep.trial.attempt import Attempt
 from sweep.trial.beginning import begin_trial
 from sweep.trial.ending import end_trial, give_back, pause, spend_slot
 from sweep.trial.session import Interruption, Session, fit_session
+from sweep.trial.verdict import Pause, Verdict
 
 
 def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Verdict | Pause | None:

@@ -22,7 +22,7 @@ from sweep.data.splits import Split
 from sweep.plan.curve import draw_events
 from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
-from sweep.search.choice import build_promotion
+from sweep.search.strategy import build_promotion
 
 
 class Interruption(Protocol):

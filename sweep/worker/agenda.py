@@ -37,7 +37,7 @@ class Agenda:
         sweep: Name of the only sweep to work on, or None for all.
         device: To train on.
         artifacts: Folder of checkpoints, weights and pictures.
-        report: Told in one line why a sweep is not worked on.
+        say: Told in one line why a sweep is not worked on.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Agenda:
         sweep: str | None,
         device: torch.device,
         artifacts: Path,
-        report: Callable[[str], None],
+        say: Callable[[str], None],
     ) -> None:
         self._engine = engine
         self._study_storage = study_storage
         self._name = sweep
         self._device = device
         self._artifacts = artifacts
-        self._report = report
+        self._say = say
         self._sessions: dict[int, Session] = {}
         self._shunned_s: dict[int, float] = {}
         self._said: set[str] = set()
@@ -117,7 +117,7 @@ class Agenda:
         line = text if self._name else f"{sweep.name}: {text}"
         if line not in self._said:
             self._said.add(line)
-            self._report(line)
+            self._say(line)
 
     def _begin(self, sweep: Sweep) -> Session:
         config = SweepConfig.from_json(sweep.config)

@@ -28,10 +28,10 @@ from storage.tables import check_tables
 from storage.workers import enter_worker, leave_worker, see_worker
 from sweep.device import describe_device, free_memory, open_device
 from sweep.process import name_worker
-from sweep.search.verdict import Pause
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
+from sweep.trial.verdict import Pause
 from sweep.worker.agenda import Agenda
 from sweep.worker.device_lock import DeviceLock
 from sweep.worker.lease import Lease, read_lease_s
@@ -49,7 +49,7 @@ RETRY_S = 10.0
 def run_worker(
     options: WorkerOptions,
     signals: Signals,
-    report: Callable[[str], None] = logger.info,
+    say: Callable[[str], None] = logger.info,
     beside: Beside | None = None,
 ) -> int:
     """Train trials until nothing is left of them or the worker is asked to leave.
@@ -57,7 +57,7 @@ def run_worker(
     Args:
         options: Where.
         signals: Say when to leave.
-        report: Told in one line what happened to each trial.
+        say: Told in one line what happened to each trial.
         beside: What else this process does while it has the database open, if anything.
 
     Returns:
@@ -71,7 +71,7 @@ def run_worker(
     options.check()
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
-    worker = _Worker(options, signals, report, beside, open_device(options.device), read_lease_s())
+    worker = _Worker(options, signals, say, beside, open_device(options.device), read_lease_s())
     while True:
         try:
             worker.work()
@@ -79,7 +79,7 @@ def run_worker(
             is_awaited = isinstance(exc, StorageError) or is_passing(exc)
             if not options.is_forever or not is_awaited or isinstance(exc, RightsError):
                 raise
-            report(f"looking again in {RETRY_S:.0f} s: {exc}")
+            say(f"looking again in {RETRY_S:.0f} s: {exc}")
             signals.wait(RETRY_S)
         if signals.is_gentle() or not options.is_forever:
             return worker.num_finished
@@ -92,15 +92,15 @@ class _Worker:
         self,
         options: WorkerOptions,
         signals: Signals,
-        report: Callable[[str], None],
+        say: Callable[[str], None],
         beside: Beside | None,
         device: torch.device,
         lease_s: float,
     ) -> None:
         self._options = options
         self._signals = signals
-        self._report = report
-        self._beside = beside or (lambda _engine, _shelf: nullcontext())
+        self._say = say
+        self._beside = beside or (lambda _engine, _study_storage: nullcontext())
         self._device = device
         self._lease_s = lease_s
         self._lock = DeviceLock(device)
@@ -116,18 +116,18 @@ class _Worker:
             check_tables(engine)
             if self._options.sweep is not None:
                 find_sweep(engine, self._options.sweep)
-            shelf = studies.open_study_storage(url)
+            study_storage = studies.open_study_storage(url)
             agenda = Agenda(
                 engine,
-                shelf,
+                study_storage,
                 self._options.sweep,
                 self._device,
                 self._options.artifacts,
-                self._report,
+                self._say,
             )
             enter_worker(engine, self._name, describe_device(self._device))
             try:
-                with self._beside(engine, shelf):
+                with self._beside(engine, study_storage):
                     self._follow(agenda, engine)
             finally:
                 self._take_leave(engine)
@@ -185,19 +185,19 @@ class _Worker:
                 else:
                     end = run_trial(session, claim, lease)
         except LostClaimError as exc:
-            self._report(str(exc))
+            self._say(str(exc))
             return
         finally:
             free_memory(self._device)
         if isinstance(end, Pause):
-            self._report(f"slot {claim.slot}: paused after epoch {end.epoch}")
+            self._say(f"slot {claim.slot}: paused after epoch {end.epoch}")
             return
         if end is None:
-            self._report(f"slot {claim.slot}: given back with its checkpoint")
+            self._say(f"slot {claim.slot}: given back with its checkpoint")
             return
         self.num_finished += 1
         reason = f", {end.reason}" if end.reason else ""
-        self._report(f"slot {claim.slot}: {end.outcome}{reason}")
+        self._say(f"slot {claim.slot}: {end.outcome}{reason}")
 
     def _take_leave(self, engine: sa.Engine) -> None:
         try:

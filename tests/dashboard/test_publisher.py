@@ -31,7 +31,7 @@ def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
 @pytest.fixture
 def publisher(session: Session) -> Publisher:
     """A publisher that nobody has started: it writes when it is asked to."""
-    return Publisher(session.engine, session.study_storage, report=pytest.fail)
+    return Publisher(session.engine, session.study_storage, say=pytest.fail)
 
 
 def read_published_s(session: Session) -> float:
@@ -42,8 +42,8 @@ def read_published_s(session: Session) -> float:
 
 def read_study(session: Session, database_url: str) -> optuna.Study:
     """Open the sweep's study as another process does."""
-    shelf = studies.open_study_storage(parse_url(database_url))
-    return studies.load_study(shelf, session.sweep.name)
+    study_storage = studies.open_study_storage(parse_url(database_url))
+    return studies.load_study(study_storage, session.sweep.name)
 
 
 def test_pages_say_what_was_found(
@@ -54,7 +54,7 @@ def test_pages_say_what_was_found(
     finish_trial(session, 0.01, "dead")
     best = finish_trial(session, 0.03)
     finish_trial(session, 0.05)
-    Publisher(session.engine, session.study_storage, report=pytest.fail).catch_up()
+    Publisher(session.engine, session.study_storage, say=pytest.fail).catch_up()
     study = read_study(session, database_url)
     note = optuna_dashboard.get_note(study)
     first = note.splitlines()[2]
@@ -110,7 +110,7 @@ def test_publisher_in_the_background_writes(
     session: Session, finish_trial: FinishTrial, sqlite_url: str
 ) -> None:
     """It finds what another process has finished."""
-    with Publisher(session.engine, session.study_storage, report=pytest.fail, every_s=0.05):
+    with Publisher(session.engine, session.study_storage, say=pytest.fail, every_s=0.05):
         finish_trial(session, 0.03)
         while is_stale(session.engine, None):
             time.sleep(0.05)
@@ -143,7 +143,7 @@ def test_what_is_left_is_written_at_the_end(
 def test_removed_study_is_reported_once(session: Session, finish_trial: FinishTrial) -> None:
     """Somebody took it away; that ends nothing here."""
     said: list[str] = []
-    publisher = Publisher(session.engine, session.study_storage, report=said.append)
+    publisher = Publisher(session.engine, session.study_storage, say=said.append)
     optuna.delete_study(study_name=session.sweep.name, storage=session.study_storage)
     publisher.catch_up()
     publisher.catch_up()
@@ -160,7 +160,7 @@ def test_fault_of_one_sweep_ends_nothing(
     finish_trial(session, 0.03)
     said: list[str] = []
     broken = pytest.MonkeyPatch()
-    with Publisher(session.engine, session.study_storage, report=said.append, every_s=0.01) as one:
+    with Publisher(session.engine, session.study_storage, say=said.append, every_s=0.01) as one:
         broken.setattr("sweep.dashboard.publication.publish", lambda *_parts, **_more: 1 / 0)
         wait_until(lambda: bool(said))
         one.catch_up()
@@ -192,11 +192,11 @@ def test_publisher_without_the_right_says_so_once(
         role = sa.make_url(address).username
         run_sql(postgres_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
         engine = open_engine(parse_url(address))
-        shelf = studies.open_study_storage(parse_url(address))
-        publisher = Publisher(engine, shelf, report=said.append, every_s=0.01)
+        study_storage = studies.open_study_storage(parse_url(address))
+        publisher = Publisher(engine, study_storage, say=said.append, every_s=0.01)
         with publisher:
             wait_until(lambda: not publisher.is_looking())
-        shelf.remove_session()
+        study_storage.remove_session()
         engine.dispose()
     assert len(said) == 1
     assert "GRANT SELECT, INSERT, UPDATE, DELETE" in said[0]

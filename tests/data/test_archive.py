@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sweep.data import archive as archive_module
-from sweep.data import claims
+from sweep.data import sizes
 from sweep.data.formats import open_events
 from sweep.errors import DataError
 from tests.data.conftest import WriteNpz, make_arrays
@@ -198,7 +198,7 @@ def test_a_claim_that_no_events_pack_to_is_refused(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zeros that unpack to a thousand times their size are not unpacked, where they are many."""
-    monkeypatch.setattr(claims, "MIN_SUSPECT_BYTES", 10 << 20)
+    monkeypatch.setattr(sizes, "MIN_SUSPECT_BYTES", 10 << 20)
     blank = np.zeros((200, 4, 4000), np.float32)
     path = write_zip(tmp_path / "a.npz", zipfile.ZIP_DEFLATED, X=pack(blank), y=pack(blank[:, 0]))
     with pytest.raises(DataError, match=r"X: claims more than it can hold, got 12.8 MB packed"):

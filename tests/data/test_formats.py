@@ -68,7 +68,7 @@ def test_several_files_join_in_the_order_given(write_npz: WriteNpz) -> None:
     x, y = make_arrays(6)
     paths = [write_npz("a.npz", X=x[:2], y=y[:2]), write_npz("b.npz", X=x[2:], y=y[2:])]
     events = open_events(paths)
-    assert (len(events), events.sources) == (6, ("a.npz", "b.npz"))
+    assert (len(events), events.labels) == (6, ("a.npz", "b.npz"))
     np.testing.assert_array_equal(events.take([5, 1, 2]).load([2, 1])[0], x[[2, 1]])
     whole = open_events([write_npz("c.npz", X=x, y=y)])
     assert events.fingerprint == whole.fingerprint

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from sweep.data import claims
+from sweep.data import sizes
 from sweep.data.formats import open_events
 from sweep.errors import DataError
 from tests.data.test_formats import write_hdf5
@@ -215,7 +215,7 @@ def test_zeros_packed_by_the_thousand_are_refused(
     path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Written, so no holes, but far more in all than events pack to."""
-    monkeypatch.setattr(claims, "MIN_SUSPECT_BYTES", 10 << 20)
+    monkeypatch.setattr(sizes, "MIN_SUSPECT_BYTES", 10 << 20)
     zeros = np.zeros((400, 4000), "f4")
     with h5py.File(path, "w") as file:
         for key in ("kernel", "Xmax", "Ymax", "pv", "pv_other"):

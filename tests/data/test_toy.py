@@ -11,8 +11,8 @@ import pytest
 from sweep.data.description import describe_events
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
-from sweep.data.recipe import draw_event
 from sweep.data.toy import make_toy_event, open_toy_events
+from sweep.data.toy_event import draw_event
 
 NUM_EVENTS = 300
 
@@ -39,7 +39,7 @@ def test_a_seed_and_a_number_decide_an_event() -> None:
 def test_the_content_is_the_same_on_every_machine() -> None:
     """The fingerprint of these events is written down here: sweeps on other machines rely on it.
 
-    A change of the recipe or of the kernel changes it, and then needs a new RECIPE_VERSION.
+    A change of the recipe or of the kernel changes it, and then needs a new TOY_VERSION.
     """
     assert open_toy_events(4, 20).fingerprint == "36237beabaaa9672"
 

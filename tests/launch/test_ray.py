@@ -29,8 +29,8 @@ from jobs import (
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import TrialCounts
 from sweep.errors import ConfigError
-from sweep.launch.cluster import Node, choose_shares
 from sweep.launch.places import Place
+from sweep.launch.ray_cluster import Node, choose_shares
 from sweep.trial.session import Session
 
 SETTINGS = {

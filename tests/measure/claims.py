@@ -40,8 +40,8 @@ from storage.sweeps import (
     list_open_sweeps,
 )
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
-from sweep.search.choice import build_sampler
 from sweep.search.judgement import get_ranking
+from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import suggest
 from sweep.trial.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
 
@@ -72,7 +72,7 @@ def make_epoch(number: int, slot: int) -> Epoch:
 def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, out: Any) -> None:
     """Be one worker."""
     engine = open_engine(parse_url(storage))
-    shelf = studies.open_study_storage(parse_url(storage)) if sampler != "none" else None
+    study_storage = studies.open_study_storage(parse_url(storage)) if sampler != "none" else None
     watch = Stopwatch()
     while True:
         with watch.measure("look for open sweeps"):
@@ -85,7 +85,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
         with watch.measure("renew"):
             renew_claim(engine, claim, 60.0)
         study = trial = None
-        if shelf is not None:
+        if study_storage is not None:
             with watch.measure("begin and suggest"):
                 search = SearchConfig(
                     sampler=SamplerConfig(
@@ -99,7 +99,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
                 )
                 sampler_of_slot = build_sampler(search, SPACE, claim.slot)
                 pruner = PercentilePruner(50.0, n_startup_trials=5, n_warmup_steps=num_epochs)
-                study = studies.load_study(shelf, "net", sampler_of_slot, pruner)
+                study = studies.load_study(study_storage, "net", sampler_of_slot, pruner)
                 trial = studies.begin_trial(study, claim.slot, {}, is_first=claim.attempt == 1)
                 suggest(trial, SPACE, {})
         with watch.measure("begin"):
@@ -151,8 +151,8 @@ def run(storage: str, num_workers: int, num_trials: int, num_epochs: int, sample
     """Run all workers and print the table."""
     engine = create_engine(parse_url(storage))
     create_tables(engine)
-    shelf = studies.open_study_storage(parse_url(storage))
-    studies.create_study(shelf, "net", direction="minimize", metric_name="validation loss")
+    study_storage = studies.open_study_storage(parse_url(storage))
+    studies.create_study(study_storage, "net", direction="minimize", metric_name="validation loss")
     sweep = create_sweep(engine, "net", {}, {}, num_trials)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "storage.studies"])

@@ -12,9 +12,9 @@ import pytest
 from storage.epochs import TrialRow
 from storage.sweeps import TrialCounts
 from sweep.report.blocks import Table, Text
-from sweep.report.choice import explain_choice
 from sweep.report.importance import MIN_TRIALS, compute_importances, describe_importances
 from sweep.report.savings import describe_endings, estimate_savings
+from sweep.report.winner import explain_winner
 from sweep.results.status import Status, read_status
 from sweep.trial.session import Session
 from tests.report.conftest import make_epoch, make_row
@@ -42,7 +42,7 @@ def fill(status: Status, rows: Sequence[TrialRow]) -> Status:
 
 def join(status: Status) -> str:
     """Give the sentences on why a trial won."""
-    return " ".join(block.text for block in explain_choice(status) if isinstance(block, Text))
+    return " ".join(block.text for block in explain_winner(status) if isinstance(block, Text))
 
 
 def test_savings_are_the_epochs_of_pruned_trials_at_their_own_pace(status: Status) -> None:
@@ -170,7 +170,7 @@ def test_hand_tuned_settings_are_compared(status: Status) -> None:
     ]
     found = replace(fill(status, rows), config=config)
     assert "The best of 2 hand-tuned settings, trial 1, has validation loss 0.09," in join(found)
-    table = explain_choice(found)[1]
+    table = explain_winner(found)[1]
     assert isinstance(table, Table)
     assert [row.cells[0] for row in table.rows] == ["2", "1", "0", "predicting zero"]
     assert [row.is_marked for row in table.rows] == [True, False, False, False]

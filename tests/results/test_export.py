@@ -45,7 +45,7 @@ def test_what_the_check_of_an_export_says_is_passed_on(
     session, status = trained
     heard: list[str] = []
     trial = find_best(status)
-    export_trial(status, trial, session.artifacts, tmp_path / "model", report=heard.append)
+    export_trial(status, trial, session.artifacts, tmp_path / "model", say=heard.append)
     assert f"built with {trial.params['hidden_size']}" in heard
     has_onnx = (tmp_path / "model" / "model.onnx").is_file()
     assert any("writing model.onnx" in line for line in heard) == has_onnx
@@ -89,7 +89,7 @@ def test_fault_of_the_check_is_said_once(
     heard: list[str] = []
     with pytest.raises(ModelError, match=r"does not load in a fresh process.*table\.txt"):
         export_trial(
-            status, find_best(status), session.artifacts, tmp_path / "model", report=heard.append
+            status, find_best(status), session.artifacts, tmp_path / "model", say=heard.append
         )
     assert not any("table.txt" in line for line in heard)
     assert not (tmp_path / "model").exists()

@@ -17,7 +17,6 @@ from sweep.config import (
     SearchConfig,
     SweepConfig,
 )
-from sweep.search.choice import build_pruner, choose_pruner
 from sweep.search.judgement import (
     count_grace_epochs,
     find_best_epoch,
@@ -28,6 +27,7 @@ from sweep.search.judgement import (
     rank_trials,
 )
 from sweep.search.pruners import PRUNERS
+from sweep.search.strategy import build_pruner, choose_pruner
 
 NULL_LOSS = 10.0
 ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
-from sweep.search.choice import build_sampler, choose_pruner, choose_sampler
-from sweep.search.points import place
 from sweep.search.samplers import SAMPLERS
+from sweep.search.sequences import find_value
+from sweep.search.strategy import build_sampler, choose_pruner, choose_sampler
 from sweep.search.suggestion import find_nearest, fix_point, suggest
 from sweep.seeds import derive_seed
 
@@ -185,7 +185,7 @@ def test_coordinate_reaches_every_value(
     distribution: BaseDistribution, values: set[object]
 ) -> None:
     """The ends as well, and nothing beyond."""
-    assert {place(step / 100, distribution) for step in range(100)} == values
+    assert {find_value(step / 100, distribution) for step in range(100)} == values
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -149,8 +149,8 @@ def add_study() -> Callable[[str, str], None]:
     """Make a study of somebody else with a trial, so that ids differ from another database's."""
 
     def add(url: str, name: str) -> None:
-        shelf = studies.open_study_storage(parse_url(url))
-        study = optuna.create_study(study_name=name, storage=shelf)
+        study_storage = studies.open_study_storage(parse_url(url))
+        study = optuna.create_study(study_name=name, storage=study_storage)
         study.ask().suggest_float("lr", 0.0, 1.0)
 
     return add

@@ -236,12 +236,12 @@ def test_admin_sees_who_connects(postgres_url: str, postgres_server: sa.Engine) 
     engine = create_engine(url)
     create_tables(engine)
     studies.prepare_studies(url, [])
-    shelf = studies.open_study_storage(url)
+    study_storage = studies.open_study_storage(url)
     named = create_engine(url.update_query_dict({"application_name": "mine"}))
     with postgres_server.connect() as connection:
         names = sorted(connection.execute(query, {"name": url.database}).scalars())
     assert names == ["mine"] + 2 * [f"sweep {socket.gethostname()}:{os.getpid()}"]
-    shelf.remove_session()
+    study_storage.remove_session()
     engine.dispose()
     named.dispose()
 

@@ -90,13 +90,13 @@ def test_server_that_vanishes_is_noticed_within_a_minute(server: sa.URL) -> None
     """The system watches both connections, ours and Optuna's, as a pulled cable sends no word."""
     url = parse_url(write(server))
     engine = open_engine(url)
-    shelf = studies.open_study_storage(url)
-    for opened in (engine, shelf._backend.engine):
+    study_storage = studies.open_study_storage(url)
+    for opened in (engine, study_storage._backend.engine):
         with opened.connect() as connection:
             handle = connection.connection.dbapi_connection.fileno()
             with socket.socket(fileno=os.dup(handle)) as line:
                 assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
                 assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
                 assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 30
-    shelf.remove_session()
+    study_storage.remove_session()
     engine.dispose()

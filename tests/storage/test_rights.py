@@ -78,11 +78,11 @@ def read_names(url: str) -> list[str]:
     with close_after(open_engine(parse_url(url))) as engine:
         check_tables(engine)
         names = [sweep.name for sweep in list_sweeps(engine)]
-    shelf: Any = studies.open_study_storage(parse_url(url))
+    study_storage: Any = studies.open_study_storage(parse_url(url))
     for name in names:
-        studies.read_study_trials(studies.load_study(shelf, name))
-    shelf.remove_session()
-    shelf._backend.engine.dispose()
+        studies.read_study_trials(studies.load_study(study_storage, name))
+    study_storage.remove_session()
+    study_storage._backend.engine.dispose()
     return names
 
 
@@ -142,12 +142,12 @@ def test_sequence_without_usage_is_named(role_url: str, shared_url: str) -> None
 
 def make_study(url: str) -> None:
     """Do what takes a number of a sequence."""
-    shelf: Any = studies.open_study_storage(parse_url(url))
+    study_storage: Any = studies.open_study_storage(parse_url(url))
     try:
-        studies.create_study(shelf, "new", direction="minimize", metric_name="loss")
+        studies.create_study(study_storage, "new", direction="minimize", metric_name="loss")
     finally:
-        shelf.remove_session()
-        shelf._backend.engine.dispose()
+        study_storage.remove_session()
+        study_storage._backend.engine.dispose()
 
 
 def test_schema_out_of_reach_is_named(role_url: str, shared_url: str) -> None:

@@ -21,7 +21,7 @@ NAME = "cnn"
 
 
 @pytest.fixture
-def shelf(database_url: str) -> Iterator[optuna.storages.BaseStorage]:
+def study_storage(database_url: str) -> Iterator[optuna.storages.BaseStorage]:
     """Optuna's side of a fresh database, of either kind in turn."""
     opened = studies.open_study_storage(parse_url(database_url))
     yield opened
@@ -29,9 +29,11 @@ def shelf(database_url: str) -> Iterator[optuna.storages.BaseStorage]:
 
 
 @pytest.fixture
-def study(shelf: optuna.storages.BaseStorage) -> optuna.Study:
+def study(study_storage: optuna.storages.BaseStorage) -> optuna.Study:
     """A study that is to be minimised."""
-    return studies.create_study(shelf, NAME, direction="minimize", metric_name="validation loss")
+    return studies.create_study(
+        study_storage, NAME, direction="minimize", metric_name="validation loss"
+    )
 
 
 def reopen(database_url: str) -> optuna.Study:
@@ -47,21 +49,21 @@ def test_study_names_its_metric(study: optuna.Study, database_url: str) -> None:
 
 
 def test_empty_study_of_a_killed_creation_is_made_anew(
-    study: optuna.Study, shelf: optuna.storages.BaseStorage, database_url: str
+    study: optuna.Study, study_storage: optuna.storages.BaseStorage, database_url: str
 ) -> None:
     """Its direction may have been another one, which Optuna would keep silently."""
-    studies.create_study(shelf, NAME, direction="maximize", metric_name="efficiency")
+    studies.create_study(study_storage, NAME, direction="maximize", metric_name="efficiency")
     again = reopen(database_url)
     assert (again.direction.name, again.metric_names) == ("MAXIMIZE", ["efficiency"])
 
 
 def test_study_of_somebody_else_is_refused(
-    study: optuna.Study, shelf: optuna.storages.BaseStorage
+    study: optuna.Study, study_storage: optuna.storages.BaseStorage
 ) -> None:
     """Trials that belong to no sweep are not taken for a sweep's."""
     study.add_trial(optuna.trial.create_trial(value=1.0))
     with pytest.raises(StorageError, match="a study of Optuna has that name"):
-        studies.create_study(shelf, NAME, direction="minimize", metric_name="loss")
+        studies.create_study(study_storage, NAME, direction="minimize", metric_name="loss")
     assert len(study.trials) == 1
 
 

@@ -224,15 +224,15 @@ def test_study_of_somebody_else_is_not_overwritten(
 ) -> None:
     """A study with trials that belong to no sweep stays; an empty one of a killed run gives way."""
     open_database(file_url("b"))
-    shelf = studies.open_study_storage(parse_url(file_url("b")))
+    study_storage = studies.open_study_storage(parse_url(file_url("b")))
     add_study(file_url("b"), "mlp")
-    studies.create_study(shelf, "cnn", direction="minimize", metric_name="of a killed run")
+    studies.create_study(study_storage, "cnn", direction="minimize", metric_name="of a killed run")
     with pytest.raises(StorageError, match="a study of Optuna has that name, got 'mlp' with 1"):
         copy(file_url("a"), file_url("b"))
-    assert studies.load_study(shelf, "cnn").metric_names == ["of a killed run"]
-    assert len(studies.load_study(shelf, "mlp").trials) == 1
+    assert studies.load_study(study_storage, "cnn").metric_names == ["of a killed run"]
+    assert len(studies.load_study(study_storage, "mlp").trials) == 1
     copy(file_url("a"), file_url("b"), "cnn")
-    assert studies.load_study(shelf, "cnn").metric_names == ["loss"]
+    assert studies.load_study(study_storage, "cnn").metric_names == ["loss"]
 
 
 def test_killed_copy_leaves_nothing_and_is_made_again(

@@ -31,11 +31,11 @@ from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.evaluation import load_weights
 from sweep.search.judgement import rank_trials
-from sweep.search.verdict import Verdict
 from sweep.signals import Signals
 from sweep.trial.lost_workers import MAX_LOST_ATTEMPTS
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
+from sweep.trial.verdict import Verdict
 from sweep.worker.lease import Lease
 
 HOUR_S = 3600.0

@@ -15,7 +15,7 @@ from sweep.results.status import Status
 from sweep.search.judgement import explain_death
 
 
-def write_card(
+def write_model_card(
     path: Path,
     status: Status,
     trial: TrialRow,

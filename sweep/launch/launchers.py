@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from sweep.errors import ConfigError, list_choices
+from sweep.errors import ConfigError, list_allowed
 
 if TYPE_CHECKING:  # the command line reads the names at its start
     from sweep.launch.launcher import LauncherModule
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the command line reads the names at its start
 LOCAL = "local"
 LAUNCHERS: Mapping[str, str] = {
     LOCAL: "sweep.launch.local",
-    "ray": "sweep.launch.cluster",
+    "ray": "sweep.launch.ray_cluster",
 }
 """The module of each, by the name that `--launcher` takes."""
 
@@ -27,6 +27,6 @@ def choose_launcher(name: str) -> LauncherModule:
     """
     if name not in LAUNCHERS:
         raise ConfigError(
-            f"launcher: got {name!r}, expected {list_choices(LAUNCHERS)}; change --launcher"
+            f"launcher: got {name!r}, expected {list_allowed(LAUNCHERS)}; change --launcher"
         )
     return cast("LauncherModule", importlib.import_module(LAUNCHERS[name]))

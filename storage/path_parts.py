@@ -28,7 +28,7 @@ def check_artifact_id(text: str) -> str:
     return text
 
 
-def check_part(text: str) -> str:
+def check_path_part(text: str) -> str:
     """Give back a sweep's name that is to be part of a file's name.
 
     Raises:

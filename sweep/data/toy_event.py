@@ -1,11 +1,11 @@
-"""The recipe of the toy events: what is drawn, from which distribution.
+"""How one toy event is drawn: what is drawn, from which distribution.
 
 A parametric stand-in for PV-Finder's Pythia and toy VELO chain (docs/PHYSICS.md, "Toy events"). Its
 first constants were those of ten published events; where one was changed its line says so: it was
 set against 5,000 events and 100 events' tracks of the real chain. Draws are rounded to 1e-7, far
 below any effect, so that the last bit of a machine's logarithm or cosine is not seen and a set has
 the same content everywhere. A change of any constant, or of the order of the draws, is a new
-`RECIPE_VERSION`.
+`TOY_VERSION`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sweep.data.vertices import Vertices
 
-RECIPE_VERSION = 1
+TOY_VERSION = 1
 
 MEAN_VERTICES = 7.6
 MEAN_EMPTY_VERTICES = 2.9  # at first 18 % of the full ones; 10.5 vertices in all in the real chain

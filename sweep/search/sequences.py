@@ -56,7 +56,7 @@ class PointSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """Place a parameter by its coordinate."""
-        return place(self._point[param_name], param_distribution)
+        return find_value(self._point[param_name], param_distribution)
 
 
 def draw_random_point(names: Sequence[str], seed: int) -> dict[str, float]:
@@ -87,7 +87,7 @@ def draw_sobol_point(names: Sequence[str], index: int, seed: int) -> dict[str, f
     return dict(zip(names, sequence.random(1)[0].tolist(), strict=True))
 
 
-def place(coordinate: float, distribution: BaseDistribution) -> Any:
+def find_value(coordinate: float, distribution: BaseDistribution) -> Any:
     """Give the value of a distribution at a coordinate.
 
     Args:

@@ -12,7 +12,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 
 from storage import studies
 from storage.artifacts import TrialFolder
-from storage.attachments import ArtifactShelf, attach_file
+from storage.attachments import ArtifactStore, attach_file
 from storage.engine import parse_url
 from storage.errors import StorageError
 from storage.sweeps import find_sweep
@@ -62,9 +62,9 @@ def test_link_is_not_shown_and_not_copied(source: sa.Engine, tmp_path: Path) -> 
     link.rename(link.with_name(artifact)).unlink()
     link.with_name(artifact).symlink_to(secret)
     with pytest.raises(ArtifactNotFound):
-        ArtifactShelf(tmp_path / "artifacts").open_reader(artifact)
+        ArtifactStore(tmp_path / "artifacts").open_reader(artifact)
     with pytest.raises(StorageError, match="not the name"):
-        ArtifactShelf(tmp_path / "artifacts").open_reader("../secret")
+        ArtifactStore(tmp_path / "artifacts").open_reader("../secret")
     folders = Folders(tmp_path / "artifacts", tmp_path / "copied")
     target = parse_url(f"sqlite:///{tmp_path / 'b'}")
     copied = copy_sweeps(source.url, target, [], folders, lambda _done, _total: None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from models.space import Dimension, Fixed
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
-from sweep.errors import ConfigError, list_choices
+from sweep.errors import ConfigError, list_allowed
 from sweep.metrics.table import OBJECTIVES
 from sweep.search.pruners import PRUNERS, Pruner
 from sweep.search.samplers import SAMPLERS, Draw, Sampler
@@ -102,7 +102,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
 def _check_name(what: str, name: str, table: Mapping[str, object]) -> None:
     if name not in table:
         raise ConfigError(
-            f"{what}: unknown, got {name!r}, expected {list_choices(table)}; change --{what}"
+            f"{what}: unknown, got {name!r}, expected {list_allowed(table)}; change --{what}"
         )
 
 

@@ -25,7 +25,7 @@ from sweep.wording import (
 NUM_RUNNERS_UP = 4
 
 
-def explain_choice(status: Status) -> list[Block]:
+def explain_winner(status: Status) -> list[Block]:
     """Say why the best trial won, or that none did, with the ones it is compared with."""
     table = _tabulate(status)
     if not status.ranked:

@@ -22,7 +22,7 @@ def check_file(path: Path) -> None:
         StorageError: when it is missing, or a folder above it is closed.
     """
     if not os.path.isfile(path):  # False also where it may not be asked
-        raise find_closed_place(path) or StorageError(
+        raise find_closed_path(path) or StorageError(
             f"storage: no such file, got {path}, expected a database of sweeps; "
             "start one with `sweep run` or name another with --storage"
         )
@@ -39,7 +39,7 @@ def check_address(text: str) -> None:
         check_file(Path(address[1]))
 
 
-def find_closed_place(path: Path) -> RightsError | None:
+def find_closed_path(path: Path) -> RightsError | None:
     """Say of a SQLite file whether it or a folder above it is closed to this user."""
     real = Path(os.path.realpath(path))
     for folder in reversed(real.parents):

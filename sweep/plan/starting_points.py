@@ -14,7 +14,7 @@ from sweep.search.suggestion import find_nearest
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingPoints:
     """What is tried before the sampler chooses, and what should be said about it."""
 
     points: tuple[dict[str, Value], ...]
@@ -22,13 +22,13 @@ class Start:
     notes: tuple[str, ...]
 
 
-def plan_start(
+def plan_starting_points(
     request: Request,
     stored: SweepConfig | None,
     architecture: Architecture,
     space: Mapping[str, Dimension],
     curve: CurveConfig | None,
-) -> Start:
+) -> StartingPoints:
     """Choose what is tried first.
 
     Args:
@@ -39,12 +39,12 @@ def plan_start(
         curve: Of sample size, whose trials are all given; None for a search.
     """
     if curve is not None:
-        return Start(list_points(curve), 0, ())
+        return StartingPoints(list_points(curve), 0, ())
     if stored is not None and not request.dimensions and not request.fixed:
-        return Start(stored.starting_points, stored.num_hand_tuned, ())
+        return StartingPoints(stored.starting_points, stored.num_hand_tuned, ())
     changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}
     points, notes = _plan_points(architecture, space, changed)
-    return Start(points, min(len(points), len(architecture.starting_points)), notes)
+    return StartingPoints(points, min(len(points), len(architecture.starting_points)), notes)
 
 
 def _plan_points(
