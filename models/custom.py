@@ -29,6 +29,7 @@ from models.adam import BETAS, DEFAULT_BETAS
 from models.architecture import PROBE_SHAPE, Architecture
 from models.dimension import Choice, Dimension, Fixed, Float, Int
 from models.isolation import Isolation
+from models.rehearsal import find_ending
 from models.source import Source, read_source
 from models.space import build_dimension
 from models.value import Value
@@ -85,6 +86,12 @@ def load_architecture(name: str, source: Source | None = None) -> Architecture:
 
 def _run_source(source: Source, path: Path) -> ModuleType:
     """Run a network's files under names of their own."""
+    ending = find_ending(Isolation(source, path.parent).run)
+    if ending is not None:
+        raise ValueError(
+            f"model: {path} ends the process that runs it, got {ending}, expected a module; "
+            "correct the file"
+        )
     isolation = Isolation(source, path.parent)
     try:
         with contextlib.redirect_stdout(sys.stderr):  # standard output is for results alone
@@ -153,6 +160,7 @@ def _find_middle(dimension: Dimension) -> Value:
 
 def _check_output(architecture: Architecture) -> None:
     """Build the network at its defaults and look at what comes out, drawing no shared numbers."""
+    refuse_ending(architecture, architecture.defaults)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             output = architecture.build(architecture.defaults).eval()(torch.zeros(PROBE_SHAPE))
@@ -167,6 +175,25 @@ def _check_output(architecture: Architecture) -> None:
         raise ValueError(
             f"model: {architecture.name} gives the wrong output, got {shape}, expected {expected} "
             f"for a batch of shape {PROBE_SHAPE}; correct its forward"
+        )
+
+
+def refuse_ending(architecture: Architecture, hyperparameters: Mapping[str, Value]) -> None:
+    """Refuse a network that ends the process which builds it or has it predict two empty events.
+
+    Raises:
+        ValueError: When it does; what it raises is not looked at.
+    """
+
+    def predict() -> None:
+        with torch.no_grad():
+            architecture.build(hyperparameters).eval()(torch.zeros(PROBE_SHAPE))
+
+    ending = find_ending(predict)
+    if ending is not None:
+        raise ValueError(
+            f"model: {architecture.name} ends the process that builds it or has it predict, got "
+            f"{ending} with {dict(hyperparameters)}, expected a prediction; correct the class"
         )
 
 

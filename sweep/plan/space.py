@@ -19,6 +19,7 @@ from models.space import (
 )
 from sweep.config import Recipe, SweepConfig
 from sweep.errors import ConfigError
+from sweep.plan.network import is_own
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
 from sweep.search.suggestion import list_ends
@@ -160,6 +161,7 @@ def _check_network(architecture: Architecture, usable: Mapping[str, Sequence[Val
         for value in usable[name]:
             chosen = {key: base[key] for key in structure} | {name: value}
             try:
+                _refuse_ending(architecture, chosen)
                 _try_to_build(architecture, chosen)
             except (Exception, SystemExit) as exc:
                 reason = (str(exc) or repr(exc)).splitlines()[0]
@@ -167,6 +169,21 @@ def _check_network(architecture: Architecture, usable: Mapping[str, Sequence[Val
                     f"space.{name}: no network can be built, got {value!r}, expected one that "
                     f"{architecture.name} takes ({reason}); change it"
                 ) from exc
+
+
+def _refuse_ending(architecture: Architecture, chosen: Mapping[str, Value]) -> None:
+    """Refuse a person's network that ends the process which builds it.
+
+    Raises:
+        ChildProcessError: when it does.
+    """
+    if not is_own(architecture.name):
+        return
+    from models.rehearsal import find_ending  # late: it loads torch
+
+    ending = find_ending(lambda: _try_to_build(architecture, chosen))
+    if ending is not None:
+        raise ChildProcessError(f"it ends the process: {ending}")
 
 
 def _try_to_build(architecture: Architecture, chosen: Mapping[str, Value]) -> None:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from models import Architecture
+from models.custom import refuse_ending
 from models.source import read_source
 from models.space import Value
 from storage.artifacts import TrialFolder
@@ -72,8 +73,11 @@ def build_network(architecture: Architecture, hyperparameters: Mapping[str, Valu
         ModelError: when the architecture refuses a value.
     """
     names = architecture.network_hyperparameters
+    chosen = {k: v for k, v in hyperparameters.items() if k in names}
     try:
-        return architecture.build({k: v for k, v in hyperparameters.items() if k in names})
+        if is_own(architecture.name):
+            refuse_ending(architecture, chosen)
+        return architecture.build(chosen)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
 

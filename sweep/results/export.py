@@ -175,7 +175,8 @@ def _check(
     )
     if process.code != 0:
         raise ModelError(
-            f"export: the model does not load in a fresh process, got {process.last_line!r}"
+            f"export: the model does not load in a fresh process, got {process.last_line!r} and "
+            f"exit code {process.code}, expected its metrics; correct the network"
         )
     found = json.loads(process.output)
     score = get_score(get_epoch(trial))

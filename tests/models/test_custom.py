@@ -137,3 +137,46 @@ def test_unusable_name_is_refused(name: str, message: str) -> None:
     """A name without file or class, or of no file, is refused."""
     with pytest.raises(ValueError, match=message):
         find_architecture(name)
+
+
+ENDING = """
+import os
+import torch
+
+WHERE, WHAT = {where!r}, {what!r}
+
+def act(where):
+    if where == WHERE:
+        exec(WHAT)
+
+act("file")
+
+class MyNet(torch.nn.Module):
+    space = {{"width": 8}}
+    def __init__(self, width):
+        super().__init__()
+        act("init")
+
+    def forward(self, x_BCL):
+        act("forward")
+        return x_BCL[:, 0]
+"""
+
+
+@pytest.mark.parametrize("where", ["file", "init", "forward"])
+@pytest.mark.parametrize(
+    ("what", "ending"),
+    [
+        ("os._exit(0)", "exit code 0"),
+        ("os.kill(os.getpid(), 9)", "SIGKILL, perhaps for lack of memory"),
+        ("os.abort()", "SIGABRT"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+)
+def test_network_that_ends_its_process_is_told(
+    tmp_path: Path, where: str, what: str, ending: str
+) -> None:
+    """It does so in another process, so that this one can say it."""
+    name = write(tmp_path, ENDING.format(where=where, what=what))
+    with pytest.raises(ValueError, match=rf"ends the process.*got {ending}"):
+        find_architecture(name)

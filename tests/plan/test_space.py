@@ -102,3 +102,27 @@ def test_option_is_read_in_the_sense_of_what_it_changes(text: str, expected: Dim
         "sizes": Fixed([8]),
     }
     assert repr(read_assignment("--set", text, space)[1]) == repr(expected)
+
+
+EXITING = """
+import os
+import torch
+
+class MyNet(torch.nn.Module):
+    space = {"width": [4, 8, 16]}
+    def __init__(self, width):
+        super().__init__()
+        if width == 16:
+            os._exit(3)
+
+    def forward(self, x_BCL):
+        return x_BCL[:, 0]
+"""
+
+
+def test_value_at_which_a_network_ends_its_process_is_named(tmp_path: Path) -> None:
+    """It is tried in another process: this one can say which value it was."""
+    (tmp_path / "mynet.py").write_text(EXITING)
+    architecture = find_architecture(f"{tmp_path}/mynet.py:MyNet")
+    with pytest.raises(ConfigError, match=r"width: no network .* got 16, .*process: exit code 3"):
+        check_space(architecture, architecture.space)
