@@ -204,3 +204,14 @@ def test_compose_refuses_a_faulty_file(project: Project, tmp_path: Path, fault: 
         text = f"services: {{a: {{image: a, deploy: {{{fault}}}}}}}"
     (tmp_path / "compose.yml").write_text(text, encoding="utf-8")
     assert project.ask("-f", str(tmp_path / "compose.yml"), "config", "-q").returncode != 0
+
+
+def test_whom_workers_trust_is_said_where_they_are_started(project: Project) -> None:
+    """In .env, for them and for commands in the dashboard's container; nobody at first."""
+    trusting = ("worker-gpu", "worker-cpu", "dashboard")
+    services = project.read()["services"]
+    assert [services[name]["environment"]["SWEEP_TRUST_CODE"] for name in trusting] == ["0"] * 3
+    with (project.folder / ".env").open("a") as settings:
+        settings.write("SWEEP_TRUST_CODE=1\n")
+    services = project.read()["services"]
+    assert [services[name]["environment"]["SWEEP_TRUST_CODE"] for name in trusting] == ["1"] * 3

@@ -106,6 +106,13 @@ def test_passwords_come_from_the_secret(pods: dict[str, dict[str, Any]]) -> None
         assert values.get("SWEEP_STORAGE") in (None, "postgresql://sweep@db/sweep")
 
 
+def test_nobody_is_trusted_at_first(pods: dict[str, dict[str, Any]]) -> None:
+    """Whether code of the database runs is a setting of workers and of the dashboard's commands."""
+    for name in ("worker", "dashboard"):
+        settings = {v["name"]: v.get("value") for v in pods[name]["containers"][0]["env"]}
+        assert settings["SWEEP_TRUST_CODE"] == "0"
+
+
 def test_worker_has_a_gpu_and_time_to_leave(
     manifests: dict[tuple[str, str], dict[str, Any]], pods: dict[str, dict[str, Any]]
 ) -> None:
