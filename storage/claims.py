@@ -263,7 +263,8 @@ def finish_claim(
 
     Args:
         state: complete, pruned or failed.
-        outcome: the state more closely (complete, pruned, dead, diverged, error).
+        outcome: the state more closely (complete, dead; pruned, diverged, timeout; error,
+            out_of_memory, lost).
         reason: one line or a traceback, where there is something to say.
         feasible: whether the trial may be called the best.
         best_epoch: the epoch whose weights and metrics are the trial's, from 1.

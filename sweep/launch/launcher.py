@@ -96,7 +96,8 @@ class LauncherModule(Protocol):
         Args:
             job: What they work on.
             places: Where each computes.
-            free_trials: Called when a worker was killed, before its place is filled again.
+            free_trials: Called when a worker has ended, however it did, before its place is filled
+                again: the trials it held are free at once.
             say: Told in one line what a person should know.
         """
 

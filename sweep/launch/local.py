@@ -107,7 +107,8 @@ class LocalWorkers:
             if num_freed == 0 and code == 0:
                 child.is_done = True
                 continue
-            # A worker gives its trial back before it leaves: what ends it earlier is the network.
+            # A worker gives its trial back before it leaves: with one in hand it was ended by the
+            # network, or killed by a signal.
             self._replace(child, num_freed, code)
         return sum(child.process.poll() is None for child in self._children)
 

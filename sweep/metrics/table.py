@@ -1,4 +1,4 @@
-"""The table of metrics: the only place that knows one by its name.
+"""The table of metrics: what each is called, how it is measured, and which way is better.
 
 Whoever stores, ranks, prints, draws or compares metrics goes through `METRICS`; a metric that is
 added here appears everywhere (docs/adding-a-metric.md).

@@ -15,6 +15,7 @@ from models import Architecture
 from models.source import Source
 from models.space import Dimension, to_json
 from sweep.config import (
+    DataConfig,
     Recipe,
     SearchConfig,
     SweepConfig,
@@ -108,15 +109,7 @@ def plan_sweep(
     split = open_selection(selection, progress)
     if curve is not None:
         curve = finish_curve(curve, request.sample_size, split)
-    data = describe_split(selection, split)
-    if stored is not None and data.is_same(stored.data):
-        named = (request.data, request.val_data, request.x_key, request.y_key, request.variant)
-        data = stored.data.move(data) if any(named) else stored.data
-    if data.null_loss <= 0:
-        raise DataError(
-            "data: the validation events hold nothing to find, got a null loss of "
-            f"{data.null_loss:.3g}, expected peaks in y; check the files"
-        )
+    data = _describe_data(request, stored, selection, split)
     start = plan_starting_points(request, stored, architecture, space, curve)
     try:
         config = SweepConfig(
@@ -232,6 +225,26 @@ def _plan_data(asked: Request, profile: Profile) -> Selection:
         max_train=None if is_whole else profile.num_train,
         max_validation=None if whereabouts.validation_files else profile.num_validation,
     )
+
+
+def _describe_data(
+    request: Request, stored: SweepConfig | None, selection: Selection, split: Split
+) -> DataConfig:
+    """Describe the events; those of the stored sweep lie where it has them, unless moved.
+
+    Raises:
+        DataError: when the validation events hold no peak.
+    """
+    data = describe_split(selection, split)
+    if stored is not None and data.is_same(stored.data):
+        named = (request.data, request.val_data, request.x_key, request.y_key, request.variant)
+        data = stored.data.move(data) if any(named) else stored.data
+    if data.null_loss <= 0:
+        raise DataError(
+            "data: the validation events hold nothing to find, got a null loss of "
+            f"{data.null_loss:.3g}, expected peaks in y; check the files"
+        )
+    return data
 
 
 def read_variant(text: str | None) -> Variant | None:

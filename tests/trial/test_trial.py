@@ -42,8 +42,13 @@ HOUR_S = 3600.0
 MakeSession = Callable[..., Session]
 
 
+BEGINNING, EPOCH_1, EPOCH_2 = 1, 2, 3
+"""Moments of a trial at which a worker renews its claim: before it begins, and before an epoch that
+was trained is kept (or, where the training broke in it, before that is told)."""
+
+
 class Hold(Lease):
-    """A claim in hand; at its `at`-th renewal (from 1) something happens first."""
+    """A claim in hand; at one moment of its trial something happens first."""
 
     def __init__(
         self, session: Session, claim: Claim, at: int = 0, event: Callable[[], object] = bool
@@ -78,6 +83,13 @@ def train_claimed(session: Session, claim: Claim) -> Verdict:
     verdict = run_trial(session, claim, Hold(session, claim))
     assert verdict is not None
     return verdict
+
+
+def interrupt(session: Session, claim: Claim, at: int = EPOCH_2, *, at_once: bool = False) -> None:
+    """Train a claimed trial, and at a moment of it ask its worker to leave."""
+    hold = Hold(session, claim, at)
+    hold.event = lambda: hold.signals.ask(at_once=at_once)
+    assert run_trial(session, claim, hold) is None
 
 
 def set_trial(session: Session, slot: int, **values: object) -> None:
@@ -185,9 +197,7 @@ def test_interrupted_trial_goes_on_as_if_nothing_had_been(
     """It waits, in the study too; its second attempt ends with an uninterrupted trial's curve."""
     session = make_session(database_url)
     claim = take(session)
-    hold = Hold(session, claim, 3)
-    hold.event = lambda: hold.signals.ask(at_once=kind == "at once")
-    assert run_trial(session, claim, hold) is None
+    interrupt(session, claim, at_once=kind == "at once")
     assert [trial.state for trial in read_told(session)] == [TrialState.WAITING]
     assert count_trials(session.engine, session.sweep.id).waiting == 2
     assert read_first(session) == reference[:2]
@@ -215,9 +225,7 @@ def test_kill_between_checkpoint_and_curve_is_made_good(
     """The successor fills in the epoch that only the checkpoint knew."""
     session = make_session(sqlite_url)
     claim = take(session)
-    hold = Hold(session, claim, 3)
-    hold.event = hold.signals.ask
-    assert run_trial(session, claim, hold) is None
+    interrupt(session, claim)
     with session.engine.begin() as connection:
         connection.execute(epochs.delete().where(epochs.c.epoch == 2))
     train(session, "b")
@@ -254,7 +262,7 @@ def test_late_worker_stops_and_harms_nothing(
     session = make_session(database_url)
     late = take(session)
     taken: list[Claim] = []
-    hold = Hold(session, late, 3, lambda: taken.append(take_over(session)))
+    hold = Hold(session, late, EPOCH_2, lambda: taken.append(take_over(session)))
     with pytest.raises(LostClaimError):
         run_trial(session, late, hold)
     assert read_first(session) == reference[:1]
@@ -301,7 +309,7 @@ def test_late_worker_tells_no_verdict(
     session = make_session(sqlite_url, network)
     late = take(session)
     with pytest.raises(LostClaimError):
-        run_trial(session, late, Hold(session, late, 2, lambda: take_over(session)))
+        run_trial(session, late, Hold(session, late, EPOCH_1, lambda: take_over(session)))
     (told,) = read_told(session)
     assert told.state == TrialState.RUNNING
     assert "outcome" not in told.user_attrs
@@ -323,7 +331,7 @@ def test_trial_that_was_told_meanwhile_is_finished_as_told(
         studies.set_attributes(trial, {"outcome": "complete", "best_epoch": 1})
         studies.finish_trial(study, trial, TrialState.COMPLETE, 0.5)
 
-    verdict = run_trial(session, claim, Hold(session, claim, 3, tell))
+    verdict = run_trial(session, claim, Hold(session, claim, EPOCH_2, tell))
     assert verdict == Verdict("complete", "complete")
     assert count_trials(session.engine, session.sweep.id).complete == 1
     assert [trial.value for trial in read_told(session)] == [0.5]
@@ -400,9 +408,7 @@ def test_time_of_earlier_attempts_counts(make_session: MakeSession, sqlite_url: 
     """A trial that is interrupted again and again does not get more time than others."""
     session = make_session(sqlite_url)
     claim = take(session)
-    hold = Hold(session, claim, at=1)
-    hold.event = hold.signals.ask
-    assert run_trial(session, claim, hold) is None
+    interrupt(session, claim, BEGINNING)
     assert len(read_first(session)) == 1
     change_trial_timeout(session.engine, session.sweep.id, 1e-6)
     session = replace(session, sweep=find_sweep(session.engine, session.sweep.name))
@@ -516,7 +522,7 @@ def test_full_disk_is_no_verdict(
 
     try:
         with pytest.raises(ArtifactError, match=r"checkpoint\.pt: cannot be written") as caught:
-            run_trial(session, claim, Hold(session, claim, 3, fill_disk))
+            run_trial(session, claim, Hold(session, claim, EPOCH_2, fill_disk))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "\n" not in str(caught.value)
@@ -594,9 +600,7 @@ def test_unreadable_checkpoint_is_reported_and_left_aside(
     """The trial begins anew and ends with the same curve."""
     session = make_session(sqlite_url)
     claim = take(session)
-    hold = Hold(session, claim, 3)
-    hold.event = hold.signals.ask
-    assert run_trial(session, claim, hold) is None
+    interrupt(session, claim)
     checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     train(session)
@@ -659,9 +663,7 @@ def test_checkpoint_of_another_form_is_left_aside(
     """A file that can be read and is not this trial's: it begins anew, which is said in a line."""
     session = make_session(sqlite_url)
     claim = take(session)
-    hold = Hold(session, claim, 3)
-    hold.event = hold.signals.ask
-    assert run_trial(session, claim, hold) is None
+    interrupt(session, claim)
     checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
     state = torch.load(checkpoint, weights_only=True)
     damage(state)
@@ -711,9 +713,7 @@ def test_network_whose_state_is_no_plain_tensor_is_kept_and_goes_on(
     """A transposed parameter, a growing buffer, a note: weights, checkpoint and pictures."""
     session = be_odd(make_session(sqlite_url))
     claim = take(session)
-    hold = Hold(session, claim, 3)
-    hold.event = hold.signals.ask
-    assert run_trial(session, claim, hold) is None
+    interrupt(session, claim)
     assert train(session, "b").outcome == "complete"
     network = OddNet(int(read_row(session).params["hidden_size"]))
     load_weights(network, TrialFolder(session.artifacts, session.sweep, 0).weights)
@@ -782,9 +782,9 @@ def test_trial_survives_dropped_connections(
         with postgres_server.connect() as connection:
             name = session.engine.url.database
             dropped.append(connection.execute(query, {"name": name}).scalar_one())
-        hold.num_left = 1
+        hold.num_left = 1  # and at the next
 
-    hold = Hold(session, claim, 2, drop)
+    hold = Hold(session, claim, EPOCH_1, drop)
     verdict = run_trial(session, claim, hold)
     assert verdict is not None
     assert verdict.outcome == "complete"
