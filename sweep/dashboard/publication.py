@@ -9,8 +9,8 @@ from optuna.storages import BaseStorage
 
 from storage import studies
 from storage.epochs import TrialRow
-from sweep.dashboard.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.dashboard.companion import mirror_trials
+from sweep.figures.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain

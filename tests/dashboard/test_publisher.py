@@ -16,8 +16,8 @@ from storage import studies
 from storage.engine import open_engine, parse_url
 from storage.publications import claim_publication, is_stale
 from storage.tables import sweeps
-from sweep.dashboard.cards import METRICS_CARD
 from sweep.dashboard.publisher import Publisher, keep_fresh
+from sweep.figures.cards import METRICS_CARD
 from sweep.trial.session import Session
 from tests.dashboard.conftest import FinishTrial
 

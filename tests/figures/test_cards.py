@@ -12,7 +12,7 @@ import pytest
 
 from storage.epochs import TrialRow
 from storage.sweeps import COMPLETE, PRUNED
-from sweep.dashboard.cards import draw_front, draw_metrics
+from sweep.figures.cards import draw_front, draw_metrics
 from sweep.results.groups import MAX_POINTS
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import rank_trials
