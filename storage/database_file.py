@@ -39,6 +39,30 @@ def check_address(text: str) -> None:
         check_file(Path(address[1]))
 
 
+def check_folder(text: str) -> None:
+    """Refuse the address of a SQLite file in a folder that is not there.
+
+    Raises:
+        StorageError: when that is missing or closed.
+    """
+    address = FILE_ADDRESS.match(text)
+    if address and address[1] != ":memory:":
+        require_folder(Path(address[1]))
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a SQLite file that cannot be made, since its folder is not there.
+
+    Raises:
+        StorageError: when that is missing or closed.
+    """
+    folder = path.absolute().parent
+    if not os.path.isdir(folder):
+        raise find_closed_path(path) or StorageError(
+            f"storage: no such folder, got {folder}, expected an existing one; make it first"
+        )
+
+
 def find_closed_path(path: Path) -> RightsError | None:
     """Say of a SQLite file whether it or a folder above it is closed to this user."""
     real = Path(os.path.realpath(path))

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from storage.database_file import check_file, find_closed_path
+from storage.database_file import check_file, require_folder
 from storage.errors import StorageError
 from storage.passwords import hide_keywords, hide_password, show_url
 from storage.rights import watch_rights
@@ -158,11 +158,7 @@ def create_engine(url: URL) -> sa.Engine:
         StorageError: when the folder is missing or not writable, or the server does not answer.
     """
     if url.get_backend_name() == "sqlite":
-        folder = Path(str(url.database)).absolute().parent
-        if not os.path.isdir(folder):
-            raise find_closed_path(Path(str(url.database))) or StorageError(
-                f"storage: no such folder, got {folder}, expected an existing one; make it first"
-            )
+        require_folder(Path(str(url.database)))
     engine = _check_answer(prepare_engine(sa.create_engine(url, **get_engine_options(url))))
     if url.get_backend_name() == "sqlite":
         try:

@@ -122,14 +122,14 @@ def score(
     json: Json = False,
 ) -> None:
     """Score predicted histograms from anywhere against the truth."""
-    from sweep.cli.output import print_json
-    from sweep.cli.progress import show_progress
-    from sweep.cli.tables import print_score
     from sweep.data.formats import check_paths
-    from sweep.metrics.writing import describe_score
 
     check_paths([truth, prediction])
-    from sweep.training.scoring import score_files  # late: it loads torch
+    from sweep.cli.output import print_json  # late: both files are there
+    from sweep.cli.progress import show_progress
+    from sweep.cli.tables import print_score
+    from sweep.metrics.writing import describe_score
+    from sweep.training.scoring import score_files
 
     with show_progress("scoring") as progress:
         found = score_files(truth, prediction, progress)

@@ -40,13 +40,15 @@ def dashboard(
     from storage.database_file import check_address
 
     check_address(storage)
+    from sweep.dashboard.entrance import Entrance
+    from sweep.dashboard.passwords import read_password
+
+    entrance = Entrance(host, port, read_password(os.environ, password_file), allow_edit)
     from storage.engine import parse_url  # late: they take a second
     from storage.studies import open_study_storage
     from sweep.cli.output import print_note
-    from sweep.dashboard.passwords import read_password
-    from sweep.dashboard.server import Entrance, serve
+    from sweep.dashboard.server import serve
 
     logging.basicConfig(format="%(levelname)s %(message)s")
-    entrance = Entrance(host, port, read_password(os.environ, password_file), allow_edit)
     engine = open_database(storage)
     serve(engine, open_study_storage(parse_url(storage)), artifacts, entrance, print_note)

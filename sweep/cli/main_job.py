@@ -6,10 +6,8 @@ import os
 import shlex
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import fields, replace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -31,34 +29,24 @@ from sweep.launch.places import Place, count_gpus
 from sweep.plan.network import is_own
 from sweep.plan.preparation import check_request, prepare_sweep
 from sweep.plan.profile import CPU, GPU
-from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
+from sweep.plan.request import Request
 from sweep.process import is_gone
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import is_failing
 from sweep.trust import trust_all
 from sweep.wording import describe_training
 
-NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
-WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
-TRUST_KEY = "trust_code"
-FILE_KEYS = ", ".join(
-    [field.name for field in fields(Request) if field.name not in NOT_IN_FILES]
-    + [*WHOLE_NUMBERS, *NUMBERS, "sweep", TRUST_KEY, "[space]"]
-)
-DEFAULT_CONFIG = Path("sweep.toml")
 
-
-def run_job(request: Request, options: JobOptions, config: Path | None, *, as_json: bool) -> None:
+def run_job(request: Request, options: JobOptions, *, trusts: bool, as_json: bool) -> None:
     """Create a sweep or go on with it, train its trials, and print the best.
+
+    Args:
+        trusts: Whether all code may run that the sweep brings.
 
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
-    with ExitStack() as stack:
-        if config is not None or DEFAULT_CONFIG.is_file():
-            request, options, trusts = _lay_over_file(request, options, config or DEFAULT_CONFIG)
-            if trusts:
-                stack.enter_context(trust_all())
+    with trust_all() if trusts else nullcontext():
         carry_out(request, options, _show_best, as_json=as_json)
 
 
@@ -187,36 +175,6 @@ def _refuse_to_go_on(status: Status) -> None:
         f"sweep {status.sweep.name}: most trials fail, got {status.describe_failures()}, expected "
         "at most half; mend the network or the space and start a new sweep with --sweep"
     )
-
-
-def _lay_over_file(
-    request: Request, options: JobOptions, path: Path
-) -> tuple[Request, JobOptions, bool]:
-    """Take from a TOML file what the command line does not say; last, whether it trusts code."""
-    asked, others = read_request(path)
-    trusts = others.pop(TRUST_KEY, False)
-    if not isinstance(trusts, bool):
-        raise ConfigError(f"{path}: {TRUST_KEY}: got {trusts!r}, expected true or false; mend it")
-    known = {
-        field: _take(path, others, key, kind)
-        for kind, keys in ((int, WHOLE_NUMBERS), ((int, float), NUMBERS), (str, {"sweep": "sweep"}))
-        for key, field in keys.items()
-    }
-    if others:
-        raise ConfigError(
-            f"{path}: unknown key, got {', '.join(others)}, expected one of {FILE_KEYS}; check the "
-            "spelling"
-        )
-    given = {key: value for key, value in known.items() if getattr(options, key) is None}
-    return merge_requests(request, asked), replace(options, **given), trusts
-
-
-def _take(path: Path, content: dict[str, Any], key: str, kind: Any) -> Any:
-    """Take a key out of a file's content; None where it is not there."""
-    value = content.pop(key, None)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, kind)):
-        raise ConfigError(f"{path}: {key}: got {value!r}, expected another kind; mend it")
-    return value
 
 
 def _make_folder(folder: Path) -> None:

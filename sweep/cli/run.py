@@ -91,6 +91,8 @@ def run(
 
     Options that are not given keep what the sweep was created with.
     """
+    from storage.database_file import check_folder
+    from sweep.cli.config_file import lay_over_file
     from sweep.cli.job_options import JobOptions, check_options
     from sweep.plan.request import Request
     from sweep.plan.words import check_words
@@ -130,10 +132,14 @@ def run(
     )
     check_options(options)
     check_words(request)
+    request, options, trusts = lay_over_file(request, options, config)
+    check_options(options)
+    check_words(request)
+    check_folder(storage)
     from sweep.cli.main_job import run_job  # late: what is wrong with the words is known by now
 
     warn_of_network_file(storage)
-    run_job(request, options, config, as_json=json)
+    run_job(request, options, trusts=trusts, as_json=json)
 
 
 def worker(

@@ -23,7 +23,10 @@ def migrate(storage: Storage = DEFAULT_STORAGE) -> None:
 
     For the latter no worker of that version may run, and for either only one process may do it.
     """
-    from storage.engine import open_engine, parse_url
+    from storage.database_file import check_address
+
+    check_address(storage)
+    from storage.engine import open_engine, parse_url  # late: they take half a second
     from storage.migrations import create_tables, migrate_tables
     from storage.passwords import show_url
     from storage.studies import open_study_storage
@@ -60,7 +63,11 @@ def copy(
     Sweeps that are being trained are refused. Trials that are not finished go on in the copy from
     their checkpoints; go on with a sweep in one of the two databases only.
     """
-    from storage.engine import parse_url
+    from storage.database_file import check_address, check_folder
+
+    check_address(source)
+    check_folder(target)
+    from storage.engine import parse_url  # late: it takes half a second
     from storage.passwords import hide_password
     from storage.transfer import Folders, copy_sweeps
     from sweep.cli.output import print_note
@@ -87,7 +94,10 @@ def backup(
 
     The file is a database itself, in which nothing runs; `sweep storage copy` brings it back.
     """
-    from storage.backup import back_up
+    from storage.database_file import check_address
+
+    check_address(storage)
+    from storage.backup import back_up  # late: it takes a second
     from storage.engine import parse_url
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress

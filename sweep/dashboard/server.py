@@ -6,7 +6,6 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import optuna_dashboard
@@ -15,46 +14,17 @@ from optuna.storages import BaseStorage
 
 from storage.attachments import ArtifactStore
 from storage.engine import is_answering
-from sweep.dashboard.addresses import is_loopback
 from sweep.dashboard.connections import Server
+from sweep.dashboard.entrance import Entrance
 from sweep.dashboard.gate import Gate
 from sweep.dashboard.health import Health
-from sweep.dashboard.passwords import VARIABLE, Password
+from sweep.dashboard.passwords import Password
 from sweep.dashboard.publisher import Publisher
 from sweep.errors import ConfigError
 
 MAX_BODY_BYTES = 1 << 16
 MAX_UPLOAD_BYTES = 128 << 20
 """What optuna-dashboard takes at most, where changes are allowed, of those who may make them."""
-
-
-@dataclass(frozen=True)
-class Entrance:
-    """Where the dashboard listens, and who may do what there.
-
-    Attributes:
-        host: Address or name; any other than a loopback one needs a password.
-        port: From 1 to 65535, or 0 for one that is free.
-        password: What must be given, or None.
-        allow_edit: Whether studies may be changed.
-    """
-
-    host: str
-    port: int
-    password: str | None
-    allow_edit: bool
-
-    def __post_init__(self) -> None:
-        """Refuse an entrance that would be open to everybody.
-
-        Raises:
-            ConfigError: When it has no password and is not on a loopback address.
-        """
-        if self.password is None and not is_loopback(self.host):
-            raise ConfigError(
-                f"host: open to others, got {self.host} without a password, expected one; set "
-                f"{VARIABLE}, name a file with --password-file, or leave --host out"
-            )
 
 
 def serve(

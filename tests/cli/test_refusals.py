@@ -119,11 +119,30 @@ LIGHT = [
     "report --storage sqlite:///none.db",
     "dashboard --storage sqlite:///none.db",
     "models --model nope",
+    "run --model cnn --config none.toml",
+    "run --config key.toml",
+    "run --config value.toml",
+    "run --config torn.toml",
+    "run --model cnn --storage sqlite:///none/sweep.db",
+    "storage copy sqlite:///none.db sqlite:///new.db",
+    "storage copy sqlite:///there.db sqlite:///none/new.db",
+    "storage backup --storage sqlite:///none.db new.db",
+    "storage migrate --storage sqlite:///none.db",
+    "dashboard --host 0.0.0.0 --storage sqlite:///there.db",
+    "score none.npz none.npz",
 ]
+FILES = {
+    "there.db": "",
+    "key.toml": 'model = "cnn"\nframes = 1',
+    "value.toml": 'model = "cnn"\nsampler = "best"',
+    "torn.toml": "model = [",
+}
 
 
 def test_wrong_words_and_missing_files_load_no_database_library(tmp_path: Path) -> None:
     """SQLAlchemy alone takes half a second; what a word or a missing file shows needs none."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
     process = subprocess.run(
         [sys.executable, "-c", RUN_ALL.replace("torch", "sqlalchemy")],
         cwd=tmp_path,

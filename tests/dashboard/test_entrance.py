@@ -10,8 +10,8 @@ import pytest
 
 from storage.engine import create_engine, parse_url
 from storage.migrations import create_tables
+from sweep.dashboard.entrance import Entrance
 from sweep.dashboard.passwords import VARIABLE, read_password
-from sweep.dashboard.server import Entrance
 from sweep.errors import ConfigError
 from tests.conftest import Answer
 
