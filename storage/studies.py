@@ -270,6 +270,11 @@ def suspend_trial(trial: Trial) -> None:
     retry(suspend)
 
 
+def keep_proposal(study: optuna.Study, trial: FrozenTrial, key: str, proposal: Any) -> None:
+    """Store what a sampler proposes for a running trial, before any of it is suggested."""
+    retry(lambda: study._storage.set_trial_system_attr(trial._trial_id, key, proposal))
+
+
 def drop_double(study: optuna.Study, trial: Trial, slot: int) -> None:
     """Fail a trial that was begun although another worker had begun one for the slot before."""
     first = find_trial(study, slot)

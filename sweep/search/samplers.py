@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What a trial of the sweep can come to.
+
+    Attributes:
+        num_epochs: Of a whole trial.
+        is_loss: Whether the objective is the loss; lower is better then.
+        null_loss: Loss of a network that has found nothing.
+        center_slot: Of the trial at the recommended point, if there is one.
+    """
+
+    num_epochs: int = 1
+    is_loss: bool = True
+    null_loss: float = 1.0
+    center_slot: int | None = None
+
+
+@dataclass(frozen=True)
 class Draw:
     """For which trial a point is drawn.
 
@@ -25,11 +42,13 @@ class Draw:
         slot: The trial's; with the sweep's seed it decides the random numbers, so that two workers
             never draw the same point and a trial taken over draws the same again.
         base_seed: The sweep's.
+        outlook: Of the sweep's trials.
     """
 
     names: Sequence[str]
     slot: int
     base_seed: int
+    outlook: Outlook = field(default_factory=Outlook)
 
     @property
     def seed(self) -> int:
@@ -48,6 +67,13 @@ class Sampler:
 
     build: Callable[..., BaseSampler]
     settings: Mapping[str, float] = field(default_factory=dict)
+
+
+def _build_mixed(draw: Draw) -> BaseSampler:
+    """This project's: random, near the recommended or the best points, or where a model says."""
+    from sweep.search.mixed import MixedSampler
+
+    return MixedSampler(draw)
 
 
 def _build_tpe(
@@ -96,9 +122,10 @@ def _build_random(draw: Draw) -> BaseSampler:
     return PointSampler(draw_random_point(draw.names, draw.seed))
 
 
-DEFAULT_SAMPLER = "tpe"
+DEFAULT_SAMPLER = "mixed"
 SAMPLERS: Mapping[str, Sampler] = {
-    DEFAULT_SAMPLER: Sampler(
+    DEFAULT_SAMPLER: Sampler(_build_mixed),
+    "tpe": Sampler(
         _build_tpe,
         {
             "num_startup_trials": 10,

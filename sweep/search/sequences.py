@@ -10,53 +10,24 @@ were seen to draw 47 different points in 64 trials.
 # ruff: noqa: ARG002 (the arguments are Optuna's)
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from sweep.search.coordinates import CoordinateSampler
 
-class PointSampler(BaseSampler):
-    """Places each of a study's parameters by its coordinate.
 
-    Args:
-        point: Coordinates from 0 to below 1, by the parameters' names.
-    """
+class PointSampler(CoordinateSampler):
+    """Places each of a study's parameters by the coordinates of a point that is known."""
 
     def __init__(self, point: Mapping[str, float]) -> None:
         self._point = point
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Give no parameters: each has its coordinate."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Choose nothing at once."""
-        return {}
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Place a parameter by its coordinate."""
-        return find_value(self._point[param_name], param_distribution)
+    def find_point(self, study: Study, trial: FrozenTrial) -> Mapping[str, float]:
+        """Give the point."""
+        return self._point
 
 
 def draw_random_point(names: Sequence[str], seed: int) -> dict[str, float]:
@@ -85,28 +56,3 @@ def draw_sobol_point(names: Sequence[str], index: int, seed: int) -> dict[str, f
     if index:  # SciPy cannot go forward by nothing
         sequence.fast_forward(index)
     return dict(zip(names, sequence.random(1)[0].tolist(), strict=True))
-
-
-def find_value(coordinate: float, distribution: BaseDistribution) -> Any:
-    """Give the value of a distribution at a coordinate.
-
-    Args:
-        coordinate: From 0 to below 1; equal parts of it mean equally likely values.
-    """
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[int(coordinate * len(distribution.choices))]
-    if isinstance(distribution, FloatDistribution):
-        return _scale(coordinate, distribution.low, distribution.high, distribution.log)
-    if isinstance(distribution, IntDistribution):
-        low, high, step = distribution.low, distribution.high, distribution.step
-        if distribution.log:
-            value = _scale(coordinate, low - 0.5, high + 0.5, is_log=True)
-            return min(max(round(value), low), high)
-        return low + step * int(coordinate * ((high - low) // step + 1))
-    raise TypeError(f"sampler: got {distribution!r}, expected a float, an int or a choice")
-
-
-def _scale(coordinate: float, low: float, high: float, is_log: bool) -> float:
-    if not is_log:
-        return low + coordinate * (high - low)
-    return min(max(low * math.exp(coordinate * math.log(high / low)), low), high)

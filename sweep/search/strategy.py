@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from models.space import Dimension, Fixed
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import ConfigError, list_allowed
+from sweep.metrics.score import LOSS
 from sweep.metrics.table import OBJECTIVES
 from sweep.search.pruners import PRUNERS, Pruner
-from sweep.search.samplers import SAMPLERS, Draw, Sampler
+from sweep.search.samplers import SAMPLERS, Draw, Outlook, Sampler
 from sweep.search.suggestion import get_study_name
 
 if TYPE_CHECKING:
@@ -51,12 +52,18 @@ def choose_objective(name: str) -> str:
     return name
 
 
-def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: int) -> BaseSampler:
+def build_sampler(
+    config: SearchConfig,
+    space: Mapping[str, Dimension],
+    slot: int,
+    outlook: Outlook | None = None,
+) -> BaseSampler:
     """Build the sampler that chooses one trial's hyperparameters.
 
     Args:
         space: The sweep's.
         slot: The trial's.
+        outlook: Of the sweep's trials.
     """
     from optuna.exceptions import ExperimentalWarning  # late: a name can be refused without it
 
@@ -69,8 +76,20 @@ def build_sampler(config: SearchConfig, space: Mapping[str, Dimension], slot: in
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return sampler.build(
-            Draw(names, slot, config.seed), **_read_settings(sampler, config.sampler)
+            Draw(names, slot, config.seed, outlook or Outlook()),
+            **_read_settings(sampler, config.sampler),
         )
+
+
+def describe_outlook(config: SweepConfig) -> Outlook:
+    """Describe what a trial of a sweep can come to."""
+    has_center = len(config.starting_points) > config.num_hand_tuned
+    return Outlook(
+        num_epochs=config.recipe.epochs,
+        is_loss=config.search.objective == LOSS,
+        null_loss=config.data.null_loss,
+        center_slot=config.num_hand_tuned if has_center else None,
+    )
 
 
 def build_pruner(config: SweepConfig) -> BasePruner:

@@ -12,7 +12,6 @@ from storage import studies
 from storage.claims import Claim, begin_claimed
 from storage.engine import retry
 from storage.errors import LostClaimError
-from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.trial.session import Session
 
@@ -54,7 +53,7 @@ def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -
 
     def attempt() -> BegunTrial:
         nonlocal is_first
-        study.sampler = build_sampler(session.config.search, session.space, claim.slot)
+        study.sampler = session.build_sampler(claim.slot)
         was_first, is_first = is_first, False
         trial = studies.begin_trial(
             study,

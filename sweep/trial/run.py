@@ -13,7 +13,7 @@ from storage import studies
 from storage.claims import Claim
 from storage.errors import ArtifactError
 from sweep.errors import SweepError
-from sweep.search.strategy import build_pruner, build_sampler
+from sweep.search.strategy import build_pruner
 from sweep.trial.attempt import Attempt
 from sweep.trial.beginning import begin_trial
 from sweep.trial.ending import end_trial, give_back, pause, spend_slot
@@ -41,7 +41,7 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
     study = studies.load_study(
         session.study_storage,
         session.sweep.name,
-        build_sampler(session.config.search, session.space, claim.slot),
+        session.build_sampler(claim.slot),
         build_pruner(session.config),
     )
     if claim.attempt > 1:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 import torch
+from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from torch import nn
 
@@ -22,7 +23,7 @@ from sweep.data.splits import Split
 from sweep.plan.curve import draw_events
 from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
-from sweep.search.strategy import build_promotion
+from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
 
 
 class Interruption(Protocol):
@@ -64,6 +65,10 @@ class Session:
     def promotion(self) -> Promotion | None:
         """How the sweep's next job is chosen, where its trials pause."""
         return build_promotion(self.config)
+
+    def build_sampler(self, slot: int) -> BaseSampler:
+        """Build the sampler that chooses the hyperparameters of a slot's trial."""
+        return build_sampler(self.config.search, self.space, slot, describe_outlook(self.config))
 
     def build_network(self, params: Mapping[str, Value]) -> nn.Module:
         """Build the network of a trial.

@@ -206,7 +206,7 @@ def test_watching_is_left_by_ctrl_c(open_terminal: Callable[..., Terminal], crow
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("sweep run --sampler ", ["tpe", "gp", "qmc", "random"]),
+        ("sweep run --sampler ", ["mixed", "tpe", "gp", "qmc", "random"]),
         ("sweep run --model r", ["rcnn"]),
         ("sweep status --sweep ", ["net"]),
         ("sweep status --storage sqlite:///missing.db --sweep ", []),

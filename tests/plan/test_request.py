@@ -124,7 +124,7 @@ def test_missing_toml_is_refused(tmp_path: Path) -> None:
 def test_plan_takes_the_profile_where_nothing_is_asked(plan: Plan, asked: Request) -> None:
     """Sampler, pruner, objective, recipe and space have their defaults."""
     config = plan.config
-    assert (config.search.sampler.name, config.search.pruner.name) == ("tpe", "rungs")
+    assert (config.search.sampler.name, config.search.pruner.name) == ("mixed", "rungs")
     assert (config.search.objective, config.search.seed) == ("validation_loss", 1)
     assert (config.recipe.name, config.recipe.epochs) == ("fast", 2)
     assert config.space["batch_size"] == {"kind": "fixed", "value": 16}

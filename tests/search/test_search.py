@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
+from sweep.search.coordinates import find_value
 from sweep.search.samplers import SAMPLERS
-from sweep.search.sequences import find_value
 from sweep.search.strategy import build_sampler, choose_pruner, choose_sampler
 from sweep.search.suggestion import find_nearest, fix_point, suggest
 from sweep.seeds import derive_seed

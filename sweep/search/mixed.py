@@ -1,0 +1,95 @@
+"""The sampler of this project: each trial asks an arm of `sweep.search.proposal` where to look.
+
+It learns from every trial of the study that has shown an epoch: complete, pruned, paused, dead or
+in training. What it proposes is stored with the trial before anything of it is used, so that a
+worker that takes the trial over draws the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
+from sweep.search.coordinates import CoordinateSampler, find_coordinate
+from sweep.search.history import expect_ends
+from sweep.search.proposal import Seen, propose
+from sweep.search.samplers import Draw
+
+PROPOSAL_KEY = "sweep:proposal"
+
+
+class MixedSampler(CoordinateSampler):
+    """Proposes a point for one trial.
+
+    Args:
+        draw: For which trial, and of what sweep.
+    """
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+
+    def find_point(self, study: Study, trial: FrozenTrial) -> Mapping[str, float]:
+        """Give what was proposed for the trial, or propose it now."""
+        proposal = trial.system_attrs.get(PROPOSAL_KEY)
+        if proposal is None:
+            proposal = self._propose(study, trial)
+            keep_proposal(study, trial, PROPOSAL_KEY, proposal)
+        point: Mapping[str, float] = proposal["point"]
+        return point
+
+    def _propose(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+        draw = self._draw
+        others = [
+            other
+            for other in read_study_trials(study)
+            if other.number != trial.number
+            and other.state != TrialState.FAIL
+            and all(name in other.params for name in draw.names)
+        ]
+        seen = self._see(others)
+        centers = [
+            u_D
+            for u_D, other in zip(seen.u_ND, others, strict=True)
+            if other.system_attrs.get(SLOT_KEY) == draw.outlook.center_slot
+        ]
+        u_D, arm = propose(seen, centers[0] if centers else None, np.random.default_rng(draw.seed))
+        point = dict(zip(draw.names, map(float, u_D), strict=True))
+        return {"arm": arm, "point": point}
+
+    def _see(self, trials: Sequence[FrozenTrial]) -> Seen:
+        """See what is known of other trials."""
+        names, outlook = self._draw.names, self._draw.outlook
+        u_ND = np.array(
+            [
+                [find_coordinate(t.params[name], t.distributions[name]) for name in names]
+                for t in trials
+            ]
+        ).reshape(len(trials), len(names))
+        curves = [self._read_curve(trial) for trial in trials]
+        is_known = [bool(c) or t.state.is_finished() for c, t in zip(curves, trials, strict=True)]
+        value_N, doubt_N = np.full(len(trials), math.nan), np.zeros(len(trials))
+        if any(is_known):
+            known = [curve for curve, is_one in zip(curves, is_known, strict=True) if is_one]
+            ends = expect_ends(known, outlook.num_epochs, self._worst)
+            value_N[is_known], doubt_N[is_known] = ends.value_N, ends.doubt_N
+        arms = [trial.system_attrs.get(PROPOSAL_KEY, {}).get("arm") for trial in trials]
+        return Seen(u_ND, value_N, doubt_N, arms)
+
+    @property
+    def _worst(self) -> float:
+        """Value of a network that has found nothing."""
+        outlook = self._draw.outlook
+        return math.log(outlook.null_loss) if outlook.is_loss else 0.0
+
+    def _read_curve(self, trial: FrozenTrial) -> list[float]:
+        """Read the values of a trial's epochs, lower is better: of a loss its logarithm."""
+        values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        if not self._draw.outlook.is_loss:
+            return [-value for value in values]
+        return [math.log(value) if value > 0 else self._worst for value in values]

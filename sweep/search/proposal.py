@@ -1,0 +1,173 @@
+"""Proposals: where a search looks next.
+
+Four arms propose: anywhere (`random`), near the recommended point (`prior`), near one of the best
+so far (`mutation`), and where a model of all that was seen expects an improvement (`model`). Each
+trial asks one of them, drawn by shares that follow what has paid: how often an arm's trials came
+among the best third (the idea of PriorBand, Mallik et al., arXiv:2306.12370). No arm's share falls
+below LEAST_SHARE, so that a wrong prior or a model that was misled is outgrown.
+
+A place is a point of the unit cube, a coordinate for each searched hyperparameter on its own scale.
+
+Shapes: N trial, M candidate, D dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.search.surrogate import fit_surrogate
+
+Arm = Literal["random", "prior", "mutation", "model"]
+LEAST_SHARE = 0.06
+FIRST_SHARES: Mapping[Arm, float] = {"random": 0.3, "prior": 0.5, "mutation": 0.2, "model": 0.0}
+SHARES: Mapping[Arm, float] = {"random": 0.08, "prior": 0.14, "mutation": 0.22, "model": 0.56}
+NUM_FIRST = 8
+"""Trials before the model and the experience of the arms count."""
+PRIOR_SIGMA = 0.15
+MUTATION_SIGMAS = (0.2, 0.05)
+"""Of a mutation at the beginning and from NUM_NARROW trials on."""
+NUM_NARROW = 50
+NUM_INCUMBENTS = 3
+NUM_CANDIDATES = 300
+BEST_SHARE = 1 / 3
+NUM_OBSERVED = 80
+"""Trials that the model is told of, half of them the best, half of them the last: its cost grows
+with their third power."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of the trials that have begun.
+
+    Attributes:
+        u_ND: Their places, shape (N, D).
+        value_N: Expected end of each, lower is better, shape (N,); NaN where nothing is known yet.
+        doubt_N: Its standard deviation, shape (N,).
+        arms: Which arm proposed each; None for a starting point.
+    """
+
+    u_ND: NDArray[np.float64]
+    value_N: NDArray[np.float64]
+    doubt_N: NDArray[np.float64]
+    arms: Sequence[Arm | None]
+
+
+def propose(
+    seen: Seen, center_D: NDArray[np.float64] | None, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], Arm]:
+    """Propose the place of the next trial.
+
+    Args:
+        seen: The trials that have begun, those that run too.
+        center_D: The recommended point, shape (D,), or None where there is none.
+        rng: Decides everything random.
+
+    Returns:
+        The place, shape (D,), each from 0 to below 1, and the arm that proposed it.
+    """
+    known = np.isfinite(seen.value_N)
+    arm = _draw_arm(seen, known, center_D is not None, rng)
+    if arm == "random" or not seen.u_ND.shape[1]:
+        return rng.random(seen.u_ND.shape[1]), arm
+    if arm == "prior" and center_D is not None:
+        return _shift(center_D[None], PRIOR_SIGMA, 1.0, rng)[0], arm
+    incumbents_ND = seen.u_ND[known][np.argsort(seen.value_N[known])[:NUM_INCUMBENTS]]
+    wide, narrow = MUTATION_SIGMAS
+    sigma = wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
+    if arm == "mutation":
+        chosen = incumbents_ND[rng.integers(len(incumbents_ND))]
+        return _shift(chosen[None], sigma, 0.5, rng)[0], arm
+    return _ask_model(seen, known, incumbents_ND, center_D, sigma, rng), arm
+
+
+def _draw_arm(
+    seen: Seen, known: NDArray[np.bool_], has_center: bool, rng: np.random.Generator
+) -> Arm:
+    """Draw an arm by its share times the rate at which its trials came among the best third."""
+    num_known = int(known.sum())
+    shares = dict(SHARES if num_known >= NUM_FIRST else FIRST_SHARES)
+    if num_known >= NUM_FIRST:
+        bar = np.quantile(seen.value_N[known], BEST_SHARE)
+        for arm in shares:
+            own = [
+                value <= bar
+                for value, by, is_known in zip(seen.value_N, seen.arms, known, strict=True)
+                if by == arm and is_known
+            ]
+            shares[arm] *= (1.0 + sum(own)) / (1.0 / BEST_SHARE + len(own))
+    if not has_center:
+        shares["prior"] = 0.0
+    if num_known == 0:
+        shares["mutation"] = 0.0
+    total = sum(shares.values())
+    weights = [max(share / total, LEAST_SHARE) if share else 0.0 for share in shares.values()]
+    arms: list[Arm] = list(shares)
+    return arms[int(rng.choice(len(arms), p=np.array(weights) / sum(weights)))]
+
+
+def _shift(
+    u_MD: NDArray[np.float64], sigma: float, share: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Shift places by a normal number in a share of their coordinates, reflected at the ends."""
+    moved = rng.random(u_MD.shape) < share
+    moved |= ~moved.any(axis=1, keepdims=True)  # at least somewhere
+    shifted = u_MD + sigma * moved * rng.standard_normal(u_MD.shape)
+    folded = np.abs(shifted) % 2.0
+    return np.clip(np.where(folded > 1.0, 2.0 - folded, folded), 0.0, 1.0 - 1e-9)
+
+
+def _ask_model(
+    seen: Seen,
+    known: NDArray[np.bool_],
+    incumbents_ND: NDArray[np.float64],
+    center_D: NDArray[np.float64] | None,
+    sigma: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Take the candidate of the largest expected improvement (Jones et al. 1998, eq. 15).
+
+    The improvement is on the best expected value, not on the best seen one, which was lucky. What
+    still runs counts as seen at its expected value, so that two workers do not go to one place.
+    """
+    chosen_N = _choose_observed(seen.value_N)
+    u_ND, value_N, doubt_N = (part[chosen_N] for part in (seen.u_ND, seen.value_N, seen.doubt_N))
+    model = fit_surrogate(u_ND, value_N, doubt_N)
+    if not known.all():
+        u_XD = seen.u_ND[~known]
+        value_X, none_X = model.predict(u_XD)[0], np.zeros(len(u_XD))
+        model = model.observe(
+            np.concatenate([u_ND, u_XD]),
+            np.concatenate([value_N, value_X]),
+            np.concatenate([doubt_N, none_X]),
+        )
+    centers = [incumbents_ND] if center_D is None else [incumbents_ND, center_D[None]]
+    near_MD = np.repeat(np.concatenate(centers), NUM_CANDIDATES // 2, axis=0)
+    candidates_MD = np.concatenate(
+        [
+            rng.random((NUM_CANDIDATES, seen.u_ND.shape[1])),
+            _shift(near_MD, sigma, 0.7, rng),
+            _shift(near_MD, sigma / 3, 0.7, rng),
+        ]
+    )
+    mean_M, deviation_M = model.predict(candidates_MD)
+    best = model.predict(u_ND)[0].min()
+    z_M = (best - mean_M) / deviation_M
+    density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
+    below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
+    return candidates_MD[int(np.argmax(deviation_M * (z_M * below_M + density_M)))]
+
+
+def _choose_observed(value_N: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Choose of which trials the model is told; where nothing is known yet, of none."""
+    known_N = np.flatnonzero(np.isfinite(value_N))
+    if len(known_N) <= NUM_OBSERVED:
+        return known_N
+    best_N = known_N[np.argsort(value_N[known_N])[: NUM_OBSERVED // 2]]
+    last_N = np.setdiff1d(known_N, best_N)[-NUM_OBSERVED // 2 :]
+    return np.sort(np.concatenate([best_N, last_N]))

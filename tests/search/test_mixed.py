@@ -1,0 +1,169 @@
+"""This project's sampler: what it learns from, and that it looks where it pays."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import Trial, TrialState
+
+from models.space import Dimension, Float, Int
+from storage.studies import begin_trial
+from sweep.config import PrunerConfig, SearchConfig
+from sweep.search.coordinates import find_coordinate, find_value
+from sweep.search.history import expect_ends
+from sweep.search.proposal import Seen, propose
+from sweep.search.samplers import Outlook
+from sweep.search.strategy import build_sampler, choose_sampler
+from sweep.search.suggestion import fix_point, suggest
+from sweep.search.surrogate import fit_surrogate
+
+SPACE: dict[str, Dimension] = {
+    "lr": Float(1e-3, 1e-1, "log"),
+    "beta1": Float(0.7, 0.97, "one_minus_log"),
+    "hidden_size": Int(8, 24, step=4),
+}
+NULL_LOSS = 0.095
+OUTLOOK = Outlook(num_epochs=4, null_loss=NULL_LOSS, center_slot=0)
+
+
+def begin(study: optuna.Study, slot: int, point: dict[str, float] | None = None) -> Trial:
+    """Begin the trial of a slot, with this project's sampler."""
+    search = SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none"))
+    study.sampler = build_sampler(search, SPACE, slot, OUTLOOK)
+    trial = begin_trial(study, slot, fix_point(point or {}, SPACE), is_first=True)
+    suggest(trial, SPACE, point or {})
+    return trial
+
+
+def compute_loss(trial: Trial) -> float:
+    """Give the loss of a landscape whose best is at lr 0.03 and beta1 0.9, 0.03."""
+    lr = math.log(trial.params["lr"] / 0.03)
+    beta = math.log(trial.params["1 - beta1"] / 0.1)
+    return 0.03 * math.exp(0.2 * lr**2 + 0.1 * beta**2)
+
+
+def search(num_trials: int) -> list[float]:
+    """Search the landscape from a point beside its best; half of the trials stop half way."""
+    study = optuna.create_study()
+    losses = []
+    for slot in range(num_trials):
+        point = {"lr": 0.01, "beta1": 0.8, "hidden_size": 16} if slot == 0 else None
+        trial = begin(study, slot, point)
+        loss = compute_loss(trial)
+        losses.append(loss)
+        num_epochs = 2 if slot % 2 else 4
+        for epoch in range(1, num_epochs + 1):
+            trial.report(loss * (1 + 0.5 / epoch), epoch)
+        if num_epochs == 4:
+            study.tell(trial, loss * 1.125)
+    return losses
+
+
+def test_search_closes_in_on_the_best() -> None:
+    """From trials that are mostly paused it finds what is better than the recommended point."""
+    losses = search(24)
+    assert min(losses) < 0.0305
+    assert np.median(losses[14:]) < np.median(losses[1:10])
+    assert losses[0] > 0.037
+
+
+def test_proposal_is_drawn_once(sqlite_url: str) -> None:
+    """A worker that takes a trial over draws what was proposed, whatever was learned since."""
+    study = optuna.create_study(storage=sqlite_url)
+    for slot in range(9):
+        trial = begin(study, slot)
+        trial.report(compute_loss(trial), 1)
+    search = SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none"))
+    study.sampler = build_sampler(search, SPACE, 9, OUTLOOK)
+    killed = begin_trial(study, 9, {}, is_first=True)
+    suggest(killed, {"lr": SPACE["lr"]}, {})
+    proposal = study.trials[9].system_attrs["sweep:proposal"]["point"]
+    later = begin(study, 10)
+    for epoch in range(1, 5):
+        later.report(0.03, epoch)
+    study.sampler = build_sampler(search, SPACE, 9, OUTLOOK)
+    again = suggest(Trial(study, killed._trial_id), SPACE, {})
+    told = study.trials[9]
+    assert again["lr"] == told.params["lr"]
+    for name, value in told.params.items():
+        assert value == find_value(proposal[name], told.distributions[name]), name
+
+
+def test_failed_trials_say_nothing() -> None:
+    """A fault of the network is no place to keep away from, nor one to go to."""
+    study = optuna.create_study()
+    for slot in range(12):
+        study.tell(begin(study, slot), state=TrialState.FAIL)
+    assert study.trials[11].system_attrs["sweep:proposal"]["arm"] == "random"
+
+
+@pytest.mark.parametrize(
+    ("distribution", "values"),
+    [
+        (FloatDistribution(1e-4, 1e-1, log=True), [1e-4, 3e-3, 1e-1]),
+        (FloatDistribution(-1.0, 3.0), [-1.0, 0.25, 3.0]),
+        (IntDistribution(8, 24, step=4), [8, 12, 24]),
+        (IntDistribution(1, 100, log=True), [1, 7, 100]),
+        (CategoricalDistribution([16, "a", None]), [16, "a", None]),
+    ],
+)
+def test_coordinate_gives_the_value_back(distribution: BaseDistribution, values: list) -> None:
+    """`find_coordinate` and `find_value` are each other's inverse, to the ends."""
+    for value in values:
+        coordinate = find_coordinate(value, distribution)
+        assert 0 <= coordinate <= 1
+        found = find_value(coordinate, distribution)
+        assert found == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_stopped_trials_are_carried_to_the_end() -> None:
+    """By what the others gained; the doubt is of those that were not seen there."""
+    whole = [[-1.0, -2.0, -3.0, -3.5], [-1.2, -2.2, -3.1, -3.7], [-0.8, -1.8, -2.9, -3.3]]
+    ends = expect_ends([*whole, [-1.1, -2.1], []], 4, worst=0.0)
+    assert ends.value_N[:3].tolist() == [-3.5, -3.7, -3.3]
+    assert ends.value_N[3] == pytest.approx(-2.1 - 1.0 - 0.5, abs=0.11)
+    assert ends.value_N[4] == max(ends.value_N)
+    assert ends.doubt_N[:3].tolist() == [0, 0, 0]
+    assert ends.doubt_N[3] > 0
+
+
+def test_model_foretells_a_smooth_function() -> None:
+    """Between the places it has seen, with an error within what it says of itself."""
+    rng = np.random.default_rng(3)
+    u_ND, u_MD = rng.random((40, 3)), rng.random((50, 3))
+
+    def compute(u: np.ndarray) -> np.ndarray:
+        return np.sin(3 * u[:, 0]) + 0.5 * u[:, 1]
+
+    model = fit_surrogate(u_ND, compute(u_ND), np.zeros(40))
+    mean_M, deviation_M = model.predict(u_MD)
+    error_M = np.abs(mean_M - compute(u_MD))
+    assert np.median(error_M) < 0.05
+    assert np.mean(error_M < 2.5 * deviation_M) > 0.9
+
+
+def test_two_workers_are_not_sent_to_one_place() -> None:
+    """What still runs without an epoch counts as seen where it is."""
+    rng = np.random.default_rng(1)
+    u_ND = rng.random((12, 2))
+    value_N = ((u_ND - 0.6) ** 2).sum(axis=1)
+    places = []
+    for number in range(4):
+        unknown = np.full(len(places), np.nan)
+        seen = Seen(
+            np.concatenate([u_ND, *[u_D[None] for u_D in places]]),
+            np.concatenate([value_N, unknown]),
+            np.zeros(12 + len(places)),
+            ["model"] * (12 + len(places)),
+        )
+        places.append(propose(seen, None, np.random.default_rng([7, number]))[0])
+    assert len({tuple(u_D) for u_D in places}) == 4
