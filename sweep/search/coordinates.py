@@ -78,14 +78,14 @@ def find_coordinate(value: Any, distribution: BaseDistribution) -> float:
         value: Of the distribution; a number beyond its ends has a coordinate beyond 0 or 1.
     """
     if isinstance(distribution, CategoricalDistribution):
-        return (distribution.to_internal_repr(value) + 0.5) / len(distribution.choices)
+        return (float(distribution.to_internal_repr(value)) + 0.5) / len(distribution.choices)
     if isinstance(distribution, FloatDistribution):
         return _unscale(value, distribution.low, distribution.high, distribution.log)
     if isinstance(distribution, IntDistribution):
         low, high, step = distribution.low, distribution.high, distribution.step
         if distribution.log:
             return _unscale(value, low - 0.5, high + 0.5, is_log=True)
-        return ((value - low) / step + 0.5) / ((high - low) // step + 1)
+        return ((float(value) - low) / step + 0.5) / ((high - low) // step + 1)
     raise TypeError(f"sampler: got {distribution!r}, expected a float, an int or a choice")
 
 

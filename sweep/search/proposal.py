@@ -74,7 +74,7 @@ def propose(
     known = np.isfinite(seen.value_N)
     arm = _draw_arm(seen, known, center_D is not None, rng)
     if arm == "random" or not seen.u_ND.shape[1]:
-        return rng.random(seen.u_ND.shape[1]), arm
+        return rng.random((1, seen.u_ND.shape[1]))[0], arm
     if arm == "prior" and center_D is not None:
         return _shift(center_D[None], PRIOR_SIGMA, 1.0, rng)[0], arm
     incumbents_ND = seen.u_ND[known][np.argsort(seen.value_N[known])[:NUM_INCUMBENTS]]
@@ -160,7 +160,10 @@ def _ask_model(
     z_M = (best - mean_M) / deviation_M
     density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
     below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
-    return candidates_MD[int(np.argmax(deviation_M * (z_M * below_M + density_M)))]
+    best_D: NDArray[np.float64] = candidates_MD[
+        int(np.argmax(deviation_M * (z_M * below_M + density_M)))
+    ]
+    return best_D
 
 
 def _choose_observed(value_N: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -113,7 +113,7 @@ def _condition(
 ) -> Surrogate:
     k_NN = settings.amplitude**2 * _correlate(u_ND, u_ND, settings.lengths_D)
     variance_N = settings.noise**2 + (doubt_N / settings.spread) ** 2 + JITTER
-    factor_NN = np.linalg.cholesky(k_NN + np.diag(variance_N))
+    factor_NN = np.linalg.cholesky(k_NN + np.diag(variance_N)).astype(np.float64)
     z_N = (value_N - settings.mean) / settings.spread
     weights_N = np.linalg.solve(factor_NN.T, np.linalg.solve(factor_NN, z_N))
     return Surrogate(settings, u_ND, factor_NN, weights_N)
