@@ -31,8 +31,8 @@ from storage.standings import Standing
 from storage.studies import begin_trial
 from storage.sweeps import COMPLETE, PAUSED, RUNNING, WAITING
 from sweep.config import PrunerConfig, SearchConfig
+from sweep.search.draw import Outlook
 from sweep.search.promotion import choose_job, list_rungs
-from sweep.search.samplers import Outlook
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
 

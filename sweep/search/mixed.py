@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 from sweep.search.coordinates import CoordinateSampler, find_coordinate
+from sweep.search.draw import Draw
 from sweep.search.history import expect_ends
 from sweep.search.proposal import Seen, propose
-from sweep.search.samplers import Draw
 
 PROPOSAL_KEY = "sweep:proposal"
 

@@ -11,8 +11,9 @@ from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import ConfigError, list_allowed
 from sweep.metrics.score import LOSS
 from sweep.metrics.table import OBJECTIVES
+from sweep.search.draw import Draw, Outlook
 from sweep.search.pruners import PRUNERS, Pruner
-from sweep.search.samplers import SAMPLERS, Draw, Outlook, Sampler
+from sweep.search.samplers import SAMPLERS, Sampler
 from sweep.search.suggestion import get_study_name
 
 if TYPE_CHECKING:

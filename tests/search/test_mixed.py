@@ -19,9 +19,9 @@ from models.space import Dimension, Float, Int
 from storage.studies import begin_trial
 from sweep.config import PrunerConfig, SearchConfig
 from sweep.search.coordinates import find_coordinate, find_value
+from sweep.search.draw import Outlook
 from sweep.search.history import expect_ends
 from sweep.search.proposal import Seen, propose
-from sweep.search.samplers import Outlook
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.search.surrogate import fit_surrogate
