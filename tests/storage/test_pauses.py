@@ -214,7 +214,7 @@ def test_sweep_with_paused_trials_is_open(engine: sa.Engine, sweep: sweeps.Sweep
 def test_many_processes_promote_each_trial_once(
     engine: sa.Engine, database_url: str, tmp_path: Path
 ) -> None:
-    """Four processes at once: each trial is begun once, paused, and promoted once."""
+    """Two processes at once: each trial is begun once, paused, and promoted once."""
     sweep = sweeps.create_sweep(engine, "many", {}, {}, 30)
     script = tmp_path / "promote_all.py"
     script.write_text(PROMOTE_ALL)
@@ -225,7 +225,7 @@ def test_many_processes_promote_each_trial_once(
             stdout=subprocess.PIPE,
             text=True,
         )
-        for index in range(4)
+        for index in range(2)
     ]
     for process in processes:
         assert process.stdout is not None
@@ -235,7 +235,7 @@ def test_many_processes_promote_each_trial_once(
         process.stdin.write("go\n")
         process.stdin.flush()
     done = [line for p in processes for line in p.communicate(timeout=120)[0].splitlines()]
-    assert [process.returncode for process in processes] == [0] * 4
+    assert [process.returncode for process in processes] == [0] * 2
     assert sorted(done) == sorted(f"{slot} {epoch}" for slot in range(30) for epoch in (1, 2))
     assert sweeps.count_trials(engine, sweep.id) == sweeps.TrialCounts(0, 0, 30, 0, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
-NUM_TRIALS, NUM_EPOCHS = 6, 4
+NUM_TRIALS, NUM_EPOCHS = 4, 4
 
 
 class KilledError(BaseException):
@@ -40,7 +41,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def make_pausing(make_session: MakeSession) -> MakeSession:
-    """Make a sweep of six trials whose rungs are the epochs 1, 2 and 4."""
+    """Make a sweep of four trials whose rungs are the epochs 1, 2 and 4."""
 
     def make(url: str, *, pruner: str = "rungs") -> Session:
         return make_session(
@@ -181,38 +182,31 @@ def test_paused_trial_waits_in_the_study_with_what_it_has(
     assert status.describe()["paused"] == 1
 
 
-@pytest.mark.parametrize(
-    ("module", "step", "calls"),
-    [
-        (sweep.trial.ending.studies, "suspend_trial", (1, 4)),
-        (sweep.trial.ending, "pause_claim", (1, 4)),
-        (sweep.trial.attempt, "record_epochs", (1, 3, 5)),
-        (sweep.trial.ending, "finish_claim", (1, 2)),
-    ],
-)
-def test_kill_around_a_pause_changes_nothing(
-    make_pausing: MakeSession,
-    undisturbed: Session,
-    sqlite_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    module: Any,
-    step: str,
-    calls: tuple[int, ...],
-) -> None:
-    """Right at it, in the promoted part, or at the end: the sweep comes to the same."""
-    session = make_pausing(sqlite_url)
-    real = getattr(module, step)
-    num_calls = 0
+def die_at(monkeypatch: pytest.MonkeyPatch, module: Any, step: str, *calls: int) -> None:
+    """Have a worker killed where it takes a step for these times, counted from 1."""
+    real, count = getattr(module, step), itertools.count(1)
 
     def die(*arguments: Any, **options: Any) -> Any:
-        nonlocal num_calls
-        num_calls += 1
-        if num_calls in calls:
+        if next(count) in calls:
             raise KilledError
         return real(*arguments, **options)
 
     monkeypatch.setattr(module, step, die)
-    for _ in calls:
+
+
+def test_kills_around_pauses_change_nothing(
+    make_pausing: MakeSession,
+    undisturbed: Session,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Right at a pause, in the promoted part, or at the end: the sweep comes to the same."""
+    session = make_pausing(sqlite_url)
+    die_at(monkeypatch, studies, "suspend_trial", 1, 4)
+    die_at(monkeypatch, sweep.trial.ending, "pause_claim", 1, 4)
+    die_at(monkeypatch, sweep.trial.attempt, "record_epochs", 1, 5, 9)
+    die_at(monkeypatch, sweep.trial.ending, "finish_claim", 1, 3)
+    for _ in range(9):
         with pytest.raises(KilledError):
             work(session)
         run_out(session)
