@@ -48,9 +48,10 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
 def print_statuses(statuses: Sequence[Status]) -> None:
     """Print one line a sweep: how far it is and the metrics of its best trial.
 
-    Failed and running trials have a column where there are any: names need the room.
+    Failed, paused and running trials have a column where there are any: names need the room.
     """
-    counted = ["pruned", *(kind for kind in ("failed", "running") if _has_any(statuses, kind))]
+    spare = ("failed", "paused", "running")
+    counted = ["pruned", *(kind for kind in spare if _has_any(statuses, kind))]
     scores = [get_score(get_epoch(s.ranked[0])) if s.ranked else None for s in statuses]
     metrics = list_known([score for score in scores if score is not None])
     titles = ("sweep", "model", "finished", *counted, *(metric.head for metric in metrics))

@@ -35,7 +35,17 @@ DEADLINE_S = 200.0
 METRICS = ["validation_loss", "efficiency", "fp_rate"]
 RESIDUALS = ("residual_width_mm", "residual_mean_mm")
 COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
-STATES = ["sweep", "budget", "complete", "pruned", "failed", "running", "waiting", "stopped"]
+STATES = [
+    "sweep",
+    "budget",
+    "complete",
+    "pruned",
+    "failed",
+    "paused",
+    "running",
+    "waiting",
+    "stopped",
+]
 
 
 @dataclass(frozen=True)
