@@ -136,7 +136,7 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     """Standard output is one object; each finished trial is told on standard error."""
     printed = json.loads(place.out)
     best = printed.pop("best")
-    assert printed == dict(zip(STATES, [NAME, 3, 3, 0, 0, 0, 0, None], strict=True))
+    assert printed == dict(zip(STATES, [NAME, 3, 3, 0, 0, 0, 0, 0, None], strict=True))
     assert best["efficiency"] > 0.5
     for number in range(3):
         assert f"trial {number} complete" in place.err
