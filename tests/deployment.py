@@ -12,6 +12,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
+from forks import Command
 from jobs import Job, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,7 +71,7 @@ def read_locks(*names: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^ +]+)", text, re.MULTILINE))
 
 
-def wait_for_held(job: Job, process: subprocess.Popen[str]) -> None:
+def wait_for_held(job: Job, process: subprocess.Popen[str] | Command) -> None:
     """Wait until the worker that a process is, or has started, is held in mid-epoch."""
 
     def is_over() -> bool:

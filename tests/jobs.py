@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from forks import Command
 from storage import studies
 from storage.engine import create_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
@@ -44,29 +43,22 @@ class Job:
     folder: Path
     storage: str
     arguments: list[str]
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[Command] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine = create_engine(parse_url(self.storage))
         create_tables(self.engine)
         self.gate = self.folder / "gate"
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Command:
         """Start a command as a shell would, `sweep run` unless another one is given."""
         command = arguments or ("run", *self.arguments)
         settings = {"SWEEP_STORAGE": self.storage, "NET_GATE": str(self.gate)}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sweep", *command],
-            cwd=self.folder,
-            env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = Command(*command, folder=self.folder, settings=settings)
         self.started.append(process)
         return process
 
-    def start_worker(self, *options: str) -> subprocess.Popen[str]:
+    def start_worker(self, *options: str) -> Command:
         """Start one worker without a supervisor."""
         return self.start("worker", "--sweep", NAME, "--threads", "1", *options)
 
@@ -84,7 +76,7 @@ class Job:
         artifacts = self.folder / "sweep_artifacts"
         return run_worker(WorkerOptions(self.storage, NAME, artifacts, num_threads=1), Signals())
 
-    def start_held_worker(self) -> subprocess.Popen[str]:
+    def start_held_worker(self) -> Command:
         """Start one worker and wait until its trial is held in mid-epoch."""
         self.close_gate()
         process = self.start_worker()
@@ -168,13 +160,12 @@ def register(make_session: Callable[..., Session], storage: str) -> Session:
     )
 
 
-def read_line(process: subprocess.Popen[str]) -> str:
+def read_line(process: Command) -> str:
     """Read the next line that a command writes for people, once it is there."""
-    assert process.stderr is not None
     return process.stderr.readline()
 
 
-def hear(process: subprocess.Popen[str], text: str) -> None:
+def hear(process: Command, text: str) -> None:
     """Read what a command writes for people up to the line with a text."""
     heard = []
     while text not in (line := read_line(process)):
@@ -208,7 +199,7 @@ def is_alive(process: int) -> bool:
         return False
 
 
-def end(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+def end(process: Command, code: int = 0) -> tuple[str, str]:
     """Wait for a process to end with a code; gives what it wrote."""
     out, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == code, err

@@ -5,30 +5,22 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import re
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sweep.process import COMMAND
+from forks import Command
 
 NO_CHROMIUM = "no Chromium: apt-get install chromium"
 
 
 @contextlib.contextmanager
-def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[Command]:
     """Run `sweep dashboard` on a free port; it is killed where the test left it running."""
-    server = subprocess.Popen(
-        [*COMMAND, "dashboard", "--port", "0", *arguments],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
+    server = Command("dashboard", "--port", "0", *arguments, folder=folder, settings=environment)
     try:
         yield server
     finally:
@@ -36,9 +28,8 @@ def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[subproc
         server.communicate()
 
 
-def read_address(server: subprocess.Popen[str]) -> str:
+def read_address(server: Command) -> str:
     """Read the address that the command prints, and see that it answers there."""
-    assert server.stderr is not None
     line = server.stderr.readline()
     found = re.search(r"http://127\.0\.0\.1:\d+", line)
     assert found, line + server.stderr.read()

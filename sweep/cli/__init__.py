@@ -105,6 +105,7 @@ def main() -> None:
 
     Ctrl-C outside of a sweep's training ends with exit code 130.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
     prepare_streams()
     try:
         try:

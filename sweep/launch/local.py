@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweep.errors import ConfigError, SweepError
+from sweep.launch.fork_server import ForkedProcess, Request, run_fork_server
 from sweep.launch.launcher import (
     FreeTrials,
     IdleDeaths,
@@ -42,8 +44,17 @@ def check(wish: Wish, _storage: str) -> None:
 
 @contextmanager
 def open_places(wish: Wish) -> Iterator[list[Place]]:
-    """Find the GPUs, or else the cores, of this machine."""
-    yield choose_places(wish.workers, wish.gpus, wish.per_gpu)
+    """Find the GPUs, or else the cores, of this machine.
+
+    Workers for cores are forked, from a process that is forked itself now, while this one has done
+    nothing but load. What uses a GPU cannot be.
+    """
+    places = choose_places(wish.workers, wish.gpus, wish.per_gpu)
+    if any(place.device != "cpu" for place in places):
+        yield places
+        return
+    with run_fork_server() as server:
+        yield [replace(place, forks=server) for place in places]
 
 
 def make_launcher(
@@ -59,7 +70,7 @@ class _Child:
 
     place: Place
     log: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     deaths: IdleDeaths
     is_done: bool = False
 
@@ -143,15 +154,21 @@ class LocalWorkers:
             if child.process.poll() is None:
                 child.process.send_signal(number)
 
-    def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes]:
-        command = [*COMMAND, *self._job.list_arguments(place)]
+    def _spawn(self, place: Place, log: Path) -> subprocess.Popen[bytes] | ForkedProcess:
+        arguments = [*self._job.list_arguments(place), "--parent", str(os.getpid())]
         settings = {**self._job.describe_environment(), **place.describe_environment()}
-        with open(open_log(log, is_new=False), "ab") as output:
+        environment = {**os.environ, **settings}
+        with open(open_log(log, is_new=False), "ab") as output, open(os.devnull, "rb") as nothing:
+            if place.forks is not None:
+                streams = [nothing.fileno(), output.fileno(), output.fileno()]
+                request = Request(arguments, environment, os.getcwd())
+                with contextlib.suppress(OSError):  # it was killed, or memory is short: as without
+                    return place.forks.fork(request, streams)
             return subprocess.Popen(
-                [*command, "--parent", str(os.getpid())],
-                stdin=subprocess.DEVNULL,
+                [*COMMAND, *arguments],
+                stdin=nothing,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **settings},
+                env=environment,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which passes it on
             )

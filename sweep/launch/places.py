@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sweep.errors import ConfigError
+from sweep.launch.fork_server import ForkServer
 
 NO_GPU = "none"
 
@@ -20,12 +21,14 @@ class Place:
         gpu: Number of the one GPU the worker may see, or None on a CPU or a cluster.
         num_threads: Of PyTorch and its libraries on the CPU, so that workers do not fight.
         gpu_share: Of one GPU, where a cluster chooses which; 0 elsewhere.
+        forks: Forks the worker from a process that has loaded everything, where that can be.
     """
 
     device: str
     gpu: int | None
     num_threads: int
     gpu_share: float = 0.0
+    forks: ForkServer | None = field(default=None, compare=False)
 
     def describe_environment(self) -> dict[str, str]:
         """Give the environment variables that keep a worker to its place."""

@@ -19,6 +19,8 @@ from urllib.parse import urlparse
 import pytest
 from pages import NO_CHROMIUM, read_address, serve
 
+import forks
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
@@ -65,14 +67,9 @@ def finished_sweep(tmp_path_factory: pytest.TempPathFactory, events_file: Path) 
 
 def run(folder: Path, *arguments: str) -> str:
     """Run a command to its end; gives what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sweep", *arguments],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
+    code, out, err = forks.run(*arguments, folder=folder)
+    assert code == 0, err
+    return out
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,20 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from forks import Command
 from jobs import NUM_TRIALS, Job, check_whole, end, get_process, hear, is_alive, wait_until
 from servers import name_connections
 from storage.epochs import Epoch
 from storage.sweeps import TrialCounts
 
 
-def put_to_sleep(process: subprocess.Popen[str], job: Job) -> None:
+def put_to_sleep(process: Command, job: Job) -> None:
     """Stop a process outside of its transactions: its locks would be held while it sleeps."""
     while True:
         process.send_signal(signal.SIGSTOP)
@@ -30,7 +30,7 @@ def put_to_sleep(process: subprocess.Popen[str], job: Job) -> None:
         process.send_signal(signal.SIGCONT)
 
 
-def is_in_transaction(process: subprocess.Popen[str], job: Job) -> bool:
+def is_in_transaction(process: Command, job: Job) -> bool:
     """Say whether a process that was just stopped holds locks of the database."""
     if job.engine.dialect.name == "postgresql":
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = :name "

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 from pages import ask, read_address, serve
 
+import forks
 from servers import make_database
 from storage import studies
 from storage.engine import open_engine, parse_url
@@ -25,13 +24,11 @@ from storage.sweeps import find_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
-from sweep.process import COMMAND
 from sweep.signals import Signals
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 
 NAME = "MyNet"
-DEADLINE_S = 200.0
 METRICS = ["validation_loss", "efficiency", "fp_rate"]
 RESIDUALS = ("residual_width_mm", "residual_mean_mm")
 COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
@@ -66,17 +63,9 @@ class Place:
 
 def run(folder: Path, *arguments: str) -> tuple[str, str]:
     """Run a command as a shell would; gives what it wrote."""
-    process = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        env=os.environ,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    return process.stdout, process.stderr
+    code, out, err = forks.run(*arguments, folder=folder)
+    assert code == 0, err
+    return out, err
 
 
 def read_tables(storage: str) -> dict[str, list[Any]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
 
+from forks import Command
 from jobs import NAME, NUM_TRIALS, Job, check_whole, end, hear, wait_until
 from servers import make_database, name_connections, run_postgres, stop_postgres
 from storage.claims import expire_claims
@@ -48,7 +48,7 @@ def rename_table(job: Job, before: str, after: str) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
 
 
-def cut_connections(job: Job, process: subprocess.Popen[str]) -> int:
+def cut_connections(job: Job, process: Command) -> int:
     """End all connections of a worker, which are known by its name; gives how many they were."""
     query = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from forks import Command
 from jobs import NAME, Job, end, wait_until
 from storage.sweeps import TrialCounts, count_trials, find_sweep
 from storage.workers import list_workers
@@ -42,7 +42,7 @@ def job(make_job: Callable[[str], Job], database_url: str) -> Job:
     return make_job(database_url)
 
 
-def start_worker(job: Job, *arguments: str) -> subprocess.Popen[str]:
+def start_worker(job: Job, *arguments: str) -> Command:
     """Start a worker that takes trials of any sweep."""
     return job.start("worker", "--device", "cpu", "--threads", "1", *arguments)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from forks import Command
 from jobs import (
     NUM_TRIALS,
     Job,
@@ -133,7 +133,7 @@ def job(
     job.end()
 
 
-def wait_for_line(process: subprocess.Popen[str], text: str, job: Job) -> None:
+def wait_for_line(process: Command, text: str, job: Job) -> None:
     """Wait for a line among those that a command writes for people."""
     wait_until(lambda: text in read_line(process), job)
 
