@@ -27,8 +27,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-LOADED = ("sweep.worker.worker", "torch._dynamo", "plotly.graph_objects", "optuna_dashboard")
-"""What a worker loads sooner or later; PyTorch's optimisers import its compiler."""
+LOADED = (
+    "sweep.worker.worker",
+    "torch._dynamo",  # PyTorch's optimisers import its compiler
+    "plotly.graph_objects",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "optuna_dashboard",
+)
+"""What a worker loads sooner or later."""
 PR_SET_CHILD_SUBREAPER = 36
 """Of prctl(2): orphans among the descendants become children."""
 MAX_BYTES = 2**21
@@ -162,7 +169,7 @@ def serve(connection: socket.socket) -> Request:
     while True:
         text, streams, _flags, _address = socket.recv_fds(connection, MAX_BYTES, 3)
         if not text:
-            sys.exit()
+            raise SystemExit
         ours, theirs = os.pipe()
         between = os.fork()
         if between == 0:
