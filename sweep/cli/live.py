@@ -18,12 +18,14 @@ from sweep.cli.output import format_duration, print_note
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known, list_phrases, list_spare, write_plain
 from sweep.plan.sample import fit_config
-from sweep.results.best import get_epoch
+from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
 from sweep.wording import describe_training
 
 WATCH_S = 1.0
+NUM_WARNED = 10
+"""So many trials that are all dead are told at once, with what to try."""
 
 
 class LiveView:
@@ -36,6 +38,7 @@ class LiveView:
         self._engine = engine
         self._sweep = sweep
         self._seen = {row.id: row.state for row in read_status(engine, sweep).begun}
+        self._has_warned = False
         console = open_console(is_error=True)
         self._live = (
             Live(console=console, auto_refresh=False, transient=True)
@@ -71,6 +74,9 @@ class LiveView:
             if trial.finished_s is not None and self._seen.get(trial.id) != trial.state:
                 self._say_finished(trial, status)
             self._seen[trial.id] = trial.state
+        if not self._has_warned and NUM_WARNED <= status.counts.finished == status.num_dead:
+            self._has_warned = True
+            self.say(f"The first {status.num_dead} trials are all dead. {describe_nothing(status)}")
         if self._live:
             self._live.update(_draw(status, is_one_line=True), refresh=True)
         return status

@@ -10,6 +10,7 @@ import pytest
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, record_epochs
 from storage.workers import enter_worker
+from sweep.cli.live import LiveView
 from sweep.trial.session import Session
 
 HIGH = Epoch(1, 24, 0.2, 683.0, 12, 30, 20, 30, 900, 1e-3, 0.5)
@@ -56,3 +57,19 @@ def test_nothing_is_best_before_a_trial_has_finished(
     answer = call("best", "--storage", sqlite_url)
     assert (answer.code, answer.out) == (1, "")
     assert "got none finished yet, expected one that lives; let more trials train" in answer.err
+
+
+def test_ten_dead_trials_are_told_at_once(
+    make_session: Callable[..., Session],
+    sqlite_url: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where none lives among the first ten, it is said while the others train, once."""
+    session = make_session(sqlite_url, trials=12)
+    with LiveView(session.engine, session.sweep) as view:
+        for number in range(1, 12):
+            finish(session, HIGH, "dead")
+            view.update()
+            assert ("The first 10 trials are all dead. No best" in capsys.readouterr().err) == (
+                number == 10
+            )
