@@ -156,6 +156,7 @@ def register(make_session: Callable[..., Session], storage: str) -> Session:
         trials=NUM_TRIALS,
         epochs=NUM_EPOCHS,
         pruner="median",
+        sampler="random",
         num_startup_trials=5,
     )
 

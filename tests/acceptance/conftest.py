@@ -18,7 +18,7 @@ def make_job(
     """Make a job on a database; processes that a failed test left are ended."""
     words = ["--model", f"{own_network}:{NAME}", "--data", str(events_file), "--workers", "2"]
     words += ["--events", "24", "--val-events", "12", "--fix", "batch_size=12", "--fix", "lr=0.05"]
-    words += ["--epochs", str(NUM_EPOCHS), "--trials", str(NUM_TRIALS)]
+    words += ["--epochs", str(NUM_EPOCHS), "--trials", str(NUM_TRIALS), "--sampler", "random"]
     jobs = []
 
     def make(storage: str) -> Job:
