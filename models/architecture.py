@@ -93,11 +93,6 @@ class Architecture:
         """Names of the hyperparameters that go to the network, in the order it takes them."""
         return tuple(_list_keywords(self.load_network()))
 
-    @property
-    def training_hyperparameters(self) -> tuple[str, ...]:
-        """Names of the hyperparameters of the space that go to the training."""
-        return tuple(name for name in self.space if name in TRAINING_HYPERPARAMETERS)
-
     def select_space(self, on_cpu: bool) -> dict[str, Dimension]:
         """Select the search space for the kind of device.
 

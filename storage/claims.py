@@ -84,12 +84,7 @@ def claim_trial(
         if chosen is None:
             return None
         row, job = chosen
-        attempt = row.attempts + 1
-        connection.execute(
-            attempts.update()
-            .where(attempts.c.trial_id == row.id, attempts.c.ended_s.is_(None))
-            .values(ended_s=now_s, ending=EXPIRED)
-        )
+        _begin_attempt(connection, row, worker, now_s)
         lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
         connection.execute(
             trials.update()
@@ -97,33 +92,43 @@ def claim_trial(
             .values(
                 state=RUNNING,
                 worker=worker,
-                attempts=attempt,
+                attempts=row.attempts + 1,
                 lease_until_s=now_s + lease_s,
                 until_epoch=job.until_epoch,
                 started_s=now_s if row.started_s is None else row.started_s,
             )
         )
-        connection.execute(
-            attempts.insert().values(
-                trial_id=row.id, attempt=attempt, worker=worker, started_s=now_s
-            )
-        )
-        own_endings = tuple(ending for ending in lost if ending != EXPIRED)
         return Claim(
             row.id,
             sweep_id,
             row.slot,
-            attempt,
+            row.attempts + 1,
             worker,
             number=row.number,
             num_lost=len(lost),
             alone=row.alone,
-            own_endings=own_endings,
+            own_endings=tuple(ending for ending in lost if ending != EXPIRED),
             until_epoch=job.until_epoch,
             account=job.account,
         )
 
     return transact(engine, work)
+
+
+def _begin_attempt(
+    connection: sa.Connection, row: sa.Row[Any], worker: str, started_s: float
+) -> None:
+    """Close a trial's open attempt as expired, where there is one, and open the next."""
+    connection.execute(
+        attempts.update()
+        .where(attempts.c.trial_id == row.id, attempts.c.ended_s.is_(None))
+        .values(ended_s=started_s, ending=EXPIRED)
+    )
+    connection.execute(
+        attempts.insert().values(
+            trial_id=row.id, attempt=row.attempts + 1, worker=worker, started_s=started_s
+        )
+    )
 
 
 def _release_held(connection: sa.Connection, sweep_id: int, worker: str) -> None:

@@ -336,6 +336,7 @@ def make_session(
         grace_events: int = 3000,
         pruner: str = "none",
         sampler: str | None = None,
+        objective: str | None = None,
         num_startup_trials: int = 1,
         seed: int = 1,
         fixed: tuple[str, ...] = ("batch_size=12", "lr=0.05"),
@@ -348,6 +349,7 @@ def make_session(
             epochs=epochs,
             pruner=pruner,
             sampler=sampler,
+            objective=objective,
             seed=seed,
             fixed=fixed,
         )

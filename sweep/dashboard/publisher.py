@@ -83,10 +83,6 @@ class Publisher:
         self._done.set()
         self._thread.join(STOP_S)
 
-    def is_looking(self) -> bool:
-        """Say whether it still looks: not where it may not write."""
-        return self._thread.is_alive()
-
     def catch_up(self) -> None:
         """Write now what is not shown yet; where somebody else is at it, wait for them and look.
 

@@ -90,12 +90,7 @@ def compute_kernel(
 @numba.njit(nogil=True, cache=True, fastmath=False)
 def _compute_kernel(x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[no-untyped-def]
     num_tracks = len(x_mm)
-    inverse = np.empty(num_tracks)  # 1 / sigma^2 of each track
-    for track in range(num_tracks):
-        sigma = SIGMA_MM
-        if chi2[track] > MAX_GOOD_CHI2:
-            sigma += (chi2[track] - 2.0) * SIGMA_PER_CHI2_MM
-        inverse[track] = 1.0 / (sigma * sigma)
+    inverse = _invert_variances(chi2)
     near_x = np.empty(num_tracks)
     near_y = np.empty(num_tracks)
     near_inverse = np.empty(num_tracks)
@@ -152,6 +147,18 @@ def _exponential(argument):  # type: ignore[no-untyped-def]
     for _ in range(8):
         power = power * power
     return power
+
+
+@numba.njit(nogil=True, cache=True)
+def _invert_variances(chi2):  # type: ignore[no-untyped-def]
+    """Return 1 / sigma^2 of each track."""
+    inverse = np.empty(len(chi2))
+    for track in range(len(chi2)):
+        sigma = SIGMA_MM
+        if chi2[track] > MAX_GOOD_CHI2:
+            sigma += (chi2[track] - 2.0) * SIGMA_PER_CHI2_MM
+        inverse[track] = 1.0 / (sigma * sigma)
+    return inverse
 
 
 @numba.njit(nogil=True, cache=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweep.errors import DataError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Values = NDArray[np.float64]
 DPI = 100
 POINTS_PER_PIXEL = 72 / DPI
 TITLE_PX = 34
@@ -163,34 +165,45 @@ def _draw_trace(axes: Axes, trace: Any) -> None:
     x, y = (
         np.array([np.nan if v is None else v for v in values], float) for values in _pair(trace)
     )
-    mode = trace.mode or "lines"
-    line, marker = trace.line, trace.marker
-    color = line.color or marker.color
-    style = DRAW_STYLES.get(line.shape, "default")
+    _fill(axes, trace, x, y)
+    _draw_bars(axes, trace, x, y)
+    if trace.mode != "none":
+        _draw_line(axes, trace, x, y, label)
+
+
+def _fill(axes: Axes, trace: Any, x: Values, y: Values) -> None:
     if trace.fill == "toself":
         axes.fill(x, y, color=trace.fillcolor, alpha=trace.opacity, linewidth=0)
     elif trace.fill == "tozeroy":
         shade, alpha = _split_rgba(trace.fillcolor)
-        step: Any = {"steps-mid": "mid", "steps-post": "post"}.get(style)
+        step: Any = {"hvh": "mid", "hv": "post"}.get(trace.line.shape)
         axes.fill_between(x, np.nan_to_num(y), step=step, color=shade, alpha=alpha, linewidth=0)
+
+
+def _draw_bars(axes: Axes, trace: Any, x: Values, y: Values) -> None:
+    color = trace.marker.color or trace.line.color
     for name in ("error_x", "error_y"):
         bars = trace[name]
         if bars.array is not None:
             ends: dict[str, Any] = {f"{name[-1]}err": [list(bars.arrayminus), list(bars.array)]}
-            axes.errorbar(x, y, fmt="none", ecolor=marker.color or color, elinewidth=1, **ends)
-    if mode == "none":
-        return
+            axes.errorbar(x, y, fmt="none", ecolor=color, elinewidth=1, **ends)
+
+
+def _draw_line(axes: Axes, trace: Any, x: Values, y: Values, label: str | None) -> None:
+    """Draw what a trace's mode says: a line, markers, or both."""
+    mode, line, marker = trace.mode or "lines", trace.line, trace.marker
+    has_line = "lines" in mode
+    color = line.color or marker.color
     symbol = (marker.symbol or "circle").removesuffix("-open")
     is_open = str(marker.symbol).endswith("-open")
-    has_markers = "markers" in mode
     axes.plot(
         x,
         y,
-        drawstyle=style if "lines" in mode else "default",
-        linestyle=LINE_STYLES[line.dash] if "lines" in mode else "none",
+        drawstyle=DRAW_STYLES.get(line.shape, "default") if has_line else "default",
+        linestyle=LINE_STYLES[line.dash] if has_line else "none",
         linewidth=line.width or 1.5,
         color=color,
-        marker=MARKERS[symbol] if has_markers else None,
+        marker=MARKERS[symbol] if "markers" in mode else None,
         markersize=(marker.size or 6) * POINTS_PER_PIXEL,
         markerfacecolor="none" if is_open else marker.color or color,
         markeredgecolor=marker.color or color,

@@ -11,11 +11,11 @@ from storage.epochs import Epoch, TrialRow
 from storage.sweeps import FAILED, PRUNED
 from sweep.report.blocks import Block, Column, Row, Table, Text
 from sweep.results.status import Status
+from sweep.search.judgement import explain_death
 from sweep.wording import write_count, write_percent, write_time
 
 OUTCOMES = {
     "complete": "trained to the end and found something",
-    "dead": "found nothing: no true peak, or, by the loss, no better than predicting zero",
     "pruned": "worse than the other trials at the same epoch",
     "diverged": "its loss was no number any more",
     "timeout": "trained for longer than a trial may",
@@ -23,7 +23,7 @@ OUTCOMES = {
     "out_of_memory": "did not fit into the memory, alone on its device",
     "lost": "its workers were killed again and again",
 }
-"""What each outcome of a trial means."""
+"""What each outcome of a trial means; of a dead one the objective says it."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ def describe_endings(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> l
         for trial in status.begun
         if trial.finished_s is not None
     )
+    meanings = OUTCOMES | {"dead": explain_death(status.config.search.objective)}
     rows = [
-        Row((outcome, _say_state(state), str(number), OUTCOMES.get(outcome, "")))
+        Row((outcome, _say_state(state), str(number), meanings.get(outcome, "")))
         for (outcome, state), number in finished.most_common()
     ]
     columns = (Column("outcome"), Column("how it ended"), Column("trials", True), Column("why"))

@@ -24,6 +24,14 @@ def write_model_card(
     source: Source | None,
 ) -> None:
     """Write a model card in Markdown; `source` are the files of a person's own network."""
+    path.write_text(
+        _describe_network(status, trial, score) + _describe_use(onnx_fault, source),
+        encoding="utf-8",
+    )
+
+
+def _describe_network(status: Status, trial: TrialRow, score: Score) -> str:
+    """Say what the network is, how good, and how it was trained."""
     config = fit_config(status.config, trial.slot)
     params = "\n".join(f"| {name} | {write_value(value)} |" for name, value in trial.params.items())
     metrics = "\n".join(_list_metrics(score))
@@ -31,11 +39,7 @@ def write_model_card(
     events = ", ".join(Path(name).name for name in config.data.files) or (
         f"toy events of seed {config.data.toy_seed}"
     )
-    onnx = "| `model.onnx` | the same network for ONNX runtimes: `x` to `y`, any batch |\n"
-    without = f"\nThere is no `model.onnx`: {onnx_fault}.\n" if onnx_fault else ""
-    code, flag, caution = _describe_code(source)
-    path.write_text(
-        f"""# {config.model}: sweep {status.sweep.name}, trial {trial.number}
+    return f"""# {config.model}: sweep {status.sweep.name}, trial {trial.number}
 
 Finds proton-proton collision points: from 4 features x 4000 bins along the beam line (0.1 mm each,
 from -100 mm to 300 mm) to a histogram with a peak at each vertex.
@@ -60,7 +64,15 @@ one lies within 5 bins (0.5 mm).
 {config.data.num_train} events ({events}, fingerprint {config.data.train_fingerprint}), recipe \
 `{config.recipe.name}`, {config.recipe.epochs} epochs, best epoch {best_epoch}; \
 validation fingerprint {config.data.validation_fingerprint}.
+"""
 
+
+def _describe_use(onnx_fault: str | None, source: Source | None) -> str:
+    """Say which files there are, and how to load them."""
+    onnx = "| `model.onnx` | the same network for ONNX runtimes: `x` to `y`, any batch |\n"
+    without = f"\nThere is no `model.onnx`: {onnx_fault}.\n" if onnx_fault else ""
+    code, flag, caution = _describe_code(source)
+    return f"""
 ## Files
 
 | file | what |
@@ -78,9 +90,7 @@ from pathlib import Path
 from sweep.results.evaluation import load_export
 network = load_export(Path("FOLDER")).network   # (B, 4, 4000) -> (B, 4000)
 ```
-""",
-        encoding="utf-8",
-    )
+"""
 
 
 def _say_choice(status: Status, trial: TrialRow) -> str:

@@ -10,7 +10,7 @@ Nothing here knows a database or a network: whoever wants to replay a sweep call
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from storage.standings import Job, Standing
@@ -73,11 +73,7 @@ class _Rung:
 
 
 def choose_job(
-    standings: Sequence[Standing],
-    rungs: Sequence[int],
-    reduction_factor: int,
-    *,
-    kept_slots: Collection[int] = (),
+    standings: Sequence[Standing], rungs: Sequence[int], reduction_factor: int
 ) -> Job | None:
     """Choose what a worker is to do next.
 
@@ -89,7 +85,6 @@ def choose_job(
         standings: Of all trials of the sweep.
         rungs: As `list_rungs` gives them.
         reduction_factor: One of so many goes on.
-        kept_slots: Trials that are promoted whatever their rank.
 
     Returns:
         The job; None where nothing can be done before the running trials are further, or ever.
@@ -97,7 +92,7 @@ def choose_job(
     halts = [_gather(standings, index, reduction_factor) for index in range(len(rungs) - 1)]
     for index, rung in reversed(list(enumerate(halts))):
         for rank, standing in rung.list_paused(index):
-            if rank < rung.quota or standing.slot in kept_slots:
+            if rank < rung.quota:
                 return Job(standing.slot, rungs[index + 1])
     for index, rung in enumerate(halts):
         for rank, standing in rung.list_paused(index):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 import torch
@@ -25,7 +26,7 @@ from storage.sweeps import FAILED, PRUNED, is_stop_requested
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
 from sweep.plan.curve import choose_draw
-from sweep.search.judgement import find_best_epoch, get_value, is_dead, is_stuck
+from sweep.search.judgement import explain_death, find_best_epoch, get_value, is_dead, is_stuck
 from sweep.seeds import derive_seed
 from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (
@@ -195,7 +196,9 @@ class Attempt:
             return None
         best = self.best
         objective, null_loss = self.config.search.objective, self.config.data.null_loss
-        return DONE if best and not is_dead(best, objective, null_loss) else DEAD
+        if best and not is_dead(best, objective, null_loss):
+            return DONE
+        return replace(DEAD, reason=explain_death(objective))
 
     def _take(self, trainer: Trainer, result: EpochResult) -> None:
         """Keep one epoch: checkpoint first, then the curve, then the study."""

@@ -26,7 +26,7 @@ class Pause:
 
 
 DONE = Verdict(COMPLETE, "complete")
-DEAD = Verdict(COMPLETE, "dead", "found nothing: no true peak, or a loss no better than zero's")
+DEAD = Verdict(COMPLETE, "dead")
 STUCK = Verdict(PRUNED, "dead", "no better than the null loss when its grace was over")
 WORSE = Verdict(PRUNED, "pruned", "worse than the other trials at this epoch")
 STUDY_STATES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -195,7 +196,7 @@ def test_publisher_without_the_right_says_so_once(
         study_storage = studies.open_study_storage(parse_url(address))
         publisher = Publisher(engine, study_storage, say=said.append, every_s=0.01)
         with publisher:
-            wait_until(lambda: not publisher.is_looking())
+            wait_until(lambda: all(t.name != "publisher" for t in threading.enumerate()))
         study_storage.remove_session()
         engine.dispose()
     assert len(said) == 1

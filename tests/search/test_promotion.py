@@ -82,15 +82,6 @@ def test_best_of_the_highest_rung_goes_on_first(standings: list[Standing], job: 
     )
 
 
-def test_kept_trial_goes_on_whatever_its_rank() -> None:
-    """It counts among those that reached the rung like any other."""
-    standings = [paused(0, 0.9), paused(1, 0.1), running(2, 0.2), waiting(3)]
-    assert choose_job(standings, RUNGS, 2) == Job(1, 4)
-    standings[1] = running(1, 0.1)
-    assert choose_job([*standings, waiting(4)], RUNGS, 2) == Job(3, 2)
-    assert choose_job([*standings, waiting(4)], RUNGS, 2, kept_slots={0}) == Job(0, 4)
-
-
 def test_account_says_where_it_paused_and_its_rank() -> None:
     """A person reads why the trial was not worth more epochs."""
     job = choose_job([ended(0, "pruned", 0.1), paused(1, 0.2), paused(2, 0.3)], RUNGS, 3)

@@ -460,6 +460,15 @@ def test_dead_network_is_complete_but_never_best(
     assert len(list(session.artifacts.rglob("weights.safetensors"))) == 1
 
 
+def test_reason_of_a_dead_network_is_that_of_its_objective(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """By the efficiency a loss near the null loss kills nobody, and no reason says so."""
+    session = make_session(sqlite_url, "DeadNet", objective="efficiency")
+    assert train(session).reason == "no true peak found"
+    assert read_told(session)[0].user_attrs["reason"] == "no true peak found"
+
+
 def test_dead_network_ends_when_its_grace_is_over(
     make_session: MakeSession, sqlite_url: str
 ) -> None:
