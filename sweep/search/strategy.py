@@ -84,13 +84,18 @@ def build_sampler(
 
 def describe_outlook(config: SweepConfig) -> Outlook:
     """Describe what a trial of a sweep can come to."""
-    has_center = len(config.starting_points) > config.num_hand_tuned
     return Outlook(
         num_epochs=config.recipe.epochs,
         is_loss=config.search.objective == LOSS,
         null_loss=config.data.null_loss,
-        center_slot=config.num_hand_tuned if has_center else None,
+        center_slot=_find_recommended(config),
     )
+
+
+def _find_recommended(config: SweepConfig) -> int | None:
+    """Find the slot of the recommended point: after those tuned by hand, where there is one."""
+    has_one = len(config.starting_points) > config.num_hand_tuned
+    return config.num_hand_tuned if has_one else None
 
 
 def build_pruner(config: SweepConfig) -> BasePruner:
@@ -102,7 +107,10 @@ def build_pruner(config: SweepConfig) -> BasePruner:
 
 
 def build_promotion(config: SweepConfig) -> Promotion | None:
-    """Build the rule by which a sweep's trials pause and go on; None where they do not pause."""
+    """Build the rule by which a sweep's trials pause and go on; None where they do not pause.
+
+    The recommended point always goes on: what the others are worth is compared with it.
+    """
     from storage.standings import Promotion  # late: it loads the database's library
     from sweep.search.judgement import count_grace_epochs, get_ranking
     from sweep.search.promotion import choose_job, list_rungs
@@ -112,10 +120,12 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
         return None
     factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
     rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
+    recommended = _find_recommended(config)
+    kept = () if recommended is None else (recommended,)
     return Promotion(
         rungs,
         get_ranking(config.search.objective),
-        lambda standings: choose_job(standings, rungs, factor),
+        lambda standings: choose_job(standings, rungs, factor, kept_slots=kept),
     )
 
 

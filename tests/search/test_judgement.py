@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 from storage.epochs import Epoch, TrialRow
+from storage.standings import Job, Standing
 from storage.sweeps import TrialCounts
 from sweep.config import (
     DataConfig,
@@ -27,7 +28,7 @@ from sweep.search.judgement import (
     rank_trials,
 )
 from sweep.search.pruners import PRUNERS
-from sweep.search.strategy import build_pruner, choose_pruner
+from sweep.search.strategy import build_promotion, build_pruner, choose_pruner
 
 NULL_LOSS = 10.0
 ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)
@@ -192,3 +193,17 @@ def test_pruner_respects_the_grace(pruner: str) -> None:
 def test_no_pruner_prunes_nothing() -> None:
     """`none` means none."""
     assert isinstance(build_pruner(make_config(pruner="none")), optuna.pruners.NopPruner)
+
+
+def test_recommended_point_always_goes_on() -> None:
+    """What the search found is compared with it, so it is trained to its end whatever its rank."""
+    config = make_config("rungs").model_copy(
+        update={"starting_points": ({}, {}), "num_hand_tuned": 1}
+    )
+    promotion = build_promotion(config)
+    assert promotion is not None
+    standings = [
+        Standing(slot, "paused", None, (value,)) for slot, value in enumerate((3.0, 9.0, 4.0, 5.0))
+    ]
+    assert promotion.choose(standings[:1] + standings[2:]) == Job(0, 8)
+    assert promotion.choose([replace(standings[0], state="running"), *standings[1:]]) == Job(1, 8)
