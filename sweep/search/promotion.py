@@ -73,7 +73,11 @@ class _Rung:
 
 
 def choose_job(
-    standings: Sequence[Standing], rungs: Sequence[int], reduction_factor: int
+    standings: Sequence[Standing],
+    rungs: Sequence[int],
+    reduction_factor: int,
+    *,
+    kept_slot: int | None = None,
 ) -> Job | None:
     """Choose what a worker is to do next.
 
@@ -85,6 +89,7 @@ def choose_job(
         standings: Of all trials of the sweep.
         rungs: As `list_rungs` gives them.
         reduction_factor: One of so many goes on.
+        kept_slot: Of a trial that goes on whatever its rank.
 
     Returns:
         The job; None where nothing can be done before the running trials are further, or ever.
@@ -92,7 +97,7 @@ def choose_job(
     halts = [_gather(standings, index, reduction_factor) for index in range(len(rungs) - 1)]
     for index, rung in reversed(list(enumerate(halts))):
         for rank, standing in rung.list_paused(index):
-            if rank < rung.quota:
+            if rank < rung.quota or standing.slot == kept_slot:
                 return Job(standing.slot, rungs[index + 1])
     for index, rung in enumerate(halts):
         for rank, standing in rung.list_paused(index):

@@ -120,12 +120,11 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
         return None
     factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
     rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
-    recommended = _find_recommended(config)
-    kept = () if recommended is None else (recommended,)
+    kept_slot = _find_recommended(config)
     return Promotion(
         rungs,
         get_ranking(config.search.objective),
-        lambda standings: choose_job(standings, rungs, factor, kept_slots=kept),
+        lambda standings: choose_job(standings, rungs, factor, kept_slot=kept_slot),
     )
 
 
