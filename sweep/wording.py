@@ -101,6 +101,6 @@ def do_overlap(first: Interval, second: Interval) -> bool:
     return first[0] <= second[1] and second[0] <= first[1]
 
 
-def round_digits(value: float, digits: int = 5) -> float:
+def round_digits(value: float, digits: int = 4) -> float:
     """Round to some significant digits, so that a figure's JSON stays short."""
     return float(f"{value:.{digits}g}")

@@ -1,4 +1,4 @@
-"""How the report's figures look: small in bytes, legible in print, told apart without colour."""
+"""How all figures look: small in bytes, legible in print, told apart without colour."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def style_metric_axis(
         row: Of the axis.
         shown: Those worth comparing, which a rate's axis is made for; none for all.
     """
-    figure.update_yaxes(title=metric.label, row=row, col=1)
+    figure.update_yaxes(title=metric.head, row=row, col=1)
     if metric.axis == "log":
         values = [value for value in map(metric.measure, scores) if not math.isnan(value)]
         style_loss_axis(figure, values, null_loss, row=row)

@@ -37,9 +37,9 @@ MAX_TRIALS, MAX_CURVES = 1000, 100
 """Drawn as points, and as curves: half of them the best trials, then the latest."""
 
 
-def draw_history(status: Status) -> go.Figure:
+def draw_history(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
     """Draw the metrics by trial, the null loss, and the best of the objective so far."""
-    groups = group_trials(status, MAX_TRIALS)
+    groups = group_trials(status, max_trials)
     scores = [get_score(get_epoch(trial)) for group in groups for trial in group.trials]
     metrics = list_known(scores)
     figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=SPACING)
@@ -93,10 +93,10 @@ def _add_best_so_far(figure: go.Figure, status: Status, metrics: Sequence[Metric
     )
 
 
-def draw_front(status: Status) -> go.Figure:
+def draw_front(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
     """Draw efficiency against FP rate with 68 % intervals, the front and the hand-tuned points."""
     figure = go.Figure()
-    for group in group_trials(status, MAX_TRIALS):
+    for group in group_trials(status, max_trials):
         rated = [(get_number(t), get_score(get_epoch(t))) for t in group.trials]
         with_intervals = group.name in ("complete", "best")
         figure.add_trace(_make_points(group.name, rated, _style(group), with_intervals))
@@ -110,14 +110,38 @@ def draw_front(status: Status) -> go.Figure:
             name="front",
         )
     )
+    fp_range = find_rate_range(FP_RATE, _list_useful_scores(status))
+    figure.add_trace(_draw_hand_tuned(status, fp_range))
+    figure.update_xaxes(title=FP_RATE.title, range=fp_range)
+    figure.update_yaxes(title=EFFICIENCY.title, range=_find_efficiency_range(status, fp_range))
+    return finish(figure, height=430)
+
+
+def _draw_hand_tuned(status: Status, fp_range: Sequence[float] | None) -> go.Scatter:
+    """Mark the trials whose settings were tuned by hand, and say how many lie beyond the axis."""
     hand_tuned = [trial for trial in list_hand_tuned(status) if trial.best is not None]
     rated = [(get_number(trial), get_score(get_epoch(trial))) for trial in hand_tuned]
+    beyond = sum(fp_range is not None and FP_RATE.measure(s) > fp_range[1] for _, s in rated)
+    name = f"hand-tuned ({beyond} of {len(rated)} off the axis)" if beyond else "hand-tuned"
     circle = {"symbol": "circle-open", "size": 15, "color": HAND_TUNED_COLOR}
-    figure.add_trace(_make_points("hand-tuned", rated, circle, with_intervals=False))
-    fp_range = find_rate_range(FP_RATE, _list_useful_scores(status))
-    figure.update_xaxes(title=FP_RATE.title, range=fp_range)
-    figure.update_yaxes(title=EFFICIENCY.title, range=SHARE_RANGE)
-    return finish(figure, height=430)
+    return _make_points(name, rated, circle, with_intervals=False)
+
+
+def _find_efficiency_range(status: Status, fp_range: Sequence[float] | None) -> list[float]:
+    """Find the axis of efficiencies that shows what is on the axis of FP rates, but dead ones."""
+    scores = [
+        get_score(trial.best)
+        for trial in status.begun
+        if trial.best is not None and trial.outcome != "dead"
+    ]
+    shown = [
+        EFFICIENCY.measure(score)
+        for score in scores
+        if fp_range is not None and FP_RATE.measure(score) <= fp_range[1]
+    ]
+    if not shown:
+        return SHARE_RANGE
+    return [round_digits(min(shown) - 0.05), round_digits(min(1.03, max(shown) + 0.05))]
 
 
 def _make_points(
@@ -127,8 +151,8 @@ def _make_points(
     return go.Scatter(
         x=_list_values(FP_RATE, scores),
         y=_list_values(EFFICIENCY, scores),
-        error_x=draw_bars(FP_RATE, scores) if with_intervals else None,
-        error_y=draw_bars(EFFICIENCY, scores) if with_intervals else None,
+        error_x=_draw_bars(FP_RATE, scores) if with_intervals else None,
+        error_y=_draw_bars(EFFICIENCY, scores) if with_intervals else None,
         customdata=[number for number, _ in rated],
         hovertemplate="trial %{customdata}: %{y} at %{x} FP / event",
         mode="markers",
@@ -142,7 +166,7 @@ def _list_values(metric: Metric, scores: Sequence[Score]) -> list[float]:
     return [round_digits(metric.measure(score)) for score in scores]
 
 
-def draw_bars(metric: Metric, scores: Sequence[Score], digits: int = 5) -> dict[str, object]:
+def _draw_bars(metric: Metric, scores: Sequence[Score]) -> dict[str, object]:
     """Give the error bars of a metric with an interval, as Plotly wants them."""
     ends = [
         (metric.measure(score), metric.compute_interval(score) or (math.nan, math.nan))
@@ -151,8 +175,8 @@ def draw_bars(metric: Metric, scores: Sequence[Score], digits: int = 5) -> dict[
     return {
         "type": "data",
         "symmetric": False,
-        "array": [round_digits(high - value, digits) for value, (_low, high) in ends],
-        "arrayminus": [round_digits(value - low, digits) for value, (low, _high) in ends],
+        "array": [round_digits(high - value, 3) for value, (_low, high) in ends],
+        "arrayminus": [round_digits(value - low, 3) for value, (low, _high) in ends],
         "thickness": 1,
         "width": 3,
     }
@@ -184,7 +208,7 @@ def draw_all_curves(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> go
             figure.add_trace(
                 go.Scatter(
                     x=[epoch.epoch for epoch in curve],
-                    y=[round_digits(epoch.validation_loss, 4) for epoch in curve],
+                    y=[round_digits(epoch.validation_loss) for epoch in curve],
                     mode="lines+markers",
                     name=group.name,
                     legendgroup=group.name,
@@ -229,8 +253,8 @@ def draw_architectures(statuses: Sequence[Status]) -> go.Figure:
             go.Scatter(
                 x=_list_values(FP_RATE, [score]),
                 y=_list_values(EFFICIENCY, [score]),
-                error_x=draw_bars(FP_RATE, [score]),
-                error_y=draw_bars(EFFICIENCY, [score]),
+                error_x=_draw_bars(FP_RATE, [score]),
+                error_y=_draw_bars(EFFICIENCY, [score]),
                 mode="markers",
                 name=status.sweep.name,
                 marker={

@@ -11,9 +11,6 @@ from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.status import Status
 
-MAX_POINTS = 250
-"""Trials in a picture: half of them the best, then the latest of every kind."""
-
 
 @dataclass(frozen=True)
 class Group:
@@ -26,11 +23,12 @@ class Group:
     trials: Sequence[TrialRow]
 
 
-def group_trials(status: Status, max_points: int = MAX_POINTS) -> list[Group]:
+def group_trials(status: Status, max_points: int) -> list[Group]:
     """Tell finished trials apart: complete, pruned, dead, and the best one.
 
     Returns:
-        The groups in drawing order; together at most `max_points` trials.
+        The groups in drawing order; together at most `max_points` trials, half of them the best,
+        then the latest of every kind.
     """
     best = status.ranked[0] if status.ranked else None
     order = [

@@ -75,6 +75,7 @@ def test_pages_say_what_was_found(
         "best": (1,),
         "complete": (2,),
         "pruned": (),
+        "best so far": (1, 2),
     }
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from storage.epochs import TrialRow
 from storage.sweeps import COMPLETE, PRUNED
-from sweep.figures.cards import draw_front, draw_metrics
-from sweep.results.groups import MAX_POINTS
+from sweep.figures.cards import MAX_POINTS, draw_front, draw_metrics
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import rank_trials
 from sweep.trial.session import Session
@@ -112,10 +111,11 @@ def test_metrics_are_drawn_by_trial(small: Status) -> None:
         "dead": [(0, 7.0)],
         "complete": [(1, 0.06), (4, 0.04)],
         "best": [(3, 0.03)],
+        "best so far": [(1, 0.06), (3, 0.03), (4, 0.03)],
     }
     assert list_points(figure, "y2")["best"] == [(3, 0.9)]
     assert list_points(figure, "y3")["best"] == [(3, 0.08)]
-    looks = {(t.marker.color, t.marker.symbol) for t in figure.data if t.yaxis == "y"}
+    looks = {(t.marker.color, t.marker.symbol) for t in figure.data if t.yaxis == "y2"}
     assert len(looks) == 4
     (line,) = figure.layout.shapes
     assert line.y0 == pytest.approx(small.config.data.null_loss, rel=1e-3)
