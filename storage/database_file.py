@@ -50,6 +50,12 @@ def check_folder(text: str) -> None:
         require_folder(Path(address[1]))
 
 
+def is_new(text: str) -> bool:
+    """Say whether an address is of a SQLite file that is yet to be made."""
+    address = FILE_ADDRESS.match(text)
+    return address is not None and address[1] != ":memory:" and not os.path.exists(address[1])
+
+
 def require_folder(path: Path) -> None:
     """Refuse a SQLite file that cannot be made, since its folder is not there.
 

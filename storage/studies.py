@@ -19,8 +19,8 @@ from sqlalchemy.engine import URL
 
 from storage.engine import get_engine_options, prepare_engine, retry
 from storage.errors import StorageError
+from storage.names import COMPANION_SUFFIX
 from storage.rights import find_missing_right
-from storage.sweeps import COMPANION_SUFFIX
 
 SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose

@@ -16,8 +16,6 @@ from storage.errors import UnknownSweepError
 from storage.sources import write_files
 from storage.tables import attempts, sweeps, trials
 
-COMPANION_SUFFIX = " (all metrics)"
-"""What the study of a sweep's companion is called beyond the sweep; no sweep is called so."""
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 PAUSED = "paused"
 """At a rung, with its checkpoint: to be promoted by any worker, or ended."""

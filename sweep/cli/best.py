@@ -101,7 +101,7 @@ def evaluate(
     from sweep.cli.output import print_json  # late: the folder is there
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
-    from sweep.data.formats import check_paths
+    from sweep.data.paths import check_paths
     from sweep.metrics.writing import describe_score
 
     files = [Path(name) for name in data or ()]
@@ -122,7 +122,7 @@ def score(
     json: Json = False,
 ) -> None:
     """Score predicted histograms from anywhere against the truth."""
-    from sweep.data.formats import check_paths
+    from sweep.data.paths import check_paths
 
     check_paths([truth, prediction])
     from sweep.cli.output import print_json  # late: both files are there

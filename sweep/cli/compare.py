@@ -53,7 +53,7 @@ def compare(
             check_address(storage)
     from sweep.cli.output import print_json  # late: folders and database are there
     from sweep.cli.progress import show_progress
-    from sweep.data.formats import check_paths
+    from sweep.data.paths import check_paths
     from sweep.results.arguments import check_contender
 
     for text in (a, b):

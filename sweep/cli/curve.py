@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -89,6 +90,7 @@ def curve(
     The trials are those of a sweep of their own, which is interrupted and gone on with as any.
     Options that are not given keep what it was created with.
     """
+    from storage.database_file import check_folder
     from sweep.cli.job_options import JobOptions, check_options
     from sweep.plan.curve import parse_sizes
     from sweep.plan.network import require_model
@@ -128,7 +130,20 @@ def curve(
         require_model(model)
     check_options(options)
     check_words(request)
-    from sweep.cli.curve_job import run_curve  # late: what is wrong with the words is known by now
+    if plot is not None:
+        from sweep.figures.png import check_picture_path
+
+        check_picture_path(plot)
+    check_folder(storage)
+    from storage.engine import close_after, create_engine, parse_url  # late: they take a while
+    from sweep.plan.early import check_request
+    from sweep.results.origin import complete_request, name_curve
+
+    with close_after(create_engine(parse_url(storage))) as engine:
+        name = sweep or name_curve(engine, model, lender)
+        request = complete_request(engine, name, request, asked, lender)
+    check_request(request, storage, name)
+    from sweep.cli.curve_job import run_curve  # late: what is wrong is known by now
 
     warn_of_network_file(storage)
-    run_curve(request, asked, lender, options, plot, as_json=json)
+    run_curve(request, replace(options, sweep=name), plot, as_json=json)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from storage.engine import create_engine, parse_url
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.job_options import JobOptions
 from sweep.cli.main_job import carry_out
 from sweep.cli.output import print_json, print_note
 from sweep.figures.curve import write_curves
-from sweep.figures.png import check_picture_path
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_spare, write_ends
-from sweep.plan.request import CurveRequest, Request
+from sweep.plan.request import Request
 from sweep.results.curve import (
     SampleSizeCurve,
     SizePoint,
@@ -25,14 +22,11 @@ from sweep.results.curve import (
     describe_curve,
     list_metrics,
 )
-from sweep.results.origin import complete_request, name_curve
 from sweep.results.status import Status
 
 
 def run_curve(
     request: Request,
-    asked: CurveRequest,
-    lender: str | None,
     options: JobOptions,
     plot: Path | None,
     *,
@@ -41,22 +35,14 @@ def run_curve(
     """Create a sample-size curve or go on with it, train its trials, and show the curve.
 
     Args:
-        request: What was asked of it as of any sweep.
-        asked: What was asked of the sizes.
-        lender: Name of the sweep whose best trial lends its settings, or None.
-        options: How far to go and where.
+        request: What was asked of it, complete.
+        options: How far to go and where, with the curve's name.
         plot: Picture to draw, or None.
         as_json: Whether to print one JSON value.
 
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
-    if plot is not None:
-        check_picture_path(plot)
-    engine = create_engine(parse_url(options.storage))
-    name = options.sweep or name_curve(engine, request.model, lender)
-    request = complete_request(engine, name, request, asked, lender)
-    engine.dispose()
 
     def show(status: Status, as_json: bool) -> None:
         curve = compute_curve(status)
@@ -65,10 +51,10 @@ def run_curve(
         else:
             print_curve(curve)
         if plot is not None:
-            write_curves(plot, [curve], title=name)
-            print_note(f"{plot}: {name} drawn")
+            write_curves(plot, [curve], title=curve.sweep)
+            print_note(f"{plot}: {curve.sweep} drawn")
 
-    carry_out(request, replace(options, sweep=name), show, as_json=as_json)
+    carry_out(request, options, show, as_json=as_json)
 
 
 def print_curve(curve: SampleSizeCurve) -> None:

@@ -103,13 +103,16 @@ def plot(
     variant: VariantOption = None,
 ) -> None:
     """Draw one event, features and target superimposed."""
-    from sweep.cli.output import print_note
-    from sweep.data.description import load_event
+    from sweep.data.paths import check_paths
     from sweep.figures.png import check_picture_path
-    from sweep.report.event import write_event
 
     out = out or Path(f"{file.stem}-event-{event}.html")
     check_picture_path(out)
+    check_paths([file])
+    from sweep.cli.output import print_note  # late: the paths are known to be right by now
+    from sweep.data.description import load_event
+    from sweep.report.event import write_event
+
     x_CL, y_L = load_event(_open([file], x_key, y_key, variant), event)
     write_event(out, x_CL, y_L, name=f"event {event} of {file.name}")
     print_note(f"{out}: event {event} of {file} drawn")

@@ -59,6 +59,10 @@ def check_options(options: JobOptions) -> None:
     for name, time_s in times.items():
         if time_s is not None and not 0 < time_s < math.inf:
             raise ConfigError(f"{name}: got {time_s}, expected seconds above 0; raise --{name}")
+    if options.artifacts.exists() and not options.artifacts.is_dir():
+        raise ConfigError(
+            f"artifacts: not a folder, got {options.artifacts}, expected one; change --artifacts"
+        )
     choose_launcher(options.launcher).check(read_wish(options), options.storage)
     if options.is_detached and options.launcher != LOCAL:
         raise ConfigError(

@@ -15,7 +15,7 @@ from storage.claims import EXPIRED, expire_claims
 from storage.engine import parse_url
 from storage.passwords import hide_password
 from storage.sweeps import Sweep, change_trial_timeout, count_trials, find_sweep
-from sweep.cli.job_options import JobOptions, check_options, read_wish
+from sweep.cli.job_options import JobOptions, read_wish
 from sweep.cli.live import LiveView
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
@@ -27,7 +27,7 @@ from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import LOCAL, choose_launcher
 from sweep.launch.places import Place, count_gpus
 from sweep.plan.network import is_own
-from sweep.plan.preparation import check_request, prepare_sweep
+from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request
 from sweep.process import is_gone
@@ -61,11 +61,7 @@ def carry_out(
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
-    check_options(options)
     wish = read_wish(options)
-    check_request(request, options.storage, options.sweep)
-    if options.artifacts.is_file():
-        _make_folder(options.artifacts)  # says so, before GPUs are counted
     with _open_places(options, wish) as places:
         engine, sweep = _prepare(request, options, places)
         if options.is_detached:

@@ -91,9 +91,11 @@ def run(
 
     Options that are not given keep what the sweep was created with.
     """
-    from storage.database_file import check_folder
+    from storage.database_file import check_folder, is_new
     from sweep.cli.config_file import lay_over_file
     from sweep.cli.job_options import JobOptions, check_options
+    from sweep.plan.names import choose_name
+    from sweep.plan.network import check_name, require_model
     from sweep.plan.request import Request
     from sweep.plan.words import check_words
 
@@ -136,7 +138,13 @@ def run(
     check_options(options)
     check_words(request)
     check_folder(storage)
-    from sweep.cli.main_job import run_job  # late: what is wrong with the words is known by now
+    name = choose_name(request, options.sweep)
+    if is_new(storage):
+        check_name(require_model(request.model))
+    from sweep.plan.early import check_request  # late: what is wrong with the words is known by now
+
+    check_request(request, storage, name)
+    from sweep.cli.main_job import run_job  # late: so is what the sweep is that goes on
 
     warn_of_network_file(storage)
     run_job(request, options, trusts=trusts, as_json=json)

@@ -15,6 +15,7 @@ from sweep.data.checks import EventChecker
 from sweep.data.events import EventSet
 from sweep.data.hdf5 import Hdf5Events, Variant, is_hdf5
 from sweep.data.npz import NpzEvents
+from sweep.data.paths import check_paths
 from sweep.data.store import (
     STORE_VERSION,
     EventChunk,
@@ -93,26 +94,6 @@ def open_events(
     if not paths:
         raise DataError("data: no file given, expected at least one; name it with --data")
     return EventSet([_open_file(Path(path), x_key, y_key, variant, progress) for path in paths])
-
-
-def check_paths(paths: Sequence[Path]) -> None:
-    """Refuse paths at which no file is.
-
-    Raises:
-        DataError: when one is missing, or a folder.
-    """
-    for path in paths:
-        try:
-            path.stat()
-        except OSError as exc:
-            raise DataError(
-                f"{path}: cannot be read, got {exc.strerror}, expected a file; check the path"
-            ) from exc
-        if not path.is_file():
-            raise DataError(
-                f"{path}: not a file, got a directory or device, expected .npz or HDF5; "
-                "name the file itself"
-            )
 
 
 def _open_file(

@@ -1,4 +1,4 @@
-"""Which events a sweep asks for, opened as training and validation events.
+"""The events that a sweep asks for, opened as training and validation events.
 
 A sweep's config keeps a selection with the fingerprints of what it gave; every worker opens the
 same selection again and compares.
@@ -6,15 +6,15 @@ same selection again and compares.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.config import DataConfig, Whereabouts
+from sweep.data.asked import Selection, check_selection
 from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
-from sweep.data.formats import check_paths, open_events
+from sweep.data.formats import open_events
+from sweep.data.paths import find_files
 from sweep.data.splits import (
     Split,
     drop_copies,
@@ -32,51 +32,6 @@ VALIDATION_SHARE = 0.2
 """Largest share of the events of files that is set aside for validation unasked."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """How many events are asked for, and where they are.
-
-    Attributes:
-        whereabouts: Of them.
-        num_train, num_validation: Numbers of events asked for, or None.
-        max_train, max_validation: Where no number is asked for, take as many as there are but no
-            more than this; None for no bound.
-    """
-
-    whereabouts: Whereabouts
-    num_train: int | None = None
-    num_validation: int | None = None
-    max_train: int | None = None
-    max_validation: int | None = None
-
-
-def name_files(names: Sequence[str]) -> tuple[str, ...]:
-    """Give files the names under which any worker finds them, wherever it was started."""
-    return tuple(str(Path(name).resolve()) for name in names)
-
-
-def find_files(names: Sequence[str]) -> tuple[str, ...]:
-    """Find the files of a stored sweep: where they were, or in the folders of `SWEEP_DATA`.
-
-    Whether they hold the sweep's events is for their fingerprint to say.
-
-    Raises:
-        DataError: when one is in none of these places.
-    """
-    return tuple(_find_file(Path(name)) for name in names)
-
-
-def _find_file(path: Path) -> str:
-    folders = [Path(name) for name in os.environ.get("SWEEP_DATA", "").split(os.pathsep) if name]
-    for place in (path, *(folder / path.name for folder in folders)):
-        if place.exists():
-            return str(place)
-    raise DataError(
-        f"{path}: the events of the sweep are not there, got a missing file, expected it there or "
-        "in a folder of SWEEP_DATA; say where it lies now with `sweep run ... --data FILE`"
-    )
-
-
 def open_selection(selection: Selection, progress: Progress | None = None) -> Split:
     """Open the events that a selection asks for.
 
@@ -91,27 +46,6 @@ def open_selection(selection: Selection, progress: Progress | None = None) -> Sp
     if not selection.whereabouts.files:
         return _open_toy(selection, progress)
     return _open_files(selection, progress)
-
-
-def check_selection(selection: Selection) -> None:
-    """Refuse what is wrong whatever the files hold.
-
-    Raises:
-        DataError: when a number is too low or a file is missing.
-    """
-    counts = {"events": selection.num_train, "val-events": selection.num_validation}
-    for option, count in counts.items():
-        if count is not None and count < 1:
-            raise DataError(
-                f"{option}: too few, got {count}, expected at least 1; raise --{option}"
-            )
-    whereabouts = selection.whereabouts
-    if whereabouts.validation_files and not whereabouts.files:
-        raise DataError(
-            f"val-data: without training files, got {whereabouts.validation_files[0]}, expected "
-            "--data too; name the training files"
-        )
-    check_paths([Path(name) for name in (*whereabouts.files, *whereabouts.validation_files)])
 
 
 def _open_toy(selection: Selection, progress: Progress | None) -> Split:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sweep.config import SweepConfig
-from sweep.data.selection import find_files
+from sweep.data.paths import find_files
 from sweep.metrics.table import DEFAULT_OBJECTIVE
 from sweep.plan.profile import Profile
 from sweep.plan.recipes import DEFAULT_RECIPE

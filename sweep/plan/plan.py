@@ -13,50 +13,22 @@ from pydantic import ValidationError
 
 from models import Architecture
 from models.source import Source
-from models.space import Dimension, to_json
-from sweep.config import (
-    DataConfig,
-    Recipe,
-    SearchConfig,
-    SweepConfig,
-    Whereabouts,
-    describe_fault,
-    list_differences,
-)
-from sweep.data.hdf5 import Variant
-from sweep.data.selection import (
-    Selection,
-    check_selection,
-    describe_split,
-    name_files,
-    open_selection,
-)
+from models.space import to_json
+from sweep.config import DataConfig, SweepConfig, describe_fault
+from sweep.data.asked import Selection
+from sweep.data.selection import describe_split, open_selection
 from sweep.data.splits import Split
-from sweep.errors import ConfigError, ConflictError, DataError
-from sweep.plan.curve import extend_space, finish_curve, plan_curve
-from sweep.plan.defaults import DEFAULTS, fill_request
-from sweep.plan.network import (
-    check_name,
-    choose_network,
-    is_own,
-    load_model,
-    require_model,
-    resolve_model,
-)
-from sweep.plan.profile import CPU, Profile, choose_profile
-from sweep.plan.recipes import build_recipe
+from sweep.errors import ConfigError, DataError
+from sweep.plan.curve import extend_space, plan_curve
+from sweep.plan.curve_events import finish_curve
+from sweep.plan.defaults import fill_request
+from sweep.plan.network import choose_network
+from sweep.plan.parts import plan_data, plan_recipe, plan_search, plan_space, refuse_changes
+from sweep.plan.profile import Profile, choose_profile
 from sweep.plan.request import Request
-from sweep.plan.space import (
-    check_space,
-    check_training,
-    choose_space,
-    read_assignments,
-    read_space,
-    write_space,
-)
+from sweep.plan.space import check_space
 from sweep.plan.starting_points import plan_starting_points
 from sweep.progress import Progress
-from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
 
 @dataclass(frozen=True)
@@ -100,11 +72,11 @@ def plan_sweep(
     profile = choose_profile(str(asked.profile))
     model, network, stored = choose_network(request.model, stored, files or {})
     architecture = network.architecture
-    recipe = _plan_recipe(asked, profile, stored)
-    space = _plan_space(request, profile, stored, architecture, recipe)
+    recipe = plan_recipe(asked, profile, stored)
+    space = plan_space(request, profile, stored, architecture, recipe)
     if curve is not None:
         space = extend_space(curve, space, architecture.network_hyperparameters)
-    selection = _plan_data(asked, profile)
+    selection = plan_data(asked, profile)
     check_space(architecture, space)
     split = open_selection(selection, progress)
     if curve is not None:
@@ -121,7 +93,7 @@ def plan_sweep(
             num_hand_tuned=start.num_hand_tuned,
             data=data,
             recipe=recipe,
-            search=_plan_search(asked, stored),
+            search=plan_search(asked, stored),
             sample_size=curve,
         )
     except ValidationError as exc:
@@ -130,101 +102,6 @@ def plan_sweep(
         refuse_changes(stored, config)
     notes = (*start.notes, *network.list_cautions())
     return Plan(config, split, architecture, network.source, notes)
-
-
-def refuse_early(request: Request, stored: SweepConfig | None) -> None:
-    """Refuse what is wrong whatever the network and the events are, before either is loaded.
-
-    Raises:
-        ConfigError, ModelError, DataError, ConflictError: as `plan_sweep`.
-    """
-    model = _name_model(request, stored)
-    if stored is None:  # one that is stored brings its network's files
-        check_name(model)
-    curve = plan_curve(request.sample_size, stored)
-    if stored is not None:
-        refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
-    asked = fill_request(request, stored, CPU)
-    profile = choose_profile(str(asked.profile))
-    recipe = _plan_recipe(asked, profile, stored)
-    try:
-        _plan_search(asked, stored)
-    except ValidationError as exc:
-        raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
-    check_selection(_plan_data(asked, profile))
-    if not is_own(model):
-        space = _plan_space(request, profile, stored, load_model(model).architecture, recipe)
-        check_training(space)
-
-
-def _name_model(request: Request, stored: SweepConfig | None) -> str:
-    model = request.model or (stored.model if stored else None)
-    return resolve_model(require_model(model))
-
-
-def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
-    """Refuse to go on with a sweep differently.
-
-    Raises:
-        ConflictError: with every difference.
-    """
-    differences = list_differences(write_space(stored), write_space(asked))
-    if differences:
-        raise ConflictError(
-            f"sweep: it is another one already, got {'; '.join(differences)}, expected no "
-            "difference; leave these options out, or give the new sweep a name with --sweep"
-        )
-
-
-def _plan_recipe(asked: Request, profile: Profile, stored: SweepConfig | None) -> Recipe:
-    """Give the recipe asked for; a stored one of that name keeps its settings."""
-    if stored and (asked.recipe, asked.epochs) == (stored.recipe.name, stored.recipe.epochs):
-        return stored.recipe
-    return build_recipe(str(asked.recipe), asked.epochs, profile.epochs)
-
-
-def _plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
-    """Give the search asked for; a stored sampler or pruner of that name keeps its settings."""
-    old = stored.search if stored else None
-    sampler = old.sampler if old and old.sampler.name == asked.sampler else None
-    pruner = old.pruner if old and old.pruner.name == asked.pruner else None
-    return SearchConfig(
-        objective=choose_objective(str(asked.objective)),
-        sampler=sampler or choose_sampler(str(asked.sampler)),
-        pruner=pruner or choose_pruner(str(asked.pruner)),
-        seed=asked.seed if asked.seed is not None else DEFAULTS.seed,
-    )
-
-
-def _plan_space(
-    request: Request,
-    profile: Profile,
-    stored: SweepConfig | None,
-    architecture: Architecture,
-    recipe: Recipe,
-) -> dict[str, Dimension]:
-    if stored is not None and not request.dimensions and not request.fixed:
-        return read_space(stored)
-    return read_assignments(request, choose_space(architecture, profile, recipe))
-
-
-def _plan_data(asked: Request, profile: Profile) -> Selection:
-    whereabouts = Whereabouts(
-        files=name_files(asked.data),
-        validation_files=name_files(asked.val_data),
-        x_key=asked.x_key,
-        y_key=asked.y_key,
-        variant=read_variant(asked.variant),
-    )
-    # The sizes of a sample-size curve are drawn out of all there is.
-    is_whole = bool(whereabouts.files) and (profile.name == "gpu" or asked.sample_size is not None)
-    return Selection(
-        whereabouts,
-        num_train=asked.events,
-        num_validation=asked.val_events,
-        max_train=None if is_whole else profile.num_train,
-        max_validation=None if whereabouts.validation_files else profile.num_validation,
-    )
 
 
 def _describe_data(
@@ -245,18 +122,3 @@ def _describe_data(
             f"{data.null_loss:.3g}, expected peaks in y; check the files"
         )
     return data
-
-
-def read_variant(text: str | None) -> Variant | None:
-    """Read which features of an HDF5 file are meant.
-
-    Raises:
-        ConfigError: when there are none of that name.
-    """
-    if text is None:
-        return None
-    if text == "kernel":
-        return "kernel"
-    if text == "poca":
-        return "poca"
-    raise ConfigError(f"variant: unknown, got {text!r}, expected kernel or poca; change --variant")

@@ -5,16 +5,13 @@ Exactly one process does this before any worker starts; several at once fail on 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
-from storage.engine import close_after, create_engine, parse_url
-from storage.errors import UnknownSweepError
+from storage.engine import create_engine, parse_url
 from storage.sources import read_files
 from storage.sweeps import (
-    COMPANION_SUFFIX,
     Sweep,
     change_budget,
     change_config,
@@ -23,19 +20,18 @@ from storage.sweeps import (
     find_sweep,
     request_stop,
 )
-from storage.tables import check_tables, check_writable, has_tables
+from storage.tables import check_writable
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
-from sweep.plan.network import require_model
-from sweep.plan.plan import plan_sweep, refuse_early
+from sweep.plan.early import find_stored
+from sweep.plan.names import choose_name
+from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
 from sweep.provenance import describe_versions
 
 DEFAULT_TRIALS = 50
-MAX_NAME_BYTES = 200
-"""Of a sweep: a file's name has 255, and folders and logs add some to it."""
 
 
 def prepare_sweep(
@@ -156,64 +152,3 @@ def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:
             f"expected {fixed}; leave --trials out"
         )
     return fixed
-
-
-def check_request(request: Request, storage: str, name: str | None) -> None:
-    """Refuse at once what needs neither torch nor events to be known as wrong.
-
-    Raises:
-        SweepError, StorageError: as `prepare_sweep`, which finds all that can be wrong.
-    """
-    name = choose_name(request, name)
-    with close_after(create_engine(parse_url(storage))) as engine:
-        stored = find_stored(engine, name)
-    refuse_early(request, SweepConfig.from_json(stored.config) if stored else None)
-
-
-def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
-    """Find a sweep; None where there is none, or not even a database of sweeps.
-
-    Raises:
-        StorageError: when the database is of another version.
-    """
-    if not has_tables(engine):
-        return None
-    check_tables(engine)
-    try:
-        return find_sweep(engine, name)
-    except UnknownSweepError:
-        return None
-
-
-def choose_name(request: Request, name: str | None) -> str:
-    """Choose the name of a sweep: the one asked for, else that of its model.
-
-    Raises:
-        ConfigError: when there is none, or it cannot be part of a file's name.
-    """
-    return _check_name(_name_sweep(request) if name is None else name)
-
-
-def _check_name(name: str) -> str:
-    """Refuse a name that cannot be part of a file's name: logs and checkpoints bear it."""
-    if not re.fullmatch(r"[\w][\w .()+=,-]{0,99}", name) or len(name.encode()) > MAX_NAME_BYTES:
-        raise ConfigError(
-            f"sweep: not a name, got {name!r}, expected up to 100 letters, digits, spaces and "
-            f"_ . - + = , ( ), of {MAX_NAME_BYTES} bytes in all; choose another with --sweep"
-        )
-    if name.endswith(COMPANION_SUFFIX):
-        raise ConfigError(
-            f"sweep: not a name, got {name!r}, expected one that does not end in "
-            f"{COMPANION_SUFFIX!r}, which names a copy of a sweep; choose another with "
-            "--sweep"
-        )
-    return name
-
-
-def _name_sweep(request: Request) -> str:
-    return name_search(require_model(request.model))
-
-
-def name_search(model: str) -> str:
-    """Name the sweep of a model: as the model, without its file."""
-    return model.rpartition(":")[2]

@@ -5,8 +5,11 @@ The plan finds the same faults; here they take no library that is slow to load.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from models import ARCHITECTURES
 from models.space import Fixed
+from sweep.data.paths import check_counts, check_paths
 from sweep.plan.network import check_name, is_own
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
@@ -16,13 +19,16 @@ from sweep.search.strategy import choose_objective, choose_pruner, choose_sample
 
 
 def check_words(request: Request) -> None:
-    """Refuse names that are unknown, and dimensions that are not readable.
+    """Refuse names that are unknown, numbers of events that are too low, files of events that are
+    not there, and dimensions that are not readable.
 
     A person's own network is not looked at: a sweep that is stored brings its files.
 
     Raises:
-        ConfigError, ModelError: as `sweep.plan.plan.plan_sweep`.
+        ConfigError, DataError, ModelError: as `sweep.plan.plan.plan_sweep`.
     """
+    check_counts(request.events, request.val_events)
+    check_paths([Path(name) for name in (*request.data, *request.val_data)])
     if request.profile is not None:
         choose_profile(request.profile)
     if request.recipe is not None or request.epochs is not None:

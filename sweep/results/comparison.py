@@ -20,7 +20,7 @@ from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.metrics.score import EVENT_COUNTS, LOSS
 from sweep.metrics.table import METRICS, Metric
 from sweep.metrics.writing import describe_score
-from sweep.plan.plan import read_variant
+from sweep.plan.parts import read_variant
 from sweep.progress import Progress
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender

@@ -28,7 +28,7 @@ from sweep.errors import ModelError
 from sweep.foreign import parse_json, read_text
 from sweep.metrics.score import Score
 from sweep.plan.network import Network, is_own, load_model, open_kept
-from sweep.plan.plan import read_variant
+from sweep.plan.parts import read_variant
 from sweep.progress import Progress
 from sweep.results.export_folder import CONFIG_FILE
 from sweep.results.status import Status

@@ -17,8 +17,9 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.defaults import describe_request
+from sweep.plan.early import find_stored
+from sweep.plan.names import name_search
 from sweep.plan.network import is_same_network, load_model, require_model, resolve_model
-from sweep.plan.preparation import find_stored, name_search
 from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
 from sweep.results.best import find_best, get_number

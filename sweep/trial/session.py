@@ -20,7 +20,7 @@ from storage.standings import Promotion
 from storage.sweeps import Sweep
 from sweep.config import SweepConfig
 from sweep.data.splits import Split
-from sweep.plan.curve import draw_events
+from sweep.plan.curve_events import draw_events
 from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sweep.plan.preparation import prepare_sweep
+from sweep.plan.profile import CPU
+from sweep.plan.request import Request
+
 REFUSED = [
     "run",
     "run --model nope",
@@ -108,8 +112,19 @@ LIGHT = [
     "run --model cnn --objective x",
     "run --model cnn --recipe x",
     "run --model cnn --profile x",
+    "run --model cnn --sweep a/b",
+    "run --model cnn --data none.npz",
+    "run --model cnn --val-data none.npz",
+    "run --model cnn --events 0",
+    "run --model cnn --val-events 0",
+    "run --model cnn --artifacts there.db",
+    "run --model none.py:Net",
     "curve",
     "curve --model nope --events 10",
+    "curve --model cnn --events 10 --plot x.gif",
+    "curve --model cnn --events 10 --data none.npz",
+    "data plot none.npz --event 0",
+    "data plot there.db --event 0 --out x.gif",
     "evaluate none",
     "compare a b --storage sqlite:///none.db",
     "compare ./a ./b",
@@ -153,6 +168,43 @@ def test_wrong_words_and_missing_files_load_no_database_library(tmp_path: Path) 
     )
     answers = [json.loads(line) for line in process.stdout.splitlines()]
     assert answers == [[line, 1, False] for line in LIGHT]
+
+
+HEAVY = {"torch", "optuna", "numpy", "numba", "h5py", "alembic"}
+BESIDE_A_DATABASE = [
+    "run --model none.py:Net",
+    "run --model cnn --storage x",
+    "run --model cnn --sweep kept --epochs 9",
+    "run --model cnn --sweep kept --events 9",
+    "run --model cnn --sweep kept --sampler random",
+    "run --model cnn --sweep kept --set lr=0.5",
+    "curve --model cnn --events 10 --sweep kept",
+    "curve --events 10 --from nope",
+    "compare a b",
+    "compare kept kept:1",
+    "status --sweep nope",
+]
+
+
+def test_what_a_database_shows_is_told_before_numbers_are_loaded(
+    empty_database: Path, events_file: Path, tmp_path: Path
+) -> None:
+    """NumPy, what reads events and Optuna would take longer than all of the answer."""
+    (tmp_path / "sweep.db").write_bytes(empty_database.read_bytes())
+    request = Request(model="cnn", data=(str(events_file),), epochs=1, val_events=8)
+    engine, *_rest = prepare_sweep(request, f"sqlite:///{tmp_path}/sweep.db", "kept", 2, CPU)
+    engine.dispose()
+    code = RUN_ALL.replace('"torch" in sys.modules', f"not {HEAVY}.isdisjoint(sys.modules)")
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        input=json.dumps(BESIDE_A_DATABASE),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    assert answers == [[line, 1, False] for line in BESIDE_A_DATABASE]
 
 
 def test_version_is_told() -> None:

@@ -20,7 +20,8 @@ from storage.sweeps import count_trials
 from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
-from sweep.plan.curve import choose_draw, draw_events, parse_sizes
+from sweep.plan.curve import parse_sizes
+from sweep.plan.curve_events import choose_draw, draw_events
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU

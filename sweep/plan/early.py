@@ -1,0 +1,88 @@
+"""What is wrong with a request beside a stored sweep, told before torch and events are loaded."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+
+from models.space import to_json
+from storage.engine import close_after, create_engine, parse_url
+from storage.errors import UnknownSweepError
+from storage.sweeps import Sweep, find_sweep
+from storage.tables import check_tables, has_tables
+from sweep.config import SweepConfig, describe_fault
+from sweep.data.asked import check_selection
+from sweep.errors import ConfigError
+from sweep.plan.curve import plan_curve
+from sweep.plan.defaults import fill_request
+from sweep.plan.names import choose_name
+from sweep.plan.network import check_name, is_own, load_model, require_model, resolve_model
+from sweep.plan.parts import plan_data, plan_recipe, plan_search, plan_space, refuse_changes
+from sweep.plan.profile import CPU, choose_profile
+from sweep.plan.request import Request
+from sweep.plan.space import check_training
+
+
+def check_request(request: Request, storage: str, name: str | None) -> None:
+    """Refuse at once what needs neither torch nor events to be known as wrong.
+
+    Raises:
+        SweepError, StorageError: as `prepare_sweep`, which finds all that can be wrong.
+    """
+    name = choose_name(request, name)
+    with close_after(create_engine(parse_url(storage))) as engine:
+        stored = find_stored(engine, name)
+    refuse_early(request, SweepConfig.from_json(stored.config) if stored else None)
+
+
+def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+    """Find a sweep; None where there is none, or not even a database of sweeps.
+
+    Raises:
+        StorageError: when the database is of another version.
+    """
+    if not has_tables(engine):
+        return None
+    check_tables(engine)
+    try:
+        return find_sweep(engine, name)
+    except UnknownSweepError:
+        return None
+
+
+def refuse_early(request: Request, stored: SweepConfig | None) -> None:
+    """Refuse what is wrong whatever the network and the events are, before either is loaded.
+
+    Raises:
+        ConfigError, ModelError, DataError, ConflictError: as `plan_sweep`.
+    """
+    model = _name_model(request, stored)
+    if stored is None:  # one that is stored brings its network's files
+        check_name(model)
+    curve = plan_curve(request.sample_size, stored)
+    if stored is not None:
+        refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
+    asked = fill_request(request, stored, CPU)
+    profile = choose_profile(str(asked.profile))
+    recipe = plan_recipe(asked, profile, stored)
+    try:
+        search = plan_search(asked, stored)
+    except ValidationError as exc:
+        raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
+    check_selection(plan_data(asked, profile))
+    changes: dict[str, object] = {"profile": profile.name, "recipe": recipe, "search": search}
+    if not is_own(model):
+        space = plan_space(request, profile, stored, load_model(model).architecture, recipe)
+        check_training(space)
+        changes["model"] = model
+        if curve is None:
+            changes["space"] = {name: to_json(dimension) for name, dimension in space.items()}
+    if stored is not None:
+        counts = {"num_train": asked.events, "num_validation": asked.val_events}
+        changes["data"] = stored.data.model_copy(update=counts)
+        refuse_changes(stored, stored.model_copy(update=changes))
+
+
+def _name_model(request: Request, stored: SweepConfig | None) -> str:
+    model = request.model or (stored.model if stored else None)
+    return resolve_model(require_model(model))

@@ -1,0 +1,101 @@
+"""The parts of a sweep's config that need neither its network's file nor its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models import Architecture
+from models.space import Dimension
+from sweep.config import Recipe, SearchConfig, SweepConfig, Whereabouts, list_differences
+from sweep.data.asked import Selection
+from sweep.data.paths import name_files
+from sweep.errors import ConfigError, ConflictError
+from sweep.plan.defaults import DEFAULTS
+from sweep.plan.profile import Profile
+from sweep.plan.recipes import build_recipe
+from sweep.plan.request import Request
+from sweep.plan.space import choose_space, read_assignments, read_space, write_space
+from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
+
+if TYPE_CHECKING:
+    from sweep.data.hdf5 import Variant
+
+
+def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
+    """Refuse to go on with a sweep differently.
+
+    Raises:
+        ConflictError: with every difference.
+    """
+    differences = list_differences(write_space(stored), write_space(asked))
+    if differences:
+        raise ConflictError(
+            f"sweep: it is another one already, got {'; '.join(differences)}, expected no "
+            "difference; leave these options out, or give the new sweep a name with --sweep"
+        )
+
+
+def plan_recipe(asked: Request, profile: Profile, stored: SweepConfig | None) -> Recipe:
+    """Give the recipe asked for; a stored one of that name keeps its settings."""
+    if stored and (asked.recipe, asked.epochs) == (stored.recipe.name, stored.recipe.epochs):
+        return stored.recipe
+    return build_recipe(str(asked.recipe), asked.epochs, profile.epochs)
+
+
+def plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
+    """Give the search asked for; a stored sampler or pruner of that name keeps its settings."""
+    old = stored.search if stored else None
+    sampler = old.sampler if old and old.sampler.name == asked.sampler else None
+    pruner = old.pruner if old and old.pruner.name == asked.pruner else None
+    return SearchConfig(
+        objective=choose_objective(str(asked.objective)),
+        sampler=sampler or choose_sampler(str(asked.sampler)),
+        pruner=pruner or choose_pruner(str(asked.pruner)),
+        seed=asked.seed if asked.seed is not None else DEFAULTS.seed,
+    )
+
+
+def plan_space(
+    request: Request,
+    profile: Profile,
+    stored: SweepConfig | None,
+    architecture: Architecture,
+    recipe: Recipe,
+) -> dict[str, Dimension]:
+    if stored is not None and not request.dimensions and not request.fixed:
+        return read_space(stored)
+    return read_assignments(request, choose_space(architecture, profile, recipe))
+
+
+def plan_data(asked: Request, profile: Profile) -> Selection:
+    whereabouts = Whereabouts(
+        files=name_files(asked.data),
+        validation_files=name_files(asked.val_data),
+        x_key=asked.x_key,
+        y_key=asked.y_key,
+        variant=read_variant(asked.variant),
+    )
+    # The sizes of a sample-size curve are drawn out of all there is.
+    is_whole = bool(whereabouts.files) and (profile.name == "gpu" or asked.sample_size is not None)
+    return Selection(
+        whereabouts,
+        num_train=asked.events,
+        num_validation=asked.val_events,
+        max_train=None if is_whole else profile.num_train,
+        max_validation=None if whereabouts.validation_files else profile.num_validation,
+    )
+
+
+def read_variant(text: str | None) -> Variant | None:
+    """Read which features of an HDF5 file are meant.
+
+    Raises:
+        ConfigError: when there are none of that name.
+    """
+    if text is None:
+        return None
+    if text == "kernel":
+        return "kernel"
+    if text == "poca":
+        return "poca"
+    raise ConfigError(f"variant: unknown, got {text!r}, expected kernel or poca; change --variant")
