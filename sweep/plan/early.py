@@ -70,17 +70,23 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
     check_selection(plan_data(asked, profile))
-    changes: dict[str, object] = {"profile": profile.name, "recipe": recipe, "search": search}
-    if not is_own(model):
-        space = plan_space(request, profile, stored, load_model(model).architecture, recipe)
-        check_training(space)
-        changes["model"] = model
-        if curve is None:
-            changes["space"] = {name: to_json(dimension) for name, dimension in space.items()}
-    if stored is not None:
-        counts = {"num_train": asked.events, "num_validation": asked.val_events}
-        changes["data"] = stored.data.model_copy(update=counts)
-        refuse_changes(stored, stored.model_copy(update=changes))
+    if is_own(model):  # all that differs is told in one line, once its file was read
+        return
+    space = plan_space(request, profile, stored, load_model(model).architecture, recipe)
+    check_training(space)
+    if stored is None:
+        return
+    counts = {"num_train": asked.events, "num_validation": asked.val_events}
+    changes = {
+        "data": stored.data.model_copy(update=counts),
+        "model": model,
+        "profile": profile.name,
+        "recipe": recipe,
+        "search": search,
+    }
+    if curve is None:
+        changes["space"] = {name: to_json(dimension) for name, dimension in space.items()}
+    refuse_changes(stored, stored.model_copy(update=changes))
 
 
 def _name_model(request: Request, stored: SweepConfig | None) -> str:
