@@ -99,27 +99,38 @@ def _make_curve(
     )
 
 
-def shade_masked(figure: go.Figure, y_L: NDArray[np.float32], *, row: int, column: int = 1) -> None:
+def shade_masked(
+    figure: go.Figure,
+    y_L: NDArray[np.float32],
+    *,
+    row: int,
+    column: int = 1,
+    within_mm: tuple[float, float] = (Z_MIN_MM, Z_MAX_MM),
+) -> None:
     """Shade the masked bins over the whole height of a subplot.
 
     Args:
         y_L: Target, shape (4000,), NaN where masked.
+        within_mm: The stretch of the beam line that the subplot shows.
     """
-    for first_mm, last_mm in find_masked_spans_mm(y_L):
-        figure.add_shape(
-            type="rect",
-            x0=round(first_mm, 2),
-            x1=round(last_mm, 2),
-            y0=0,
-            y1=1,
-            yref="y domain",
-            fillcolor=MASK_COLOR,
-            opacity=0.4,
-            line_width=0,
-            layer="below",
-            row=row,
-            col=column,
-        )
+    axes = figure.get_subplot(row, column)
+    shape = {
+        "type": "rect",
+        "xref": axes.xaxis.plotly_name.replace("axis", ""),
+        "yref": f"{axes.yaxis.plotly_name.replace('axis', '')} domain",
+        "y0": 0,
+        "y1": 1,
+        "fillcolor": MASK_COLOR,
+        "opacity": 0.4,
+        "line": {"width": 0},
+        "layer": "below",
+    }
+    # At once: Plotly checks all shapes of a figure again with each that is added.
+    figure.layout.shapes += tuple(
+        {**shape, "x0": round(first_mm, 2), "x1": round(last_mm, 2)}
+        for first_mm, last_mm in find_masked_spans_mm(y_L)
+        if first_mm < within_mm[1] and last_mm > within_mm[0]
+    )
 
 
 def add_box(figure: go.Figure, start_mm: float, stop_mm: float, *, row: int) -> None:

@@ -58,11 +58,12 @@ def draw_inspected(events: Sequence[InspectedEvent], *, is_still: bool = False) 
                 trace.legendgroup, trace.showlegend = trace.name, trace.name not in named
                 named |= {trace.name} if trace.x else set()
                 figure.add_trace(trace, row=row, col=column)
-            shade_masked(figure, event.target_L, row=row, column=column)
             figure.update_yaxes(range=[0, 1.16 * _find_height(event)], row=row, col=column)
+        shade_masked(figure, event.target_L, row=row)
         if is_still:
             span_mm = _choose_span_mm(event)
             figure.update_xaxes(range=span_mm, row=row, col=2)
+            shade_masked(figure, event.target_L, row=row, column=2, within_mm=span_mm)
             add_box(figure, *span_mm, row=row)
     figure.update_xaxes(range=[Z_MIN_MM, Z_MAX_MM], col=1)
     figure.update_xaxes(showgrid=False)
