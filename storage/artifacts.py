@@ -9,6 +9,8 @@ from storage.files import remove_leftovers
 from storage.path_parts import check_path_part
 from storage.sweeps import Sweep
 
+NUM_KEPT_WEIGHTS = 10
+"""How many trials of a sweep, the best ones, keep their weights on disk."""
 WEIGHTS = "weights.safetensors"
 
 

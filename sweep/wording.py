@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from sweep.config import SweepConfig, Value
+from models.value import Value
 
 Interval = tuple[float, float]
 
@@ -24,21 +24,6 @@ def describe_point(params: Mapping[str, Value]) -> str:
     return " ".join(
         f"{name}={round_shown(value) if isinstance(value, float) else write_value(value)}"
         for name, value in params.items()
-    )
-
-
-def describe_training(config: SweepConfig) -> str:
-    """Say with how many events, for how long: `1000 training and 400 validation events, 8 epochs`.
-
-    The epochs of a sample-size curve are those of its largest size.
-    """
-    data, curve = config.data, config.sample_size
-    events = str(data.num_train)
-    if curve is not None:
-        events = f"{', '.join(map(str, curve.sizes))} of {data.num_train}"
-    return (
-        f"{events} training and {data.num_validation} validation events, "
-        f"{config.recipe.epochs} epochs"
     )
 
 

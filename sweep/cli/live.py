@@ -19,9 +19,8 @@ from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known, list_phrases, list_spare, write_plain
 from sweep.plan.sample import fit_config
 from sweep.results.best import describe_nothing, get_epoch
-from sweep.results.status import Status, read_status
+from sweep.results.status import Status, describe_training, read_status
 from sweep.signals import Signals
-from sweep.wording import describe_training
 
 WATCH_S = 1.0
 NUM_WARNED = 10

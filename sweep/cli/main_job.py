@@ -31,10 +31,9 @@ from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request
 from sweep.process import is_gone
-from sweep.results.status import Status, read_status
+from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
 from sweep.trust import trust_all
-from sweep.wording import describe_training
 
 
 def run_job(request: Request, options: JobOptions, *, trusts: bool, as_json: bool) -> None:

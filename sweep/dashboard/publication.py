@@ -15,9 +15,9 @@ from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
 from sweep.results.best import get_epoch, get_number
-from sweep.results.status import Status
+from sweep.results.status import Status, describe_training
 from sweep.search.judgement import explain_death
-from sweep.wording import describe_point, describe_training
+from sweep.wording import describe_point
 
 NUM_LISTED = 10
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from storage.artifacts import NUM_KEPT_WEIGHTS
 from storage.engine import close_after, open_engine, parse_url
 from storage.epochs import TrialRow
 from storage.sweeps import find_sweep
@@ -12,7 +13,6 @@ from sweep.errors import SweepError
 from sweep.results.best import find_best
 from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
-from sweep.trial.retention import NUM_KEPT_WEIGHTS
 
 
 def check_contender(text: str, storage: str) -> None:

@@ -119,3 +119,18 @@ def _describe_failures(rows: Sequence[TrialRow], counts: TrialCounts) -> str:
     reasons = [row.reason for row in rows if row.state == FAILED and row.reason]
     last = reasons[-1].strip().splitlines()[-1] if reasons else "no reason"
     return f"{counts.failed} of {counts.finished}, the last with {last!r}"
+
+
+def describe_training(config: SweepConfig) -> str:
+    """Say with how many events, for how long: `1000 training and 400 validation events, 8 epochs`.
+
+    The epochs of a sample-size curve are those of its largest size.
+    """
+    data, curve = config.data, config.sample_size
+    events = str(data.num_train)
+    if curve is not None:
+        events = f"{', '.join(map(str, curve.sizes))} of {data.num_train}"
+    return (
+        f"{events} training and {data.num_validation} validation events, "
+        f"{config.recipe.epochs} epochs"
+    )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.artifacts import TrialFolder, list_weighted
+from storage.artifacts import NUM_KEPT_WEIGHTS, TrialFolder, list_weighted
 from storage.epochs import find_complete, read_best
 from sweep.search.judgement import get_ranking, is_better
 
 if TYPE_CHECKING:
     from sweep.trial.session import Session
 
-NUM_KEPT_WEIGHTS = 10
-"""How many trials of a sweep, the best ones, keep their weights on disk."""
 NUM_PICTURED = 3
 """A trial that ends among so many best ones of its sweep gets pictures."""
 

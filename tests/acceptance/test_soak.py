@@ -33,14 +33,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from servers import restart_postgres, run_postgres
 from storage import studies
-from storage.artifacts import WEIGHTS
+from storage.artifacts import NUM_KEPT_WEIGHTS, WEIGHTS
 from storage.engine import parse_url
 from storage.epochs import Epoch, read_best, read_curve, read_trials
 from storage.sweeps import TrialCounts, count_trials
 from storage.tables import attempts, epochs, trials
 from sweep.search.judgement import get_ranking
 from sweep.signals import Signals
-from sweep.trial.retention import NUM_KEPT_WEIGHTS
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -28,6 +28,7 @@ from optuna.trial import TrialState
 from models.space import Float
 from servers import restart_postgres, run_postgres
 from storage import studies
+from storage.artifacts import NUM_KEPT_WEIGHTS
 from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
 from storage.engine import create_engine, open_engine, parse_url
 from storage.epochs import Epoch, find_complete, read_best, record_epochs
@@ -43,7 +44,7 @@ from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.search.judgement import get_ranking
 from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import suggest
-from sweep.trial.retention import NUM_KEPT_WEIGHTS, NUM_PICTURED
+from sweep.trial.retention import NUM_PICTURED
 
 Latencies = dict[str, list[float]]
 SAMPLERS = ("none", "random", "tpe")
