@@ -34,9 +34,9 @@ def check_address(text: str) -> None:
     Raises:
         StorageError: as `check_file`.
     """
-    address = FILE_ADDRESS.match(text)
-    if address and address[1] != ":memory:":
-        check_file(Path(address[1]))
+    path = _find_file(text)
+    if path is not None:
+        check_file(path)
 
 
 def check_folder(text: str) -> None:
@@ -45,15 +45,21 @@ def check_folder(text: str) -> None:
     Raises:
         StorageError: when that is missing or closed.
     """
-    address = FILE_ADDRESS.match(text)
-    if address and address[1] != ":memory:":
-        require_folder(Path(address[1]))
+    path = _find_file(text)
+    if path is not None:
+        require_folder(path)
 
 
 def is_new(text: str) -> bool:
     """Say whether an address is of a SQLite file that is yet to be made."""
+    path = _find_file(text)
+    return path is not None and not os.path.exists(path)
+
+
+def _find_file(text: str) -> Path | None:
+    """Find the file that an address is of; None for any other database, and one in memory."""
     address = FILE_ADDRESS.match(text)
-    return address is not None and address[1] != ":memory:" and not os.path.exists(address[1])
+    return Path(address[1]) if address and address[1] != ":memory:" else None
 
 
 def require_folder(path: Path) -> None:

@@ -17,7 +17,7 @@ from sweep.wording import describe_point
 NUM_LISTED = 5
 
 
-def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
+def print_best(status: Status) -> None:
     """Print the best trials with their metrics and 68 % intervals."""
     counts = status.counts
     console = open_console()
@@ -29,7 +29,7 @@ def print_best(status: Status, num_listed: int = NUM_LISTED) -> None:
     if not status.ranked:
         console.print(describe_nothing(status))
         return
-    scores = [get_score(get_epoch(trial)) for trial in status.ranked[:num_listed]]
+    scores = [get_score(get_epoch(trial)) for trial in status.ranked[:NUM_LISTED]]
     metrics = list_known(scores)
     titles = ("trial", *(metric.head for metric in metrics))
     table = Grid(name_columns(*titles, spare=list_spare(metrics)))

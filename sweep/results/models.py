@@ -8,7 +8,7 @@ from models import ARCHITECTURES, count_parameters
 from sweep.plan.network import check_name, load_model
 
 
-def describe_models(name: str | None = None) -> list[dict[str, Any]]:
+def describe_models(name: str | None) -> list[dict[str, Any]]:
     """Describe the architectures of this project, or one of any kind.
 
     Returns:

@@ -142,20 +142,12 @@ def _measure_residuals_um(match: _Match) -> Tensor:
     return (offset_bins_P * (1000.0 * BIN_WIDTH_MM)).round().to(torch.int64)
 
 
-def classify_peaks(
-    truth_L: Tensor,
-    prediction_L: Tensor,
-    *,
-    max_distance_bins: float = MAX_DISTANCE_BINS,
-    settings: PeakFinderSettings = DEFAULT_SETTINGS,
-) -> PeakClasses:
+def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
     """Sort the peaks of one event into found, missed, matched, false and masked ones.
 
     Args:
         truth_L: Target histogram, shape (L,); NaN masks a bin.
         prediction_L: Predicted histogram, shape (L,), on the same device; NaN is allowed.
-        max_distance_bins: Farthest match in bins, included.
-        settings: What counts as a peak, on both sides.
 
     Returns:
         The positions in bins, for drawing; their numbers are the event's counts.
@@ -163,7 +155,7 @@ def classify_peaks(
     Raises:
         ValueError: As `count_matches`.
     """
-    match = _match(truth_L[None], prediction_L[None], max_distance_bins, settings)
+    match = _match(truth_L[None], prediction_L[None], MAX_DISTANCE_BINS, DEFAULT_SETTINGS)
     true_P = match.truth.position_P
     predicted_P = match.prediction.position_P
     is_counted_P = ~match.is_masked_P
