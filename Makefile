@@ -4,7 +4,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+# Nothing is built in isolation, where pip would take what builds it without a hash: the project is
+# built with setuptools of constraints.txt, the tests' packages with those of constraints-build.txt.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	--no-build-isolation
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
 
 .PHONY: sweep test check soak measure lock clean
@@ -47,11 +50,12 @@ $(VENV)/.made: constraints.txt constraints-cuda.txt constraints-cpu.txt
 	$(INSTALL) --require-hashes -r constraints.txt
 	touch $@
 
-# Only the project itself is built with the environment's setuptools.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) -e .
 	touch $@
 
-$(VENV)/.installed-for-tests: $(VENV)/.installed constraints-test.txt
+$(VENV)/.installed-for-tests: $(VENV)/.installed constraints-test.txt \
+		constraints-build.txt
+	$(INSTALL) --require-hashes -r constraints-build.txt
 	$(INSTALL) --require-hashes -r constraints-test.txt
 	touch $@

@@ -5,9 +5,10 @@
 
 A lock is a pip requirements file with the packages of all platforms, a marker where some do not
 need one, and the hashes of all its files on PyPI. `constraints.txt` is what the program runs with,
-`constraints-test.txt` what the tests add, `constraints-cuda.txt` what PyPI's PyTorch needs beside
-it on Linux. In place of that one, `constraints-cpu.txt` names a PyTorch without CUDA, which is not
-on PyPI: it is written by hand, for one Python, that of the image.
+`constraints-test.txt` what the tests add, `constraints-build.txt` what builds those of them that
+have no wheel, `constraints-cuda.txt` what PyPI's PyTorch needs beside it on Linux. In place of that
+one, `constraints-cpu.txt` names a PyTorch without CUDA, which is not on PyPI: it is written by
+hand, for one Python, that of the image.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+BUILDERS = ("poetry-core",)
+"""Build packages that come without a wheel; setuptools is among what the program runs with."""
 CUDA = ("cuda-", "nvidia-", "triton")
 """What the names of packages begin with that only a PyTorch for NVIDIA's GPUs needs."""
 
@@ -40,7 +43,7 @@ def resolve(extra: str, pinned: Iterable[Path], *arguments: str) -> dict[str, st
     answer = subprocess.run(
         [*command, f"--extra={extra}", "pyproject.toml", "-"],
         cwd=ROOT,
-        input="setuptools\n",  # builds the project itself
+        input="\n".join(("setuptools", *BUILDERS)),  # setuptools builds the project itself
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -57,18 +60,25 @@ def write(name: str, purpose: str, blocks: Iterable[str]) -> Path:
 
 
 def main() -> None:
-    """Resolve, and write the three locks."""
-    names = ("constraints.txt", "constraints-cuda.txt", "constraints-test.txt")
+    """Resolve, and write the four locks."""
+    names = (
+        "constraints.txt",
+        "constraints-cuda.txt",
+        "constraints-test.txt",
+        "constraints-build.txt",
+    )
     pinned = [] if "--upgrade" in sys.argv else [ROOT / name for name in names]
     run = resolve("export", pinned)
     cuda = {name: lines for name, lines in run.items() if name.startswith(CUDA)}
+    build = [run.pop(name) for name in BUILDERS]
     others = {name: lines for name, lines in run.items() if name not in cuda}
     locks = [
         write(names[0], "What the program runs with.", others.values()),
         write(names[1], "What PyPI's PyTorch needs on Linux.", cuda.values()),
     ]
+    write(names[3], "What builds packages without a wheel.", build)
     test = resolve("test", [*pinned, *locks])
-    more = (lines for name, lines in test.items() if name not in run)
+    more = (lines for name, lines in test.items() if name not in {*run, *BUILDERS})
     write(names[2], "What the tests need beside constraints.txt.", more)
 
 

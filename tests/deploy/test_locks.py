@@ -57,6 +57,17 @@ def _list_needs(name: str) -> list[str]:
     return [] if is_absent else requires(name) or []
 
 
+def test_what_builds_a_package_has_a_hash() -> None:
+    """In isolation pip would take the newest of what builds one, and look at no hash."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    (options,) = re.findall(r"^INSTALL := (.*)$", makefile, re.MULTILINE)
+    assert "--no-build-isolation" in options.split()
+    builders = {*read_locks("constraints-build.txt"), *read_locks(*RUN)}
+    assert {"poetry-core", "setuptools"} <= builders
+    for file in ("build", "test"):
+        assert f"--require-hashes -r constraints-{file}.txt" in makefile
+
+
 def test_pytorch_without_cuda_is_of_the_same_version() -> None:
     """Its line is written by hand."""
     assert read_locks("constraints-cpu.txt")["torch"] == read_locks(*RUN)["torch"]
