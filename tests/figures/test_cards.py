@@ -144,7 +144,7 @@ def test_card_of_a_thousand_trials_is_small(large: Status, draw: Draw) -> None:
     assert sum(counted.values()) == MAX_POINTS
     assert counted["best"] == 1
     assert min(counted["pruned"], counted["dead"]) > 0
-    assert "latest 250 of 1000" in figure.layout.title.text
+    assert f"latest {MAX_POINTS} of 1000" in figure.layout.title.text
 
 
 @pytest.mark.parametrize("draw", [draw_metrics, draw_front])
