@@ -16,11 +16,13 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
-from sweep.search.coordinates import CoordinateSampler, find_coordinate
+from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw
 from sweep.search.history import expect_ends
 from sweep.search.proposal import Seen, propose
 
+NUM_TRIES = 20
+"""To find a configuration that no trial has: a space of few may have no other."""
 PROPOSAL_KEY = "sweep:proposal"
 
 
@@ -58,9 +60,18 @@ class MixedSampler(CoordinateSampler):
             for u_D, other in zip(seen.u_ND, others, strict=True)
             if other.system_attrs.get(SLOT_KEY) == draw.outlook.center_slot
         ]
-        u_D, arm = propose(seen, centers[0] if centers else None, np.random.default_rng(draw.seed))
-        point = dict(zip(draw.names, map(float, u_D), strict=True))
+        center_D, rng = centers[0] if centers else None, np.random.default_rng(draw.seed)
+        taken = {tuple(other.params[name] for name in draw.names) for other in others}
+        for _try in range(NUM_TRIES):  # a shift within whole numbers may end where it began
+            u_D, arm = propose(seen, center_D, rng)
+            point = dict(zip(draw.names, map(float, u_D), strict=True))
+            if not others or self._place(point, others[0]) not in taken:
+                break
         return {"arm": arm, "point": point}
+
+    def _place(self, point: Mapping[str, float], alike: FrozenTrial) -> tuple[Any, ...]:
+        """Give a point's values, in the distributions of another trial."""
+        return tuple(find_value(point[n], alike.distributions[n]) for n in self._draw.names)
 
     def _see(self, trials: Sequence[FrozenTrial]) -> Seen:
         """See what is known of other trials."""
