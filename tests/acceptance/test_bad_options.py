@@ -16,7 +16,7 @@ REFUSED = [
     (["--fix", "weight_decay=-1"], "space.weight_decay: impossible, got -1"),
     (["--set", "head=identity,foo"], "space.head: no network can be built, got 'foo'"),
     (["--set", "num_layers=0:3"], "space.num_layers: no network can be built, got 0"),
-    (["--artifacts", "events.npz"], "artifacts: cannot be written"),
+    (["--artifacts", "events.npz"], "artifacts: not a folder"),
     (["--config", "."], "not TOML"),
     (["--trials", "0"], "trials: got 0, expected at least 1"),
     (["--trials", "-3"], "trials: got -3"),

@@ -88,8 +88,9 @@ def test_worker_warns_unless_its_supervisor_did(
     assert "error: device: " in answer.err
 
 
-def test_run_warns(on_network: None, call: Callable[..., Any]) -> None:
-    """And goes on: what ends it here is that no model was named."""
-    answer = call("run")
+def test_run_warns(on_network: None, call: Callable[..., Any], tmp_path: Path) -> None:
+    """And goes on: what ends it here is the network's file."""
+    (tmp_path / "broken.py").write_text("raise ValueError('broken')\n")
+    answer = call("run", "--model", f"{tmp_path}/broken.py:Net")
     assert answer.err.count("warning: storage: ") == 1
-    assert "error: model: not given" in answer.err
+    assert "broken" in answer.err.splitlines()[-1]
