@@ -1,7 +1,7 @@
 """The sampler of this project: each trial asks an arm of `sweep.search.proposal` where to look.
 
-It learns from every trial of the study that has shown an epoch: complete, pruned, paused, dead or
-in training. What it proposes is stored with the trial before anything of it is used, so that a
+It learns from every trial within the space that has shown an epoch: complete, pruned, paused, dead
+or in training. What it proposes is stored with the trial before anything of it is used, so that a
 worker that takes the trial over draws the same.
 """
 
@@ -53,6 +53,7 @@ class MixedSampler(CoordinateSampler):
             if other.number != trial.number
             and other.state != TrialState.FAIL
             and all(name in other.params for name in draw.names)
+            and all(0.0 <= u <= 1.0 for u in self._find_place(other))
         ]
         seen = self._see(others)
         centers = [
@@ -73,15 +74,14 @@ class MixedSampler(CoordinateSampler):
         """Give a point's values, in the distributions of another trial."""
         return tuple(find_value(point[n], alike.distributions[n]) for n in self._draw.names)
 
+    def _find_place(self, trial: FrozenTrial) -> list[float]:
+        """Find a trial's coordinates; a setting tuned by hand may lie outside the space."""
+        return [find_coordinate(trial.params[n], trial.distributions[n]) for n in self._draw.names]
+
     def _see(self, trials: Sequence[FrozenTrial]) -> Seen:
         """See what is known of other trials."""
         names, outlook = self._draw.names, self._draw.outlook
-        u_ND = np.array(
-            [
-                [find_coordinate(t.params[name], t.distributions[name]) for name in names]
-                for t in trials
-            ]
-        ).reshape(len(trials), len(names))
+        u_ND = np.array([self._find_place(t) for t in trials]).reshape(len(trials), len(names))
         curves = [self._read_curve(trial) for trial in trials]
         is_known = [bool(c) or t.state.is_finished() for c, t in zip(curves, trials, strict=True)]
         value_N, doubt_N = np.full(len(trials), math.nan), np.zeros(len(trials))

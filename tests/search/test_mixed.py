@@ -180,3 +180,18 @@ def test_no_configuration_is_tried_twice() -> None:
         for epoch in range(1, 5):
             trial.report(0.03 + 1e-4 * sum(tried[-1]), epoch)
     assert len(set(tried)) == 9
+
+
+def test_setting_outside_the_space_draws_nobody_to_its_edge() -> None:
+    """A hand-tuned point of larger networks is tried as it is, and says nothing of smaller ones."""
+    outside = {"lr": 1e-3, "beta1": 0.9, "hidden_size": 64}
+    searches = []
+    for loss_outside in (0.02, 0.08):
+        study = optuna.create_study()
+        for slot in range(16):
+            trial = begin(study, slot, outside if slot == 0 else None)
+            loss = compute_loss(trial) if slot else loss_outside
+            for epoch in range(1, 5):
+                trial.report(loss, epoch)
+        searches.append([trial.params for trial in study.trials])
+    assert searches[0] == searches[1]
