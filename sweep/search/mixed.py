@@ -55,7 +55,7 @@ class MixedSampler(CoordinateSampler):
             and all(name in other.params for name in draw.names)
             and all(0.0 <= u <= 1.0 for u in self._find_place(other))
         ]
-        seen = self._see(others)
+        seen = self.see(others)
         centers = [
             u_D
             for u_D, other in zip(seen.u_ND, others, strict=True)
@@ -78,8 +78,8 @@ class MixedSampler(CoordinateSampler):
         """Find a trial's coordinates; a setting tuned by hand may lie outside the space."""
         return [find_coordinate(trial.params[n], trial.distributions[n]) for n in self._draw.names]
 
-    def _see(self, trials: Sequence[FrozenTrial]) -> Seen:
-        """See what is known of other trials."""
+    def see(self, trials: Sequence[FrozenTrial]) -> Seen:
+        """See what is known of other trials of the study."""
         names, outlook = self._draw.names, self._draw.outlook
         u_ND = np.array([self._find_place(t) for t in trials]).reshape(len(trials), len(names))
         curves = [self._read_curve(trial) for trial in trials]
@@ -99,7 +99,12 @@ class MixedSampler(CoordinateSampler):
         return math.log(outlook.null_loss) if outlook.is_loss else 0.0
 
     def _read_curve(self, trial: FrozenTrial) -> list[float]:
-        """Read the values of a trial's epochs, lower is better: of a loss its logarithm."""
+        """Read the values of a trial's epochs, lower is better: of a loss its logarithm.
+
+        One that diverged has none: what it was before says nothing of where it went.
+        """
+        if trial.user_attrs.get("outcome") == "diverged":
+            return []
         values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
         if not self._draw.outlook.is_loss:
             return [-value for value in values]

@@ -8,6 +8,9 @@ below LEAST_SHARE, so that a wrong prior or a model that was misled is outgrown.
 
 A place is a point of the unit cube, a coordinate for each searched hyperparameter on its own scale.
 
+The shares and widths below were set by hand. No benchmark has chosen them yet: the recorded curves
+are too few (benchmarks/search/README.md).
+
 Shapes: N trial, M candidate, D dimension.
 """
 

@@ -21,6 +21,7 @@ from sweep.config import PrunerConfig, SearchConfig
 from sweep.search.coordinates import find_coordinate, find_value
 from sweep.search.draw import Outlook
 from sweep.search.history import expect_ends
+from sweep.search.mixed import MixedSampler
 from sweep.search.proposal import Seen, propose
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
@@ -195,3 +196,18 @@ def test_setting_outside_the_space_draws_nobody_to_its_edge() -> None:
                 trial.report(loss, epoch)
         searches.append([trial.params for trial in study.trials])
     assert searches[0] == searches[1]
+
+
+def test_diverged_trials_are_kept_away_from() -> None:
+    """However low their loss was before: it counts as that of a network that found nothing."""
+    study = optuna.create_study()
+    for slot in range(3):
+        trial = begin(study, slot)
+        trial.report(0.01 if slot == 1 else 0.04, 1)
+        if slot == 1:
+            trial.set_user_attr("outcome", "diverged")
+        study.tell(trial, state=TrialState.PRUNED)
+    search = SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none"))
+    sampler = build_sampler(search, SPACE, 3, OUTLOOK)
+    assert isinstance(sampler, MixedSampler)
+    assert int(np.argmax(sampler.see(study.trials).value_N)) == 1
