@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -37,6 +37,10 @@ from sweep.cli.options import (
     warn_of_network_file,
 )
 from sweep.launch.launchers import LOCAL
+
+if TYPE_CHECKING:
+    from sweep.cli.job_options import JobOptions
+    from sweep.plan.request import CurveRequest, Request
 
 
 def curve(
@@ -90,12 +94,9 @@ def curve(
     The trials are those of a sweep of their own, which is interrupted and gone on with as any.
     Options that are not given keep what it was created with.
     """
-    from storage.database_file import check_folder
-    from sweep.cli.job_options import JobOptions, check_options
+    from sweep.cli.job_options import JobOptions
     from sweep.plan.curve import parse_sizes
-    from sweep.plan.network import require_model
     from sweep.plan.request import CurveRequest, Request
-    from sweep.plan.words import check_words
 
     request = Request(
         model=model,
@@ -126,24 +127,42 @@ def curve(
         address=address,
         is_detached=detach,
     )
-    if sweep is None and lender is None:
-        require_model(model)
+    _run_curve(request, asked, options, lender, plot, as_json=json)
+
+
+def _run_curve(
+    request: Request,
+    asked: CurveRequest,
+    options: JobOptions,
+    lender: str | None,
+    plot: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Refuse what is wrong, the cheapest checks first, and train the curve."""
+    from storage.database_file import check_folder
+    from sweep.cli.job_options import check_options
+    from sweep.plan.network import require_model
+    from sweep.plan.words import check_words
+
+    if options.sweep is None and lender is None:
+        require_model(request.model)
     check_options(options)
     check_words(request)
     if plot is not None:
         from sweep.figures.png import check_picture_path
 
         check_picture_path(plot)
-    check_folder(storage)
+    check_folder(options.storage)
     from storage.engine import close_after, create_engine, parse_url  # late: they take a while
     from sweep.plan.early import check_request
     from sweep.results.origin import complete_request, name_curve
 
-    with close_after(create_engine(parse_url(storage))) as engine:
-        name = sweep or name_curve(engine, model, lender)
+    with close_after(create_engine(parse_url(options.storage))) as engine:
+        name = options.sweep or name_curve(engine, request.model, lender)
         request = complete_request(engine, name, request, asked, lender)
-    check_request(request, storage, name)
+    check_request(request, options.storage, name)
     from sweep.cli.curve_job import run_curve  # late: what is wrong is known by now
 
-    warn_of_network_file(storage)
-    run_curve(request, replace(options, sweep=name), plot, as_json=json)
+    warn_of_network_file(options.storage)
+    run_curve(request, replace(options, sweep=name), plot, as_json=as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,6 +43,10 @@ from sweep.cli.options import (
     warn_of_network_file,
 )
 from sweep.launch.launchers import LOCAL
+
+if TYPE_CHECKING:
+    from sweep.cli.job_options import JobOptions
+    from sweep.plan.request import Request
 
 
 def run(
@@ -91,13 +95,8 @@ def run(
 
     Options that are not given keep what the sweep was created with.
     """
-    from storage.database_file import check_folder, is_new
-    from sweep.cli.config_file import lay_over_file
-    from sweep.cli.job_options import JobOptions, check_options
-    from sweep.plan.names import choose_name
-    from sweep.plan.network import check_name, require_model
+    from sweep.cli.job_options import JobOptions
     from sweep.plan.request import Request
-    from sweep.plan.words import check_words
 
     request = Request(
         model=model,
@@ -132,22 +131,34 @@ def run(
         address=address,
         is_detached=detach,
     )
+    _run(request, options, config, as_json=json)
+
+
+def _run(request: Request, options: JobOptions, config: Path | None, *, as_json: bool) -> None:
+    """Refuse what is wrong, the cheapest checks first, and run the main job."""
+    from storage.database_file import check_folder, is_new
+    from sweep.cli.config_file import lay_over_file
+    from sweep.cli.job_options import check_options
+    from sweep.plan.names import choose_name
+    from sweep.plan.network import check_name, require_model
+    from sweep.plan.words import check_words
+
     check_options(options)
     check_words(request)
     request, options, trusts = lay_over_file(request, options, config)
     check_options(options)
     check_words(request)
-    check_folder(storage)
+    check_folder(options.storage)
     name = choose_name(request, options.sweep)
-    if is_new(storage):
+    if is_new(options.storage):
         check_name(require_model(request.model))
     from sweep.plan.early import check_request  # late: what is wrong with the words is known by now
 
-    check_request(request, storage, name)
+    check_request(request, options.storage, name)
     from sweep.cli.main_job import run_job  # late: so is what the sweep is that goes on
 
-    warn_of_network_file(storage)
-    run_job(request, options, trusts=trusts, as_json=json)
+    warn_of_network_file(options.storage)
+    run_job(request, options, trusts=trusts, as_json=as_json)
 
 
 def worker(
