@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
@@ -84,21 +86,25 @@ for line in json.load(sys.stdin):
 """
 
 
-def test_refused_options_load_no_torch(empty_database: Path, tmp_path: Path) -> None:
-    """One process that is refused them all, each with one line and exit code 1."""
-    (tmp_path / "empty.db").write_bytes(empty_database.read_bytes())
-    (tmp_path / "file").touch()
+def refuse_all(code: str, commands: Sequence[str], folder: Path) -> tuple[list[Any], list[str]]:
+    """Have one process refuse all commands; gives what it says of each, and its error lines."""
     process = subprocess.run(
-        [sys.executable, "-c", RUN_ALL],
-        cwd=tmp_path,
-        input=json.dumps(REFUSED),
+        [sys.executable, "-c", code],
+        cwd=folder,
+        input=json.dumps(commands),
         capture_output=True,
         text=True,
         check=True,
     )
-    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    return [json.loads(line) for line in process.stdout.splitlines()], process.stderr.splitlines()
+
+
+def test_refused_options_load_no_torch(empty_database: Path, tmp_path: Path) -> None:
+    """One process that is refused them all, each with one line and exit code 1."""
+    (tmp_path / "empty.db").write_bytes(empty_database.read_bytes())
+    (tmp_path / "file").touch()
+    answers, errors = refuse_all(RUN_ALL, REFUSED, tmp_path)
     assert answers == [[line, 1, False] for line in REFUSED]
-    errors = process.stderr.splitlines()
     assert len(errors) == len(REFUSED)
     assert all(error.startswith("error: ") for error in errors)
 
@@ -158,15 +164,8 @@ def test_wrong_words_and_missing_files_load_no_database_library(tmp_path: Path) 
     """SQLAlchemy alone takes half a second; what a word or a missing file shows needs none."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    process = subprocess.run(
-        [sys.executable, "-c", RUN_ALL.replace("torch", "sqlalchemy")],
-        cwd=tmp_path,
-        input=json.dumps(LIGHT),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    code = RUN_ALL.replace("torch", "sqlalchemy")
+    answers, _errors = refuse_all(code, LIGHT, tmp_path)
     assert answers == [[line, 1, False] for line in LIGHT]
 
 
@@ -195,15 +194,7 @@ def test_what_a_database_shows_is_told_before_numbers_are_loaded(
     engine, *_rest = prepare_sweep(request, f"sqlite:///{tmp_path}/sweep.db", "kept", 2, CPU)
     engine.dispose()
     code = RUN_ALL.replace('"torch" in sys.modules', f"not {HEAVY}.isdisjoint(sys.modules)")
-    process = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        input=json.dumps(BESIDE_A_DATABASE),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    answers, _errors = refuse_all(code, BESIDE_A_DATABASE, tmp_path)
     assert answers == [[line, 1, False] for line in BESIDE_A_DATABASE]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +11,7 @@ from typing import cast
 
 import pytest
 import sqlalchemy as sa
+from together import run_together
 
 from storage import claims, epochs, sweeps
 from storage.errors import LostClaimError, UnknownSweepError
@@ -316,24 +315,9 @@ class TestClaims:
         sweep = sweeps.create_sweep(engine, "many", {}, {}, 60)
         script = tmp_path / "claim_all.py"
         script.write_text(CLAIM_ALL)
-        processes = [
-            subprocess.Popen(
-                [sys.executable, str(script), database_url, str(sweep.id), f"worker-{index}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for index in range(4)
-        ]
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        claimed = [int(slot) for p in processes for slot in p.communicate(timeout=120)[0].split()]
-        assert [process.returncode for process in processes] == [0] * 4
+        names = [f"worker-{index}" for index in range(4)]
+        lines = run_together(script, [[database_url, str(sweep.id), name] for name in names])
+        claimed = [int(slot) for line in lines for slot in line.split()]
         assert sorted(claimed) == list(range(60))
         assert sweeps.count_trials(engine, sweep.id).complete == 60
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from together import run_together
 
 from storage import claims, epochs, studies, sweeps
 from storage.backup import back_up
@@ -218,24 +217,8 @@ def test_many_processes_promote_each_trial_once(
     sweep = sweeps.create_sweep(engine, "many", {}, {}, 30)
     script = tmp_path / "promote_all.py"
     script.write_text(PROMOTE_ALL)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), database_url, str(sweep.id), f"worker-{index}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    done = [line for p in processes for line in p.communicate(timeout=120)[0].splitlines()]
-    assert [process.returncode for process in processes] == [0] * 2
+    names = [f"worker-{index}" for index in range(2)]
+    done = run_together(script, [[database_url, str(sweep.id), name] for name in names])
     assert sorted(done) == sorted(f"{slot} {epoch}" for slot in range(30) for epoch in (1, 2))
     assert sweeps.count_trials(engine, sweep.id) == sweeps.TrialCounts(0, 0, 30, 0, 0)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 from safetensors.torch import load_file
+from workers import work
 
 import sweep.trial.attempt
 import sweep.trial.ending
@@ -23,7 +24,6 @@ from storage.tables import trials
 from sweep.results.status import read_status
 from sweep.signals import Signals
 from sweep.trial.session import Session
-from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
 NUM_TRIALS, NUM_EPOCHS = 4, 4
@@ -71,19 +71,6 @@ def undisturbed(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFact
     session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/sweep.db")
     work(session)
     return session
-
-
-def work(session: Session, signals: Signals | None = None) -> list[str]:
-    """Let a worker of this process work; gives what it said."""
-    said: list[str] = []
-    options = WorkerOptions(
-        session.engine.url.render_as_string(hide_password=False),
-        session.sweep.name,
-        session.artifacts,
-        num_threads=1,
-    )
-    run_worker(options, signals or Signals(), said.append)
-    return said
 
 
 def work_until_paused(session: Session, num_paused: int = 1) -> None:
@@ -137,7 +124,7 @@ def list_checkpoints(session: Session) -> list[int]:
 def test_one_worker_ends_the_sweep(make_pausing: MakeSession, database_url: str) -> None:
     """Each trial begins, the best of each rung go on, and the others are ended with an account."""
     session = make_pausing(database_url)
-    said = work(session)
+    _num_finished, said = work(session)
     rows = read_rows(session)
     counts = count_trials(session.engine, session.sweep.id)
     assert counts == TrialCounts(0, 0, counts.complete, NUM_TRIALS - counts.complete, 0)
@@ -238,7 +225,7 @@ def test_stopped_sweep_goes_on_where_it_paused(
     session = make_pausing(sqlite_url)
     work_until_paused(session, 2)
     request_stop(session.engine, session.sweep.id)
-    assert work(session) == []
+    assert work(session) == (0, [])
     counts = count_trials(session.engine, session.sweep.id)
     assert (counts.paused, counts.running) == (2, 0)
     stopped = replace(session.sweep, stop_requested=True)

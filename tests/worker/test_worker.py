@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import torch
+from workers import work
 
 import sweep.trial.ending
 import sweep.worker.worker
@@ -41,18 +42,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, "it did not happen in time"
         time.sleep(0.01)
-
-
-def work(session: Session, signals: Signals | None = None) -> tuple[int, list[str]]:
-    """Let a worker of this process work; gives how many trials it finished and what it said."""
-    said: list[str] = []
-    options = WorkerOptions(
-        session.engine.url.render_as_string(hide_password=False),
-        session.sweep.name,
-        session.artifacts,
-        num_threads=1,
-    )
-    return run_worker(options, signals or Signals(), said.append), said
 
 
 def take(session: Session) -> Claim:
