@@ -77,6 +77,8 @@ def open_landscape(architecture: str, recipe: str = "fast") -> Landscape:
     log_NE = np.array([log_SE.mean(axis=0) for log_SE in log_NSE])
     noise_NE = np.array([(s[0] - s[1]) / math.sqrt(2) for s in log_NSE if len(s) > 1])
     paired = np.array([len(s) > 1 for s in log_NSE])
+    if not paired.any():
+        raise SystemExit(f"{architecture}: no configuration with two seeds yet; record more")
     models = _fit(u_ND, log_NE)
     return Landscape(space, u_ND[paired], log_NE[paired], noise_NE, models)
 
