@@ -12,7 +12,6 @@ Shapes: B event, L bin, S active or NaN bin, A active bin, R region, P peak.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,45 +21,16 @@ from numpy.typing import NDArray
 Array = TypeVar("Array")
 
 
-@dataclass(frozen=True)
-class PeakFinderSettings:
-    """What counts as a peak; the defaults are the reference's (its model/training.py, PARAM_EFF).
-
-    Attributes:
-        threshold: A bin of at least this height belongs to a region; above 0.
-        integral_threshold: Smallest sum of heights of a region, at least 0.
-        min_width: Smallest number of bins of a region, at least 1.
-    """
-
-    threshold: float = 1e-2
-    integral_threshold: float = 0.2
-    min_width: int = 3
-
-    def __post_init__(self) -> None:
-        """Refuse settings without a meaning.
-
-        Raises:
-            ValueError: When a setting is not finite or below its range.
-        """
-        if not (math.isfinite(self.threshold) and self.threshold > 0.0):
-            raise ValueError(
-                f"peak finder: threshold is out of range, got {self.threshold}, expected a finite "
-                "number above 0; the reference uses 0.01"
-            )
-        if not (math.isfinite(self.integral_threshold) and self.integral_threshold >= 0.0):
-            raise ValueError(
-                "peak finder: integral_threshold is out of range, got "
-                f"{self.integral_threshold}, expected a finite number of at least 0; the reference "
-                "uses 0.2"
-            )
-        if self.min_width < 1:
-            raise ValueError(
-                f"peak finder: min_width is out of range, got {self.min_width}, expected at least "
-                "1 bin; the reference uses 3"
-            )
+THRESHOLD = 1e-2
+"""A bin of at least this height belongs to a region."""
+INTEGRAL_THRESHOLD = 0.2
+"""Smallest sum of heights of a region that is a peak."""
+MIN_WIDTH = 3
+"""Smallest number of its bins. All three are the reference's (its model/training.py, PARAM_EFF)."""
 
 
-DEFAULT_SETTINGS = PeakFinderSettings()
+class NotFiniteError(ValueError):
+    """A histogram has infinite bins, or sums beyond float32: it has no defined peaks."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +55,7 @@ class _Regions:
     weighted_R: NDArray[np.float32]
 
 
-def find_peaks(
-    histogram_BL: NDArray[np.floating], settings: PeakFinderSettings = DEFAULT_SETTINGS
-) -> Peaks[NDArray[np.generic]]:
+def find_peaks(histogram_BL: NDArray[np.floating]) -> Peaks[NDArray[np.generic]]:
     """Find the peaks of each histogram, as the reference does, bit for bit.
 
     Bins of at least the threshold are active and add to a region; a lower bin ends it, and so does
@@ -96,17 +64,16 @@ def find_peaks(
 
     Args:
         histogram_BL: Truth or prediction, shape (B, L), compared as float32. NaN is allowed.
-        settings: What counts as a peak.
 
     Returns:
         The peaks; empty lists when there are none.
 
     Raises:
-        ValueError: When the shape is not (B, L), or when a bin is inf or -inf or a sum of bins
-            overflows float32: the reference's answer is then undefined.
+        ValueError: When the shape is not (B, L).
+        NotFiniteError: When a bin is inf or -inf, or a sum of bins overflows float32.
     """
     check_shape(histogram_BL.shape)
-    return judge_bins(*_gather_bins(histogram_BL, settings), histogram_BL.shape[1], settings)
+    return judge_bins(*_gather_bins(histogram_BL), histogram_BL.shape[1])
 
 
 def count_peaks(histogram_BL: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -122,9 +89,8 @@ def count_peaks(histogram_BL: NDArray[np.floating]) -> NDArray[np.int64]:
         ValueError: When the shape is not (B, L).
     """
     check_shape(histogram_BL.shape)
-    bins = _gather_bins(histogram_BL, DEFAULT_SETTINGS)
-    regions = _find_regions(*bins, histogram_BL.shape[1], DEFAULT_SETTINGS.min_width)
-    is_peak_R = regions.integral_R >= np.float32(DEFAULT_SETTINGS.integral_threshold)
+    regions = _find_regions(*_gather_bins(histogram_BL), histogram_BL.shape[1])
+    is_peak_R = regions.integral_R >= np.float32(INTEGRAL_THRESHOLD)
     return np.bincount(regions.event_R[is_peak_R], minlength=len(histogram_BL))
 
 
@@ -142,10 +108,7 @@ def check_shape(shape: tuple[int, ...]) -> None:
 
 
 def judge_bins(
-    value_S: NDArray[np.float32],
-    index_S: NDArray[np.int64],
-    num_bins: int,
-    settings: PeakFinderSettings,
+    value_S: NDArray[np.float32], index_S: NDArray[np.int64], num_bins: int
 ) -> Peaks[NDArray[np.generic]]:
     """Find peaks among the bins of a batch that are not plainly low.
 
@@ -153,24 +116,23 @@ def judge_bins(
         value_S: Heights of all bins that are not below the threshold: active, NaN or infinite.
         index_S: Where they stand in the flattened batch, rising.
         num_bins: Bins of one histogram, L.
-        settings: What counts as a peak.
 
     Raises:
-        ValueError: As `find_peaks`.
+        NotFiniteError: As `find_peaks`.
     """
     is_infinite_S = np.isinf(value_S)
     if is_infinite_S.any():
-        raise ValueError(
+        raise NotFiniteError(
             f"peak finder: a histogram is not finite, got {int(is_infinite_S.sum())} infinite "
             "bins, expected finite values or NaN; the model has diverged"
         )
-    regions = _find_regions(value_S, index_S, num_bins, settings.min_width)
+    regions = _find_regions(value_S, index_S, num_bins)
     if not (np.isfinite(regions.integral_R) & np.isfinite(regions.weighted_R)).all():
-        raise ValueError(
+        raise NotFiniteError(
             "peak finder: a histogram overflows, got a sum of bins beyond 3e38, expected one that "
             "float32 can hold; the model has diverged"
         )
-    is_peak_R = regions.integral_R >= np.float32(settings.integral_threshold)
+    is_peak_R = regions.integral_R >= np.float32(INTEGRAL_THRESHOLD)
     return Peaks(
         position_P=regions.weighted_R[is_peak_R] / regions.integral_R[is_peak_R],
         event_P=regions.event_R[is_peak_R],
@@ -178,17 +140,17 @@ def judge_bins(
 
 
 def _gather_bins(
-    histogram_BL: NDArray[np.floating], settings: PeakFinderSettings
+    histogram_BL: NDArray[np.floating],
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Gather heights and flat indices of the few bins that are not plainly low."""
     flat = histogram_BL.astype(np.float32, copy=False).reshape(-1)
-    is_low = (flat < np.float32(settings.threshold)) & (flat > -np.inf)
+    is_low = (flat < np.float32(THRESHOLD)) & (flat > -np.inf)
     index_S = np.flatnonzero(~is_low)
     return flat[index_S], index_S
 
 
 def _find_regions(
-    value_S: NDArray[np.float32], index_S: NDArray[np.int64], num_bins: int, min_width: int
+    value_S: NDArray[np.float32], index_S: NDArray[np.int64], num_bins: int
 ) -> _Regions:
     """Split the active bins where an event ends or where a bin between two of them closes.
 
@@ -202,7 +164,7 @@ def _find_regions(
     is_start_A[1:] = (np.diff(rank_A) != 1) | (np.diff(event_A) != 0)
     start_R = np.flatnonzero(is_start_A)
     length_R = np.diff(start_R, append=len(rank_A))
-    is_wide_R = length_R >= min_width
+    is_wide_R = length_R >= MIN_WIDTH
     start_R, length_R = start_R[is_wide_R], length_R[is_wide_R]
     return _Regions(event_A[start_R], *_sum_regions(value_A, bin_A, start_R, length_R))
 

@@ -17,7 +17,7 @@ from sweep.data.splits import Split
 from sweep.errors import DataError
 from sweep.figures.data import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
-from sweep.metrics.peaks import DEFAULT_SETTINGS, count_peaks, find_peaks
+from sweep.metrics.peaks import THRESHOLD, count_peaks, find_peaks
 from sweep.progress import Progress
 from sweep.report.blocks import (
     Block,
@@ -259,7 +259,7 @@ def _show_peaks(key: str, x_BL: NDArray[np.float32], y_BL: NDArray[np.float32]) 
     }
     num_maxima = _count_maxima(x_BL) / len(x_BL)
     num_peaks = len(centers) / len(y_BL)
-    share = float((y_BL >= DEFAULT_SETTINGS.threshold).sum() / y_BL.size)
+    share = float((y_BL >= THRESHOLD).sum() / y_BL.size)
     looked_at = f"{len(centers)} true peaks of {len(y_BL)} validation events"
     found = " ".join(_say_peaks(looked_at, widths_mm, num_maxima, num_peaks, share))
     rows = [
@@ -294,7 +294,7 @@ def _say_peaks(
     if density_mm > 1.2 * target_mm:
         yield "So a network has to sharpen what it sees."
     yield (
-        f"The density has {num_maxima:.1f} maxima above {DEFAULT_SETTINGS.threshold} an event, "
+        f"The density has {num_maxima:.1f} maxima above {THRESHOLD} an event, "
         f"the target {num_peaks:.1f} peaks."
     )
     if num_maxima > 2 * num_peaks:
@@ -322,5 +322,5 @@ def _measure_width_mm(values: NDArray[np.float64]) -> float:
 def _count_maxima(x_BL: NDArray[np.float32]) -> int:
     """Count the bins above the threshold that are higher than both neighbours."""
     inner = x_BL[:, 1 : NUM_BINS - 1]
-    is_top = (inner > x_BL[:, :-2]) & (inner >= x_BL[:, 2:]) & (inner >= DEFAULT_SETTINGS.threshold)
+    is_top = (inner > x_BL[:, :-2]) & (inner >= x_BL[:, 2:]) & (inner >= THRESHOLD)
     return int(is_top.sum())

@@ -33,7 +33,7 @@ from sweep.progress import Progress
 from sweep.results.export_folder import CONFIG_FILE
 from sweep.results.status import Status
 from sweep.training.batches import Batches
-from sweep.training.scoring import ScoreAccumulator
+from sweep.training.event_scores import score_each
 from sweep.training.state import StateError, restore_state
 from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
 from sweep.trust import VARIABLE, is_trusted
@@ -173,16 +173,13 @@ def evaluate(
         progress: Told how many of how many events are judged.
 
     Raises:
-        ModelError: when the network's heights for these events are beyond float32.
+        ModelError: when the network does not take these events, or its heights are beyond float32.
     """
-    accumulator = ScoreAccumulator()
     batches = Batches(events, VALIDATION_BATCH_SIZE, device)
-    for prediction_BL, y_BL in predict_batches(network.to(device), batches, progress):
-        try:
-            accumulator.add(prediction_BL, y_BL)
-        except ValueError as exc:
-            raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
-    return accumulator.result()
+    try:
+        return score_each(predict_batches(network.to(device), batches, progress)).score
+    except ValueError as exc:
+        raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
 
 
 def evaluate_export(

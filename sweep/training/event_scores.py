@@ -1,4 +1,7 @@
-"""Scores of a network event by event, for comparisons in pairs; their sum is the usual score.
+"""Scores of a network event by event; their sum is the score, whatever the batches were.
+
+Validation, evaluation and comparison all score so: a number in the database and one computed
+afterwards are the same number.
 
 Shapes: B event of a batch, N event of a set, K count in the order of `EVENT_COUNTS`.
 """
@@ -59,7 +62,8 @@ def score_each(batches: Iterable[tuple[Tensor, Tensor]]) -> EventScores:
             target masks a bin. At least one batch.
 
     Raises:
-        ValueError: When shapes differ or a value is infinite.
+        ValueError: When shapes differ.
+        NotFiniteError: When a value is infinite.
     """
     counts, losses = [], []
     for prediction_BL, y_BL in batches:

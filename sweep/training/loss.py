@@ -24,15 +24,11 @@ _LARGEST_LOG_RATIO = 50.0
 
 
 def compute_ratio_loss_B(
-    prediction_BL: Tensor,
-    target_BL: Tensor,
-    *,
-    asymmetry: float = 0.0,
-    epsilon: float = LOSS_EPSILON,
+    prediction_BL: Tensor, target_BL: Tensor, *, asymmetry: float = 0.0
 ) -> Tensor:
     """Compute the ratio loss of each event: the sum over its valid bins over the number of bins.
 
-    With r = |(x + epsilon) / (y + epsilon)| a bin costs -ln(2r / (r^2 + 1)), times
+    With r = |(x + epsilon) / (y + epsilon)|, epsilon = 1e-5, a bin costs -ln(2r / (r^2 + 1)), times
     1 + asymmetry * exp(-r) (uc-lhcb/pv-finder, model/loss.py and model/alt_loss_A.py;
     docs/PHYSICS.md, "Loss"). It is evaluated as ln cosh(ln r), which neither overflows nor
     underflows in float32. Like the reference it cannot tell -x from x where epsilon is small beside
@@ -43,7 +39,6 @@ def compute_ratio_loss_B(
             bins may be anything, NaN and inf included: they cost nothing and get gradient 0.
         target_BL: Target histograms y, shape (B, L); NaN masks a bin.
         asymmetry: Extra cost of predicting too little, at least 0; 0 is symmetric.
-        epsilon: Added to x and y, above 0.
 
     Returns:
         Loss of each event, shape (B,), at least 0 up to rounding; float32, or float64 where an
@@ -52,10 +47,10 @@ def compute_ratio_loss_B(
         4000 does.
 
     Raises:
-        ValueError: When the shapes differ or are not (B, L), when asymmetry is negative or not
-            finite, or when epsilon is not above 0.
+        ValueError: When the shapes differ or are not (B, L), or asymmetry is negative or not
+            finite.
     """
-    _check_inputs(prediction_BL, target_BL, asymmetry, epsilon)
+    _check_inputs(prediction_BL, target_BL, asymmetry)
     dtype = torch.promote_types(
         torch.promote_types(prediction_BL.dtype, target_BL.dtype), torch.float32
     )
@@ -64,7 +59,7 @@ def compute_ratio_loss_B(
         # Masked before anything else: a NaN that meets an operation first returns as a gradient.
         x_BL = torch.where(valid_BL, prediction_BL.to(dtype), 0.0)
         y_BL = torch.where(valid_BL, target_BL.to(dtype), 0.0)
-        log_ratio_BL = _compute_log(x_BL, epsilon) - _compute_log(y_BL, epsilon)
+        log_ratio_BL = _compute_log(x_BL) - _compute_log(y_BL)
         distance_BL = log_ratio_BL.abs()
         cost_BL = distance_BL + torch.log1p(torch.exp(-2.0 * distance_BL)) - _LN_2
         if asymmetry > 0.0:
@@ -73,13 +68,11 @@ def compute_ratio_loss_B(
         return torch.where(valid_BL, cost_BL, 0.0).sum(dim=1) / target_BL.shape[1]
 
 
-def _compute_log(value_BL: Tensor, epsilon: float) -> Tensor:
-    return (value_BL + epsilon).abs().clamp(min=_SMALLEST).log()
+def _compute_log(value_BL: Tensor) -> Tensor:
+    return (value_BL + LOSS_EPSILON).abs().clamp(min=_SMALLEST).log()
 
 
-def _check_inputs(
-    prediction_BL: Tensor, target_BL: Tensor, asymmetry: float, epsilon: float
-) -> None:
+def _check_inputs(prediction_BL: Tensor, target_BL: Tensor, asymmetry: float) -> None:
     if prediction_BL.shape != target_BL.shape or target_BL.ndim != 2 or target_BL.shape[1] == 0:
         raise ValueError(
             f"ratio loss: prediction and target do not fit, got {tuple(prediction_BL.shape)} and "
@@ -89,9 +82,4 @@ def _check_inputs(
         raise ValueError(
             f"ratio loss: asymmetry is out of range, got {asymmetry}, expected a finite number of "
             "at least 0; 0 is symmetric"
-        )
-    if not (math.isfinite(epsilon) and epsilon > 0.0):
-        raise ValueError(
-            f"ratio loss: epsilon is out of range, got {epsilon}, expected a finite number above "
-            f"0; the reference uses {LOSS_EPSILON}"
         )

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from sweep.geometry import BIN_WIDTH_MM
-from sweep.metrics.peaks import DEFAULT_SETTINGS, PeakFinderSettings, Peaks
-from sweep.metrics.score import EVENT_COUNTS, MatchCounts
+from sweep.metrics.peaks import Peaks
+from sweep.metrics.score import EVENT_COUNTS
 from sweep.training.peaks import find_peaks
 
 MAX_DISTANCE_BINS = 5.0
@@ -37,16 +37,12 @@ class PeakClasses:
     Attributes:
         found_P: True peaks with a predicted one near.
         missed_P: True peaks without.
-        matched_P: Predicted peaks with a true one near.
-        false_P: Predicted peaks without.
-        masked_P: Predicted peaks at masked bins, which count neither way.
+        false_P: Predicted peaks without a true one near, but at masked bins.
     """
 
     found_P: Tensor
     missed_P: Tensor
-    matched_P: Tensor
     false_P: Tensor
-    masked_P: Tensor
 
 
 @dataclass(frozen=True)
@@ -68,66 +64,35 @@ class _Match:
         """Whether each true peak has a predicted one near."""
         return self.offset_P.isfinite()
 
-
-def count_matches(
-    truth_BL: Tensor,
-    prediction_BL: Tensor,
-    *,
-    max_distance_bins: float = MAX_DISTANCE_BINS,
-    settings: PeakFinderSettings = DEFAULT_SETTINGS,
-) -> MatchCounts:
-    """Count found, missed and false peaks over all events.
-
-    Args:
-        truth_BL: Target histograms, shape (B, L); NaN masks a bin.
-        prediction_BL: Predicted histograms, shape (B, L), on the same device; NaN is allowed.
-        max_distance_bins: Farthest match in bins, included.
-        settings: What counts as a peak, on both sides.
-
-    Returns:
-        The counts, with `events` = B.
-
-    Raises:
-        ValueError: When the shapes differ or are not (B, L), when a value is infinite, or when
-            max_distance_bins is negative or not finite.
-    """
-    counts_BK = count_matches_per_event(
-        truth_BL, prediction_BL, max_distance_bins=max_distance_bins, settings=settings
-    )
-    return MatchCounts(truth_BL.shape[0], *counts_BK.sum(dim=0).tolist())
+    @property
+    def is_false_P(self) -> Tensor:
+        """Whether each predicted peak has no true one near, and is not masked."""
+        return ~self.is_matched_P & ~self.is_masked_P
 
 
-def count_matches_per_event(
-    truth_BL: Tensor,
-    prediction_BL: Tensor,
-    *,
-    max_distance_bins: float = MAX_DISTANCE_BINS,
-    settings: PeakFinderSettings = DEFAULT_SETTINGS,
-) -> Tensor:
+def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
     """Count found, missed and false peaks of each event.
 
     Args:
         truth_BL: Target histograms, shape (B, L); NaN masks a bin.
         prediction_BL: Predicted histograms, shape (B, L), on the same device; NaN is allowed.
-        max_distance_bins: Farthest match in bins, included.
-        settings: What counts as a peak, on both sides.
 
     Returns:
         Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, on the inputs' device.
 
     Raises:
-        ValueError: As `count_matches`.
+        ValueError: When the shapes differ or are not (B, L).
+        NotFiniteError: When a value, or a sum of them, is infinite.
     """
-    match = _match(truth_BL, prediction_BL, max_distance_bins, settings)
-    is_counted_P = ~match.is_masked_P
-    num_events = truth_BL.shape[0]
+    match = _match(truth_BL, prediction_BL)
     residual_um_P = _measure_residuals_um(match)
     peaks = {
         "found": match.truth.event_P[match.is_found_P],
-        "predicted_found": match.prediction.event_P[match.is_matched_P & is_counted_P],
+        "predicted_found": match.prediction.event_P[match.is_matched_P & ~match.is_masked_P],
         "missed": match.truth.event_P[~match.is_found_P],
-        "false_positives": match.prediction.event_P[~match.is_matched_P & is_counted_P],
+        "false_positives": match.prediction.event_P[match.is_false_P],
     }
+    num_events = truth_BL.shape[0]
     sums = {name: torch.bincount(event_P, minlength=num_events) for name, event_P in peaks.items()}
     sums["pairs"] = sums["found"]
     for power, name in enumerate(("um", "um2", "um3", "um4"), start=1):
@@ -143,62 +108,39 @@ def _measure_residuals_um(match: _Match) -> Tensor:
 
 
 def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
-    """Sort the peaks of one event into found, missed, matched, false and masked ones.
-
-    Args:
-        truth_L: Target histogram, shape (L,); NaN masks a bin.
-        prediction_L: Predicted histogram, shape (L,), on the same device; NaN is allowed.
-
-    Returns:
-        The positions in bins, for drawing; their numbers are the event's counts.
+    """Sort the peaks of one event, shapes (L,), into found, missed and false ones, for drawing.
 
     Raises:
-        ValueError: As `count_matches`.
+        ValueError, NotFiniteError: As `count_matches_per_event`.
     """
-    match = _match(truth_L[None], prediction_L[None], MAX_DISTANCE_BINS, DEFAULT_SETTINGS)
-    true_P = match.truth.position_P
-    predicted_P = match.prediction.position_P
-    is_counted_P = ~match.is_masked_P
+    match = _match(truth_L[None], prediction_L[None])
     return PeakClasses(
-        found_P=true_P[match.is_found_P],
-        missed_P=true_P[~match.is_found_P],
-        matched_P=predicted_P[match.is_matched_P & is_counted_P],
-        false_P=predicted_P[~match.is_matched_P & is_counted_P],
-        masked_P=predicted_P[match.is_masked_P],
+        found_P=match.truth.position_P[match.is_found_P],
+        missed_P=match.truth.position_P[~match.is_found_P],
+        false_P=match.prediction.position_P[match.is_false_P],
     )
 
 
-def _match(
-    truth_BL: Tensor,
-    prediction_BL: Tensor,
-    max_distance_bins: float,
-    settings: PeakFinderSettings,
-) -> _Match:
+def _match(truth_BL: Tensor, prediction_BL: Tensor) -> _Match:
     if truth_BL.shape != prediction_BL.shape:
         raise ValueError(
             f"matching: truth and prediction do not fit, got {tuple(truth_BL.shape)} and "
             f"{tuple(prediction_BL.shape)}, expected one shape (events, bins); check the model's "
             "output"
         )
-    if not (math.isfinite(max_distance_bins) and max_distance_bins >= 0.0):
-        raise ValueError(
-            f"matching: max_distance_bins is out of range, got {max_distance_bins}, expected a "
-            f"finite number of at least 0; the reference uses {MAX_DISTANCE_BINS}"
-        )
-    truth = find_peaks(truth_BL, settings)
-    prediction = find_peaks(prediction_BL, settings)
+    truth, prediction = find_peaks(truth_BL), find_peaks(prediction_BL)
     # torch.round takes halves to the even bin, as the reference's Python round does.
     bin_P = prediction.position_P.round().to(torch.int64)
     return _Match(
         truth=truth,
         prediction=prediction,
-        offset_P=_find_nearest(truth, prediction, max_distance_bins),
-        is_matched_P=_find_nearest(prediction, truth, max_distance_bins).isfinite(),
+        offset_P=_find_nearest(truth, prediction),
+        is_matched_P=_find_nearest(prediction, truth).isfinite(),
         is_masked_P=torch.isnan(truth_BL[prediction.event_P, bin_P]),
     )
 
 
-def _find_nearest(peaks: Peaks[Tensor], others: Peaks[Tensor], max_distance_bins: float) -> Tensor:
+def _find_nearest(peaks: Peaks[Tensor], others: Peaks[Tensor]) -> Tensor:
     """Find how far beyond each peak the nearest of the others in its event lies, in bins, float32.
 
     Only the next one on either side can be: a search in the sorted list replaces all pairs, so that
@@ -208,7 +150,6 @@ def _find_nearest(peaks: Peaks[Tensor], others: Peaks[Tensor], max_distance_bins
         Offsets, shape (P,): of two equally near the negative one, infinite where none is within the
         distance.
     """
-    farthest = torch.tensor(max_distance_bins, dtype=torch.float32).item()
     offset_P = torch.full_like(peaks.position_P, math.inf)
     if len(others.event_P) == 0:
         return offset_P
@@ -220,7 +161,7 @@ def _find_nearest(peaks: Peaks[Tensor], others: Peaks[Tensor], max_distance_bins
         is_real_P &= others.event_P[other_P] == peaks.event_P
         difference_P = others.position_P[other_P] - peaks.position_P
         distance_P = difference_P.abs()
-        is_nearer_P = is_real_P & (distance_P <= farthest) & (distance_P < offset_P.abs())
+        is_nearer_P = is_real_P & (distance_P <= MAX_DISTANCE_BINS) & (distance_P < offset_P.abs())
         offset_P = torch.where(is_nearer_P, difference_P, offset_P)
     return offset_P
 

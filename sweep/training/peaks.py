@@ -11,40 +11,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.metrics.peaks import (
-    DEFAULT_SETTINGS,
-    PeakFinderSettings,
-    Peaks,
-    check_shape,
-    judge_bins,
-)
+from sweep.metrics.peaks import THRESHOLD, Peaks, check_shape, judge_bins
 
 
-def find_peaks(
-    histogram_BL: Tensor, settings: PeakFinderSettings = DEFAULT_SETTINGS
-) -> Peaks[Tensor]:
+def find_peaks(histogram_BL: Tensor) -> Peaks[Tensor]:
     """Find the peaks of each histogram, as `sweep.metrics.peaks.find_peaks` does.
 
     One pass over all bins is made where they are; only those that are not plainly low travel.
 
     Args:
         histogram_BL: Truth or prediction, shape (B, L), compared as float32. NaN is allowed.
-        settings: What counts as a peak.
 
     Returns:
         The peaks, on the histogram's device; empty lists when there are none.
 
     Raises:
-        ValueError: When the shape is not (B, L), or when a bin is inf or -inf or a sum of bins
-            overflows float32.
+        ValueError, NotFiniteError: As there.
     """
     check_shape(tuple(histogram_BL.shape))
     flat = histogram_BL.detach().to(torch.float32).reshape(-1)
-    is_low = (flat < float(np.float32(settings.threshold))).logical_and_(flat > -math.inf)
+    is_low = (flat < float(np.float32(THRESHOLD))).logical_and_(flat > -math.inf)
     index_S = torch.nonzero(is_low.logical_not_()).view(-1)
-    peaks = judge_bins(
-        flat[index_S].cpu().numpy(), index_S.cpu().numpy(), histogram_BL.shape[1], settings
-    )
+    peaks = judge_bins(flat[index_S].cpu().numpy(), index_S.cpu().numpy(), histogram_BL.shape[1])
     return Peaks(
         position_P=torch.from_numpy(peaks.position_P).to(histogram_BL.device),
         event_P=torch.from_numpy(peaks.event_P).to(histogram_BL.device),

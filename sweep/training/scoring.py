@@ -1,14 +1,10 @@
-"""Scores: the three metrics of a model on a set of events, in training and from files.
-
-Validation adds batch after batch to a `ScoreAccumulator`; `score_files` does the same to stored
-predictions, so that a number in the database and one computed afterwards are the same number.
+"""The score of stored predictions, so that a number of a file is the one that a trial would have.
 
 Shapes: B event of a batch, N event of a file, L bin.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,50 +16,11 @@ from torch import Tensor
 from sweep.data.archive import Archive
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
-from sweep.metrics.score import MatchCounts, Score
+from sweep.metrics.score import Score
 from sweep.progress import Progress
-from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import count_matches
+from sweep.training.event_scores import score_each
 
 _BATCH_SIZE = 500
-
-
-class ScoreAccumulator:
-    """Adds up the score of events that come in batches; batch sizes make no difference."""
-
-    def __init__(self) -> None:
-        """Start with no events."""
-        self._counts = MatchCounts()
-        self._loss_sum = 0.0
-
-    def add(self, prediction_BL: Tensor, target_BL: Tensor) -> None:
-        """Add the events of a batch.
-
-        Args:
-            prediction_BL: Predicted histograms, shape (B, L), any floating dtype and device; NaN is
-                allowed, and at a valid bin leaves the score without a loss.
-            target_BL: Target histograms, shape (B, L), same device; NaN masks a bin.
-
-        Raises:
-            ValueError: When the shapes differ or are not (B, L), or when a value is infinite; the
-                score is then unchanged.
-        """
-        with torch.no_grad():
-            counts = count_matches(target_BL, prediction_BL)
-            loss_B = compute_ratio_loss_B(prediction_BL, target_BL)
-            loss_sum = float(loss_B.cpu().to(torch.float64).sum())
-        self._counts = self._counts + counts
-        self._loss_sum += loss_sum
-
-    def result(self) -> Score:
-        """Return the score of all events so far.
-
-        Returns:
-            The score; with no loss before the first event or after a NaN at a valid bin.
-        """
-        events = self._counts.events
-        loss = self._loss_sum / events if events else math.nan
-        return Score(counts=self._counts, validation_loss=loss if math.isfinite(loss) else None)
 
 
 def score_files(truth_path: Path, prediction_path: Path, progress: Progress | None = None) -> Score:
@@ -92,25 +49,30 @@ def score_files(truth_path: Path, prediction_path: Path, progress: Progress | No
             f"{prediction_path}: prediction does not fit {truth_path}, got {num_predicted} "
             f"events, expected {num_events}; predict the events of that file"
         )
-    accumulator = ScoreAccumulator()
+    try:
+        return score_each(_read_pairs(truth, prediction, num_events, progress)).score
+    except ValueError as exc:
+        raise DataError(f"{prediction_path} against {truth_path}: {exc}") from exc
+
+
+def _read_pairs(
+    truth: Archive, prediction: Archive, num_events: int, progress: Progress | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Read predictions and targets side by side, each (B, L)."""
     done, has_truth = 0, False
     for y_BL, prediction_BL in zip(
         _read_histograms(truth, "y"), _read_histograms(prediction, "prediction"), strict=True
     ):
-        try:
-            accumulator.add(torch.from_numpy(prediction_BL), torch.from_numpy(y_BL))
-        except ValueError as exc:
-            raise DataError(f"{prediction_path} against {truth_path}: {exc}") from exc
+        yield torch.from_numpy(prediction_BL), torch.from_numpy(y_BL)
         done += len(y_BL)
         has_truth = has_truth or not np.isnan(y_BL).all()
         if progress is not None:
             progress(done, num_events)
     if not has_truth:
         raise DataError(
-            f"{truth_path}: y masks everything, got NaN in every bin, expected at least one valid "
+            f"{truth.path}: y masks everything, got NaN in every bin, expected at least one valid "
             "bin; make the file again"
         )
-    return accumulator.result()
 
 
 def _check_histograms(archive: Archive, key: str) -> int:

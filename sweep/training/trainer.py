@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
 from sweep.device import full_precision, is_out_of_memory
+from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.score import Score
 from sweep.progress import Progress
 from sweep.training.average import WeightAverage
 from sweep.training.batches import Batches
+from sweep.training.event_scores import score_each
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.scoring import ScoreAccumulator
 from sweep.training.state import (
     StateError,
     Weights,
@@ -261,23 +262,21 @@ class Trainer:
 
     def _validate(self, epoch: int) -> Score:
         with self._as_judged():
-            score = self._score(epoch)
-        if score.validation_loss is None or not math.isfinite(score.validation_loss):
+            try:
+                score = score_each(self._predict(epoch)).score
+            except NotFiniteError as exc:  # finite heights whose sums are not
+                raise DivergedError(f"epoch {epoch}: {exc}") from exc
+        if score.validation_loss is None:
             raise DivergedError(f"epoch {epoch}: validation loss {score.validation_loss}")
         return score
 
-    def _score(self, epoch: int) -> Score:
-        accumulator = ScoreAccumulator()
+    def _predict(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         for prediction_BL, y_BL in predict_batches(self.network, self.validation):
             if self.is_interrupted():
                 raise InterruptedTrainingError
             if not torch.isfinite(prediction_BL).all():
                 raise DivergedError(f"epoch {epoch}: prediction is not finite")
-            try:
-                accumulator.add(prediction_BL, y_BL)
-            except ValueError as exc:  # finite heights whose sums are not
-                raise DivergedError(f"epoch {epoch}: {exc}") from exc
-        return accumulator.result()
+            yield prediction_BL, y_BL
 
 
 def predict_batches(

@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 
+from sweep.metrics.score import MatchCounts
 from sweep.training.event_scores import score_each
-from sweep.training.scoring import ScoreAccumulator
+from sweep.training.loss import compute_ratio_loss_B
+from sweep.training.matching import count_matches_per_event
 from tests.training.test_matching import make_pairs
 
 
@@ -17,16 +19,17 @@ def test_events_add_up_to_the_score(batch_size: int) -> None:
     """Count for count, whatever the batches, masked bins and odd predictions included."""
     truth_BL, prediction_BL = make_pairs(11, 40, 300)
     prediction_BL = prediction_BL.nan_to_num()
-    accumulator = ScoreAccumulator()
-    accumulator.add(prediction_BL, truth_BL)
-    expected = accumulator.result()
     parts = zip(prediction_BL.split(batch_size), truth_BL.split(batch_size), strict=True)
     scores = score_each(parts)
+    score = scores.score
     assert len(scores) == 40
-    assert scores.score.counts == expected.counts
-    assert scores.score.validation_loss == pytest.approx(expected.validation_loss, rel=1e-12)
-    assert scores.num_true_N.sum() == expected.counts.true_peaks > 0
-    assert scores.get_counts("false_positives").sum() == expected.counts.false_positives > 0
+    assert score.counts == MatchCounts(
+        40, *count_matches_per_event(truth_BL, prediction_BL).sum(0).tolist()
+    )
+    loss_B = compute_ratio_loss_B(prediction_BL, truth_BL)
+    assert score.validation_loss == pytest.approx(loss_B.double().mean().item(), rel=1e-6)
+    assert scores.num_true_N.sum() == score.counts.true_peaks > 0
+    assert scores.get_counts("false_positives").sum() == score.counts.false_positives > 0
 
 
 def test_event_is_scored_as_if_it_were_alone() -> None:
@@ -41,7 +44,7 @@ def test_event_is_scored_as_if_it_were_alone() -> None:
 
 
 def test_no_number_leaves_its_event_without_a_loss() -> None:
-    """And the set without one, as in the accumulator."""
+    """And the set without one."""
     truth_BL, prediction_BL = torch.zeros(2, 50), torch.zeros(2, 50)
     prediction_BL[1, 3] = math.nan
     scores = score_each([(prediction_BL, truth_BL)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.metrics.peaks import PeakFinderSettings, count_peaks
+from sweep.metrics.peaks import INTEGRAL_THRESHOLD, MIN_WIDTH, count_peaks
 from sweep.training.peaks import find_peaks
 
 NAN = float("nan")
 THRESHOLD = float(np.float32(0.01))
 
 
-def find_slowly(histogram_L: NDArray[np.float32], settings: PeakFinderSettings) -> list[np.float32]:
+def find_slowly(histogram_L: NDArray[np.float32]) -> list[np.float32]:
     """Walk bin by bin in float32, as docs/PHYSICS.md, "Peak finder" describes it."""
-    threshold = np.float32(settings.threshold)
-    least = np.float32(settings.integral_threshold)
+    threshold, least = np.float32(THRESHOLD), np.float32(INTEGRAL_THRESHOLD)
     last = len(histogram_L) - 1
     positions = []
     width, integral, weighted = 0, np.float32(0), np.float32(0)
@@ -31,17 +29,17 @@ def find_slowly(histogram_L: NDArray[np.float32], settings: PeakFinderSettings) 
             integral = np.float32(integral + value)
             weighted = np.float32(np.float64(weighted) + index * np.float64(value))
         if (value < threshold or index == last) and width > 0:
-            if width >= settings.min_width and integral >= least:
+            if width >= MIN_WIDTH and integral >= least:
                 positions.append(np.float32(weighted / integral))
             width, integral, weighted = 0, np.float32(0), np.float32(0)
     return positions
 
 
 def find_slowly_in_batch(
-    histogram_BL: NDArray[np.float32], settings: PeakFinderSettings
+    histogram_BL: NDArray[np.float32],
 ) -> tuple[list[float], list[int]]:
     """Positions and events of all peaks of a batch, by the slow finder."""
-    found = [find_slowly(histogram_L, settings) for histogram_L in histogram_BL]
+    found = [find_slowly(histogram_L) for histogram_L in histogram_BL]
     positions = [float(position) for event in found for position in event]
     return positions, [index for index, event in enumerate(found) for _ in event]
 
@@ -135,7 +133,7 @@ def test_peaks_beside_the_thresholds_are_counted(seed: int) -> None:
     rng = np.random.default_rng(seed)
     makers = [draw_at_threshold] * 100 + [lambda rng: make_histogram(rng, 300)] * 100
     histogram_BL = np.stack([make(rng) for make in makers])
-    _, events = find_slowly_in_batch(histogram_BL, PeakFinderSettings())
+    _, events = find_slowly_in_batch(histogram_BL)
     expected = np.bincount(events, minlength=200)
     assert 100 < expected[:100].sum() < 900
     np.testing.assert_array_equal(count_peaks(histogram_BL), expected)
@@ -157,12 +155,8 @@ def test_random_histograms_equal_the_slow_finder(seed: int) -> None:
     """Random hard histograms give the slow finder's peaks, bit for bit."""
     rng = np.random.default_rng(seed)
     histogram_BL = np.stack([make_histogram(rng, 300) for _ in range(50)])
-    settings = PeakFinderSettings(
-        integral_threshold=float(rng.choice([0.2, 0.0, 0.5])),
-        min_width=int(rng.choice([3, 1, 5])),
-    )
-    peaks = find_peaks(torch.from_numpy(histogram_BL), settings)
-    positions, events = find_slowly_in_batch(histogram_BL, settings)
+    peaks = find_peaks(torch.from_numpy(histogram_BL))
+    positions, events = find_slowly_in_batch(histogram_BL)
     assert len(positions) > 50
     assert peaks.position_P.tolist() == positions
     assert peaks.event_P.tolist() == events
@@ -174,7 +168,7 @@ def test_long_histograms_equal_the_slow_finder() -> None:
     histogram_BL = rng.uniform(0.2, 1.0, (6, 4000)).astype(np.float32)
     histogram_BL[3:] += np.float32(1e6) * (rng.random((3, 4000)) < 0.01).astype(np.float32)
     peaks = find_peaks(torch.from_numpy(histogram_BL))
-    positions, events = find_slowly_in_batch(histogram_BL, PeakFinderSettings())
+    positions, events = find_slowly_in_batch(histogram_BL)
     assert peaks.position_P.tolist() == positions
     assert peaks.event_P.tolist() == events
 
@@ -185,7 +179,7 @@ def test_real_targets_equal_the_slow_finder(shared_data: Path) -> None:
         target_BL = archive["y"].astype(np.float32)
     peaks = find_peaks(torch.from_numpy(target_BL))
     assert len(peaks.position_P) == 5413
-    positions, events = find_slowly_in_batch(target_BL[:60], PeakFinderSettings())
+    positions, events = find_slowly_in_batch(target_BL[:60])
     assert peaks.position_P.tolist()[: len(positions)] == positions
     assert peaks.event_P.tolist()[: len(events)] == events
 
@@ -252,23 +246,6 @@ def test_a_single_histogram_is_refused() -> None:
     """A histogram without the batch dimension is an error that says what to do."""
     with pytest.raises(ValueError, match=r"got \(4000,\), expected \(events, bins\)"):
         find_peaks(torch.zeros(4000))
-
-
-@pytest.mark.parametrize(
-    "make_settings",
-    [
-        lambda: PeakFinderSettings(threshold=0.0),
-        lambda: PeakFinderSettings(threshold=NAN),
-        lambda: PeakFinderSettings(integral_threshold=-0.1),
-        lambda: PeakFinderSettings(min_width=0),
-    ],
-)
-def test_settings_without_meaning_are_refused(
-    make_settings: Callable[[], PeakFinderSettings],
-) -> None:
-    """Settings out of their range are refused where they are made."""
-    with pytest.raises(ValueError, match="is out of range"):
-        make_settings()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

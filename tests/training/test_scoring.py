@@ -14,9 +14,8 @@ from sweep.errors import DataError
 from sweep.metrics.score import PEAK_COUNTS, MatchCounts, Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.metrics.writing import describe_metrics, describe_score
-from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import count_matches
-from sweep.training.scoring import ScoreAccumulator, score_files
+from sweep.training.event_scores import score_each
+from sweep.training.scoring import score_files
 
 NAN = float("nan")
 
@@ -44,40 +43,11 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "truth.npz", tmp_path / "prediction.npz"
 
 
-def test_batches_add_up() -> None:
-    """The score is that of all events at once, with batches of any size."""
-    target_BL, prediction_BL = map(torch.from_numpy, make_events(seed=2, num_events=20))
-    loss = compute_ratio_loss_B(prediction_BL, target_BL).double().mean().item()
-    counts = count_matches(target_BL, prediction_BL)
-    assert counts.found > 0
-    assert counts.missed > 0
-    for batch_size in (1, 7, 20):
-        accumulator = ScoreAccumulator()
-        for start in range(0, 20, batch_size):
-            events = slice(start, start + batch_size)
-            accumulator.add(prediction_BL[events], target_BL[events])
-        assert accumulator.result().counts == counts
-        assert accumulator.result().validation_loss == pytest.approx(loss, rel=1e-6)
-
-
-def test_no_events_have_no_loss() -> None:
+def test_no_events_say_nothing() -> None:
     """An empty score has zero rates, no loss and intervals that say nothing."""
-    score = ScoreAccumulator().result()
-    assert score == Score(counts=MatchCounts(), validation_loss=None)
+    score = Score(counts=MatchCounts(), validation_loss=None)
     assert (EFFICIENCY.compute(score), FP_RATE.compute(score)) == (0.0, 0.0)
     assert describe_score(score)["fp_rate_interval"] == [0.0, None]
-
-
-def test_a_refused_batch_leaves_the_score_alone() -> None:
-    """An infinite prediction is an error and adds nothing."""
-    target_BL, prediction_BL = map(torch.from_numpy, make_events(seed=3, num_events=2))
-    accumulator = ScoreAccumulator()
-    accumulator.add(prediction_BL, target_BL)
-    before = accumulator.result()
-    prediction_BL[0, 0] = float("inf")
-    with pytest.raises(ValueError, match="not finite"):
-        accumulator.add(prediction_BL, target_BL)
-    assert accumulator.result() == before
 
 
 def test_json_holds_the_score() -> None:
@@ -111,9 +81,7 @@ def test_json_holds_the_score() -> None:
 def test_files_score_as_batches(files: tuple[Path, Path]) -> None:
     """A file's score is that of its arrays."""
     target_BL, prediction_BL = map(torch.from_numpy, make_events(seed=1, num_events=12))
-    accumulator = ScoreAccumulator()
-    accumulator.add(prediction_BL, target_BL)
-    assert score_files(*files) == accumulator.result()
+    assert score_files(*files) == score_each([(prediction_BL, target_BL)]).score
 
 
 def test_reference_cases_as_files(tmp_path: Path, shared_data: Path) -> None:

@@ -23,7 +23,7 @@ from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.table import EFFICIENCY
 from sweep.plan.recipes import build_recipe
 from sweep.training.batches import Batches
-from sweep.training.scoring import ScoreAccumulator
+from sweep.training.event_scores import score_each
 from sweep.training.state import capture_state, restore_state
 from sweep.training.trainer import (
     DivergedError,
@@ -212,10 +212,8 @@ def test_averaged_weights_are_judged_and_kept(split: Split) -> None:
     losses = []
     for weights in (trainer.capture_judged(), capture_state(trainer.network)):
         restore_state(judged, weights)
-        scores = ScoreAccumulator()
-        for prediction_BL, y_BL in predict_batches(judged, trainer.validation):
-            scores.add(prediction_BL, y_BL)
-        losses.append(scores.result().validation_loss)
+        scores = score_each(predict_batches(judged, trainer.validation))
+        losses.append(scores.score.validation_loss)
     assert losses[0] == last.score.validation_loss
     assert losses[1] != losses[0]
 
