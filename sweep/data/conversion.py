@@ -10,6 +10,7 @@ import numpy as np
 
 from storage.files import write_file
 from sweep.data.events import EventSet
+from sweep.data.npy import write_header
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.progress import Progress
@@ -86,8 +87,7 @@ def _write_archive(
             entry = zipfile.ZipInfo(f"{key}.npy")  # its date is fixed: same events, same bytes
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as member:
-                header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(member, header)
+                write_header(member, dtype, shape)
                 for start in range(0, num_events, CHUNK_EVENTS):
                     stop = min(start + CHUNK_EVENTS, num_events)
                     values = events.load(np.arange(start, stop))[position]

@@ -10,19 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sweep.data.cache import get_cache_dir, lock_store
+from sweep.data.cache import get_cache_dir
 from sweep.data.checks import EventChecker
 from sweep.data.events import EventSet
 from sweep.data.hdf5 import Hdf5Events, Variant, is_hdf5
 from sweep.data.npz import NpzEvents
 from sweep.data.paths import check_paths
-from sweep.data.store import (
-    STORE_VERSION,
-    EventChunk,
-    EventStore,
-    find_store,
-    write_store,
-)
+from sweep.data.store import STORE_VERSION, EventChunk, EventStore, open_store, write_store
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
 from sweep.progress import Progress
@@ -105,13 +99,8 @@ def _open_file(
 ) -> EventStore:
     """Find the store of one file, or make it."""
     name = _name_store(path, (x_key, y_key, variant))
-    store = find_store(name)
-    if store is not None:
-        return store
-    with lock_store(name):
-        store = find_store(name)
-        if store is not None:
-            return store
+
+    def convert() -> EventStore:
         reader = _open_reader(path, x_key, y_key, variant)
         keeps = [np.dtype("<f2" if dtype.itemsize == 2 else "<f4") for dtype in reader.dtypes]
         return write_store(
@@ -120,11 +109,13 @@ def _open_file(
             reader.num_events,
             (keeps[0], keeps[1]),
             _read_checked(path, reader),
-            vertices=reader.read_vertices(),
+            read_vertices=reader.read_vertices,
             parts=reader.parts,
             num_scratch_bytes=reader.num_scratch_bytes,
             progress=progress,
         )
+
+    return open_store(name, convert)
 
 
 def _name_store(path: Path, options: tuple[str | None, ...]) -> str:

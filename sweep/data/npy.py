@@ -1,4 +1,4 @@
-"""The header of a stored array (`.npy`), read without trusting it."""
+"""The header of a stored array (`.npy`), written, and read without trusting it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,16 @@ def read_header(stream: IO[bytes]) -> ArrayHeader:
         raise NotImplementedError(f"a header of {length} bytes")
     text = _read(stream, length).decode("utf-8" if version == (3, 0) else "latin-1")
     return ArrayHeader(*_interpret(text), len(start) + length_bytes + length)
+
+
+def write_header(stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Write the header of an array whose values follow in C order."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    np.lib.format.write_array_header_1_0(stream, header)
 
 
 def _read(stream: IO[bytes], num_bytes: int) -> bytes:

@@ -15,13 +15,7 @@ from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.paths import find_files
-from sweep.data.splits import (
-    Split,
-    drop_copies,
-    pair_events,
-    refuse_overlap,
-    split_events,
-)
+from sweep.data.splits import Split, drop_copies, pair_events, refuse_overlap, split_events
 from sweep.data.toy import is_cached, open_toy_events
 from sweep.errors import DataError
 from sweep.progress import Progress

@@ -1,8 +1,8 @@
 """Cache stores: checked events as plain arrays on disk, so that many workers map one copy.
 
 A store is a directory that holds `x.npy`, `y.npy`, `hashes.npy`, `digests.npy`, `meta.json` and,
-where known, the generated vertices. It is written in a temporary directory, synced, and renamed:
-a store that exists is whole.
+where known, the generated vertices. It is written in a scratch folder, synced, and renamed: a store
+that exists is whole.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.files import flush
-from sweep.data.cache import check_owner, get_cache_dir, make_temporary
-from sweep.data.npy import read_header
+from storage.files import flush, open_scratch
+from sweep.data.cache import check_owner, get_cache_dir, lock_store
+from sweep.data.npy import read_header, write_header
 from sweep.data.sizes import check_room
 from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
@@ -150,6 +150,19 @@ def _identify(parts: Iterable[Path]) -> list[list[str | int]]:
     return [[str(part), state.st_size, state.st_mtime_ns] for part, state in states]
 
 
+def open_store(name: str, write: Callable[[], EventStore]) -> EventStore:
+    """Find a store in the cache, or have it written: once, however many ask for it.
+
+    Raises:
+        DataError: As `find_store`, `lock_store` and `write`.
+    """
+    store = find_store(name)
+    if store is None:
+        with lock_store(name):
+            store = find_store(name) or write()
+    return store
+
+
 def write_store(
     name: str,
     label: str,
@@ -157,7 +170,7 @@ def write_store(
     dtypes: tuple[np.dtype[Any], np.dtype[Any]],
     chunks: Iterable[EventChunk],
     *,
-    vertices: Vertices | Callable[[], Vertices] | None = None,
+    read_vertices: Callable[[], Vertices | None] = lambda: None,
     parts: Iterable[Path] = (),
     num_scratch_bytes: int = 0,
     progress: Progress | None = None,
@@ -170,8 +183,8 @@ def write_store(
         num_events: Number of events the chunks hold together.
         dtypes: float16 or float32 for features and for targets, as they are to be kept.
         chunks: Checked events, in order. What they raise passes through and leaves nothing behind.
-        vertices: Generated vertices of all events, or a function that gives them once all chunks
-            have been consumed; None where they are not known.
+        read_vertices: Gives the generated vertices of all events, where they are known; called
+            once all chunks have been consumed.
         parts: Files that hold some of the events, beside the one that the store is named after.
         num_scratch_bytes: Room that reading the chunks takes in the cache.
         progress: Called after each chunk.
@@ -188,30 +201,30 @@ def write_store(
         identities = _identify(parts)
         make_shared_folder(final.parent)
         check_room(final.parent, num_events * event_bytes + num_scratch_bytes, "the cached events")
-        temporary = make_temporary(name)
+        with open_scratch(final.parent) as scratch:
+            temporary = scratch / "store"
+            temporary.mkdir()
+            _fill(temporary, num_events, dtypes, chunks, progress)
+            vertices = read_vertices()
+            for key, array in (vertices.to_arrays() if vertices else {}).items():
+                _write_array(temporary / f"{key}.npy", array)
+            meta = {
+                "version": STORE_VERSION,
+                "source": label,
+                "num_events": num_events,
+                "parts": identities,
+            }
+            with open(temporary / "meta.json", "wb") as handle:
+                handle.write(json.dumps(meta).encode())
+                _sync(handle)
+            for path in (scratch, temporary, *temporary.iterdir()):
+                follow_folder(path)  # those may use it who may use the cache
+            _put_in_place(temporary, final)
     except OSError as exc:
-        raise _describe_write_fault(final.parent, exc) from exc
-    try:
-        _fill(temporary, num_events, dtypes, chunks, progress)
-        if callable(vertices):
-            vertices = vertices()
-        for key, array in (vertices.to_arrays() if vertices else {}).items():
-            _write_array(temporary / f"{key}.npy", array)
-        meta = {
-            "version": STORE_VERSION,
-            "source": label,
-            "num_events": num_events,
-            "parts": identities,
-        }
-        with open(temporary / "meta.json", "wb") as handle:
-            handle.write(json.dumps(meta).encode())
-            _sync(handle)
-        _share(temporary)
-        _put_in_place(temporary, final)
-    except OSError as exc:
-        raise _describe_write_fault(final.parent, exc) from exc
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise DataError(
+            f"{final.parent}: the events could not be cached, got {exc.strerror or exc}; make room "
+            "or set SWEEP_CACHE to another directory"
+        ) from exc
     return EventStore(final, label, num_events)
 
 
@@ -274,8 +287,8 @@ def _fill(
     digests: list[NDArray[np.uint64]] = []
     done = 0
     with open(directory / "x.npy", "wb") as x_file, open(directory / "y.npy", "wb") as y_file:
-        _write_header(x_file, dtypes[0], (num_events, NUM_FEATURES, NUM_BINS))
-        _write_header(y_file, dtypes[1], (num_events, NUM_BINS))
+        write_header(x_file, dtypes[0], (num_events, NUM_FEATURES, NUM_BINS))
+        write_header(y_file, dtypes[1], (num_events, NUM_BINS))
         for x_BCL, y_BL in chunks:
             kept_x_BCL = np.ascontiguousarray(x_BCL, dtype=dtypes[0])
             kept_y_BL = np.ascontiguousarray(y_BL, dtype=dtypes[1])
@@ -294,13 +307,6 @@ def _fill(
     _write_array(directory / "digests.npy", np.concatenate(digests))
 
 
-def _share(directory: Path) -> None:
-    """Let those use a finished store who may use the cache."""
-    follow_folder(directory)
-    for path in directory.iterdir():
-        follow_folder(path)
-
-
 def _put_in_place(temporary: Path, final: Path) -> None:
     """Rename the finished directory; where another writer was first, theirs stays."""
     if final.exists() and find_store(final.name) is None:
@@ -313,15 +319,6 @@ def _put_in_place(temporary: Path, final: Path) -> None:
     flush(final.parent)
 
 
-def _write_header(handle: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    header = {
-        "descr": np.lib.format.dtype_to_descr(dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    np.lib.format.write_array_header_1_0(handle, header)
-
-
 def _write_array(path: Path, array: NDArray[np.generic]) -> None:
     with open(path, "wb") as handle:
         np.lib.format.write_array(handle, array, allow_pickle=False)
@@ -331,10 +328,3 @@ def _write_array(path: Path, array: NDArray[np.generic]) -> None:
 def _sync(handle: IO[bytes]) -> None:
     handle.flush()
     os.fsync(handle.fileno())
-
-
-def _describe_write_fault(directory: Path, exc: OSError) -> DataError:
-    return DataError(
-        f"{directory}: the events could not be cached, got {exc.strerror or exc}; make room or set "
-        "SWEEP_CACHE to another directory"
-    )

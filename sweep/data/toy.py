@@ -14,9 +14,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.data.cache import lock_store
 from sweep.data.events import EventSet
-from sweep.data.store import STORE_VERSION, EventChunk, find_store, write_store
+from sweep.data.store import (
+    STORE_VERSION,
+    EventChunk,
+    EventStore,
+    find_store,
+    open_store,
+    write_store,
+)
 from sweep.data.targets import fill_target, mask_target
 from sweep.data.toy_event import TOY_VERSION, draw_event
 from sweep.data.vertices import Vertices
@@ -55,23 +61,21 @@ def open_toy_events(
     if seed < 0:
         raise DataError(f"seed: got {seed}, expected 0 or more; choose another")
     name = _name_store(num_events, seed)
-    store = find_store(name)
-    if store is None:
-        with lock_store(name):
-            store = find_store(name)
-            if store is None:
-                made: list[Vertices] = []
-                half = np.dtype("<f2")
-                store = write_store(
-                    name,
-                    f"toy version {TOY_VERSION}, seed {seed}",
-                    num_events,
-                    (half, half),
-                    _make_chunks(num_events, seed, made),
-                    vertices=lambda: _join_vertices(made),
-                    progress=progress,
-                )
-    return EventSet([store])
+
+    def make() -> EventStore:
+        made: list[Vertices] = []
+        half = np.dtype("<f2")
+        return write_store(
+            name,
+            f"toy version {TOY_VERSION}, seed {seed}",
+            num_events,
+            (half, half),
+            _make_chunks(num_events, seed, made),
+            read_vertices=lambda: _join_vertices(made),
+            progress=progress,
+        )
+
+    return EventSet([open_store(name, make)])
 
 
 def is_cached(num_events: int, seed: int) -> bool:

@@ -6,14 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rights import NOBODY, as_plain_user, make_open_folder
-from sweep.data.cache import get_cache_dir, lock_store, make_temporary
+from sweep.data.cache import get_cache_dir, lock_store
 from sweep.data.formats import open_events
 from sweep.data.store import find_store, write_store
 from sweep.data.toy import open_toy_events
@@ -57,29 +56,12 @@ def test_what_a_killed_conversion_left_is_removed_by_the_next(write_npz: WriteNp
     )
     with process:
         assert process.stdout is not None and process.stdout.read(1)
-        (left,) = (get_cache_dir() / "events").glob(".other-*")
+        (left,) = (get_cache_dir() / "events").glob(".sweep-writes-*")
         open_events([write_npz("a.npz")])
         assert left.is_dir()
         process.send_signal(signal.SIGKILL)
     open_events([write_npz("b.npz")])
     assert not left.exists()
-
-
-def test_what_another_machine_left_is_removed_when_it_is_old(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Locks of another machine may not be seen, so its directory must also have been quiet."""
-    with monkeypatch.context() as patch, lock_store("other"):
-        patch.setattr("socket.gethostname", lambda: "elsewhere")
-        left = make_temporary("other")
-    (left / "x.npy").touch()
-    with lock_store("this"):
-        assert left.is_dir()
-    long_ago = time.time() - 7200
-    for path in (left / "x.npy", left):
-        os.utime(path, (long_ago, long_ago))
-    with lock_store("this"):
-        assert not left.exists()
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes two users, so root")

@@ -141,16 +141,6 @@ def test_a_damaged_store_is_made_anew(write_npz: WriteNpz, cache: Path) -> None:
     assert after.load([5])[0].shape == (1, 4, 4000)
 
 
-def test_what_a_killed_writer_left_is_removed(write_npz: WriteNpz, cache: Path) -> None:
-    """The next writer of the same store clears the half-written one away."""
-    path = write_npz()
-    open_events([path])
-    store = next((cache / "events").iterdir())
-    store.rename(cache / "events" / f".{store.name}-abc")
-    open_events([path])
-    assert [entry.name for entry in (cache / "events").iterdir()] == [store.name]
-
-
 def test_a_set_travels_to_another_process_as_paths(write_npz: WriteNpz) -> None:
     """A pickled set is small although its events are not, and loads the same."""
     events = open_events([write_npz()])
