@@ -15,6 +15,7 @@ from storage.claims import release_all
 from storage.engine import (
     close_after,
     create_engine,
+    find_path,
     open_engine,
     open_snapshot,
     read,
@@ -71,10 +72,8 @@ def _name_file(path: Path) -> URL:
 
 def _write(origin: sa.Engine, path: Path, progress: Callable[[int, int], None]) -> None:
     path.unlink(missing_ok=True)
-    if origin.url.get_backend_name() == "sqlite":
-        now_s = _clone(origin, path)
-    else:
-        now_s = _fill(origin, path, progress)
+    is_file = find_path(origin.url) is not None
+    now_s = _clone(origin, path) if is_file else _fill(origin, path, progress)
     with close_after(create_engine(_name_file(path))) as copy, copy.begin() as connection:
         release_all(connection, now_s)
         studies.suspend_all(connection)
@@ -85,13 +84,9 @@ def _write(origin: sa.Engine, path: Path, progress: Callable[[int, int], None]) 
 def _clone(origin: sa.Engine, path: Path) -> float:
     """Copy a SQLite file; gives the time of the copy by the database's clock."""
     now_s = read(origin, read_clock_s)
-    connection = origin.raw_connection()
-    try:
+    with closing(origin.raw_connection()) as connection, closing(sqlite3.connect(path)) as copy:
         assert isinstance(connection.driver_connection, sqlite3.Connection)
-        with closing(sqlite3.connect(path)) as copy:
-            connection.driver_connection.backup(copy)
-    finally:
-        connection.close()
+        connection.driver_connection.backup(copy)
     return now_s
 
 

@@ -136,13 +136,19 @@ def _release_held(connection: sa.Connection, sweep_id: int, worker: str) -> None
     held = sa.and_(
         trials.c.sweep_id == sweep_id, trials.c.worker == worker, trials.c.state == RUNNING
     )
-    mine = sa.and_(
-        attempts.c.worker == worker,
-        attempts.c.ended_s.is_(None),
-        attempts.c.trial_id.in_(sa.select(trials.c.id).where(held)),
+    _take_back(connection, held, read_clock_s(connection), RELEASED)
+
+
+def _take_back(
+    connection: sa.Connection, held: sa.ColumnElement[bool], now_s: float, ending: Any
+) -> None:
+    """Let trials wait that somebody holds, and end their attempts."""
+    ids = sa.select(trials.c.id).where(held)
+    connection.execute(
+        attempts.update()
+        .where(attempts.c.ended_s.is_(None), attempts.c.trial_id.in_(ids))
+        .values(ended_s=now_s, ending=ending)
     )
-    ended = {"ended_s": read_clock_s(connection), "ending": RELEASED}
-    connection.execute(attempts.update().where(mine).values(**ended))
     waiting = {"state": WAITING, "worker": None, "lease_until_s": None}
     connection.execute(trials.update().where(held).values(**waiting))
 
@@ -231,8 +237,8 @@ def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> No
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
-
-    _give_back(engine, claim, RELEASED, state=WAITING, alone=alone or claim.alone)
+    alone = alone or claim.alone
+    _end_attempt(engine, claim, RELEASED, state=WAITING, worker=None, alone=alone)
 
 
 def pause_claim(engine: sa.Engine, claim: Claim) -> None:
@@ -241,17 +247,7 @@ def pause_claim(engine: sa.Engine, claim: Claim) -> None:
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
-    _give_back(engine, claim, PAUSED, state=PAUSED)
-
-
-def _give_back(engine: sa.Engine, claim: Claim, ending: str, **values: Any) -> None:
-    def work(connection: sa.Connection) -> None:
-        if _has_ended(connection, claim, ending):
-            return  # the connection broke between the commit and its answer
-        update_claimed(connection, claim, worker=None, lease_until_s=None, **values)
-        _end_attempt(connection, claim, ending)
-
-    transact(engine, work)
+    _end_attempt(engine, claim, PAUSED, state=PAUSED, worker=None)
 
 
 def finish_claim(
@@ -277,22 +273,29 @@ def finish_claim(
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
+    _end_attempt(
+        engine,
+        claim,
+        FINISHED,
+        state=state,
+        outcome=outcome,
+        reason=reason,
+        feasible=feasible,
+        best_epoch=best_epoch,
+    )
+
+
+def _end_attempt(engine: sa.Engine, claim: Claim, ending: str, **values: Any) -> None:
+    """End the attempt of a claim, and write columns of its trial."""
+    this = sa.and_(attempts.c.trial_id == claim.trial_id, attempts.c.attempt == claim.attempt)
 
     def work(connection: sa.Connection) -> None:
-        if _has_ended(connection, claim, FINISHED):
+        if connection.execute(sa.select(attempts.c.ending).where(this)).scalar() == ending:
             return  # the connection broke between the commit and its answer
-        update_claimed(
-            connection,
-            claim,
-            state=state,
-            outcome=outcome,
-            reason=reason,
-            feasible=feasible,
-            best_epoch=best_epoch,
-            finished_s=read_clock_s(connection),
-            lease_until_s=None,
-        )
-        _end_attempt(connection, claim, FINISHED)
+        now_s = read_clock_s(connection)
+        finished_s = now_s if ending == FINISHED else None
+        update_claimed(connection, claim, lease_until_s=None, finished_s=finished_s, **values)
+        connection.execute(attempts.update().where(this).values(ended_s=now_s, ending=ending))
 
     transact(engine, work)
 
@@ -305,19 +308,8 @@ def release_all(connection: sa.Connection, now_s: float) -> None:
         now_s: time of the copy by the clock of the database that was copied.
     """
     lost = sa.select(trials.c.id).where(trials.c.lease_until_s < now_s)
-    connection.execute(
-        attempts.update()
-        .where(attempts.c.ended_s.is_(None))
-        .values(
-            ended_s=now_s,
-            ending=sa.case((attempts.c.trial_id.in_(lost), EXPIRED), else_=RELEASED),
-        )
-    )
-    connection.execute(
-        trials.update()
-        .where(trials.c.state == RUNNING)
-        .values(state=WAITING, worker=None, lease_until_s=None)
-    )
+    ending = sa.case((attempts.c.trial_id.in_(lost), EXPIRED), else_=RELEASED)
+    _take_back(connection, trials.c.state == RUNNING, now_s, ending)
     connection.execute(workers.delete())
 
 
@@ -343,21 +335,3 @@ def update_claimed(connection: sa.Connection, claim: Claim, **values: Any) -> No
             "holds the trial, got a write after the lease's end, expected a renewed lease; "
             "nothing was stored"
         )
-
-
-def _has_ended(connection: sa.Connection, claim: Claim, ending: str) -> bool:
-    query = sa.select(attempts.c.ending).where(
-        attempts.c.trial_id == claim.trial_id, attempts.c.attempt == claim.attempt
-    )
-    return connection.execute(query).scalar() == ending
-
-
-def _end_attempt(connection: sa.Connection, claim: Claim, ending: str) -> None:
-    connection.execute(
-        attempts.update()
-        .where(
-            attempts.c.trial_id == claim.trial_id,
-            attempts.c.attempt == claim.attempt,
-        )
-        .values(ended_s=read_clock_s(connection), ending=ending)
-    )

@@ -13,8 +13,8 @@ import random
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,10 +83,16 @@ def parse_url(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg" if kind == "postgresql" else "sqlite")
 
 
+def find_path(url: URL) -> Path | None:
+    """Find the file of a SQLite database; None for any other."""
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
+
+
 def get_engine_options(url: URL) -> dict[str, Any]:
     """Give the keyword arguments of `create_engine` that make the database fit to be shared."""
-    if url.get_backend_name() == "sqlite":
-        path = Path(str(url.database)).absolute()
+    path = find_path(url)
+    if path is not None:
+        path = path.absolute()
         # How a file is read that cannot be written is decided anew for each transaction.
         pool = {} if may_write(path) else {"poolclass": sa.NullPool}
         return {"creator": partial(connect, path), **pool}
@@ -109,28 +115,23 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
     such, on any database (`storage.rights`).
     """
     watch_rights(engine)
-    if engine.url.get_backend_name() != "sqlite":
+    if find_path(engine.url) is None:
         return engine
 
     @sa.event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        reading = connection.get_execution_options().get(READ_ONLY, False) or _is_reader(connection)
+        is_reader = isinstance(connection.connection.driver_connection, Reader)
+        reading = is_reader or connection.get_execution_options().get(READ_ONLY, False)
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     engine.dispose()
     return engine
-
-
-def _is_reader(connection: sa.Connection) -> bool:
-    return isinstance(connection.connection.driver_connection, Reader)
 
 
 def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
@@ -143,9 +144,9 @@ def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
     Raises:
         StorageError: when the file is missing or no database, or the server does not answer.
     """
-    if url.get_backend_name() == "sqlite":
-        check_file(Path(str(url.database)))
-    engine = prepare_engine(sa.create_engine(url, **get_engine_options(url)))
+    if (path := find_path(url)) is not None:
+        check_file(path)
+    engine = _make_engine(url)
     if is_awaited:
         retry(lambda: _knock(engine))
     return _check_answer(engine)
@@ -157,10 +158,11 @@ def create_engine(url: URL) -> sa.Engine:
     Raises:
         StorageError: when the folder is missing or not writable, or the server does not answer.
     """
-    if url.get_backend_name() == "sqlite":
-        require_folder(Path(str(url.database)))
-    engine = _check_answer(prepare_engine(sa.create_engine(url, **get_engine_options(url))))
-    if url.get_backend_name() == "sqlite":
+    path = find_path(url)
+    if path is not None:
+        require_folder(path)
+    engine = _check_answer(_make_engine(url))
+    if path is not None:
         try:
             _use_write_ahead_log(engine)
         except (sqlite3.Error, sa.exc.SQLAlchemyError) as exc:
@@ -171,13 +173,17 @@ def create_engine(url: URL) -> sa.Engine:
     return engine
 
 
+def _make_engine(url: URL) -> sa.Engine:
+    return prepare_engine(sa.create_engine(url, **get_engine_options(url)))
+
+
 def is_answering(engine: sa.Engine) -> bool:
     """Say whether a database answers now; asked once, without patience."""
-    url = engine.url
-    if url.get_backend_name() == "sqlite" and not os.path.isfile(str(url.database)):
+    path = find_path(engine.url)
+    if path is not None and not path.is_file():
         return False
     try:
-        with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        with _open_reader(engine) as connection:
             connection.execute(sa.text("SELECT 1 FROM sweep_versions"))
     except (sa.exc.SQLAlchemyError, StorageError):
         return False
@@ -194,11 +200,7 @@ def close_after(engine: sa.Engine) -> Iterator[sa.Engine]:
 
 
 def _check_answer(engine: sa.Engine) -> sa.Engine:
-    """Give an engine back whose database answers.
-
-    Raises:
-        StorageError: when it does not.
-    """
+    """Give an engine back whose database answers, or raise a StorageError."""
     try:
         _knock(engine)
     except sa.exc.SQLAlchemyError as exc:
@@ -209,8 +211,13 @@ def _check_answer(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
+def _open_reader(engine: sa.Engine) -> sa.Connection:
+    """Open a connection that blocks no writer."""
+    return engine.connect().execution_options(**{READ_ONLY: True})
+
+
 def _knock(engine: sa.Engine) -> None:
-    with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+    with _open_reader(engine) as connection:
         connection.execute(sa.text("SELECT 1"))
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA schema_version")
@@ -226,15 +233,10 @@ def _describe(exc: BaseException) -> str:
 
 def _use_write_ahead_log(engine: sa.Engine) -> None:
     """Switch the file to write-ahead logging, once: the setting stays with the file."""
-    connection = engine.raw_connection()
-    try:
-        if isinstance(connection.driver_connection, Reader):
-            return
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.close()
-    finally:
-        connection.close()
+    with closing(engine.raw_connection()) as connection:
+        file: Any = connection.driver_connection
+        if not isinstance(file, Reader):
+            file.execute("PRAGMA journal_mode=WAL").close()
 
 
 def is_passing(exc: BaseException) -> bool:
@@ -306,21 +308,24 @@ def read(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     """Run `work`, which only reads, in one transaction that blocks no writer."""
 
     def attempt() -> Result:
-        with engine.connect().execution_options(**{READ_ONLY: True}) as connection:
+        with _open_reader(engine) as connection:
             return work(connection)
 
     return retry(attempt)
 
 
+def read_rows(
+    engine: sa.Engine, query: sa.Select[*tuple[Any, ...]]
+) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+    """Read all rows of a query, as `read` does."""
+    return read(engine, lambda connection: connection.execute(query).all())
+
+
 @contextmanager
 def open_snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open a transaction that only reads and sees the database as it is now until it ends.
-
-    Yields:
-        A connection that blocks no writer.
-    """
+    """Open a transaction that only reads, blocks no writer, and sees the database as it is now."""
     options: dict[str, Any] = {READ_ONLY: True}
-    if engine.url.get_backend_name() != "sqlite":
+    if find_path(engine.url) is None:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with engine.connect().execution_options(**options) as connection:
         yield connection

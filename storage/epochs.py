@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from storage.claims import Claim, update_claimed
 from storage.content import parse_column
-from storage.engine import read, read_clock_s, transact
+from storage.engine import read, read_clock_s, read_rows, transact
 from storage.ranking import Ranking
 from storage.sweeps import COMPLETE
 from storage.tables import epochs, trials
@@ -64,6 +64,7 @@ class TrialRow:
 
 
 _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
+_OWN = {field.name for field in fields(TrialRow)}
 
 
 def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> None:
@@ -81,12 +82,8 @@ def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> 
             ).scalars()
         )
         now_s = read_clock_s(connection)
-        rows = [
-            asdict(result)
-            | {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
-            for result in results
-            if result.epoch not in stored
-        ]
+        mine = {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
+        rows = [asdict(result) | mine for result in results if result.epoch not in stored]
         if rows:
             connection.execute(epochs.insert(), rows)
 
@@ -96,8 +93,7 @@ def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> 
 def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:
     """Read a trial's epochs in order."""
     query = sa.select(*_COLUMNS).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
-    rows = read(engine, lambda connection: connection.execute(query).all())
-    return [Epoch(*row) for row in rows]
+    return [Epoch(*row) for row in read_rows(engine, query)]
 
 
 def read_curves(engine: sa.Engine, sweep_id: int) -> dict[int, list[Epoch]]:
@@ -109,7 +105,7 @@ def read_curves(engine: sa.Engine, sweep_id: int) -> dict[int, list[Epoch]]:
         .order_by(epochs.c.trial_id, epochs.c.epoch)
     )
     curves: dict[int, list[Epoch]] = {}
-    for row in read(engine, lambda connection: connection.execute(query).all()):
+    for row in read_rows(engine, query):
         curves.setdefault(row[0], []).append(Epoch(*row[1:]))
     return curves
 
@@ -186,8 +182,7 @@ def read_best(
         .order_by(value.desc() if ranking.is_highest_first else value, trials.c.slot)
         .limit(limit)
     )
-    rows = read(engine, lambda connection: connection.execute(query).all())
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1]) for row in read_rows(engine, query)]
 
 
 def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set[int]:
@@ -195,23 +190,10 @@ def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set
     query = sa.select(trials.c.slot).where(
         trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.slot.in_(list(slots))
     )
-    return set(read(engine, lambda connection: connection.execute(query).scalars().all()))
+    return {row.slot for row in read_rows(engine, query)}
 
 
 def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:
-    return TrialRow(
-        id=row.id,
-        slot=row.slot,
-        number=row.number,
-        state=row.state,
-        outcome=row.outcome,
-        reason=row.reason,
-        attempts=row.attempts,
-        worker=row.worker,
-        started_s=row.started_s,
-        finished_s=row.finished_s,
-        params=parse_column(row.params, f"trial {row.id}: params") if row.params else {},
-        feasible=row.feasible,
-        best=best,
-        last=last,
-    )
+    columns = {name: value for name, value in row._asdict().items() if name in _OWN}
+    params = parse_column(row.params, f"trial {row.id}: params") if row.params else {}
+    return TrialRow(**columns | {"params": params, "best": best, "last": last})

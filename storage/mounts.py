@@ -7,6 +7,8 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from sqlalchemy.engine import URL
 
+from storage.engine import find_path
+
 NETWORK_KINDS = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.sshfs"),
     *("gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs"),
@@ -22,9 +24,10 @@ def describe_network_file(url: URL) -> str | None:
         The warning with its cure; None for another database, for a file on a local disk, and
         where the system (another one than Linux) does not say.
     """
-    if url.get_backend_name() != "sqlite" or not MOUNT_TABLE.is_file():
+    file = find_path(url)
+    if file is None or not MOUNT_TABLE.is_file():
         return None
-    path = Path(str(url.database)).resolve()
+    path = file.resolve()
     kind = find_file_system(path, MOUNT_TABLE.read_text(encoding="utf-8", errors="replace"))
     if kind not in NETWORK_KINDS:
         return None

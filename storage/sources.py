@@ -10,15 +10,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.engine import read
+from storage.engine import read_rows
 from storage.tables import sources
 
 
 def read_files(engine: sa.Engine, sweep_id: int) -> dict[str, bytes]:
     """Read the files of a sweep's network by their paths; none for the project's own networks."""
     query = sa.select(sources.c.path, sources.c.content).where(sources.c.sweep_id == sweep_id)
-    rows = read(engine, lambda connection: connection.execute(query).all())
-    return {row.path: bytes(row.content) for row in rows}
+    return {row.path: bytes(row.content) for row in read_rows(engine, query)}
 
 
 def write_files(connection: sa.Connection, sweep_id: int, files: Mapping[str, bytes]) -> None:

@@ -8,7 +8,8 @@ again, instead of a zombie and a second one.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import optuna
@@ -30,17 +31,9 @@ STUDY_TRIALS = "trials"
 STUDY_SYSTEM_ATTRIBUTES = "study_system_attributes"
 TRIAL_SYSTEM_ATTRIBUTES = "trial_system_attributes"
 STUDY_TABLES = (
-    STUDIES,
-    STUDY_TRIALS,
-    STUDY_SYSTEM_ATTRIBUTES,
-    TRIAL_SYSTEM_ATTRIBUTES,
-    "study_directions",
-    "study_user_attributes",
-    "trial_user_attributes",
-    "trial_params",
-    "trial_values",
-    "trial_intermediate_values",
-    "trial_heartbeats",
+    *(STUDIES, STUDY_TRIALS, STUDY_SYSTEM_ATTRIBUTES, TRIAL_SYSTEM_ATTRIBUTES),
+    *("study_directions", "study_user_attributes", "trial_user_attributes", "trial_params"),
+    *("trial_values", "trial_intermediate_values", "trial_heartbeats"),
 )
 """Optuna's tables that hold something of a study."""
 ARTIFACT_PREFIX = "artifacts:"
@@ -103,10 +96,17 @@ def create_study(
     study = optuna.create_study(
         storage=storage, study_name=name, direction=direction, load_if_exists=True
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with _quiet():
         study.set_metric_names([metric_name])
     return study
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hear no warning of what Optuna calls experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 def clear_studies(storage: BaseStorage, names: Sequence[str]) -> None:
@@ -163,8 +163,7 @@ def open_companion(
         drop_companion(storage, name)
         study = optuna.create_study(storage=storage, study_name=title, directions=goals)
     study.set_user_attr(COMPANION_KEY, name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with _quiet():
         study.set_metric_names(list(metrics))
     return study
 
@@ -217,10 +216,8 @@ def find_trial(study: optuna.Study, slot: int, number: int | None = None) -> Fro
                 storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
             )
         )
-    for trial in retry(lambda: study.get_trials(deepcopy=False)):
-        if trial.system_attrs.get(SLOT_KEY) == slot:
-            return trial
-    return None
+    found = (t for t in read_study_trials(study) if t.system_attrs.get(SLOT_KEY) == slot)
+    return next(found, None)
 
 
 def begin_trial(
@@ -345,8 +342,7 @@ def save_note(study: optuna.Study, text: str) -> None:
     """Replace the study's note (Markdown)."""
     import optuna_dashboard
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with _quiet():
         retry(lambda: optuna_dashboard.save_note(study, text))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage.content import parse_column
-from storage.engine import read, read_clock_s, transact
+from storage.engine import read, read_clock_s, read_rows, transact
 from storage.errors import UnknownSweepError
 from storage.sources import write_files
 from storage.tables import attempts, sweeps, trials
@@ -124,21 +124,20 @@ def find_sweep(engine: sa.Engine, name: str) -> Sweep:
         UnknownSweepError: when there is none of that name.
     """
     query = sa.select(sweeps).where(sweeps.c.name == name)
-    row = read(engine, lambda connection: connection.execute(query).first())
-    if row is None:
+    rows = read_rows(engine, query)
+    if not rows:
         known = ", ".join(sweep.name for sweep in list_sweeps(engine)) or "none"
         raise UnknownSweepError(
             f"sweep: not in the database, got {name!r}, expected one of: {known}; "
             "name one with --sweep or start it with `sweep run`"
         )
-    return Sweep.from_row(row)
+    return Sweep.from_row(rows[0])
 
 
 def list_sweeps(engine: sa.Engine) -> list[Sweep]:
     """Read all sweeps, oldest first."""
     query = sa.select(sweeps).order_by(sweeps.c.id)
-    rows = read(engine, lambda connection: connection.execute(query).all())
-    return [Sweep.from_row(row) for row in rows]
+    return [Sweep.from_row(row) for row in read_rows(engine, query)]
 
 
 def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from storage.engine import read, read_clock_s, transact
+from storage.engine import read, read_clock_s, read_rows, transact
 from storage.sweeps import RUNNING
 from storage.tables import sweeps, trials, workers
 
@@ -56,27 +56,22 @@ def enter_worker(engine: sa.Engine, name: str, device: str) -> None:
 
 def see_worker(engine: sa.Engine, name: str) -> None:
     """Note that a worker is there."""
-
-    def work(connection: sa.Connection) -> None:
-        see(connection, name)
-
-    transact(engine, work)
+    transact(engine, lambda connection: see(connection, name))
 
 
 def see(connection: sa.Connection, name: str) -> None:
     """Note within a transaction that a worker is there."""
-    now_s = read_clock_s(connection)
-    connection.execute(workers.update().where(workers.c.name == name).values(seen_s=now_s))
+    _note_time(connection, name, "seen_s")
 
 
 def leave_worker(engine: sa.Engine, name: str) -> None:
     """Note that a worker has ended."""
+    transact(engine, lambda connection: _note_time(connection, name, "ended_s"))
 
-    def work(connection: sa.Connection) -> None:
-        now_s = read_clock_s(connection)
-        connection.execute(workers.update().where(workers.c.name == name).values(ended_s=now_s))
 
-    transact(engine, work)
+def _note_time(connection: sa.Connection, name: str, column: str) -> None:
+    now_s = read_clock_s(connection)
+    connection.execute(workers.update().where(workers.c.name == name).values({column: now_s}))
 
 
 def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerRow]:
@@ -114,5 +109,4 @@ def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerR
 def read_devices(engine: sa.Engine) -> dict[str, str]:
     """Read the device of each worker by name; those that ended are forgotten soon."""
     query = sa.select(workers.c.name, workers.c.device)
-    rows = read(engine, lambda connection: connection.execute(query).all())
-    return {row.name: row.device for row in rows}
+    return {row.name: row.device for row in read_rows(engine, query)}
