@@ -123,10 +123,6 @@ class Archive:
     def check_claim(self, key: str, header: ArrayHeader) -> None:
         """Compare what a header claims with what the archive holds.
 
-        Args:
-            key: Name of the array.
-            header: Its header; not of pickled objects.
-
         Raises:
             DataError: when the values cannot be there.
         """

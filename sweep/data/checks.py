@@ -17,7 +17,6 @@ class EventChecker:
         """Begin with event 0.
 
         Args:
-            where: The source, as it is named in messages.
         """
         self._where = where
         self._first_event = 0

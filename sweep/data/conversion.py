@@ -31,10 +31,7 @@ def convert_events(
     Generated vertices are not written. The same events in the same type give the same bytes.
 
     Args:
-        events: What to write, at least one event.
-        path: The `.npz` to write; a file of that name is replaced.
         dtype: Type of both arrays; float16 keeps three digits.
-        progress: Called with (events written, events in all), for X and then for y.
 
     Raises:
         DataError: When the name does not end in .npz, the directory cannot be written, the disk is
@@ -56,9 +53,6 @@ def convert_events(
 
 def check_archive_path(path: Path) -> None:
     """Check before long work that an archive can be given this name.
-
-    Args:
-        path: The `.npz` to write.
 
     Raises:
         DataError: When the name does not end in .npz, its directory does not exist, or something

@@ -44,22 +44,13 @@ class Description:
     """A set of events in numbers.
 
     Attributes:
-        sources: Where the events came from.
-        fingerprint: 16 hex digits that identify the content.
-        num_events: Number of events N.
-        x_shape: (N, 4, 4000).
-        y_shape: (N, 4000).
         x_dtype: How features are kept on disk (they are float32 once loaded).
-        y_dtype: The same for targets.
         nan_fraction: Share of masked bins, in [0, 1].
         ranges: One for each feature, then one for the target.
-        nonzero_fraction: Share of bins where the first feature is not zero, in [0, 1].
-        mean_true_peaks: Peaks of the target in an event, on average.
-        max_true_peaks: Peaks of the target in the fullest event.
         events_by_true_peaks: How many events have 0, 1, 2, ... peaks, up to the fullest.
+        nonzero_fraction: Share of bins where the first feature is not zero, in [0, 1].
         mean_generated_vertices: Generated category-1 vertices in an event, on average, or None
             where the source does not tell.
-        null_loss: Loss of predicting zero everywhere (see `compute_null_loss`).
         oddities: One sentence for each thing a person should know; empty when all is as usual.
     """
 
@@ -83,13 +74,6 @@ class Description:
 
 def describe_events(events: EventSet, *, progress: Progress | None = None) -> Description:
     """Read all events once and describe them.
-
-    Args:
-        events: What to describe, at least one event.
-        progress: Called with (events read, events in all).
-
-    Returns:
-        The description.
 
     Raises:
         DataError: When the set is empty.
@@ -126,9 +110,6 @@ def compute_null_loss(events: EventSet) -> float:
     The symmetric ratio loss of docs/PHYSICS.md, "Loss" with c = 0 and epsilon 1e-5: summed over the
     bins that are not masked, divided by 4000, averaged over events.
 
-    Args:
-        events: At least one event.
-
     Returns:
         The loss, at least 0; an event whose bins are all masked counts as 0.
 
@@ -141,10 +122,6 @@ def compute_null_loss(events: EventSet) -> float:
 
 def load_event(events: EventSet, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Load the one event that a person asks for.
-
-    Args:
-        events: Where to look.
-        index: Its number, from 0.
 
     Returns:
         x_CL, shape (4, 4000), and y_L, shape (4000,), NaN where masked.

@@ -27,7 +27,6 @@ class EventSet:
         """Join stores.
 
         Args:
-            stores: The stores, in order.
             rows: Which events to keep, in which order, as indices into the joined stores, shape
                 (N,); all by default.
         """

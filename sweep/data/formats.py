@@ -25,6 +25,8 @@ from sweep.progress import Progress
 class EventReader(Protocol):
     """What the reader of a format offers; making it looks at a file and refuses what is wrong.
 
+    Every method raises a DataError where the file is damaged.
+
     Attributes:
         num_events: Number of events N, at least 1.
         dtypes: dtypes of features and targets as stored in the file.
@@ -38,18 +40,10 @@ class EventReader(Protocol):
     parts: tuple[Path, ...]
 
     def read_chunks(self) -> Iterator[EventChunk]:
-        """Read the events in order, x_BCL (B, 4, 4000) and y_BL (B, 4000), a few at a time.
-
-        Raises:
-            DataError: When the file is damaged.
-        """
+        """Read the events in order, x_BCL (B, 4, 4000) and y_BL (B, 4000), a few at a time."""
 
     def verify(self) -> None:
-        """Read what checksums there are, because a value was impossible.
-
-        Raises:
-            DataError: When the file is damaged.
-        """
+        """Read what checksums there are, because a value was impossible."""
 
     def read_vertices(self) -> Vertices | None:
         """Read the true vertices, where the file has them."""
@@ -74,7 +68,6 @@ def open_events(
         x_key: Name of the features in an archive; found by name and shape by default.
         y_key: Name of the targets in an archive; found by name and shape by default.
         variant: Features of an HDF5 file: `kernel` or `poca`; `kernel` where it has both.
-        progress: Called with (events read, events of this file) while a file is read.
 
     Returns:
         The events; float16 sources are kept as float16, all others as float32.

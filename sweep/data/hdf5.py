@@ -57,14 +57,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 class Hdf5Events:
-    """The events of one PV-Finder file, its arrays checked, their values not yet.
-
-    Attributes:
-        num_events: Number of events N, at least 1.
-        dtypes: dtypes of features and targets as stored in the file.
-        num_scratch_bytes: Room that reading takes in the cache: none.
-        parts: Other files that hold some of the events.
-    """
+    """The events of one PV-Finder file, as an `EventReader`; its arrays are checked."""
 
     num_scratch_bytes = 0
 
@@ -72,7 +65,6 @@ class Hdf5Events:
         """Choose the variant and look at its arrays; others may be as they are.
 
         Args:
-            path: The file.
             variant: `kernel` gives [KDE, KDE^2, 2x, 2y], `poca` gives [KDE_A, KDE_B, 2x, 2y]; by
                 default `kernel` where the file has both.
 

@@ -110,11 +110,6 @@ def list_content(file: h5py.File) -> str:
 def find_array(file: h5py.File, where: Path, key: str) -> h5py.Dataset:
     """Find an array by its name, through links.
 
-    Args:
-        file: Open for reading.
-        where: Its path, for messages.
-        key: Name of what is there, if only a link.
-
     Raises:
         DataError: when the link leads nowhere, or to no array.
     """
@@ -151,11 +146,6 @@ def _describe_lost_array(file: h5py.File, where: Path, key: str, exc: Exception)
 
 def check_array(array: h5py.Dataset, where: str, depth: int = 0) -> set[Path]:
     """Make sure that every value of an array is there, and can be read.
-
-    Args:
-        array: With at least one value.
-        where: File and key, for messages.
-        depth: How many virtual datasets led here.
 
     Returns:
         The other files that hold values of it.

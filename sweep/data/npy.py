@@ -23,8 +23,6 @@ class ArrayHeader:
     """What a stored array says about itself.
 
     Attributes:
-        shape: Its shape.
-        dtype: Its dtype.
         fortran_order: Whether its first index runs fastest.
         num_header_bytes: Length of all that stands before the values.
     """

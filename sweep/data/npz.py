@@ -21,14 +21,7 @@ MAX_VERTICES_PER_EVENT = 1000
 
 
 class NpzEvents:
-    """The events of one archive, its headers read and checked, its content not yet.
-
-    Attributes:
-        num_events: Number of events N, at least 1.
-        dtypes: dtypes of features and targets as stored in the file.
-        num_scratch_bytes: Room that reading takes in the scratch directory.
-        parts: Other files that hold some of the events: none.
-    """
+    """The events of one archive, as an `EventReader`; its headers are checked."""
 
     parts: tuple[Path, ...] = ()
 
@@ -42,7 +35,6 @@ class NpzEvents:
         """Read the headers of the two arrays, and of others only to find them by their shape.
 
         Args:
-            path: The archive.
             x_key: Name of the features; by default `X`, else the one array of shape (N, 4, 4000).
             y_key: Name of the targets; by default `y`, else the one array of shape (N, 4000).
             scratch: Directory for unnamed copies of arrays in Fortran order.
@@ -73,14 +65,7 @@ class NpzEvents:
         )
 
     def read_chunks(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Unpack the events in order.
-
-        Yields:
-            x_BCL (B, 4, 4000) and y_BL (B, 4000) with B at most 64, as stored.
-
-        Raises:
-            DataError: When the archive is damaged.
-        """
+        """Unpack the events in order, as stored, at most 64 at a time."""
         x_rows, y_rows = (
             self._archive.read_rows(key, CHUNK_EVENTS, self._scratch)
             for key in (self._x_key, self._y_key)
@@ -88,11 +73,7 @@ class NpzEvents:
         yield from zip(x_rows, y_rows, strict=True)
 
     def verify(self) -> None:
-        """Unpack both arrays for their checksums alone.
-
-        Raises:
-            DataError: When the archive is damaged.
-        """
+        """Unpack both arrays for their checksums alone."""
         for _ in self.read_chunks():
             pass
 

@@ -10,11 +10,7 @@ from sweep.errors import DataError
 
 
 def check_counts(num_train: int | None, num_validation: int | None) -> None:
-    """Refuse numbers of events that are too low; None where none is asked for.
-
-    Raises:
-        DataError: when one is.
-    """
+    """Refuse numbers of events that are too low; None where none is asked for."""
     for option, count in (("events", num_train), ("val-events", num_validation)):
         if count is not None and count < 1:
             raise DataError(
@@ -23,11 +19,7 @@ def check_counts(num_train: int | None, num_validation: int | None) -> None:
 
 
 def check_paths(paths: Sequence[Path]) -> None:
-    """Refuse paths at which no file is.
-
-    Raises:
-        DataError: when one is missing, or a folder.
-    """
+    """Refuse paths at which no file is."""
     for path in paths:
         try:
             path.stat()

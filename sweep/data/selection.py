@@ -29,9 +29,6 @@ VALIDATION_SHARE = 0.2
 def open_selection(selection: Selection, progress: Progress | None = None) -> Split:
     """Open the events that a selection asks for.
 
-    Args:
-        progress: Told how many of how many events are made or read.
-
     Raises:
         DataError: when a file cannot be used, there are fewer events than asked for, or an event
             is on both sides.

@@ -19,11 +19,6 @@ times its size is nothing but repetition."""
 def check_expansion(where: str, num_bytes: int, num_packed_bytes: int) -> None:
     """Refuse values that would unpack to a multiple of their file that no events do.
 
-    Args:
-        where: The file and its array, for the message.
-        num_bytes: Of the values, unpacked.
-        num_packed_bytes: Of the same in the file.
-
     Raises:
         DataError: when they are more than a gigabyte and more than a hundred times as large.
     """
@@ -37,11 +32,6 @@ def check_expansion(where: str, num_bytes: int, num_packed_bytes: int) -> None:
 
 def check_room(directory: Path, num_bytes: int, what: str) -> None:
     """Make sure before anything is written that it fits on the disk.
-
-    Args:
-        directory: Existing directory to write in.
-        num_bytes: To be written there.
-        what: What is to be written, for the message.
 
     Raises:
         DataError: when less is free.

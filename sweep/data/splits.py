@@ -17,8 +17,6 @@ class Split:
     """Events to learn from and events to judge by, disjoint by content.
 
     Attributes:
-        train: At least one event.
-        validation: At least one event; none of them is also in `train`.
     """
 
     train: EventSet
@@ -58,9 +56,6 @@ def split_events(events: EventSet, *, num_train: int, num_validation: int, seed:
 
     Args:
         events: What to divide; no event twice (`drop_copies`).
-        num_train: Training events wanted, at least 1.
-        num_validation: Validation events wanted, at least 1.
-        seed: Seed of the permutation, at least 0.
 
     Returns:
         The two sets, in permuted order.
@@ -90,15 +85,9 @@ def pair_events(
     """Use given sets for training and validation; none of their events may be in both.
 
     Args:
-        train: Events to learn from.
-        validation: Events to judge by.
         num_train: How many of `train` to use, by a seeded permutation in which a smaller number is
             the beginning of a larger one, at least 1; None for all, in their own order.
         num_validation: The same for `validation`.
-        seed: Seed of the permutations, at least 0.
-
-    Returns:
-        The two sets.
 
     Raises:
         DataError: When an event is on both sides (blank ones aside), or there are fewer events than

@@ -45,7 +45,6 @@ class EventStore:
     """One store on disk; its arrays are mapped when first used and are read-only.
 
     Attributes:
-        path: The store's directory.
         label: Where the events came from, for people.
         num_events: Number of events N, at least 1.
     """
@@ -112,9 +111,6 @@ class EventStore:
 def find_store(name: str) -> EventStore | None:
     """Find a finished store in the cache.
 
-    Args:
-        name: Name of the store, as given to `write_store`.
-
     Returns:
         The store, or None where there is none, it is damaged (shorter than it should be), or
         another file that its events came from has changed.
@@ -180,17 +176,12 @@ def write_store(
     Args:
         name: Name of the store; a store of that name that exists already wins.
         label: Where the events come from, for people.
-        num_events: Number of events the chunks hold together.
         dtypes: float16 or float32 for features and for targets, as they are to be kept.
         chunks: Checked events, in order. What they raise passes through and leaves nothing behind.
         read_vertices: Gives the generated vertices of all events, where they are known; called
             once all chunks have been consumed.
         parts: Files that hold some of the events, beside the one that the store is named after.
         num_scratch_bytes: Room that reading the chunks takes in the cache.
-        progress: Called after each chunk.
-
-    Returns:
-        The finished store.
 
     Raises:
         DataError: When the disk has not the room, or the cache cannot be written.
@@ -229,14 +220,7 @@ def write_store(
 
 
 def hash_features(x_BCL: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
-    """Hash each event's features as float16: the same event in another float type is the same.
-
-    Args:
-        x_BCL: Features, shape (B, 4, 4000), finite, any float dtype.
-
-    Returns:
-        Hashes, shape (B,).
-    """
+    """Hash each event's features (B, 4, 4000) as float16, whatever their float type; shape (B,)."""
     with np.errstate(over="ignore"):
         half_BCL = np.ascontiguousarray(x_BCL, dtype="<f2").view("<u2").copy()
     half_BCL[half_BCL == 0x8000] = 0  # -0.0 is 0.0

@@ -46,7 +46,6 @@ def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> 
     nor dropped. Contributions of close vertices add.
 
     Args:
-        z_mm: Positions, shape (V,); V may be 0.
         num_tracks: Charged particles in acceptance, shape (V,), at least 0.
 
     Returns:

@@ -48,10 +48,6 @@ def open_toy_events(
     Args:
         num_events: How many, at least 1.
         seed: Seed of the set, at least 0; the first events of a larger set are those of a smaller.
-        progress: Called with (events made, events in all) while they are made.
-
-    Returns:
-        The events, stored as float16.
 
     Raises:
         DataError: When a number is out of range, or the cache cannot be written.
@@ -85,10 +81,6 @@ def is_cached(num_events: int, seed: int) -> bool:
 
 def make_toy_event(seed: int, index: int) -> ToyEvent:
     """Make one toy event.
-
-    Args:
-        seed: Seed of its set, at least 0.
-        index: Its number in the set, at least 0.
 
     Returns:
         x_CL (4, 4000): [KDE / 2500, its square, 2 x_mm, 2 y_mm]; y_L (4000,), NaN where masked;

@@ -34,10 +34,6 @@ class Vertices:
     ) -> Vertices | None:
         """Build from the arrays `pv_z`, `pv_tracks`, `pv_category`, `pv_offsets` of a file.
 
-        Args:
-            arrays: Arrays by name; others are ignored.
-            num_events: Number of events the offsets must describe.
-
         Returns:
             The vertices, or None when an array is missing or they do not fit together.
         """
@@ -68,13 +64,6 @@ class Vertices:
         )
 
     def count_by_event(self, category: int) -> NDArray[np.int64]:
-        """Count the vertices of one category in each event.
-
-        Args:
-            category: -1, 0 or 1 (docs/PHYSICS.md, "Vertices").
-
-        Returns:
-            Counts, shape (N,), at least 0.
-        """
+        """Count the vertices of one category in each event."""
         running = np.concatenate([[0], np.cumsum(self.category == category)])
         return np.asarray(running[self.offsets[1:]] - running[self.offsets[:-1]], dtype=np.int64)
