@@ -40,9 +40,6 @@ def find_architecture(name: str, source: Source | None = None) -> Architecture:
         name: One of `ARCHITECTURES`, or file and class as `mynet.py:MyNet`.
         source: The files of a person's own, where they were read already.
 
-    Returns:
-        The architecture.
-
     Raises:
         ValueError: When there is none of that name, or the person's file cannot be used.
     """

@@ -94,14 +94,7 @@ class Architecture:
         return tuple(_list_keywords(self.load_network()))
 
     def select_space(self, on_cpu: bool) -> dict[str, Dimension]:
-        """Select the search space for the kind of device.
-
-        Args:
-            on_cpu: Whether the networks are trained on a CPU.
-
-        Returns:
-            A dimension for every hyperparameter.
-        """
+        """Select the search space for the kind of device."""
         return {**self.space, **(self.cpu_space if on_cpu else {})}
 
     def build(self, hyperparameters: Mapping[str, Value]) -> nn.Module:
@@ -144,14 +137,7 @@ class Architecture:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the numbers a training can change.
-
-    Args:
-        network: Any network.
-
-    Returns:
-        Elements of all parameters that ask for a gradient.
-    """
+    """Count the numbers a training can change."""
     return sum(weight.numel() for weight in network.parameters() if weight.requires_grad)
 
 

@@ -37,7 +37,6 @@ class BiRNN(nn.Module):
                 10 makes a step ten times cheaper an event.
             head: Output head, `identity` or `softplus`.
             activation: Between the two LSTMs, `none` or `relu`.
-            num_features: Input features C.
 
         Raises:
             ValueError: When a size is out of range or a name unknown.
@@ -60,16 +59,12 @@ class BiRNN(nn.Module):
         self.head = OutputHead(head, scale=SOFTPLUS_SCALE)
 
     def forward(self, x_BCL: Tensor) -> Tensor:
-        """Predict a height for every bin.
+        """Predict a height for every bin: (B, C, L) to (B, L), within -1..1 for the identity head.
 
-        Args:
-            x_BCL: Features (B, C, L), float; L must be a multiple of bins_per_step.
-
-        Returns:
-            Heights (B, L), within -1..1 for the identity head. A NaN in one event stays there.
+        A NaN in one event stays there.
 
         Raises:
-            ValueError: When the batch has another shape.
+            ValueError: When the batch has another shape, or L is no multiple of bins_per_step.
         """
         require_shape("birnn", x_BCL, self.num_features, None)
         num_events, _, num_bins = x_BCL.shape

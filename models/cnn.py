@@ -43,7 +43,6 @@ class CNN(nn.Module):
             num_layers: Encoder layers, with strides 4, 2, 2, ...; the decoder has as many.
             head: Output head, `identity` or `softplus`.
             activation: Between the layers, `none` or `relu`.
-            num_features: Input features C.
 
         Raises:
             ValueError: When a size is out of range or a name unknown.
@@ -73,13 +72,9 @@ class CNN(nn.Module):
         self.head = OutputHead(head)
 
     def forward(self, x_BCL: Tensor) -> Tensor:
-        """Predict a height for every bin.
+        """Predict a height for every bin: (B, C, L) to (B, L), for any L of at least one bin.
 
-        Args:
-            x_BCL: Features (B, C, L), float, any L of at least one bin.
-
-        Returns:
-            Heights (B, L). A NaN in one event stays in that event in eval mode.
+        A NaN in one event stays in that event in eval mode.
 
         Raises:
             ValueError: When the batch has another shape.

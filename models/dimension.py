@@ -1,7 +1,8 @@
 """Search spaces: what a hyperparameter may be, as plain data and as the text a person types.
 
 Nothing here knows a sampler. Whoever runs a sweep turns each dimension into its sampler's terms,
-so that a network and the space it is searched in can live in one file.
+so that a network and the space it is searched in can live in one file. A dimension that makes no
+sense is refused where it is made, by a `ValueError`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ class Float:
     """A real number between two bounds, both allowed.
 
     Attributes:
-        low: Smallest value.
-        high: Largest value.
         scale: Scale the values are spread on: `linear`, `log`, or `one_minus_log` when one minus
             the value is spread on a log scale, as suits Adam's betas.
     """
@@ -45,12 +44,7 @@ class Float:
     scale: Scale = "linear"
 
     def __post_init__(self) -> None:
-        """Check the bounds against each other and against the scale.
-
-        Raises:
-            ValueError: When a bound is not a finite number, low is not below high, the scale is
-                unknown, or the scale cannot hold the bounds.
-        """
+        """Refuse bounds that are not finite or not in order, and a scale that cannot hold them."""
         for name in ("low", "high"):
             bound = getattr(self, name)
             if not _is_real(bound):
@@ -89,8 +83,6 @@ class Int:
     """A whole number between two bounds, both allowed.
 
     Attributes:
-        low: Smallest value.
-        high: Largest value.
         log: Whether values are spread on a log scale; needs step 1 and positive bounds.
         step: Distance of neighbouring values; must divide high - low.
     """
@@ -101,12 +93,7 @@ class Int:
     step: int = 1
 
     def __post_init__(self) -> None:
-        """Check the bounds against each other, the scale and the step.
-
-        Raises:
-            ValueError: When a bound or the step is not a whole number, low is not below high, a
-                log scale has a bound under 1 or a step other than 1, or the step does not fit.
-        """
+        """Refuse bounds and a step that are not whole, not in order, or do not fit each other."""
         for name in ("low", "high", "step"):
             number = getattr(self, name)
             if not _is_whole(number):
@@ -157,12 +144,7 @@ class Choice:
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        """Check the values; NumPy's scalars become Python's.
-
-        Raises:
-            ValueError: When there are fewer than two, two are equal, kinds are mixed, or one is
-                no value (`clean_value`).
-        """
+        """Refuse fewer than two values, equal ones and mixed kinds; NumPy's become Python's."""
         if not isinstance(self.values, list | tuple):
             raise ValueError(f"Choice: no list of values, got {self.values!r}, expected several")
         values = tuple(clean_value("Choice", value) for value in self.values)
@@ -194,20 +176,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Fixed:
-    """One value, not searched.
-
-    Attributes:
-        value: The value.
-    """
+    """One value, not searched."""
 
     value: Value
 
     def __post_init__(self) -> None:
-        """Check the value; a scalar of NumPy becomes one of Python.
-
-        Raises:
-            ValueError: When it is no value (`clean_value`).
-        """
+        """Refuse what is no value (`clean_value`); a scalar of NumPy becomes one of Python."""
         object.__setattr__(self, "value", clean_value("Fixed", self.value))
 
     def contains(self, value: Value) -> bool:
@@ -229,14 +203,7 @@ _KINDS: dict[str, type[Dimension]] = {
 
 
 def to_json(dimension: Dimension) -> dict[str, object]:
-    """Turn a dimension into a plain dict that JSON can hold.
-
-    Args:
-        dimension: Any dimension.
-
-    Returns:
-        Its `kind` (float, int, choice or fixed) and its fields by name.
-    """
+    """Turn a dimension into a plain dict that JSON can hold: its `kind`, and its fields by name."""
     kind = next(name for name, cls in _KINDS.items() if isinstance(dimension, cls))
     fields = {
         name: list(field) if isinstance(field, tuple) else field
@@ -247,12 +214,6 @@ def to_json(dimension: Dimension) -> dict[str, object]:
 
 def from_json(stored: Mapping[str, object]) -> Dimension:
     """Turn a dict written by `to_json` back into its dimension.
-
-    Args:
-        stored: `kind` and fields.
-
-    Returns:
-        The dimension, checked again.
 
     Raises:
         ValueError: When the kind is unknown, a field is missing or unknown, or the dimension

@@ -35,11 +35,6 @@ class OutputHead(nn.Module):
     def __init__(self, head: str, scale: float = 1.0, bias: float = START_BIAS) -> None:
         """Make the head.
 
-        Args:
-            head: `identity` or `softplus`.
-            scale: Where the scale starts.
-            bias: Where the bias starts.
-
         Raises:
             ValueError: When the head is unknown.
         """
@@ -59,13 +54,7 @@ class OutputHead(nn.Module):
 
 
 def build_activation(activation: str) -> nn.Module:
-    """Build what stands between two layers.
-
-    Args:
-        activation: `none` (the report's choice) or `relu`.
-
-    Returns:
-        A module without parameters.
+    """Build what stands between two layers: `none` (the report's choice) or `relu`.
 
     Raises:
         ValueError: When the activation is unknown.
@@ -79,9 +68,6 @@ def require_shape(where: str, x_BCL: Tensor, num_features: int, num_bins: int | 
     """Refuse a batch a network cannot take, in words a person understands.
 
     Args:
-        where: Name of the network.
-        x_BCL: The batch.
-        num_features: Features C it needs.
         num_bins: Bins L it needs, None where any number will do.
 
     Raises:
@@ -98,12 +84,6 @@ def require_shape(where: str, x_BCL: Tensor, num_features: int, num_bins: int | 
 
 def require_whole(where: str, value: int, low: int, high: int) -> None:
     """Refuse a size that is no whole number of a range.
-
-    Args:
-        where: Network and hyperparameter, as `cnn.num_layers`.
-        value: What was given.
-        low: Smallest value.
-        high: Largest value.
 
     Raises:
         ValueError: When the value is no integer or outside the range.

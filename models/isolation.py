@@ -29,7 +29,6 @@ class Isolation(MetaPathFinder, Loader):
     """A source as a package that Python can import.
 
     Args:
-        source: The files.
         folder: Where they were read: they may look for other files there.
     """
 

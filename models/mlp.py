@@ -29,11 +29,8 @@ class MLP(nn.Module):
         """Make the network.
 
         Args:
-            hidden_size: Width of every hidden layer.
-            num_layers: Hidden layers.
             head: Output head, `identity` or `softplus`.
             activation: After each hidden layer, `none` or `relu`.
-            num_features: Input features C.
             num_bins: Bins L of an event; this network takes no other number.
 
         Raises:
@@ -52,13 +49,7 @@ class MLP(nn.Module):
         self.head = OutputHead(head)
 
     def forward(self, x_BCL: Tensor) -> Tensor:
-        """Predict a height for every bin.
-
-        Args:
-            x_BCL: Features (B, C, 4000), float.
-
-        Returns:
-            Heights (B, 4000). A NaN in one event stays in that event.
+        """Predict a height for every bin: (B, C, 4000) to (B, 4000); a NaN stays in its event.
 
         Raises:
             ValueError: When the batch has another shape, other lengths included.

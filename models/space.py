@@ -63,7 +63,6 @@ def build_dimension(written: object, current: Dimension | None = None) -> Dimens
     single value fixes it, so `[[8, 16]]` fixes a list.
 
     Args:
-        written: What stands there.
         current: As in `parse_dimension`.
 
     Raises:
@@ -113,13 +112,9 @@ def parse_dimension(text: str, current: Dimension | None = None) -> Dimension:
     where it holds None or no text, `none` means None.
 
     Args:
-        text: What was typed; spaces around the parts are ignored.
         current: Dimension that is replaced, if known. It decides the scale of a range without
             one, whether a range of integers means whole numbers (yes also when there is none),
             and which kind of value is right.
-
-    Returns:
-        The new dimension.
 
     Raises:
         ValueError: When the text is empty, a part is missing or of the wrong kind, the scale is

@@ -24,11 +24,6 @@ MAX_DEPTH = 8
 def clean_value(where: str, value: object, depth: int = 0) -> Value:
     """Check a value, and give it as what arrives at the network.
 
-    Args:
-        where: What is wrong begins with this.
-        value: Anything; NumPy's scalars become Python's.
-        depth: How many lists it is within.
-
     Raises:
         ValueError: When it cannot be kept without loss: NaN, infinity, tuples, mappings, text that
             is no Unicode, subclasses of plain types such as enumerations, any other object.

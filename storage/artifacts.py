@@ -15,15 +15,10 @@ WEIGHTS = "weights.safetensors"
 
 
 class TrialFolder:
-    """Where one trial keeps its checkpoint and the weights of its best epoch.
+    """Where one slot of the budget keeps its checkpoint and the weights of its best epoch.
 
     The time of the sweep's creation is part of the name, so that a sweep never takes up what
     another of the same name left behind, from a database that was removed or stands beside it.
-
-    Args:
-        artifacts: the artifact folder of the sweep's workers.
-        sweep: the trial's sweep.
-        slot: the trial's slot of the budget.
     """
 
     def __init__(self, artifacts: Path, sweep: Sweep, slot: int) -> None:

@@ -24,8 +24,6 @@ def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:
     that, and before it told the trial.
 
     Args:
-        target: To which.
-        path: The file, which is copied.
         folder: The artifact folder that the dashboard is started with.
 
     Raises:

@@ -39,7 +39,6 @@ def back_up(source: URL, file: Path, progress: Callable[[int, int], None]) -> Se
     Args:
         source: the database. Of SQLite the whole file is copied, of Postgres the sweeps.
         file: to write, whole or not at all.
-        progress: told how many of how many rows are copied.
 
     Returns:
         The names of the sweeps in it.

@@ -2,8 +2,8 @@
 
 A claim is a lease: it ends at a time of the database's clock unless it is renewed. Whoever finds
 a lease that has run out takes the same trial over. Every write of a claim's holder checks that
-the claim is still its own, so that a worker that was away too long cannot overwrite its
-successor's numbers.
+the claim is still its own, and raises `LostClaimError` where it is not, so that a worker that was
+away too long cannot overwrite its successor's numbers.
 """
 
 from __future__ import annotations
@@ -64,10 +64,8 @@ def claim_trial(
     is one transaction.
 
     Args:
-        sweep_id: of the sweep.
         worker: who claims, a name unique to the process.
         lease_s: for how long the claim holds without being renewed.
-        promotion: the rule, where the sweep's trials pause.
 
     Returns:
         The claim, or None when every trial is finished or in somebody's hands, or has to wait
@@ -165,11 +163,7 @@ def _list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
 
 
 def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
-    """Hold a claim for another `lease_s` from now; its worker was seen.
-
-    Raises:
-        LostClaimError: when another worker took the trial over meanwhile.
-    """
+    """Hold a claim for another `lease_s` from now; its worker was seen."""
 
     def work(connection: sa.Connection) -> None:
         until_s = read_clock_s(connection) + lease_s
@@ -219,11 +213,7 @@ def expire_claims(
 
 
 def begin_claimed(engine: sa.Engine, claim: Claim, number: int, params: Mapping[str, Any]) -> None:
-    """Note a claimed trial's number in the study and its hyperparameters.
-
-    Raises:
-        LostClaimError: when another worker took the trial over meanwhile.
-    """
+    """Note a claimed trial's number in the study and its hyperparameters."""
     text = json.dumps(params)
     transact(engine, lambda c: update_claimed(c, claim, number=number, params=text))
 
@@ -233,20 +223,13 @@ def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> No
 
     Args:
         alone: whether the trial needs a device for itself from now on.
-
-    Raises:
-        LostClaimError: when another worker took the trial over meanwhile.
     """
     alone = alone or claim.alone
     _end_attempt(engine, claim, RELEASED, state=WAITING, worker=None, alone=alone)
 
 
 def pause_claim(engine: sa.Engine, claim: Claim) -> None:
-    """Give a trial back at the epoch that it was to be trained to.
-
-    Raises:
-        LostClaimError: when another worker took the trial over meanwhile.
-    """
+    """Give a trial back at the epoch that it was to be trained to."""
     _end_attempt(engine, claim, PAUSED, state=PAUSED, worker=None)
 
 
@@ -269,9 +252,6 @@ def finish_claim(
         reason: one line or a traceback, where there is something to say.
         feasible: whether the trial may be called the best.
         best_epoch: the epoch whose weights and metrics are the trial's, from 1.
-
-    Raises:
-        LostClaimError: when another worker took the trial over meanwhile.
     """
     _end_attempt(
         engine,

@@ -11,10 +11,6 @@ from storage.errors import StorageError
 def parse_column(text: str, place: str) -> Any:
     """Parse what a column holds.
 
-    Args:
-        text: The column's.
-        place: Which row and column, for the message.
-
     Raises:
         StorageError: when it is no JSON, or nested too deep.
     """

@@ -29,22 +29,14 @@ def check_file(path: Path) -> None:
 
 
 def check_address(text: str) -> None:
-    """Refuse the address of a SQLite file that is not there; says nothing of any other.
-
-    Raises:
-        StorageError: as `check_file`.
-    """
+    """Refuse the address of a SQLite file that is not there; says nothing of any other."""
     path = _find_file(text)
     if path is not None:
         check_file(path)
 
 
 def check_folder(text: str) -> None:
-    """Refuse the address of a SQLite file in a folder that is not there.
-
-    Raises:
-        StorageError: when that is missing or closed.
-    """
+    """Refuse the address of a SQLite file in a folder that is not there."""
     path = _find_file(text)
     if path is not None:
         require_folder(path)

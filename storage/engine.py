@@ -138,7 +138,6 @@ def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:
     """Open a database that is there already.
 
     Args:
-        url: as `parse_url` gives it.
         is_awaited: Whether to wait for it as `retry` does where it does not answer.
 
     Raises:

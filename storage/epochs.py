@@ -158,10 +158,6 @@ def read_best(
     The database ranks them, so that the end of a trial costs no more in a sweep of thousands.
 
     Args:
-        engine: Of the sweep's database.
-        sweep_id: Of the sweep.
-        ranking: By what they are ranked.
-        limit: How many are read at most.
         are_feasible: Whether those are ranked that live, or those that are dead.
 
     Returns:

@@ -71,9 +71,6 @@ def open_scratch(parent: Path) -> Iterator[Path]:
 
     What killed writers left in the same place is removed first.
 
-    Args:
-        parent: Where it is made; a folder that is there.
-
     Raises:
         OSError: when the place is not writable.
     """

@@ -2,8 +2,8 @@
 
 The pages (note, figures, companion study) are kept in the database as text and are not written in
 one transaction. Whoever finds that a sweep has moved on since they were written may take the lease,
-writes them, and notes what they show. `sweep run`, `sweep dashboard` and workers all look; which of
-them it is does not matter.
+writes them, and notes what they show; who has lost it meets a `LostClaimError`. `sweep run`, `sweep
+dashboard` and workers all look; which of them it is does not matter.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def claim_publication(
         sweep: name of the sweep, or None for any.
         publisher: who claims, a name unique to the process.
         every_s: pages younger than this are left alone.
-        lease_s: for how long the right holds without being renewed.
 
     Returns:
         The right, or None when there is nothing to write now or somebody else writes it.
@@ -74,11 +73,7 @@ def claim_publication(
 
 
 def renew_publication(engine: sa.Engine, publication: Publication, lease_s: float) -> None:
-    """Hold the right for another `lease_s` from now.
-
-    Raises:
-        LostClaimError: when somebody else holds it now.
-    """
+    """Hold the right for another `lease_s` from now."""
 
     def work(connection: sa.Connection) -> None:
         _update(connection, publication, publisher_until_s=read_clock_s(connection) + lease_s)
@@ -92,9 +87,6 @@ def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bo
     Args:
         is_whole: whether the pages now show what the sweep was like when the right was taken;
             otherwise whoever comes next goes on.
-
-    Raises:
-        LostClaimError: when somebody else holds it now.
     """
 
     def work(connection: sa.Connection) -> None:

@@ -30,7 +30,6 @@ class SweepRows:
 
     Args:
         reader: of a transaction that sees one state of the database until it ends.
-        names: of the sweeps.
     """
 
     def __init__(self, reader: sa.Connection, names: Sequence[str]) -> None:
@@ -71,7 +70,6 @@ class SweepRows:
 
         Args:
             writer: of a transaction on a database that has the tables and none of the sweeps.
-            say: told how many rows are written.
         """
         targets = _reflect(writer).tables
         ids: dict[str, dict[int, int]] = defaultdict(dict)

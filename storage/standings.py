@@ -40,7 +40,6 @@ class Job:
     """What a worker is to do next.
 
     Attributes:
-        slot: Of the trial.
         until_epoch: It trains up to this epoch, and is paused there unless it is the last; None to
             its end.
         account: Why a paused trial never goes on: it is ended. None where it trains.
@@ -57,7 +56,6 @@ class Promotion:
 
     Attributes:
         rungs: The epochs at which trials are compared, rising; the last one is a trial's end.
-        ranking: What is compared.
         choose: Chooses a job, or None where there is nothing to do before others are further.
     """
 
@@ -72,12 +70,6 @@ def choose_trial(
     """Lock the first trial that lost its worker, or else the first that waits.
 
     With a rule that is the first that was given back on its way to a rung, or else what it chooses.
-
-    Args:
-        connection: Of the transaction that claims.
-        sweep_id: Of the sweep.
-        now_s: By the database's clock.
-        promotion: The rule, where the sweep's trials pause.
 
     Returns:
         The trial's row and what is to be done, or None where there is nothing now.

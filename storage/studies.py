@@ -143,8 +143,6 @@ def open_companion(
     with the objectives of an older version is.
 
     Args:
-        storage: Optuna's side of the database.
-        name: Of the sweep.
         metrics: What is better of each metric, by its name.
 
     Raises:
@@ -232,10 +230,8 @@ def begin_trial(
 
     Args:
         study: with the sampler that is to choose what is not fixed.
-        slot: of the sweep's budget.
         fixed_params: values by the study's parameter names; the sampler chooses the others.
         is_first: whether nobody can have begun the trial before, which spares looking for it.
-        number: its number in the study, where that is known.
 
     Returns:
         A running trial from which parameters can be suggested; those suggested before stay.
@@ -283,7 +279,6 @@ def report_epochs(trial: Trial, values: Mapping[int, float]) -> None:
     """Report the objective of epochs; those that were reported before stay as they are.
 
     Args:
-        values: By epoch.
     """
     stored = retry(lambda: trial.storage.get_trial(trial._trial_id)).intermediate_values
     for step, value in values.items():

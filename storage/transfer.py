@@ -62,11 +62,8 @@ def copy_sweeps(
     """Copy sweeps into another database: all of them, or none where something is wrong.
 
     Args:
-        source: the database to read.
-        target: the database to write; made where it is missing.
         names: of the sweeps; none for all.
         folders: where the files of their trials are and shall be, or None to copy no files.
-        progress: told how many of how many files and rows are copied.
 
     Raises:
         UnknownSweepError: when a name is not in the source.
@@ -166,11 +163,7 @@ def _copy(
 def _list_files(
     rows: SweepRows, chosen: Sequence[Sweep], folders: Folders
 ) -> Iterator[tuple[Path, Path]]:
-    """List the checkpoints and weights that are there and all files that the database names.
-
-    Yields:
-        Where a file is and where its copy shall be.
-    """
+    """List the checkpoints and weights that are there and all files that the database names."""
     for sweep in chosen:
         for path in sorted(TrialFolder(folders.source, sweep, 0).path.parent.rglob("[!.]*")):
             if _is_plain(path) and not path.parent.name.startswith(PREFIX):

@@ -18,8 +18,7 @@ def is_loopback(host: str) -> bool:
 def find_network(host: str) -> str:
     """Give what one person has of addresses: one of IPv4, a network of 64 bits of IPv6.
 
-    Args:
-        host: An address; anything else is given back as it is.
+    Anything but an address is given back as it is.
     """
     try:
         address = ipaddress.ip_address(host)

@@ -18,10 +18,7 @@ class Answer:
     """One answer.
 
     Attributes:
-        status: Its code.
-        text: What is read.
         headers: Those that it needs beside the type and length of its text.
-        kind: The text's type.
     """
 
     status: HTTPStatus

@@ -31,11 +31,6 @@ def mirror_trials(storage: BaseStorage, study: optuna.Study, status: Status) -> 
     Copied are the trials that may be called the best: complete and feasible. Where the copy holds
     anything else, or a trial twice, it is made anew.
 
-    Args:
-        storage: Optuna's side of the database.
-        study: The sweep's own study.
-        status: The sweep's status.
-
     Returns:
         Whether the copy is complete.
 

@@ -59,7 +59,6 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     answer and to send the next request.
 
     Attributes:
-        network: Of the visitor.
         due_s: When the visitor's turn is over, in seconds of the monotonic clock.
     """
 
@@ -121,7 +120,6 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     """Serves an application on one listening socket until it is interrupted.
 
     Args:
-        application: What answers.
         listener: The socket; it is closed with the server.
         find_max_body_bytes: Tells how long the body of a request with these cookies may be.
     """

@@ -16,8 +16,6 @@ class Entrance:
     Attributes:
         host: Address or name; any other than a loopback one needs a password.
         port: From 1 to 65535, or 0 for one that is free.
-        password: What must be given, or None.
-        allow_edit: Whether studies may be changed.
     """
 
     host: str
@@ -26,11 +24,7 @@ class Entrance:
     allow_edit: bool
 
     def __post_init__(self) -> None:
-        """Refuse an entrance that would be open to everybody.
-
-        Raises:
-            ConfigError: When it has no password and is not on a loopback address.
-        """
+        """Refuse an entrance that would be open to everybody."""
         if self.password is None and not is_loopback(self.host):
             raise ConfigError(
                 f"host: open to others, got {self.host} without a password, expected one; set "

@@ -45,8 +45,6 @@ class Gate:
     """A WSGI application that lets through to another one what may pass.
 
     Args:
-        inner: The application behind.
-        is_answering: Says whether the database answers.
         password: What must be given, or None on a loopback address, where then only this machine's
             own names are answered to.
         allow_edit: Whether requests that change something may pass, from our own pages alone.

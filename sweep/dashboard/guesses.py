@@ -20,12 +20,7 @@ from sweep.dashboard.addresses import find_network
 
 @dataclass(frozen=True)
 class Allowance:
-    """How often a circle may be wrong.
-
-    Attributes:
-        at_once: So many times in a row.
-        every_s: Then once more each so many seconds.
-    """
+    """How often a circle may be wrong: some times in a row, then once more each so many seconds."""
 
     at_once: int
     every_s: float
@@ -58,7 +53,6 @@ class Hearing:
     """What came of a guess.
 
     Attributes:
-        is_right: Whether it was looked at and is right.
         wait_s: After which time the visitor is heard again; 0 when the guess was looked at.
     """
 
@@ -74,11 +68,7 @@ def recognise(environ: WSGIEnvironment) -> Visitor:
 
 
 class Guesses:
-    """Hears guesses, and counts the wrong ones.
-
-    Args:
-        clock: gives seconds.
-    """
+    """Hears guesses, and counts the wrong ones."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -89,9 +79,6 @@ class Guesses:
         """Judge a guess, if it may be heard now.
 
         Args:
-            visitor: Who guesses.
-            is_right: Judges the guess; called at most once.
-
         """
         now_s = self._clock()
         circles = {visitor: OF_VISITOR, visitor.address: OF_ADDRESS, None: OF_ALL}

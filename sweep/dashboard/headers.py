@@ -59,7 +59,6 @@ def secure_headers(path: str | None, headers: Iterable[Header]) -> list[Header]:
 
     Args:
         path: Of the request, as the application read it; None where that is not known.
-        headers: As the application gave them; a policy of its own is replaced.
     """
     kept = [_stay_here(*header) for header in headers if header[0].lower() not in REPLACED]
     is_program = path is not None and path.startswith("/static/")

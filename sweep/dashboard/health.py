@@ -13,8 +13,6 @@ class Health:
     """Looks at most once in AFTER_S and one thread at a time; the others are told what was seen.
 
     Args:
-        look: Says whether the database answers; it may take long to find that out.
-        clock: Gives seconds.
     """
 
     def __init__(

@@ -34,7 +34,6 @@ def write_login_page(goal: str, complaint: str = "") -> str:
 
     Args:
         goal: The path that the browser wanted, where it goes once the password is right.
-        complaint: What was wrong with the last guess, or nothing.
     """
     alert = f'<p role="alert" id="complaint">{escape(complaint)}</p>' if complaint else ""
     described = ' aria-describedby="complaint" aria-invalid="true"' if complaint else ""

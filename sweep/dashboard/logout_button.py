@@ -29,9 +29,6 @@ def serve_with_button(
     """Serve a page of an application with the button at its end.
 
     Args:
-        inner: The application.
-        environ: Of a GET or HEAD.
-        start_response: Of the server.
     """
     begun: list[tuple[str, list[Header]]] = []
 

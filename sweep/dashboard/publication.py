@@ -26,8 +26,6 @@ def publish(storage: BaseStorage, status: Status, hold: Callable[[], None]) -> b
     """Write a sweep's note, figures, headline attributes and companion study.
 
     Args:
-        storage: Optuna's side of the database.
-        status: What to show.
         hold: Called before each part; raises when this process must not write any longer.
 
     Returns:

@@ -46,8 +46,6 @@ class Publisher:
     """Looks in a thread of its own for sweeps that have moved on, and writes their pages.
 
     Args:
-        engine: The database.
-        storage: Optuna's side of it.
         sweep: Name of the only sweep to look after, or None for all.
         say: Told in one line why pages could not be written; each line once.
     """
@@ -153,7 +151,6 @@ def keep_fresh(
     """Keep pages fresh while something else is done, and write what is left at its end.
 
     Args:
-        engine, storage, sweep, say: As for `Publisher`.
         is_hurried: Says at the end whether there is no time for what is left.
     """
     with Publisher(engine, storage, sweep, say) as publisher:

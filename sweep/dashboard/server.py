@@ -37,10 +37,8 @@ def serve(
     """Serve the dashboard until SIGINT or SIGTERM, and keep its pages fresh.
 
     Args:
-        engine: The database.
         storage: Optuna's side of it, cached, so that a refresh reads only what is new.
         artifacts: Folder of pictures; it may be missing.
-        entrance: Where to listen.
         say: Told the address, and what goes wrong with the pages.
 
     Raises:

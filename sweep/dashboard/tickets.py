@@ -18,9 +18,6 @@ class Tickets:
 
     A ticket is `EXPIRY.RANDOM`. Kept are digests of those that hold, so that comparing tells
     nothing by the time it takes.
-
-    Args:
-        clock: gives seconds since 1970.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -29,11 +26,7 @@ class Tickets:
         self._expiries_s: dict[bytes, float] = {}
 
     def issue(self, *, is_https: bool) -> str:
-        """Make the value of a `Set-Cookie` header.
-
-        Args:
-            is_https: whether the browser came by https, and is to send the ticket only there.
-        """
+        """Make the value of a `Set-Cookie` header."""
         now_s = self._clock()
         ticket = f"{int(now_s) + LIFE_S}.{secrets.token_urlsafe(32)}"
         with self._lock:

@@ -33,7 +33,6 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
     Args:
         path: `.html` for a page that zooms and needs no network, `.png` for a picture.
         curves: One colour each.
-        title: Above the picture.
 
     Raises:
         DataError: when the name ends otherwise.

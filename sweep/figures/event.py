@@ -110,7 +110,6 @@ def shade_masked(
     """Shade the masked bins over the whole height of a subplot.
 
     Args:
-        y_L: Target, shape (4000,), NaN where masked.
         within_mm: The stretch of the beam line that the subplot shows.
     """
     axes = figure.get_subplot(row, column)
@@ -157,16 +156,7 @@ def list_event_curves(
     y_L: NDArray[np.float32],
     prediction_L: NDArray[np.float32] | None,
 ) -> list[EventCurve]:
-    """List what an event's picture shows; positions are NaN where the density is zero.
-
-    Args:
-        x_CL: Features, shape (4, 4000).
-        y_L: Target, shape (4000,), NaN where masked.
-        prediction_L: A network's output, shape (4000,), or None.
-
-    Returns:
-        The curves in drawing order.
-    """
+    """List what an event's picture shows; positions are NaN where the density is zero."""
     dark = x_CL[0] == 0
     curves: list[EventCurve] = [("density", x_CL[0], DENSITY_COLOR, "above")]
     curves.append(("target", y_L, TARGET_COLOR, "above"))
@@ -184,7 +174,6 @@ def thin(
     """Round a curve and leave out the points inside of a run of equal ones.
 
     Args:
-        z_mm: Positions, shape (L,).
         values: Shape (L,); NaN is a gap.
         decimals: Kept of the values.
 
@@ -200,14 +189,7 @@ def thin(
 
 
 def find_masked_spans_mm(y_L: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """Find the runs of masked bins.
-
-    Args:
-        y_L: Target, shape (4000,), NaN where masked.
-
-    Returns:
-        First and last edge of each run in mm, in order; empty when nothing is masked.
-    """
+    """Find the first and last edge of each run of masked bins of a target (4000,), in order."""
     masked = np.concatenate([[False], np.isnan(y_L), [False]])
     edges_mm = Z_MIN_MM + BIN_WIDTH_MM * np.flatnonzero(masked[1:] != masked[:-1])
     return [(float(first), float(last)) for first, last in edges_mm.reshape(-1, 2)]
@@ -217,7 +199,6 @@ def find_busiest_span_mm(y_L: NDArray[np.float32], length_mm: float = 40.0) -> t
     """Find the stretch of the beam line with the largest sum of the target.
 
     Args:
-        y_L: Target, shape (4000,), NaN where masked.
         length_mm: Length of the stretch, at most 400 mm.
 
     Returns:

@@ -44,10 +44,8 @@ def save_png(path: Path, figure: go.Figure, *, title: str = "", width_px: int = 
     """Draw a figure into a PNG file.
 
     Args:
-        path: The file to write.
         figure: Of scatters and bars, in subplots that do not lie on each other; its layout has a
             height.
-        title: Above the picture.
         width_px: Of the picture, where the figure leaves its width to the page.
 
     Raises:
@@ -95,9 +93,6 @@ def save_png(path: Path, figure: go.Figure, *, title: str = "", width_px: int = 
 
 def check_picture_path(path: Path) -> None:
     """Check before long work that a picture can be given this name.
-
-    Args:
-        path: The file to write.
 
     Raises:
         DataError: When the name ends in neither .html nor .png, or its directory does not exist.

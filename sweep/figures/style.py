@@ -45,9 +45,6 @@ def style_loss_axis(
 
     Args:
         figure: With subplots where a row is given.
-        values: The losses drawn.
-        null_loss: Loss of predicting zero everywhere.
-        row: Of the axis.
     """
     place = {} if row is None else {"row": row, "col": 1}
     logs = [math.log10(value) for value in (*values, null_loss) if value > 0]
@@ -99,10 +96,6 @@ def style_metric_axis(
 
     Args:
         figure: With a row of subplots for each metric.
-        metric: Drawn in that row.
-        scores: All that are drawn.
-        null_loss: Loss of predicting zero everywhere.
-        row: Of the axis.
         shown: Those worth comparing, which a rate's axis is made for; none for all.
     """
     figure.update_yaxes(title=metric.head, row=row, col=1)

@@ -48,9 +48,6 @@ class Request:
     """A process that is asked for.
 
     Attributes:
-        arguments: Of `sweep`.
-        environment: All of its variables.
-        folder: It runs in.
         is_session: Whether it is in a session of its own, where no Ctrl-C of a terminal reaches it.
     """
 
@@ -64,7 +61,6 @@ class ForkedProcess:
     """A child of this process that was forked elsewhere, with the methods of a `subprocess.Popen`.
 
     Attributes:
-        pid: Its number.
         returncode: Its exit code, negative for a signal; None while it is not known to have ended.
     """
 
@@ -108,11 +104,7 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The process that forks, from the side of the one that asks.
-
-    Args:
-        connection: To it.
-    """
+    """The process that forks, from the side of the one that asks over a connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

@@ -27,7 +27,6 @@ class Job:
     Attributes:
         storage: Address of the database; it may hold a password, so it travels in the
             environment and never among a process's arguments, which all can see.
-        sweep: Name of the sweep.
         artifacts: Folder of checkpoints, weights, pictures and logs, as an absolute path.
     """
 
@@ -94,8 +93,6 @@ class LauncherModule(Protocol):
         """Make the launcher of a sweep's workers.
 
         Args:
-            job: What they work on.
-            places: Where each computes.
             free_trials: Called when a worker has ended, however it did, before its place is filled
                 again: the trials it held are free at once.
             say: Told in one line what a person should know.

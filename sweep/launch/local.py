@@ -30,11 +30,7 @@ END_TIMEOUT_S = 20.0
 
 
 def check(wish: Wish, _storage: str) -> None:
-    """Refuse an address: there is no cluster here.
-
-    Raises:
-        ConfigError: when one was given.
-    """
+    """Refuse an address: there is no cluster here."""
     if wish.address not in (None, os.environ.get("RAY_ADDRESS")):
         raise ConfigError(
             f"address: no cluster is asked for, got {wish.address!r}, expected it beside "
@@ -76,13 +72,7 @@ class _Child:
 
 
 class LocalWorkers:
-    """The worker processes of one sweep on this machine.
-
-    Args:
-        job: What they work on.
-        places: Where each computes.
-        free_trials: Called when a worker has ended, before its place is filled again.
-    """
+    """The worker processes of one sweep on this machine, as a `Launcher`."""
 
     def __init__(self, job: Job, places: Sequence[Place], free_trials: FreeTrials) -> None:
         self._job = job
@@ -99,15 +89,7 @@ class LocalWorkers:
             self._children.append(_Child(place, log, self._spawn(place, log), IdleDeaths(log)))
 
     def watch(self) -> int:
-        """Replace workers that were killed, or that a network ended.
-
-        Returns:
-            How many are alive.
-
-        Raises:
-            SweepError: when a worker ended with a fault, or is killed again and again while it
-                holds no trial.
-        """
+        """Replace workers that were killed, or that a network ended."""
         for child in self._children:
             code = child.process.poll()
             if code is None or child.is_done or self._is_stopping:

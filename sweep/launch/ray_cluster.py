@@ -37,11 +37,7 @@ class Node:
 
 
 def check(wish: Wish, storage: str) -> None:
-    """Refuse GPUs by number, and a database that the nodes of a cluster cannot share.
-
-    Raises:
-        ConfigError: when one of them is wished.
-    """
+    """Refuse GPUs by number, and a database that the nodes of a cluster cannot share."""
     if wish.gpus:
         raise ConfigError(
             f"gpus: Ray chooses them, got {','.join(map(str, wish.gpus))!r}, expected {NO_GPU} for "
@@ -131,7 +127,6 @@ def choose_shares(
     """Choose what each worker takes of a cluster: a share of a GPU where it has any, else cores.
 
     Args:
-        nodes: Machines of the cluster; without GPUs where the CPU is wanted.
         num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
         per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else one.
         may_grow: Whether more workers may be asked for than there is room now.

@@ -45,13 +45,9 @@ class _Share:
 
 
 class RayWorkers:
-    """The worker processes of one sweep on the cluster that this process has joined.
+    """The worker processes of one sweep on the cluster that this process has joined: a `Launcher`.
 
-    Args:
-        job: What they work on. Its folder of artifacts must be the same on all nodes.
-        places: What each takes of the cluster.
-        free_trials: Called when a worker is lost, before another takes its place.
-        say: Told how many workers have found room.
+    The job's folder of artifacts must be the same on all nodes.
     """
 
     def __init__(
@@ -78,15 +74,7 @@ class RayWorkers:
             self._shares.append(share)
 
     def watch(self) -> int:
-        """Replace workers that were killed or whose node died.
-
-        Returns:
-            How many are alive or wait for room.
-
-        Raises:
-            SweepError: when a worker cannot be started, ended with a fault, or is lost again and
-                again while it holds no trial.
-        """
+        """Replace workers that were killed or whose node died; who waits for room is alive."""
         self._hear()
         waiting = [share for share in self._shares if share.answer and share.process is None]
         num_placed = len(self._shares) - len(waiting)

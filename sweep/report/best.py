@@ -68,11 +68,7 @@ def choose_inspected(
     """Run a trial's network on its first validation events, and find the worst of some more.
 
     Args:
-        status: Of the trial's sweep.
         trial: Complete and feasible.
-        artifacts: Folder where the workers kept its weights.
-        events: The sweep's validation events.
-        progress: Told how many of how many events are judged.
 
     Returns:
         The first NUM_FIRST, then the one with the most mistakes among the first NUM_JUDGED, where
@@ -93,11 +89,8 @@ def show_outputs(
     """Show what a trial's network makes of some validation events, or say why not.
 
     Args:
-        status: Of the trial's sweep.
         trial: Complete and feasible.
-        artifacts: Folder where the workers kept its weights.
         events: Validation events, or None where they are not on this machine.
-        key: What the figure's key begins with.
     """
     if events is None:
         return [Text("No sample outputs: the events are not on this machine.")]

@@ -35,12 +35,8 @@ def write_best_picture(
     """Write the learning curves of a trial and what its network makes of some events.
 
     Args:
-        engine: The database.
-        status: Of the trial's sweep.
         trial: Complete and feasible.
-        artifacts: Folder where the workers kept its weights.
         path: `.html` for a page of its own that zooms and needs no network, `.png` for a picture.
-        progress: Told how many of how many events are read, then judged.
 
     Raises:
         SweepError: when the name ends otherwise, the events or the weights are not on this machine,

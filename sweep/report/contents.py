@@ -65,14 +65,6 @@ def write_report(
 ) -> Report:
     """Write the report of sweeps, running or done.
 
-    Args:
-        engine: The database.
-        sweeps: Which, at least one, in the order they are shown.
-        artifacts: Folder where their workers kept the weights.
-        out: The page to write.
-        progress: Told how many of how many events are read, then described, and how many of how
-            many searches are shown.
-
     Raises:
         SweepError: when the page cannot be written.
     """

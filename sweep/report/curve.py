@@ -27,7 +27,6 @@ def build_sample_size_section(curves: Sequence[SampleSizeCurve], models: Sequenc
 
     Args:
         curves: Sample-size curves; none where nobody made any.
-        models: Architectures of the page.
     """
     missing = [m for m in dict.fromkeys(models) if m not in {c.config.model for c in curves}]
     blocks: list[Block] = []

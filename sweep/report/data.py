@@ -45,7 +45,6 @@ class DataUse:
 
     Attributes:
         config: As the sweeps keep it.
-        sweeps: Their names.
         split: The events; None where they are not on this machine.
         fault: Why not; empty where they are.
     """
@@ -100,8 +99,6 @@ def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None
     """Show what each set of events holds, an event, and what the peaks are.
 
     Args:
-        uses: As `open_data` gives them.
-        progress: Told how many of how many events are described.
     """
     blocks: list[Block] = [
         Text(

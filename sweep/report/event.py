@@ -23,7 +23,6 @@ def show_event(key: str, name: str, x_CL: NDArray[np.float32], y_L: NDArray[np.f
     """Show the features of an event against its target.
 
     Args:
-        key: Of the figure.
         name: Of the event, in a sentence.
         x_CL: Features [density / 2500, its square, 2 x_mm, 2 y_mm], shape (4, 4000).
         y_L: Target, shape (4000,), NaN where masked.
@@ -48,9 +47,6 @@ def write_event(
 
     Args:
         path: `.html` for a page of its own that zooms and needs no network, `.png` for a picture.
-        x_CL: Features, shape (4, 4000).
-        y_L: Target, shape (4000,), NaN where masked.
-        name: Of the event, the title.
 
     Raises:
         SweepError: when the name ends otherwise, or the file cannot be written.

@@ -35,9 +35,6 @@ def build_tuning_part(
     """Show one sweep's search: what was considered, tried, ended early, and why one trial won.
 
     Args:
-        status: Of the sweep.
-        curves: Epochs of each of its trials.
-        artifacts: Folder where the workers kept the weights.
         events: Its validation events, or None where they are not on this machine.
     """
     key = f"sweep-{status.sweep.id}"

@@ -21,7 +21,6 @@ class Batches:
     """Events of one set in batches.
 
     Args:
-        events: The set.
         batch_size: Largest number of events in a batch. The events are laid out evenly over as
             few batches as that takes, so that sizes differ by one at most and none holds a single
             event, which a norm over events could not take: 33 in batches of 16 are three of 11.

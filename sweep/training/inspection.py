@@ -27,7 +27,6 @@ class InspectedEvent:
     Attributes:
         event: Its index among the events that were inspected.
         target_L: Target, shape (4000,), NaN where masked.
-        prediction_L: The network's output, shape (4000,).
         peaks: Positions of the peaks in bins, by what became of them.
     """
 
@@ -59,9 +58,6 @@ def inspect_events(
 
     Args:
         network: Put into evaluation mode; its first parameter says on which device it is.
-        events: The events, in order.
-        num_events: How many of them at most.
-        progress: Told how many of how many events are inspected.
     """
     num_events = min(num_events, len(events))
     network.eval()

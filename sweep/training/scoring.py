@@ -31,10 +31,6 @@ def score_files(truth_path: Path, prediction_path: Path, progress: Progress | No
         prediction_path: npz archive with `prediction`, shape (N, 4000), real, the same events in
             the same order. NaN follows the reference's rules and, at a valid bin, leaves the score
             without a loss.
-        progress: Told how many of how many events are scored.
-
-    Returns:
-        The score over the N events.
 
     Raises:
         DataError: When a file is missing, is no npz archive, lacks its array or holds Python

@@ -66,11 +66,6 @@ def restore_state(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 def check_form(where: str, expected: object, found: object) -> None:
     """Make sure that a part of a stored state has the form of the live one.
 
-    Args:
-        where: Where it is.
-        expected: Of the live training.
-        found: As it was read.
-
     Raises:
         StateError: when kinds, names, lengths or shapes differ, or a number is not finite.
     """

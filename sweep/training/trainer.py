@@ -52,11 +52,8 @@ class EpochResult:
     """One pass over the training events and the validation that followed it.
 
     Attributes:
-        epoch: From 1.
-        events_seen: Training events seen so far, over all epochs.
         train_loss: Mean training loss per event over the pass (with the trial's asymmetry).
         score: The three metrics on the validation events; its loss is the symmetric one.
-        lr: Learning rate at the end of the pass.
         duration_s: Seconds for the pass and its validation.
     """
 
@@ -73,12 +70,9 @@ class Trainer:
 
     Args:
         network: Maps x_BCL (B, 4, 4000) to predictions (B, 4000); moved to `device`.
-        split: Events to learn from and to judge by.
-        recipe: How to train.
         hyperparameters: At least lr, beta1, beta2, batch_size; without weight_decay the
             recipe's is taken, without asymmetry 0.
         seed: Decides the order of events.
-        device: Where to compute.
         is_interrupted: Asked before each batch, of training and validation; True ends the epoch at
             once.
     """
@@ -282,12 +276,7 @@ class Trainer:
 def predict_batches(
     network: nn.Module, batches: Batches, progress: Progress | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Predict all events in order, in full precision.
-
-    Args:
-        network: Put into evaluation mode.
-        batches: The events.
-        progress: Told how many of how many events are predicted and taken.
+    """Predict all events in order, in full precision and evaluation mode.
 
     Yields:
         Predictions and targets, each (B, 4000).
@@ -344,7 +333,6 @@ def _build_scheduler(
     """Build the learning rate's schedule, stepped after each batch; None for a constant rate.
 
     Args:
-        num_batches: Of one epoch.
     """
     if recipe.schedule == "one_cycle":
         return torch.optim.lr_scheduler.OneCycleLR(
