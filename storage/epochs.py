@@ -64,7 +64,7 @@ class TrialRow:
 
 
 _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
-_OWN = {field.name for field in fields(TrialRow)}
+_OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last"}
 
 
 def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> None:
@@ -190,6 +190,6 @@ def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set
 
 
 def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:
-    columns = {name: value for name, value in row._asdict().items() if name in _OWN}
+    columns = {name: getattr(row, name) for name in _OWN}
     params = parse_column(row.params, f"trial {row.id}: params") if row.params else {}
-    return TrialRow(**columns | {"params": params, "best": best, "last": last})
+    return TrialRow(**columns, params=params, best=best, last=last)
