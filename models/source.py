@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
@@ -258,10 +258,6 @@ def list_file_uses(source: Source) -> list[str]:
     return [
         f"{path}, line {node.lineno}"
         for path, content in source.files.items()
-        for node in _find_names(content, "__file__")
+        for node in ast.walk(ast.parse(content))
+        if isinstance(node, ast.Name) and node.id == "__file__"
     ]
-
-
-def _find_names(content: bytes, name: str) -> Iterable[ast.Name]:
-    found = (n for n in ast.walk(ast.parse(content)) if isinstance(n, ast.Name))
-    return (node for node in found if node.id == name)

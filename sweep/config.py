@@ -34,6 +34,10 @@ def _check_allowed(name: str, table: Mapping[str, object]) -> str:
     return name
 
 
+Variant = Literal["kernel", "poca"]
+"""Which estimate of the track density an HDF5 file's features are taken from."""
+
+
 class Whereabouts(_Part):
     """Where events are found, and how those to judge by are split off.
 
@@ -50,7 +54,7 @@ class Whereabouts(_Part):
     validation_files: tuple[str, ...] = ()
     x_key: str | None = None
     y_key: str | None = None
-    variant: Literal["kernel", "poca"] | None = None
+    variant: Variant | None = None
     toy_seed: int = Field(default=1, ge=0)
     split_seed: int = Field(default=0, ge=0)
 

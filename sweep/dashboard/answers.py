@@ -48,22 +48,13 @@ def redirect(path: str, *headers: Header) -> Answer:
     return Answer(HTTPStatus.SEE_OTHER, "", (("Location", path), *headers))
 
 
-def refuse_path() -> Answer:
-    """Refuse a path that is no text."""
-    return Answer(HTTPStatus.BAD_REQUEST, "The path is not readable as UTF-8 text.\n")
-
-
-def find_nothing() -> Answer:
-    """Say that there is no such thing."""
-    return Answer(HTTPStatus.NOT_FOUND, "There is nothing of that number.\n")
-
-
-def refuse_host() -> Answer:
-    """Refuse who took another name for this machine."""
-    return Answer(
-        HTTPStatus.MISDIRECTED_REQUEST,
-        "Without a password this dashboard answers as localhost only.\n",
-    )
+UNREADABLE_PATH = Answer(HTTPStatus.BAD_REQUEST, "The path is not readable as UTF-8 text.\n")
+NOTHING = Answer(HTTPStatus.NOT_FOUND, "There is nothing of that number.\n")
+OTHER_HOST = Answer(
+    HTTPStatus.MISDIRECTED_REQUEST, "Without a password this dashboard answers as localhost only.\n"
+)
+OTHER_ORIGIN = Answer(HTTPStatus.FORBIDDEN, "Changes are taken from this dashboard's pages only.\n")
+NO_PASSWORD = Answer(HTTPStatus.UNAUTHORIZED, "A password is needed.\n", (CHALLENGE,))
 
 
 def refuse_method(allowed: str = "GET, HEAD") -> Answer:
@@ -73,16 +64,6 @@ def refuse_method(allowed: str = "GET, HEAD") -> Answer:
         "This dashboard only shows; `sweep dashboard --allow-edit` lets it change things.\n",
         (("Allow", allowed),),
     )
-
-
-def refuse_origin() -> Answer:
-    """Refuse what another site's page sent."""
-    return Answer(HTTPStatus.FORBIDDEN, "Changes are taken from this dashboard's pages only.\n")
-
-
-def ask_for_password() -> Answer:
-    """Refuse who has given none, or a wrong one."""
-    return Answer(HTTPStatus.UNAUTHORIZED, "A password is needed.\n", (CHALLENGE,))
 
 
 def put_off(wait_s: float) -> Answer:

@@ -60,7 +60,7 @@ class Gate:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, or pass it on and make its answer's headers safe."""
         path = read_path(environ)
-        answer = answers.refuse_path() if path is None else self._judge(environ, path)
+        answer = answers.UNREADABLE_PATH if path is None else self._judge(environ, path)
         environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # the application fails without
         respond = _secure(start_response, path)
         if answer is not None:
@@ -75,14 +75,13 @@ class Gate:
             return self._tell_health(environ)
         if self.password is None:
             if not is_for_loopback(environ):
-                return answers.refuse_host()
+                return answers.OTHER_HOST
         elif path == "/login":
             return self._log_in(environ, self.password)
         elif path == "/logout":
             return self._log_out(environ)
         else:
-            refusal = self._check_identity(environ, path, self.password)
-            if refusal is not None:
+            if refusal := self._check_identity(environ, path, self.password):
                 return refusal
         return self._check_method(environ) or _check_ids(path)
 
@@ -113,7 +112,7 @@ class Gate:
             query = environ.get("QUERY_STRING")
             goal = f"{quote(path)}?{query}" if query else quote(path)
             return answers.redirect(f"/login?{urlencode({'goal': goal})}")
-        return answers.ask_for_password()
+        return answers.NO_PASSWORD
 
     def _hear(self, environ: WSGIEnvironment, password: Password, guess: str) -> Hearing:
         return self.guesses.hear(recognise(environ), lambda: password.matches(guess))
@@ -123,8 +122,7 @@ class Gate:
         if _is_reading(environ):
             goal = parse_qs(environ.get("QUERY_STRING", "")).get("goal", [HOME])[0]
             return answers.show(HTTPStatus.OK, write_login_page(_check_goal(goal)))
-        refusal = _check_form(environ)
-        if refusal is not None:
+        if refusal := _check_form(environ):
             return refusal
         form = _read_form(environ)
         goal = _check_goal(form.get("goal", HOME))
@@ -145,8 +143,7 @@ class Gate:
             if self._has_ticket(environ):
                 return answers.show(HTTPStatus.OK, write_logout_page())
             return answers.redirect("/login")
-        refusal = _check_form(environ)
-        if refusal is not None:
+        if refusal := _check_form(environ):
             return refusal
         cookie = self.tickets.end(environ.get("HTTP_COOKIE", ""))
         return answers.redirect("/login", ("Set-Cookie", cookie))
@@ -156,7 +153,7 @@ class Gate:
             return None
         if not self.allow_edit:
             return answers.refuse_method()
-        return None if is_same_origin(environ) else answers.refuse_origin()
+        return None if is_same_origin(environ) else answers.OTHER_ORIGIN
 
 
 def _secure(start_response: StartResponse, path: str | None) -> StartResponse:
@@ -175,7 +172,7 @@ def _check_ids(path: str) -> Answer | None:
     parts = [part.lstrip("-0") for part in path.split("/")] if path.startswith(WITH_IDS) else []
     numbers = [part for part in parts if part.isdecimal()]
     if any(len(number) > len(str(MAX_ID)) or int(number) > MAX_ID for number in numbers):
-        return answers.find_nothing()
+        return answers.NOTHING
     return None
 
 
@@ -183,7 +180,7 @@ def _check_form(environ: WSGIEnvironment) -> Answer | None:
     """Refuse what is not sent by a form of our own pages."""
     if environ["REQUEST_METHOD"] != "POST":
         return answers.refuse_method(READING_AND_FORM)
-    return None if is_same_origin(environ) else answers.refuse_origin()
+    return None if is_same_origin(environ) else answers.OTHER_ORIGIN
 
 
 def _read_basic(header: str) -> str | None:

@@ -10,16 +10,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sweep.config import Variant
 from sweep.data.cache import get_cache_dir
 from sweep.data.checks import EventChecker
 from sweep.data.events import EventSet
-from sweep.data.hdf5 import Hdf5Events, Variant, is_hdf5
 from sweep.data.npz import NpzEvents
 from sweep.data.paths import check_paths
 from sweep.data.store import STORE_VERSION, EventChunk, EventStore, open_store, write_store
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
 from sweep.progress import Progress
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+FIRST_USER_BLOCK = 512
 
 
 class EventReader(Protocol):
@@ -125,20 +128,34 @@ def _open_reader(
 ) -> EventReader:
     """Tell the format of a file by how it begins, and look at what it holds."""
     try:
-        has_hdf5 = is_hdf5(path)
+        is_hdf5 = _is_hdf5(path)
     except OSError as exc:
         raise DataError(
             f"{path}: cannot be read, got {exc.strerror}, expected a readable file; "
             "check its permissions"
         ) from exc
-    if not has_hdf5:
+    if not is_hdf5:
         return NpzEvents(path, x_key, y_key, scratch=get_cache_dir())
     if x_key is not None or y_key is not None:
         raise DataError(
             f"{path}: unknown key, got {x_key or y_key}, expected no key names for an HDF5 file; "
             "choose its features with --variant"
         )
+    from sweep.data.hdf5 import Hdf5Events  # late: few need h5py
+
     return Hdf5Events(path, variant)
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Say whether a file begins as HDF5 does, at its start or behind a user block."""
+    with open(path, "rb") as handle:
+        offset = 0
+        while len(magic := handle.read(len(HDF5_MAGIC))) == len(HDF5_MAGIC):
+            if magic == HDF5_MAGIC:
+                return True
+            offset = 2 * offset or FIRST_USER_BLOCK
+            handle.seek(offset)
+    return False
 
 
 def _read_checked(path: Path, reader: EventReader) -> Iterator[EventChunk]:

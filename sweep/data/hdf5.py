@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.config import Variant
+from sweep.data.hdf5_file import (
+    check_array,
+    find_array,
+    list_content,
+    list_keys,
+    open_file,
+    read_rows,
+)
 from sweep.data.npz import CHUNK_EVENTS
 from sweep.data.sizes import check_expansion
 from sweep.data.targets import mask_target
 from sweep.errors import DataError
 from sweep.geometry import FEATURE_PER_MM, NUM_BINS
-
-if TYPE_CHECKING:
-    import h5py
-
-Variant = Literal["kernel", "poca"]
-"""Which estimate of the track density an HDF5 file's features are taken from."""
 
 FEATURE_KEYS: dict[Variant, tuple[str, ...]] = {
     "kernel": ("kernel", "Xmax", "Ymax"),
@@ -35,25 +39,6 @@ STORED_POSITION_SCALE = 2500.0 * FEATURE_PER_MM
 
 MAX_BLOCK_EVENTS = 4096
 """Read at once where they are packed together: 64 MB an array, as float32."""
-
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-FIRST_USER_BLOCK = 512
-
-
-def is_hdf5(path: Path) -> bool:
-    """Say whether a file begins as HDF5 does, at its start or behind a user block.
-
-    Raises:
-        OSError: when it cannot be read.
-    """
-    with open(path, "rb") as handle:
-        offset = 0
-        while len(magic := handle.read(len(HDF5_MAGIC))) == len(HDF5_MAGIC):
-            if magic == HDF5_MAGIC:
-                return True
-            offset = 2 * offset or FIRST_USER_BLOCK
-            handle.seek(offset)
-    return False
 
 
 class Hdf5Events:
@@ -72,8 +57,6 @@ class Hdf5Events:
             DataError: When a writer holds the file, it is damaged, has not the keys, their shapes
                 do not fit, or not all of their values are there.
         """
-        from sweep.data.hdf5_file import find_array, open_file
-
         self._path = path
         with open_file(path) as file:
             self._variant = self._choose_variant(variant, file)
@@ -103,8 +86,6 @@ class Hdf5Events:
         Raises:
             DataError: When the file is damaged, or a source of it went away meanwhile.
         """
-        from sweep.data.hdf5_file import find_array, open_file, read_rows
-
         with open_file(self._path) as file:
             arrays = [find_array(file, self._path, key) for key in self._keys]
             rows_of_chunks = [array.chunks[0] for array in arrays if array.chunks]
@@ -127,8 +108,6 @@ class Hdf5Events:
 
     def _check_arrays(self, file: h5py.File) -> tuple[Path, ...]:
         """Make sure that all values are there; return the other files that some of them are in."""
-        from sweep.data.hdf5_file import check_array, find_array
-
         parts: set[Path] = set()
         num_bytes = 0
         for key in self._keys:
@@ -150,8 +129,6 @@ class Hdf5Events:
             return np.stack(features, axis=1).astype(self.dtypes[0])
 
     def _choose_variant(self, asked: Variant | None, file: h5py.File) -> Variant:
-        from sweep.data.hdf5_file import list_content, list_keys
-
         keys = list_keys(file, self._path)
         for variant in (asked,) if asked else ("kernel", "poca"):
             if keys.issuperset((*FEATURE_KEYS[variant], *TARGET_KEYS)):

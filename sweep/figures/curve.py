@@ -16,7 +16,7 @@ from sweep.figures.png import check_picture_path, save_png
 from sweep.figures.style import finish
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS, Metric
-from sweep.results.curve import SampleSizeCurve, SizePoint, Spread, list_metrics
+from sweep.results.curve import SampleSizeCurve, Spread, list_metrics
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -71,7 +71,7 @@ def draw_curves(curves: Sequence[SampleSizeCurve]) -> go.Figure:
     figure.update_traces(showlegend=True, selector={"mode": "lines+markers", "yaxis": "y"})
     for row, metric in enumerate(metrics, start=1):
         figure.update_yaxes(title_text=metric.label, row=row, col=1)
-    sizes = _list_sizes(curves)
+    sizes = sorted({point.num_train for curve in curves for point in curve.points})
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[str(size) for size in sizes])
     said = BAND_LABEL.replace("; ", "<br>")
     figure.update_xaxes(title_text=f"{X_LABEL}<br><sub>{said}</sub>", row=len(metrics), col=1)
@@ -88,9 +88,9 @@ def _list_traces(curve: SampleSizeCurve, metric: Metric, color: str) -> list[go.
     """List the band, the mean with its bars, and the repeats of one metric."""
     import plotly.graph_objects as go
 
-    found = _list_spreads(curve, metric)
-    sizes = [size for size, _spread in found]
-    spreads = [spread for _size, spread in found]
+    points = [point for point in curve.points if metric.key in point.spreads]
+    sizes = [point.num_train for point in points]
+    spreads = [point.spreads[metric.key] for point in points]
     group = {"legendgroup": curve.sweep, "name": curve.sweep}
     band = go.Scatter(
         x=[*sizes, *reversed(sizes)],
@@ -111,9 +111,10 @@ def _list_traces(curve: SampleSizeCurve, metric: Metric, color: str) -> list[go.
         hovertemplate="%{x} events: %{y:.4f}",
         **group,
     )
+    scores = [(p.num_train, get_score(e)) for p in curve.points for e in p.epochs.values()]
     repeats = go.Scatter(
-        x=[point.num_train for point in curve.points for _epoch in point.epochs],
-        y=[value for point in curve.points for value in _list_repeats(point, metric)],
+        x=[size for size, _score in scores],
+        y=[metric.measure(score) for _size, score in scores],
         mode="markers",
         marker={"color": color, "size": 5, "symbol": "circle-open"},
         hovertemplate="%{x} events: %{y:.4f}",
@@ -123,31 +124,11 @@ def _list_traces(curve: SampleSizeCurve, metric: Metric, color: str) -> list[go.
 
 
 def _draw_bars(spreads: Sequence[Spread]) -> dict[str, object]:
-    above, below = _measure_bars(spreads)
-    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 4}
-
-
-def _measure_bars(spreads: Sequence[Spread]) -> tuple[list[float], list[float]]:
-    """Measure how far the intervals reach above and below the means; 0 where there is none.
+    """Give the error bars of intervals; 0 where there is none.
 
     The interval is that of whole counts, so its ends may lie a hair inside of the mean.
     """
     ends = [(spread.mean, spread.interval or (spread.mean, spread.mean)) for spread in spreads]
     above = [max(0.0, high - mean) for mean, (_low, high) in ends]
-    return above, [max(0.0, mean - low) for mean, (low, _high) in ends]
-
-
-def _list_spreads(curve: SampleSizeCurve, metric: Metric) -> list[tuple[int, Spread]]:
-    return [
-        (point.num_train, point.spreads[metric.key])
-        for point in curve.points
-        if metric.key in point.spreads
-    ]
-
-
-def _list_repeats(point: SizePoint, metric: Metric) -> list[float]:
-    return [metric.measure(get_score(epoch)) for epoch in point.epochs.values()]
-
-
-def _list_sizes(curves: Sequence[SampleSizeCurve]) -> list[int]:
-    return sorted({point.num_train for curve in curves for point in curve.points})
+    below = [max(0.0, mean - low) for mean, (low, _high) in ends]
+    return {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 4}

@@ -248,23 +248,14 @@ def draw_architectures(statuses: Sequence[Status]) -> go.Figure:
     """Draw efficiency against FP rate of each sweep's best trial, with 68 % intervals."""
     figure = go.Figure()
     for number, status in enumerate(statuses):
-        score = get_score(get_epoch(status.ranked[0]))
-        figure.add_trace(
-            go.Scatter(
-                x=_list_values(FP_RATE, [score]),
-                y=_list_values(EFFICIENCY, [score]),
-                error_x=_draw_bars(FP_RATE, [score]),
-                error_y=_draw_bars(EFFICIENCY, [score]),
-                mode="markers",
-                name=status.sweep.name,
-                marker={
-                    "color": COLORS[number % len(COLORS)],
-                    "symbol": SYMBOLS[number % len(SYMBOLS)],
-                    "size": 11,
-                },
-                hovertemplate="%{y} at %{x} FP / event",
-            )
-        )
+        best = status.ranked[0]
+        marker = {
+            "color": COLORS[number % len(COLORS)],
+            "symbol": SYMBOLS[number % len(SYMBOLS)],
+            "size": 11,
+        }
+        rated = [(get_number(best), get_score(get_epoch(best)))]
+        figure.add_trace(_make_points(status.sweep.name, rated, marker, with_intervals=True))
     useful = [status for status in statuses if list_useful(status)[:1] == [status.ranked[0]]]
     scores = [get_score(get_epoch(status.ranked[0])) for status in useful or statuses]
     figure.update_xaxes(title=FP_RATE.title, range=_find_range(FP_RATE, scores))

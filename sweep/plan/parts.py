@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from models import Architecture
 from models.space import Dimension
-from sweep.config import Recipe, SearchConfig, SweepConfig, Whereabouts, list_differences
+from sweep.config import (
+    Recipe,
+    SearchConfig,
+    SweepConfig,
+    Variant,
+    Whereabouts,
+    list_differences,
+)
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
 from sweep.errors import ConfigError, ConflictError
@@ -16,9 +21,6 @@ from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request
 from sweep.plan.space import choose_space, read_assignments, read_space, write_space
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
-
-if TYPE_CHECKING:
-    from sweep.data.hdf5 import Variant
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:

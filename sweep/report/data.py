@@ -57,13 +57,10 @@ class DataUse:
 
 def open_data(statuses: Sequence[Status], progress: Progress | None = None) -> list[DataUse]:
     """Open the events of sweeps, each set once."""
-    places: dict[tuple[str, str], list[DataConfig]] = {}
-    names: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[Status]] = {}
     for status in statuses:
-        key = get_key(status.config.data)
-        places.setdefault(key, []).append(status.config.data)
-        names.setdefault(key, []).append(status.sweep.name)
-    return [_open_anywhere(configs, names[key], progress) for key, configs in places.items()]
+        found.setdefault(get_key(status.config.data), []).append(status)
+    return [_open_anywhere(those, progress) for those in found.values()]
 
 
 def get_key(config: DataConfig) -> tuple[str, str]:
@@ -71,15 +68,13 @@ def get_key(config: DataConfig) -> tuple[str, str]:
     return config.train_fingerprint, config.validation_fingerprint
 
 
-def _open_anywhere(
-    configs: Sequence[DataConfig], sweeps: Sequence[str], progress: Progress | None
-) -> DataUse:
+def _open_anywhere(statuses: Sequence[Status], progress: Progress | None) -> DataUse:
     """Open events where the first of the sweeps finds them that can."""
-    uses = [_open_one(configs[0], sweeps, progress)]
-    for config in dict.fromkeys(configs[1:]):
-        if uses[-1].split is None:
-            uses.append(_open_one(config, sweeps, progress))
-    return uses[-1] if uses[-1].split is not None else uses[0]
+    names = [status.sweep.name for status in statuses]
+    configs = dict.fromkeys(status.config.data for status in statuses)
+    uses = (_open_one(config, names, progress) for config in configs)
+    first = next(uses)
+    return first if first.split else next((use for use in uses if use.split), first)
 
 
 def _open_one(config: DataConfig, sweeps: Sequence[str], progress: Progress | None) -> DataUse:

@@ -24,6 +24,7 @@ OUTCOMES = {
     "lost": "its workers were killed again and again",
 }
 """What each outcome of a trial means; of a dead one the objective says it."""
+ENDINGS = {PRUNED: "ended early", FAILED: "failed"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,14 @@ def describe_endings(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> l
     )
     meanings = OUTCOMES | {"dead": explain_death(status.config.search.objective)}
     rows = [
-        Row((outcome, _say_state(state), str(number), meanings.get(outcome, "")))
+        Row(
+            (
+                outcome,
+                ENDINGS.get(state, "trained to the end"),
+                str(number),
+                meanings.get(outcome, ""),
+            )
+        )
         for (outcome, state), number in finished.most_common()
     ]
     columns = (Column("outcome"), Column("how it ended"), Column("trials", True), Column("why"))
@@ -81,10 +89,6 @@ def describe_endings(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> l
         if trial.state == FAILED
     ]
     return blocks
-
-
-def _say_state(state: str) -> str:
-    return {PRUNED: "ended early", FAILED: "failed"}.get(state, "trained to the end")
 
 
 def _say_savings(savings: Savings) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.dimension import Choice, Dimension, Fixed, Float, Int
+from models.dimension import Choice, Dimension, Fixed, Int
 from storage.epochs import Epoch
 from sweep.data.events import EventSet
 from sweep.figures.trials import (
@@ -27,6 +27,7 @@ from sweep.results.status import Status
 from sweep.wording import write_count, write_setting, write_value
 
 Curves = Mapping[int, Sequence[Epoch]]
+SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1 - value"}
 
 
 def build_tuning_part(
@@ -117,15 +118,7 @@ def describe_dimension(dimension: Dimension) -> str:
     if isinstance(dimension, Int):
         step = f", step {dimension.step}" if dimension.step != 1 else ""
         return f"whole numbers {ends}{step}{', log scale' if dimension.log else ''}"
-    return ends + _say_scale(dimension)
-
-
-def _say_scale(dimension: Float) -> str:
-    return {
-        "linear": "",
-        "log": ", log scale",
-        "one_minus_log": ", log scale of 1 - value",
-    }[dimension.scale]
+    return ends + SCALES[dimension.scale]
 
 
 def _show_search(status: Status, curves: Curves, key: str) -> list[Block]:
