@@ -161,9 +161,9 @@ def _find_middle(dimension: Dimension) -> Value:
 def _check_output(architecture: Architecture) -> None:
     """Build the network at its defaults and look at what comes out, drawing no shared numbers."""
     refuse_ending(architecture, architecture.defaults)
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]):
         try:
-            output = architecture.build(architecture.defaults).eval()(torch.zeros(PROBE_SHAPE))
+            output = _predict(architecture, architecture.defaults)
         except (Exception, SystemExit) as exc:
             raise ValueError(
                 f"model: {architecture.name} fails on a batch of shape {PROBE_SHAPE} with "
@@ -184,17 +184,17 @@ def refuse_ending(architecture: Architecture, hyperparameters: Mapping[str, Valu
     Raises:
         ValueError: When it does; what it raises is not looked at.
     """
-
-    def predict() -> None:
-        with torch.no_grad():
-            architecture.build(hyperparameters).eval()(torch.zeros(PROBE_SHAPE))
-
-    ending = find_ending(predict)
+    ending = find_ending(lambda: _predict(architecture, hyperparameters))
     if ending is not None:
         raise ValueError(
             f"model: {architecture.name} ends the process that builds it or has it predict, got "
             f"{ending} with {dict(hyperparameters)}, expected a prediction; correct the class"
         )
+
+
+def _predict(architecture: Architecture, hyperparameters: Mapping[str, Value]) -> object:
+    with torch.no_grad():
+        return architecture.build(hyperparameters).eval()(torch.zeros(PROBE_SHAPE))
 
 
 def _describe(exc: BaseException) -> str:

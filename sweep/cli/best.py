@@ -129,7 +129,7 @@ def score(
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
     from sweep.metrics.writing import describe_score
-    from sweep.training.scoring import score_files
+    from sweep.results.scoring import score_files
 
     with show_progress("scoring") as progress:
         found = score_files(truth, prediction, progress)

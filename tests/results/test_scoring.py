@@ -14,8 +14,8 @@ from sweep.errors import DataError
 from sweep.metrics.score import PEAK_COUNTS, MatchCounts, Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.metrics.writing import describe_metrics, describe_score
+from sweep.results.scoring import score_files
 from sweep.training.event_scores import score_each
-from sweep.training.scoring import score_files
 
 NAN = float("nan")
 
