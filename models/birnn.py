@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.head import OutputHead, build_activation, require_shape, require_whole
+from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
 
 SOFTPLUS_SCALE = 20.0
 """Start of the head's scale: the mean of two numbers in -1..1 must span softplus's -14..4."""
@@ -26,7 +26,6 @@ class BiRNN(nn.Module):
         bins_per_step: int = 1,
         head: str = "identity",
         activation: str = "none",
-        num_features: int = 4,
     ) -> None:
         """Make the network; the defaults are the report's, with 136,216 parameters.
 
@@ -45,10 +44,9 @@ class BiRNN(nn.Module):
         require_whole("birnn.hidden_size", hidden_size, 1, 4096)
         require_whole("birnn.num_layers", num_layers, 1, 8)
         require_whole("birnn.bins_per_step", bins_per_step, 1, 400)
-        self.num_features = num_features
         self.bins_per_step = bins_per_step
         self.lstm_1 = nn.LSTM(
-            num_features * bins_per_step,
+            NUM_FEATURES * bins_per_step,
             hidden_size,
             num_layers,
             batch_first=True,
@@ -66,7 +64,7 @@ class BiRNN(nn.Module):
         Raises:
             ValueError: When the batch has another shape, or L is no multiple of bins_per_step.
         """
-        require_shape("birnn", x_BCL, self.num_features, None)
+        require_shape("birnn", x_BCL)
         num_events, _, num_bins = x_BCL.shape
         if num_bins % self.bins_per_step:
             raise ValueError(

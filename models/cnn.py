@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.head import OutputHead, build_activation, require_shape, require_whole
+from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
 
 KERNEL_SIZE = 5
 PADDING = KERNEL_SIZE // 2
@@ -33,7 +33,6 @@ class CNN(nn.Module):
         num_layers: int = 4,
         head: str = "identity",
         activation: str = "none",
-        num_features: int = 4,
     ) -> None:
         """Make the network; the defaults are the report's, with 1,080,065 parameters.
 
@@ -52,9 +51,8 @@ class CNN(nn.Module):
         require_whole("cnn.num_layers", num_layers, 1, 8)
         widths = [hidden_size * min(2**layer, MAX_WIDENING) for layer in range(num_layers)]
         strides = [FIRST_STRIDE] + [NEXT_STRIDE] * (num_layers - 1)
-        encoder_widths = [num_features, *widths]
+        encoder_widths = [NUM_FEATURES, *widths]
         decoder_widths = [*reversed(widths), hidden_size // 2]
-        self.num_features = num_features
         self.encoder = nn.ModuleList(
             nn.Conv2d(before, after, (1, KERNEL_SIZE), (1, stride), (0, PADDING))
             for before, after, stride in zip(encoder_widths[:-1], widths, strides, strict=True)
@@ -79,7 +77,7 @@ class CNN(nn.Module):
         Raises:
             ValueError: When the batch has another shape.
         """
-        require_shape("cnn", x_BCL, self.num_features, None)
+        require_shape("cnn", x_BCL)
         hidden = x_BCL.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         lengths = []
         for convolution, norm in zip(self.encoder, self.encoder_norms, strict=True):

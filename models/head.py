@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+NUM_FEATURES = 4
 HEADS = ("identity", "softplus")
 ACTIVATIONS = ("none", "relu")
 START_BIAS = -16.0
@@ -32,7 +33,7 @@ class OutputHead(nn.Module):
     Shapes: B events, L bins.
     """
 
-    def __init__(self, head: str, scale: float = 1.0, bias: float = START_BIAS) -> None:
+    def __init__(self, head: str, scale: float = 1.0) -> None:
         """Make the head.
 
         Raises:
@@ -44,7 +45,7 @@ class OutputHead(nn.Module):
         self.head = head
         if head == "softplus":
             self.scale = nn.Parameter(torch.tensor(float(scale)))
-            self.bias = nn.Parameter(torch.tensor(float(bias)))
+            self.bias = nn.Parameter(torch.tensor(START_BIAS))
 
     def forward(self, z_BL: Tensor) -> Tensor:
         """Turn z_BL (B, L) into heights of the same shape; NaN stays NaN."""
@@ -64,7 +65,7 @@ def build_activation(activation: str) -> nn.Module:
     return nn.ReLU() if activation == "relu" else nn.Identity()
 
 
-def require_shape(where: str, x_BCL: Tensor, num_features: int, num_bins: int | None) -> None:
+def require_shape(where: str, x_BCL: Tensor, num_bins: int | None = None) -> None:
     """Refuse a batch a network cannot take, in words a person understands.
 
     Args:
@@ -73,12 +74,12 @@ def require_shape(where: str, x_BCL: Tensor, num_features: int, num_bins: int | 
     Raises:
         ValueError: When the batch has another shape.
     """
-    fits = x_BCL.ndim == 3 and x_BCL.shape[1] == num_features and x_BCL.shape[2] > 0
+    fits = x_BCL.ndim == 3 and x_BCL.shape[1] == NUM_FEATURES and x_BCL.shape[2] > 0
     if not fits or (num_bins is not None and x_BCL.shape[2] != num_bins):
         bins = "L" if num_bins is None else num_bins
         raise ValueError(
             f"{where}: wrong input shape, got {tuple(x_BCL.shape)}, expected "
-            f"(B, {num_features}, {bins})"
+            f"(B, {NUM_FEATURES}, {bins})"
         )
 
 

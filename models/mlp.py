@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from models.head import OutputHead, build_activation, require_shape, require_whole
+from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
 
 NUM_BINS = 4000
 
@@ -14,7 +14,7 @@ NUM_BINS = 4000
 class MLP(nn.Module):
     """Layers that connect everything with everything; nothing tells them which bins are near.
 
-    Shapes: B events, C features, L bins.
+    It takes events of 4000 bins only. Shapes: B events, C features, L bins.
     """
 
     def __init__(
@@ -23,15 +23,12 @@ class MLP(nn.Module):
         num_layers: int = 2,
         head: str = "identity",
         activation: str = "relu",
-        num_features: int = 4,
-        num_bins: int = NUM_BINS,
     ) -> None:
         """Make the network.
 
         Args:
             head: Output head, `identity` or `softplus`.
             activation: After each hidden layer, `none` or `relu`.
-            num_bins: Bins L of an event; this network takes no other number.
 
         Raises:
             ValueError: When a size is out of range or a name unknown.
@@ -39,13 +36,11 @@ class MLP(nn.Module):
         super().__init__()
         require_whole("mlp.hidden_size", hidden_size, 1, 65536)
         require_whole("mlp.num_layers", num_layers, 1, 16)
-        self.num_features = num_features
-        self.num_bins = num_bins
-        widths = [num_features * num_bins] + [hidden_size] * num_layers
+        widths = [NUM_FEATURES * NUM_BINS] + [hidden_size] * num_layers
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), build_activation(activation)]
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden_size, num_bins))
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden_size, NUM_BINS))
         self.head = OutputHead(head)
 
     def forward(self, x_BCL: Tensor) -> Tensor:
@@ -54,6 +49,6 @@ class MLP(nn.Module):
         Raises:
             ValueError: When the batch has another shape, other lengths included.
         """
-        require_shape("mlp", x_BCL, self.num_features, self.num_bins)
+        require_shape("mlp", x_BCL, NUM_BINS)
         heights_BL: Tensor = self.head(self.layers(x_BCL.flatten(1)))
         return heights_BL

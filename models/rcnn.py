@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.head import OutputHead, build_activation, require_shape, require_whole
+from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
 
 KERNEL_SIZE = 5
 PADDING = KERNEL_SIZE // 2
@@ -34,7 +34,6 @@ class RCNN(nn.Module):
         channels: int = 64,
         head: str = "identity",
         activation: str = "none",
-        num_features: int = 4,
     ) -> None:
         """Make the network; the defaults are the report's, with 657,037 parameters.
 
@@ -53,8 +52,7 @@ class RCNN(nn.Module):
         require_whole("rcnn.hidden_size", hidden_size, 1, 4096)
         require_whole("rcnn.num_layers", num_layers, 1, 8)
         require_whole("rcnn.channels", channels, 2, 4096)
-        self.num_features = num_features
-        widths = [num_features, channels, 2 * channels, 4 * channels]
+        widths = [NUM_FEATURES, channels, 2 * channels, 4 * channels]
         self.encoder = nn.ModuleList(
             nn.Conv2d(before, after, (1, KERNEL_SIZE), (1, STRIDE), (0, PADDING))
             for before, after in pairwise(widths)
@@ -65,7 +63,7 @@ class RCNN(nn.Module):
         )
         befores = [2 * hidden_size, 4 * channels, 2 * channels]
         afters = [2 * channels, channels, channels // 2]
-        shortcuts = [2 * channels, channels, num_features]
+        shortcuts = [2 * channels, channels, NUM_FEATURES]
         self.decoder = nn.ModuleList(
             nn.ConvTranspose2d(before, after, (1, KERNEL_SIZE), (1, STRIDE), (0, PADDING))
             for before, after in zip(befores, afters, strict=True)
@@ -75,7 +73,7 @@ class RCNN(nn.Module):
             for after, shortcut in zip(afters, shortcuts, strict=True)
         )
         self.activation = build_activation(activation)
-        self.last = nn.Conv2d(afters[-1] + num_features, 1, kernel_size=1)
+        self.last = nn.Conv2d(afters[-1] + NUM_FEATURES, 1, kernel_size=1)
         self.head = OutputHead(head)
 
     def forward(self, x_BCL: Tensor) -> Tensor:
@@ -86,7 +84,7 @@ class RCNN(nn.Module):
         Raises:
             ValueError: When the batch has another shape.
         """
-        require_shape("rcnn", x_BCL, self.num_features, None)
+        require_shape("rcnn", x_BCL)
         hidden = x_BCL.unsqueeze(2).contiguous(memory_format=torch.channels_last)
         shortcuts = [hidden]
         for convolution, norm in zip(self.encoder, self.encoder_norms, strict=True):

@@ -82,9 +82,8 @@ def _write_archive(
             entry.compress_type = zipfile.ZIP_DEFLATED
             with archive.open(entry, "w", force_zip64=True) as member:
                 write_header(member, dtype, shape)
-                for start in range(0, num_events, CHUNK_EVENTS):
-                    stop = min(start + CHUNK_EVENTS, num_events)
-                    values = events.load(np.arange(start, stop))[position]
+                for chunk in events.iterate(CHUNK_EVENTS, progress):
+                    values = chunk[position]
                     with np.errstate(over="ignore"):
                         stored = values.astype(dtype)
                     if np.isinf(stored).any():
@@ -93,5 +92,3 @@ def _write_archive(
                             f"expected at most {np.finfo(dtype).max} for {dtype}; write float32"
                         )
                     member.write(stored.data)
-                    if progress is not None:
-                        progress(stop, num_events)

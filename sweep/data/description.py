@@ -149,16 +149,14 @@ class _Tally:
         self._sums = np.zeros(NUM_FEATURES + 1)
         self._lows = np.full(NUM_FEATURES + 1, np.inf)
         self._highs = np.full(NUM_FEATURES + 1, -np.inf)
-        self._num_empty = self._num_dark = self._num_masked_events = 0
+        self._num_empty = self._num_masked_events = 0
 
     def add(self, x_BCL: NDArray[np.float32], y_BL: NDArray[np.float32]) -> None:
         masked = np.isnan(y_BL)
         self.num_masked += int(masked.sum())
         self.num_nonzero += int(np.count_nonzero(x_BCL[:, 0]))
         self.null_loss += sum_null_loss(y_BL)
-        peaks = count_peaks(y_BL)
-        self.peaks.extend(peaks.tolist())
-        self._num_dark += int((peaks == 0).sum())
+        self.peaks.extend(count_peaks(y_BL).tolist())
         self._num_empty += int((~x_BCL.any(axis=(1, 2))).sum())
         self._num_masked_events += int(masked.all(axis=1).sum())
         values = [*(x_BCL[:, feature] for feature in range(NUM_FEATURES)), y_BL[~masked]]
@@ -185,8 +183,9 @@ class _Tally:
             yield f"{self._num_empty} empty events (all features zero)"
         if self._num_masked_events:
             yield f"{self._num_masked_events} events with every bin masked"
-        if self._num_dark > 0.05 * num_events:
-            yield f"{self._num_dark} events without a true peak"
+        num_dark = self.peaks.count(0)
+        if num_dark > 0.05 * num_events:
+            yield f"{num_dark} events without a true peak"
         usual = (*USUAL_RANGES, (0.0, USUAL_MAX_TARGET))
         for found, (low, high) in zip(self.summarise_ranges(num_events), usual, strict=True):
             if found.low < low or found.high > high:
@@ -205,11 +204,7 @@ def _iterate(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     if len(events) == 0:
         raise DataError("events: none to look at, got 0, expected at least 1; give other data")
-    for start in range(0, len(events), CHUNK_EVENTS):
-        stop = min(start + CHUNK_EVENTS, len(events))
-        yield events.load(np.arange(start, stop))
-        if progress is not None:
-            progress(stop, len(events))
+    yield from events.iterate(CHUNK_EVENTS, progress)
 
 
 def _find_copies(events: EventSet) -> Iterator[str]:

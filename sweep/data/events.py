@@ -6,7 +6,7 @@ Suffixes: B event of a batch, N event of a set, C feature, L bin.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sweep.data.store import EventStore
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.progress import Progress
 
 
 class EventSet:
@@ -115,6 +116,16 @@ class EventSet:
                 x_BCL[row] = store.x_NCL[rows[row] - first]
                 y_BL[row] = store.y_NL[rows[row] - first]
         return x_BCL, y_BL
+
+    def iterate(
+        self, num_events: int, progress: Progress | None = None
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Read all events in order, so many at a time, as `load` does."""
+        for start in range(0, len(self), num_events):
+            stop = min(start + num_events, len(self))
+            yield self.load(np.arange(start, stop))
+            if progress is not None:
+                progress(stop, len(self))
 
     def _find_rows(self, indices: ArrayLike) -> NDArray[np.int64]:
         chosen = np.asarray(indices, dtype=np.int64).reshape(-1)

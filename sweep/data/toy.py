@@ -7,9 +7,9 @@ events"). Each event depends on the recipe, the seed and its number only.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from sweep.geometry import FEATURE_PER_MM
 KDE_SCALE = 2500.0
 """Feature 0 is the density estimate over this (docs/PHYSICS.md, "Features")."""
 
-CHUNK_EVENTS = 32
+CHUNK_EVENTS = 128
 
 ToyEvent = tuple[NDArray[np.float16], NDArray[np.float16], Vertices]
 
@@ -108,27 +108,15 @@ def _name_store(num_events: int, seed: int) -> str:
 
 
 def _make_chunks(num_events: int, seed: int, made: list[Vertices]) -> Iterator[EventChunk]:
-    """Yield the events in order, a few dozen ahead of the writer; note their vertices in `made`."""
+    """Yield the events in order; note their vertices in `made`."""
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    num_threads = num_threads or os.cpu_count() or 1
-    waiting: deque[Future[ToyEvent]] = deque()
-    with ThreadPoolExecutor(num_threads) as pool:
-        try:
-            done = 0
-            for index in range(num_events):
-                waiting.append(pool.submit(make_toy_event, seed, index))
-                if len(waiting) == CHUNK_EVENTS + 4 * num_threads or index == num_events - 1:
-                    while len(waiting) > (4 * num_threads if index < num_events - 1 else 0):
-                        size = min(CHUNK_EVENTS, num_events - done)
-                        events = [waiting.popleft().result() for _ in range(size)]
-                        made.extend(vertices for _, _, vertices in events)
-                        yield (
-                            np.stack([x for x, _, _ in events]),
-                            np.stack([y for _, y, _ in events]),
-                        )
-                        done += size
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with ThreadPoolExecutor(num_threads or os.cpu_count()) as pool:
+        for start in range(0, num_events, CHUNK_EVENTS):
+            indices = range(start, min(start + CHUNK_EVENTS, num_events))
+            events = list(pool.map(partial(make_toy_event, seed), indices))
+            x_BCL, y_BL, vertices = zip(*events, strict=True)
+            made.extend(vertices)
+            yield np.stack(x_BCL), np.stack(y_BL)
 
 
 def _join_vertices(parts: list[Vertices]) -> Vertices:

@@ -100,9 +100,10 @@ class Batches:
             (self.num_events, NUM_FEATURES, NUM_BINS), dtype=dtype, device=self.device
         )
         y_NL = torch.empty((self.num_events, NUM_BINS), dtype=dtype, device=self.device)
-        for start in range(0, self.num_events, 512):
-            part = np.arange(start, min(start + 512, self.num_events))
-            x_BCL, y_BL = self.events.load(part)
-            x_NCL[start : start + len(part)] = torch.from_numpy(x_BCL).to(self.device)
-            y_NL[start : start + len(part)] = torch.from_numpy(y_BL).to(self.device)
+        done = 0
+        for x_BCL, y_BL in self.events.iterate(512):
+            part = slice(done, done + len(y_BL))
+            x_NCL[part] = torch.from_numpy(x_BCL).to(self.device)
+            y_NL[part] = torch.from_numpy(y_BL).to(self.device)
+            done = part.stop
         return x_NCL, y_NL
