@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.files import write_file
-from sweep.errors import SweepError
-from sweep.figures.png import check_picture_path, save_png
+from sweep.figures.png import check_picture_path, save_png, write_output
 from sweep.figures.style import finish
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS, Metric
@@ -48,13 +46,7 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
             figure.update_layout(title=title, margin={"t": 90})
             figure.write_html(temporary, include_plotlyjs=True, default_height="96vh")
 
-    try:
-        write_file(path, write)
-    except OSError as exc:
-        raise SweepError(
-            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
-            "writable; choose another place"
-        ) from exc
+    write_output(path, write)
 
 
 def draw_curves(curves: Sequence[SampleSizeCurve]) -> go.Figure:

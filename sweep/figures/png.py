@@ -7,13 +7,15 @@ steps, markers, fills, error bars, bars, shapes, axes, one legend. What the mous
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.errors import DataError
+from storage.files import write_file
+from sweep.errors import DataError, SweepError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -103,6 +105,25 @@ def check_picture_path(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise DataError(f"{path}: no such directory, got {path.parent}; make it first")
+
+
+def write_output(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that a person asked for, whole or not at all.
+
+    Args:
+        path: Where it shall be.
+        write: Writes the content to the path it is given.
+
+    Raises:
+        SweepError: when it cannot be written; what was there before is then still there.
+    """
+    try:
+        write_file(path, write)
+    except OSError as exc:
+        raise SweepError(
+            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
+            "writable; choose another"
+        ) from exc
 
 
 def _name_axis(short: str) -> str:

@@ -10,12 +10,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from storage.epochs import Epoch, TrialRow, read_curve
-from storage.files import write_file
 from sweep.data.selection import reopen_split
-from sweep.errors import SweepError
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
-from sweep.figures.png import check_picture_path, save_png
+from sweep.figures.png import check_picture_path, save_png, write_output
 from sweep.progress import Progress
 from sweep.report.best import choose_inspected, describe_inspected, show_curves, show_inspected
 from sweep.report.blocks import Section
@@ -55,13 +53,7 @@ def write_best_picture(
         section = Section("best", "Learning curves and sample outputs", figures)
         write_page(path, Page(title, (), [section]))
         return
-    try:
-        write_file(path, lambda temporary: _save_png(temporary, status, curve, inspected, title))
-    except OSError as exc:
-        raise SweepError(
-            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
-            "writable; choose another"
-        ) from exc
+    write_output(path, lambda temporary: _save_png(temporary, status, curve, inspected, title))
 
 
 def _save_png(

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.files import write_file
-from sweep.errors import SweepError
 from sweep.figures.event import draw_event
-from sweep.figures.png import check_picture_path, save_png
+from sweep.figures.png import check_picture_path, save_png, write_output
 from sweep.geometry import FEATURE_PER_MM, compute_bin_centers_mm
 from sweep.metrics.peaks import find_peaks
 from sweep.report.blocks import Column, Figure, Row, Section, Table
@@ -57,12 +55,7 @@ def write_event(
         write_page(path, Page(name, (), [section]))
         return
     figure = draw_event(x_CL, y_L, is_still=True)
-    try:
-        write_file(path, lambda temporary: save_png(temporary, figure, title=name))
-    except OSError as exc:
-        raise SweepError(
-            f"{path}: cannot be written, got {exc.strerror}; choose another place"
-        ) from exc
+    write_output(path, lambda temporary: save_png(temporary, figure, title=name))
 
 
 def _list_peaks(x_CL: NDArray[np.float32], y_L: NDArray[np.float32]) -> list[Row]:

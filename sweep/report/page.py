@@ -19,8 +19,8 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from storage.files import write_file
 from sweep.errors import SweepError
+from sweep.figures.png import write_output
 from sweep.report.blocks import Section
 
 MAX_BYTES = 5_000_000
@@ -63,13 +63,7 @@ def write_page(path: Path, page: Page) -> int:
         SweepError: when it cannot be written; what was there before is then still there.
     """
     content = render_page(page).encode("utf-8")
-    try:
-        write_file(path, lambda temporary: temporary.write_bytes(content))
-    except OSError as exc:
-        raise SweepError(
-            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
-            "writable; choose another"
-        ) from exc
+    write_output(path, lambda temporary: temporary.write_bytes(content))
     return len(content)
 
 
