@@ -15,7 +15,13 @@ from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.paths import find_files
-from sweep.data.splits import Split, drop_copies, pair_events, refuse_overlap, split_events
+from sweep.data.splits import (
+    Split,
+    drop_copies,
+    pair_events,
+    refuse_overlap,
+    split_events,
+)
 from sweep.data.toy import is_cached, open_toy_events
 from sweep.errors import DataError
 from sweep.progress import Progress
@@ -28,6 +34,9 @@ VALIDATION_SHARE = 0.2
 
 def open_selection(selection: Selection, progress: Progress | None = None) -> Split:
     """Open the events that a selection asks for.
+
+    Args:
+        progress: Told how many of how many events are made or read.
 
     Raises:
         DataError: when a file cannot be used, there are fewer events than asked for, or an event

@@ -17,6 +17,8 @@ class Split:
     """Events to learn from and events to judge by, disjoint by content.
 
     Attributes:
+        train: At least one event.
+        validation: At least one event; none of them is also in `train`.
     """
 
     train: EventSet
@@ -48,30 +50,48 @@ def refuse_overlap(files: Sequence[EventSet]) -> None:
                 )
 
 
-def split_events(events: EventSet, *, num_train: int, num_validation: int, seed: int = 0) -> Split:
+def split_events(
+    events: EventSet, *, num_train: int | None, num_validation: int, seed: int = 0
+) -> Split:
     """Divide one set by a seeded permutation.
 
     The validation events depend on the seed and `num_validation` only; those of a smaller
-    `num_train` are the first of a larger one.
+    `num_train` are the first of a larger one. Events with the same features as a validation event
+    (copies) are left out of the training events. Blank events (all features zero) say nothing and
+    are no copies of each other.
 
     Args:
-        events: What to divide; no event twice (`drop_copies`).
+        events: What to divide.
+        num_train: Training events wanted, at least 1, or None for all that remain.
+        num_validation: Validation events wanted, at least 1.
+        seed: Seed of the permutation, at least 0.
 
     Returns:
         The two sets, in permuted order.
 
     Raises:
-        DataError: When there are fewer events than asked for.
+        DataError: When a count is below 1 or there are fewer events than asked for.
     """
-    if len(events) < num_train + num_validation:
+    where = _name(events)
+    _check_count("val-events", num_validation)
+    if num_train is not None:
+        _check_count("events", num_train)
+    order = np.random.default_rng(seed).permutation(len(events))
+    validation, rest = order[:num_validation], order[num_validation:]
+    hashes = events.hashes
+    held_out = hashes[validation]
+    copies = np.isin(hashes[rest], held_out[held_out != compute_blank_hash()])
+    rest = rest[~copies]
+    wanted = 1 if num_train is None else num_train
+    if len(validation) < num_validation or len(rest) < wanted:
+        copied = f" ({copies.sum()} copies of validation events left out)" if copies.any() else ""
         raise DataError(
-            f"{_name(events)}: fewer events than asked, got {len(events)}, expected at least "
-            f"{num_train} for training and {num_validation} for validation; ask for fewer or give "
+            f"{where}: fewer events than asked, got {len(events)}{copied}, expected at least "
+            f"{wanted} for training and {num_validation} for validation; ask for fewer or give "
             "more files"
         )
-    order = np.random.default_rng(seed).permutation(len(events))
-    train = order[num_validation : num_validation + num_train]
-    return Split(events.take(train), events.take(order[:num_validation]))
+    train = rest if num_train is None else rest[:num_train]
+    return Split(events.take(train), events.take(validation))
 
 
 def pair_events(
@@ -85,13 +105,19 @@ def pair_events(
     """Use given sets for training and validation; none of their events may be in both.
 
     Args:
+        train: Events to learn from.
+        validation: Events to judge by.
         num_train: How many of `train` to use, by a seeded permutation in which a smaller number is
-            the beginning of a larger one, at least 1; None for all, in their own order.
+            the beginning of a larger one; None for all, in their own order.
         num_validation: The same for `validation`.
+        seed: Seed of the permutations, at least 0.
+
+    Returns:
+        The two sets.
 
     Raises:
-        DataError: When an event is on both sides (blank ones aside), or there are fewer events than
-            asked for.
+        DataError: When an event is on both sides (blank ones aside), a count is below 1, or there
+            are fewer events than asked for.
     """
     shared = np.intersect1d(train.hashes, validation.hashes)
     shared = shared[shared != compute_blank_hash()]
@@ -105,8 +131,8 @@ def pair_events(
             f"{in_train[0]} of {_name(train)}), expected none; validate on other events"
         )
     return Split(
-        _take_some(train, num_train, seed),
-        _take_some(validation, num_validation, seed),
+        _take_some(train, "events", num_train, seed),
+        _take_some(validation, "val-events", num_validation, seed),
     )
 
 
@@ -116,15 +142,21 @@ def count_shared(events: EventSet, others: EventSet) -> int:
     return int(np.isin(events.hashes, shared[shared != compute_blank_hash()]).sum())
 
 
-def _take_some(events: EventSet, wanted: int | None, seed: int) -> EventSet:
+def _take_some(events: EventSet, option: str, wanted: int | None, seed: int) -> EventSet:
     if wanted is None:
         return events
+    _check_count(option, wanted)
     if len(events) < wanted:
         raise DataError(
             f"{_name(events)}: fewer events than asked, got {len(events)}, expected at "
             f"least {wanted}; ask for fewer or give more files"
         )
     return events.take(np.random.default_rng(seed).permutation(len(events))[:wanted])
+
+
+def _check_count(option: str, value: int) -> None:
+    if value < 1:
+        raise DataError(f"{option}: got {value}, expected at least 1; ask for more")
 
 
 def _name(events: EventSet) -> str:

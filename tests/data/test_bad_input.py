@@ -242,13 +242,23 @@ def test_no_file_at_all_is_refused() -> None:
         open_events([])
 
 
-@pytest.mark.parametrize(("num_train", "num_validation"), [(5, 2), (1, 6), (1, 7)])
+@pytest.mark.parametrize(("num_train", "num_validation"), [(5, 2), (1, 6), (None, 6), (1, 7)])
 def test_fewer_events_than_asked_is_refused(
-    write_npz: WriteNpz, num_train: int, num_validation: int
+    write_npz: WriteNpz, num_train: int | None, num_validation: int
 ) -> None:
     """Six events give no more than six, and at least one to train on."""
     events = open_events([write_npz()])
     with pytest.raises(DataError, match="fewer events than asked, got 6"):
+        split_events(events, num_train=num_train, num_validation=num_validation)
+
+
+@pytest.mark.parametrize(("num_train", "num_validation"), [(0, 1), (1, 0), (-3, 1)])
+def test_a_count_below_one_is_refused(
+    write_npz: WriteNpz, num_train: int, num_validation: int
+) -> None:
+    """Nothing can be learned from or judged by no events."""
+    events = open_events([write_npz()])
+    with pytest.raises(DataError, match="expected at least 1"):
         split_events(events, num_train=num_train, num_validation=num_validation)
 
 

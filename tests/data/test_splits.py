@@ -20,8 +20,8 @@ def events(write_npz: WriteNpz) -> EventSet:
 
 
 def test_a_split_uses_every_event_once(events: EventSet) -> None:
-    """Of twenty and ten of thirty none is on both sides."""
-    split = split_events(events, num_train=20, num_validation=10)
+    """Without a number for training all that remain are taken."""
+    split = split_events(events, num_train=None, num_validation=10)
     joined = np.concatenate([split.train.hashes, split.validation.hashes])
     assert (len(split.train), len(split.validation)) == (20, 10)
     assert sorted(joined.tolist()) == sorted(events.hashes.tolist())
@@ -47,6 +47,15 @@ def test_the_seed_decides_the_split(events: EventSet) -> None:
         for seed in (0, 0, 1)
     ]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_copies_of_validation_events_are_left_out_of_training(write_npz: WriteNpz) -> None:
+    """An event that a file holds twice is never on both sides."""
+    x, y = make_arrays(10)
+    events = open_events([write_npz(X=np.concatenate([x, x]), y=np.concatenate([y, y]))])
+    split = split_events(events, num_train=None, num_validation=5)
+    assert np.intersect1d(split.train.hashes, split.validation.hashes).size == 0
+    assert len(split.train) < 15
 
 
 def test_copies_are_dropped_but_for_the_first(write_npz: WriteNpz) -> None:
@@ -78,7 +87,7 @@ def test_blank_events_are_no_copies_of_each_other(write_npz: WriteNpz) -> None:
     x, y = make_arrays(8)
     x[::2] = 0
     events = open_events([write_npz(X=x, y=y)])
-    assert len(split_events(drop_copies(events), num_train=4, num_validation=4).train) == 4
+    assert len(split_events(events, num_train=None, num_validation=4).train) == 4
     assert len(pair_events(events.take([0, 1]), events.take([2, 3])).train) == 2
 
 
