@@ -26,9 +26,8 @@ from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known
 from sweep.results.best import get_epoch, get_number
-from sweep.results.groups import Group, find_front, group_trials
+from sweep.results.groups import Group, find_front, group_trials, list_records
 from sweep.results.status import Status
-from sweep.search.judgement import get_value, is_better
 from sweep.wording import round_digits
 
 FRONT_COLOR = "#4477aa"
@@ -68,27 +67,21 @@ def draw_history(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
 
 
 def _add_best_so_far(figure: go.Figure, status: Status, metrics: Sequence[Metric]) -> None:
-    objective = status.config.search.objective
-    numbers: list[int] = []
-    values: list[float] = []
-    for trial in sorted(status.ranked, key=get_number):
-        value = get_value(get_epoch(trial), objective)
-        if not values or is_better(value, values[-1], objective):
-            numbers.append(get_number(trial))
-            values.append(round_digits(value))
-    if not values:
+    records = list_records(status)
+    if not records:
         return
+    numbers, values = map(list, zip(*records, strict=True))
     numbers.append(max(get_number(trial) for trial in status.begun))
     values.append(values[-1])
     figure.add_trace(
         go.Scatter(
             x=numbers,
-            y=values,
+            y=[round_digits(value) for value in values],
             mode="lines",
             name="best so far",
             line={"color": BEST_COLOR, "shape": "hv", "width": 1.5},
         ),
-        row=1 + metrics.index(OBJECTIVES[objective]),
+        row=1 + metrics.index(OBJECTIVES[status.config.search.objective]),
         col=1,
     )
 

@@ -13,7 +13,6 @@ from sweep.report.blocks import Block, Column, Row, Table, Text
 from sweep.report.trial_table import list_columns, list_varied, say_origin
 from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status
-from sweep.search.judgement import get_value, is_better
 from sweep.wording import (
     do_overlap,
     write_count,
@@ -109,18 +108,13 @@ def _say_hand_tuned(status: Status, winner: TrialRow) -> Iterator[str]:
     hand_tuned = [trial for trial in list_hand_tuned(status) if trial.best is not None]
     if not hand_tuned or winner.slot < status.config.num_hand_tuned:
         return
-    objective = status.config.search.objective
-    alive = [trial for trial in hand_tuned if trial.feasible]
-    if not alive:
+    best = next((trial for trial in status.ranked if trial in hand_tuned), None)
+    if best is None:
         yield (
             f"None of the {write_count(len(hand_tuned), 'hand-tuned setting')} trained to the end "
             "and found something."
         )
         return
-    best = alive[0]
-    for trial in alive[1:]:
-        value, record = (get_value(get_epoch(t), objective) for t in (trial, best))
-        best = trial if is_better(value, record, objective) else best
     score = get_score(get_epoch(best))
     above = get_epoch(best).validation_loss > status.config.data.null_loss
     yield (

@@ -9,7 +9,9 @@ from storage.epochs import TrialRow
 from storage.sweeps import PRUNED
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
+from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
+from sweep.search.judgement import get_value, is_better
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,14 @@ def find_front(scores: Sequence[Score]) -> list[tuple[float, float]]:
         if not front or efficiency > front[-1][1]:
             front.append((fp_rate, efficiency))
     return front
+
+
+def list_records(status: Status) -> list[tuple[int, float]]:
+    """List the trials that were better by the objective than all before: number and value."""
+    objective = status.config.search.objective
+    records: list[tuple[int, float]] = []
+    for trial in sorted(status.ranked, key=get_number):
+        value = get_value(get_epoch(trial), objective)
+        if not records or is_better(value, records[-1][1], objective):
+            records.append((get_number(trial), value))
+    return records
