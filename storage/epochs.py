@@ -63,6 +63,9 @@ class TrialRow:
     last: Epoch | None
 
 
+Curves = Mapping[int, Sequence[Epoch]]
+"""The epochs of each trial of a sweep, by the trials' ids."""
+
 _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
 _OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last"}
 

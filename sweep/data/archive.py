@@ -218,11 +218,8 @@ class Archive:
     def _describe(self, key: str | None, exc: Exception) -> DataError:
         """Say which kind of fault this is: unreadable, of an unknown form, or damaged."""
         where = f"{self.path}: {key}" if key else str(self.path)
-        if isinstance(exc, OSError) and exc.errno not in (None, errno.EINVAL):
-            return DataError(
-                f"{where}: cannot be read, got {exc.strerror}, expected a readable file; check the "
-                "path, its permissions and the disk"
-            )
+        if refusal := find_refusal(where, exc):
+            return refusal
         if key and self._entries[key].flag_bits & 1:
             return DataError(
                 f"{where} is encrypted, got an archive with a password, expected plain arrays; "
@@ -245,6 +242,16 @@ class Archive:
             f"{where}: not an archive, got {got}, expected .npz or PV-Finder HDF5; give the file "
             "that holds the events"
         )
+
+
+def find_refusal(where: Path | str, exc: Exception) -> DataError | None:
+    """Say what the system refused; None where it is the content that cannot be read."""
+    if not isinstance(exc, OSError) or exc.errno in (None, errno.EINVAL):
+        return None
+    return DataError(
+        f"{where}: cannot be read, got {exc.strerror}, expected a readable file; check the path, its "
+        "permissions and the disk"
+    )
 
 
 def list_shapes(shapes: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5s, h5z
 from numpy.typing import NDArray
 
-from sweep.data.archive import list_shapes
+from sweep.data.archive import find_refusal, list_shapes
 from sweep.data.sizes import check_expansion, format_bytes
 from sweep.errors import DataError
 
@@ -68,12 +68,7 @@ def _describe_open_fault(path: Path, exc: OSError) -> DataError:
 
 def describe_fault(where: Path | str, exc: Exception) -> DataError:
     """Say what reading a file failed at: the system, or the file's content."""
-    if isinstance(exc, OSError) and exc.errno not in (None, errno.EINVAL):
-        return DataError(
-            f"{where}: cannot be read, got {exc.strerror}, expected a readable file; check the "
-            "path, its permissions and the disk"
-        )
-    return DataError(
+    return find_refusal(where, exc) or DataError(
         f"{where}: the HDF5 file is cut short or damaged, got {summarise(exc)}, expected a whole "
         "file; copy or download it again"
     )

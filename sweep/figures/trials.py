@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import Curves, TrialRow
 from sweep.figures.style import (
     BEST_COLOR,
     COLORS,
@@ -190,7 +190,7 @@ def _list_useful_scores(status: Status) -> list[Score]:
     return [get_score(get_epoch(trial)) for trial in list_useful(status)]
 
 
-def draw_all_curves(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> go.Figure:
+def draw_all_curves(status: Status, curves: Curves) -> go.Figure:
     """Draw the validation loss by epoch of every trial, or of MAX_CURVES of them."""
     figure = go.Figure()
     losses: list[float] = []

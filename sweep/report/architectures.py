@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from models import Architecture, count_parameters
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import Curves, TrialRow
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.trials import draw_architectures, list_useful
 from sweep.metrics.score import get_score
@@ -25,10 +25,6 @@ from sweep.wording import (
     write_number,
     write_time,
 )
-
-Curves = Mapping[int, Sequence[Epoch]]
-"""The epochs of each trial of a sweep, by the trials' ids."""
-
 
 TITLE = "The architectures, side by side"
 

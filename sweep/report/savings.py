@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import Curves, TrialRow
 from storage.sweeps import FAILED, PRUNED
 from sweep.report.blocks import Block, Column, Row, Table, Text
 from sweep.results.status import Status
@@ -46,7 +45,7 @@ class Savings:
     num_cut: int
 
 
-def estimate_savings(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> Savings:
+def estimate_savings(status: Status, curves: Curves) -> Savings:
     """Estimate what ending trials early saved; a failed trial saves nothing."""
     durations = [epoch.duration_s for curve in curves.values() for epoch in curve]
     usual_s = statistics.median(durations) if durations else 0.0
@@ -61,7 +60,7 @@ def estimate_savings(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> S
     return Savings(len(durations), sum(durations), num_saved, saved_s, len(cut))
 
 
-def describe_endings(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> list[Block]:
+def describe_endings(status: Status, curves: Curves) -> list[Block]:
     """Say what became of the trials, and what ending some early saved."""
     finished = Counter(
         (trial.outcome or trial.state, trial.state)

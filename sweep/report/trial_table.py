@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from models.space import Fixed
-from storage.epochs import Epoch, TrialRow
+from storage.epochs import Curves, Epoch, TrialRow
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, write_plain
@@ -21,7 +21,7 @@ def name_trial_table(status: Status) -> str:
     return f"Every trial of {status.sweep.name}"
 
 
-def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> Table:
+def tabulate_trials(status: Status, curves: Curves) -> Table:
     """List every trial that has begun, with its state, metrics, and what it had of its own.
 
     The metrics are those of its best epoch; of a trial that runs, those of its last one.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from models.dimension import Choice, Dimension, Fixed, Int
-from storage.epochs import Epoch
+from storage.epochs import Curves
 from sweep.data.events import EventSet
 from sweep.figures.trials import (
     MAX_CURVES,
@@ -26,7 +25,6 @@ from sweep.report.winner import explain_winner
 from sweep.results.status import Status
 from sweep.wording import write_count, write_setting, write_value
 
-Curves = Mapping[int, Sequence[Epoch]]
 SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1 - value"}
 
 
