@@ -249,8 +249,8 @@ def find_refusal(where: Path | str, exc: Exception) -> DataError | None:
     if not isinstance(exc, OSError) or exc.errno in (None, errno.EINVAL):
         return None
     return DataError(
-        f"{where}: cannot be read, got {exc.strerror}, expected a readable file; check the path, its "
-        "permissions and the disk"
+        f"{where}: cannot be read, got {exc.strerror}, expected a readable file; check the path, "
+        "its permissions and the disk"
     )
 
 
