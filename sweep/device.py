@@ -61,9 +61,14 @@ def is_out_of_memory(exc: BaseException) -> bool:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what PyTorch keeps of a device's memory for later."""
-    gc.collect()
+    """Give back what PyTorch keeps of a GPU's memory for later.
+
+    A GPU is shared with other processes, so what only circles of references still hold goes at
+    once. On a CPU Python finds those by itself; to look for them through all that is loaded takes
+    longer than a short trial.
+    """
     if device.type == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
 
 

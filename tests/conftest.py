@@ -6,6 +6,7 @@ started from a pip package for the session (or is that of `SWEEP_TEST_POSTGRES_U
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -159,6 +160,13 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         for name in ("SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_LEASE_S", "SWEEP_DATA"):
             patch.delenv(name, raising=False)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def keep_what_is_loaded() -> None:
+    """Spare Python to look for garbage among the million objects that modules are made of."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
