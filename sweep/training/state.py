@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -69,26 +69,23 @@ def check_form(where: str, expected: object, found: object) -> None:
     Raises:
         StateError: when kinds, names, lengths or shapes differ, or a number is not finite.
     """
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        if expected.keys() != found.keys():
-            raise StateError(f"{where}: got {sorted(map(str, found))}, expected others")
-        for key in expected:
-            check_form(f"{where}.{key}", expected[key], found[key])
-        return
-    if isinstance(expected, list | tuple) and isinstance(found, list | tuple):
-        if len(expected) != len(found):
-            raise StateError(f"{where}: got {len(found)} parts, expected {len(expected)}")
-        for index, (one, other) in enumerate(zip(expected, found, strict=True)):
-            check_form(f"{where}.{index}", one, other)
-        return
-    if isinstance(expected, Tensor) and isinstance(found, Tensor):
-        if expected.shape != found.shape or expected.dtype != found.dtype:
-            raise StateError(f"{where}: got {describe(found)}, expected {describe(expected)}")
-        return
-    if _is_number(expected) and _is_number(found):
-        return
-    if type(expected) is not type(found) or isinstance(found, float):
-        raise StateError(f"{where}: got {describe(found)}, expected {describe(expected)}")
+    own, kept = (dict(_list_forms(where, state)) for state in (expected, found))
+    for place in sorted(own.keys() | kept.keys()):
+        got, wanted = kept.get(place, "nothing"), own.get(place, "nothing")
+        if got != wanted:
+            raise StateError(f"{place}: got {got}, expected {wanted}")
+
+
+def _list_forms(where: str, part: object) -> Iterator[tuple[str, str]]:
+    """List of what form each part of a state is, by its place."""
+    if isinstance(part, Mapping | list | tuple):
+        yield where, "parts by name" if isinstance(part, Mapping) else "parts in a row"
+        for name, inner in part.items() if isinstance(part, Mapping) else enumerate(part):
+            yield from _list_forms(f"{where}.{name}", inner)
+    elif isinstance(part, Tensor):
+        yield where, describe(part)
+    else:
+        yield where, "a number" if _is_number(part) else type(part).__name__
 
 
 def check_slots(parameters: Sequence[Tensor], slots: object) -> None:
