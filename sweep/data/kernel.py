@@ -20,6 +20,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.toy_event import Tracks
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
 
 WINDOW_MM = 0.5
@@ -55,34 +56,18 @@ GRID_MM = GRID_FIRST_MM + GRID_STEP_MM * np.arange(LINE_LENGTH)
 
 
 def compute_kernel(
-    x_mm: NDArray[np.float64],
-    y_mm: NDArray[np.float64],
-    z_mm: NDArray[np.float64],
-    slope_x: NDArray[np.float64],
-    slope_y: NDArray[np.float64],
-    chi2: NDArray[np.float64],
+    tracks: Tracks,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Compute the density estimate of one event and where it is found.
 
     Releases the GIL: threads that call it run side by side.
-
-    Args:
-        x_mm: x of each straight track at its `z_mm`, shape (T,); T may be 0.
-        y_mm: y there, shape (T,).
-        z_mm: Reference position along the beam, shape (T,).
-        slope_x: dx/dz, shape (T,).
-        slope_y: dy/dz, shape (T,).
-        chi2: Fit chi-squared, not divided by its 3 degrees of freedom, shape (T,).
 
     Returns:
         The estimate in 1 / mm^2 (N equal tracks give (N - 1) * 63.7), x in mm and y in mm, each
         shape (4000,); all three are 0 where fewer than two tracks pass within 0.5 mm of the beam
         line in x and y, or where S1 is below 1e-9.
     """
-    columns = (x_mm, y_mm, z_mm, slope_x, slope_y, chi2)
-    kernel, best_x_mm, best_y_mm = _compute_kernel(
-        *(np.ascontiguousarray(column, dtype=np.float64) for column in columns)
-    )
+    kernel, best_x_mm, best_y_mm = _compute_kernel(*vars(tracks).values())
     return kernel, best_x_mm, best_y_mm
 
 

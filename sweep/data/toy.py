@@ -90,9 +90,7 @@ def make_toy_event(seed: int, index: int) -> ToyEvent:
     from sweep.data.kernel import compute_kernel
 
     tracks, vertices = draw_event(seed, index)
-    kernel, x_mm, y_mm = compute_kernel(
-        tracks.x_mm, tracks.y_mm, tracks.z_mm, tracks.slope_x, tracks.slope_y, tracks.chi2
-    )
+    kernel, x_mm, y_mm = compute_kernel(tracks)
     density = kernel / KDE_SCALE
     x_CL = np.stack([density, density * density, FEATURE_PER_MM * x_mm, FEATURE_PER_MM * y_mm])
     is_wanted = vertices.category == 1

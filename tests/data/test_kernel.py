@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sweep.data.kernel import compute_kernel
+from sweep.data.toy_event import Tracks
 from sweep.geometry import compute_bin_centers_mm
 
 PEAK = 1.0 / (2.0 * math.pi * 0.05**2)
@@ -33,7 +34,9 @@ def evaluate_slowly(columns: list[np.ndarray], z: float, at_x: float, at_y: floa
 @pytest.mark.parametrize("num_tracks", [2, 3, 20])
 def test_equal_tracks_give_one_less_than_their_number(num_tracks: int) -> None:
     """N tracks on one line give (N - 1) / (2 pi sigma^2) where they are."""
-    kernel, x_mm, y_mm = compute_kernel(*make_tracks(*[(0.03, -0.02, 100, 0, 0, 1)] * num_tracks))
+    kernel, x_mm, y_mm = compute_kernel(
+        Tracks(*make_tracks(*[(0.03, -0.02, 100, 0, 0, 1)] * num_tracks))
+    )
     np.testing.assert_allclose(kernel, (num_tracks - 1) * PEAK, rtol=1e-12)
     np.testing.assert_allclose(x_mm, 0.03, atol=1e-7)
     np.testing.assert_allclose(y_mm, -0.02, atol=1e-7)
@@ -43,7 +46,7 @@ def test_equal_tracks_give_one_less_than_their_number(num_tracks: int) -> None:
 def test_fewer_than_two_tracks_give_nothing(num_tracks: int) -> None:
     """No track, or one alone, is zero everywhere."""
     columns = [column[:num_tracks] for column in make_tracks((0, 0, 100, 0.1, 0, 1))]
-    for result in compute_kernel(*columns):
+    for result in compute_kernel(Tracks(*columns)):
         assert not result.any()
 
 
@@ -52,7 +55,7 @@ def test_the_estimate_is_a_local_maximum() -> None:
     rng = np.random.default_rng(5)
     rows = [(*rng.normal(0, 0.1, 2), 100, *rng.normal(0, 0.03, 2), 2) for _ in range(40)]
     columns = make_tracks(*rows)
-    kernel, x_mm, y_mm = compute_kernel(*columns)
+    kernel, x_mm, y_mm = compute_kernel(Tracks(*columns))
     z_mm = compute_bin_centers_mm()
     inside = np.flatnonzero((kernel > 10) & (np.abs(x_mm) < 0.5) & (np.abs(y_mm) < 0.5))[::40]
     assert len(inside) > 20
@@ -69,7 +72,7 @@ def test_the_estimate_is_no_lower_than_any_grid_point() -> None:
     rng = np.random.default_rng(6)
     rows = [(*rng.normal(0, 0.2, 2), 100, *rng.normal(0, 0.05, 2), 12) for _ in range(15)]
     columns = make_tracks(*rows)
-    kernel, _, _ = compute_kernel(*columns)
+    kernel, _, _ = compute_kernel(Tracks(*columns))
     grid = np.arange(-4, 5) * 0.1
     for index in range(1990, 2010):
         z = float(compute_bin_centers_mm()[index])
@@ -89,7 +92,8 @@ def test_real_tracks_give_the_real_kernels(shared_data: Path) -> None:
     names = ("track_x", "track_y", "track_z", "track_tx", "track_ty", "track_chi2")
     kernels = []
     for first, last in pairwise(offsets):
-        kernels.append(compute_kernel(*(data[name][first:last] for name in names))[0])
+        columns = (data[name][first:last].astype(np.float64) for name in names)
+        kernels.append(compute_kernel(Tracks(*columns))[0])
     ours, theirs = np.array(kernels), data["kernel"].astype(np.float64)
     assert np.mean((ours != 0) != (theirs != 0)) < 0.004
     for threshold, share_equal, share_lower in ((125.0, 0.985, 0.003), (25.0, 0.955, 0.005)):
