@@ -8,6 +8,7 @@ dashboard` and workers all look; which of them it is does not matter.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,12 @@ def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bo
         )
 
     transact(engine, work)
+
+
+def outdate_pages(engine: sa.Engine, names: Sequence[str]) -> None:
+    """Have the pages of sweeps written again, though none of their trials has moved on."""
+    old = sweeps.update().where(sweeps.c.name.in_(names)).values(published=None)
+    transact(engine, lambda connection: connection.execute(old))
 
 
 def _update(connection: sa.Connection, publication: Publication, **values: Any) -> None:

@@ -25,7 +25,8 @@ PAUSED = "paused"
 class Sweep:
     """One search. `config` and `provenance` are JSON objects.
 
-    The config never changes but for where the events and a person's own network lie.
+    The config never changes but for where the events and a person's own network lie, and for the
+    rounds and the end of a confirmation.
     """
 
     id: int
@@ -174,9 +175,9 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
 def change_config(
     engine: sa.Engine, sweep_id: int, config: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> None:
-    """Store where a sweep's events and its network lie now, with the network's files.
+    """Store where a sweep's events and its network lie now, or a confirmation's next round.
 
-    Whoever calls keeps all else of its config, and what the files do.
+    Whoever calls keeps all else of its config, and what the files of the network do.
     """
     text = json.dumps(config, sort_keys=True)
 

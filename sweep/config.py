@@ -45,6 +45,7 @@ class Whereabouts(_Part):
         files: Training files; empty for the toy events made by this project.
         validation_files: Files to judge by; empty when validation events are split off `files`.
         x_key, y_key: Names of the arrays in the files, where they are not found by shape.
+        test_files: Files of the third part; empty when it is split off `files`.
         variant: Which features of a PV-Finder HDF5 file, where it has both kinds.
         toy_seed: Seed of the toy events.
         split_seed: Seed of the permutation that splits.
@@ -52,6 +53,7 @@ class Whereabouts(_Part):
 
     files: tuple[str, ...] = ()
     validation_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
     x_key: str | None = None
     y_key: str | None = None
     variant: Variant | None = None
@@ -62,25 +64,31 @@ class Whereabouts(_Part):
 class DataConfig(Whereabouts):
     """Which events train and judge the networks.
 
-    The two fingerprints say which; the source says where they were found last, which may change
+    The fingerprints say which; the source says where they were found last, which may change
     while a sweep lives.
 
     Attributes:
         num_train, num_validation: Numbers of events.
+        num_test: Of the third part, which is opened once, for the winner; None without one.
         train_fingerprint, validation_fingerprint: Hashes of the events themselves.
+        test_fingerprint: The third part's; None without one.
         null_loss: Loss of predicting zero on the validation events.
     """
 
     num_train: int = Field(gt=0)
     num_validation: int = Field(gt=0)
+    num_test: int | None = Field(default=None, gt=0)
     train_fingerprint: str
     validation_fingerprint: str
+    test_fingerprint: str | None = None
     null_loss: float
 
     def is_same(self, other: DataConfig) -> bool:
         """Say whether both are the same events, wherever they lie."""
-        mine = self.train_fingerprint, self.validation_fingerprint
-        return mine == (other.train_fingerprint, other.validation_fingerprint)
+        return all(
+            getattr(self, name) == getattr(other, name)
+            for name in ("train_fingerprint", "validation_fingerprint", "test_fingerprint")
+        )
 
     def move(self, other: DataConfig) -> DataConfig:
         """Give the same events where `other` found them."""
@@ -206,6 +214,55 @@ class CurveConfig(_Part):
     origin: OriginConfig | None = None
 
 
+class CandidateConfig(_Part):
+    """A configuration that a confirmation trains again.
+
+    Attributes:
+        trial: Its number in the search; None for a recommended point that was not tried there.
+        params: Value of every hyperparameter.
+        claimed: What the search found of the objective; None where it has no such value.
+        is_recommended: Whether it is the one that the others have to beat.
+    """
+
+    trial: int | None
+    params: dict[str, Value]
+    claimed: float | None
+    is_recommended: bool
+
+
+class OpenedConfig(_Part):
+    """What the third part of the events showed of the winner, the one time that it was opened.
+
+    Attributes:
+        slot: The trial of the confirmation whose network was judged.
+        score: As `sweep.metrics.writing.describe_score` writes it.
+    """
+
+    slot: int = Field(ge=0)
+    score: dict[str, Any]
+
+
+class ConfirmationConfig(_Part):
+    """Candidates of a search, trained again with fresh seeds that they have in common.
+
+    Attributes:
+        sweep: Name of the search.
+        candidates: Best first by what the search claims; one of them is the recommended one.
+        seeds: The most trainings of each.
+        pairs: Candidate (from 0) and seed (from 1) of each trial so far, by slot; later rounds add
+            theirs at the end.
+        finished: How many trials of the search had finished when it began.
+        opened: What the third part showed; None before, or without one.
+    """
+
+    sweep: str
+    candidates: tuple[CandidateConfig, ...] = Field(min_length=1)
+    seeds: int = Field(gt=0)
+    pairs: tuple[tuple[int, int], ...] = ()
+    finished: int = Field(default=0, ge=0)
+    opened: OpenedConfig | None = None
+
+
 class SweepConfig(_Part):
     """Everything that defines a sweep.
 
@@ -218,6 +275,7 @@ class SweepConfig(_Part):
         starting_points: Settings that are tried before the sampler chooses any.
         num_hand_tuned: How many of them, the first ones, are those of the report.
         sample_size: Of a sample-size curve, which searches nothing; None for a search.
+        confirmation: Of a confirmation, which searches nothing either; None for a search.
     """
 
     model: str
@@ -230,6 +288,14 @@ class SweepConfig(_Part):
     recipe: Recipe
     search: SearchConfig
     sample_size: CurveConfig | None = None
+    confirmation: ConfirmationConfig | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the sweep is, in one word for people."""
+        if self.confirmation is not None:
+            return "confirmation"
+        return "search" if self.sample_size is None else "curve"
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SweepConfig:
@@ -272,7 +338,10 @@ _NOWHERE = dict.fromkeys(WHEREABOUTS)
 def _is_reordered(stored: DataConfig, asked: DataConfig) -> bool:
     """Say whether other events are files of the same names in another order."""
     names = [
-        [[Path(name).name for name in files] for files in (data.files, data.validation_files)]
+        [
+            [Path(name).name for name in files]
+            for files in (data.files, data.validation_files, data.test_files)
+        ]
         for data in (stored, asked)
     ]
     is_alike = [sorted(files) for files in names[0]] == [sorted(files) for files in names[1]]

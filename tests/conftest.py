@@ -348,12 +348,15 @@ def make_session(
         num_startup_trials: int = 1,
         seed: int = 1,
         fixed: tuple[str, ...] = ("batch_size=12", "lr=0.05"),
+        events: int = NUM_TRAIN,
+        test_events: int | None = None,
     ) -> Session:
         request = Request(
             model=f"{own_network}:{network}",
             data=(str(events_file),),
-            events=NUM_TRAIN,
+            events=events,
             val_events=NUM_VALIDATION,
+            test_events=test_events,
             epochs=epochs,
             pruner=pruner,
             sampler=sampler,

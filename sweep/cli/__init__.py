@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from sweep.cli.best import best, evaluate, score
 from sweep.cli.compare import compare
+from sweep.cli.confirm import confirm
 from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
@@ -91,6 +92,7 @@ app.command()(best)
 app.command()(evaluate)
 app.command()(score)
 app.command()(curve)
+app.command()(confirm)
 app.command()(compare)
 app.command()(report)
 app.command()(models)

@@ -41,18 +41,31 @@ def best(
     _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
-    """Show the best trials by the sweep's objective; take the best model home, or draw it."""
+    """Show the best trials by the sweep's objective; take the best model home, or draw it.
+
+    Of a search that was confirmed the best is the confirmed winner.
+    """
     engine = open_database(storage)
     from sweep.cli.output import print_json, print_note  # late: a database is there
     from sweep.cli.progress import show_progress
-    from sweep.cli.tables import print_best
+    from sweep.cli.tables import print_best, print_confirmation
     from sweep.results.best import find_best
+    from sweep.results.confirmation import find_verdict
     from sweep.results.status import read_status
 
     status = read_status(engine, choose_sweep(engine, sweep))
-    trial = find_best(status) if export is None else _choose_for_export(status)
-    said = status.describe_best() or {}
-    if not json and status.ranked:
+    found = find_verdict(engine, status)
+    winner = found.find_trial() if found is not None and found.is_settled else None
+    if found is not None and winner is not None:
+        status, trial = found.status, winner
+    else:
+        trial = find_best(status) if export is None else _choose_for_export(status)
+    said = status.describe_trial(trial) if trial.feasible else {}
+    if found is not None:
+        said["confirmation"] = found.describe()
+        if not json:
+            print_confirmation(found)
+    if not json and winner is None and status.ranked:
         print_best(status)
     if plot is not None:
         from sweep.report.best_picture import write_best_picture
@@ -64,7 +77,9 @@ def best(
         from sweep.results.export import export_trial
 
         with show_progress("reading events") as progress:
-            exported = export_trial(status, trial, artifacts, export, progress, print_note)
+            exported = export_trial(
+                status, trial, artifacts, export, progress, print_note, found if winner else None
+            )
         said["export"] = exported.to_json()
         onnx = f"without ONNX: {exported.onnx_fault}" if exported.onnx_fault else "with ONNX"
         print_note(f"{export}: trial {trial.number} written, loaded again and compared, {onnx}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.job_options import JobOptions
@@ -44,7 +46,7 @@ def run_curve(
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
 
-    def show(status: Status, as_json: bool) -> None:
+    def show(_engine: sa.Engine, status: Status, as_json: bool) -> None:
         curve = compute_curve(status)
         if as_json:
             print_json({**status.to_json(), **describe_curve(curve)})

@@ -29,6 +29,7 @@ class JobOptions:
         launcher: What runs the workers, one of `LAUNCHERS`.
         address: Of the Ray cluster, or None for a Ray of this machine alone.
         is_detached: Whether to register the sweep only, for workers elsewhere.
+        is_confirming: Whether the best trials of a search are trained again at its end.
     """
 
     trials: int | None
@@ -43,6 +44,7 @@ class JobOptions:
     launcher: str
     address: str | None
     is_detached: bool
+    is_confirming: bool = False
 
 
 def check_options(options: JobOptions) -> None:

@@ -97,7 +97,9 @@ class LiveView:
 def show_status(status: Status) -> None:
     """Show a sweep once, on standard output."""
     console = open_console()
-    console.print(f"{status.sweep.name}: {status.config.model}, {describe_training(status.config)}")
+    config = status.config
+    kind = {"search": ""}.get(config.kind, f"{config.kind}, ")
+    console.print(f"{status.sweep.name}: {kind}{config.model}, {describe_training(config)}")
     console.print(_draw(status, is_one_line=False))
     if status.workers:
         console.print(_draw_workers(status))

@@ -5,32 +5,30 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from storage.claims import EXPIRED, expire_claims
-from storage.engine import parse_url
 from storage.passwords import hide_password
-from storage.sweeps import Sweep, change_trial_timeout, count_trials, find_sweep
+from storage.sweeps import Sweep, change_trial_timeout, find_sweep
+from sweep.cli.confirm_job import end_search
 from sweep.cli.job_options import JobOptions, read_wish
-from sweep.cli.live import LiveView
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
-from sweep.cli.supervision import Supervision
 from sweep.cli.tables import print_best
+from sweep.cli.train_job import open_places, take_time, train
 from sweep.errors import ConfigError, SweepError
-from sweep.launch.launcher import Job, Wish
-from sweep.launch.launchers import LOCAL, choose_launcher
+from sweep.launch.launchers import LOCAL
 from sweep.launch.places import Place, count_gpus
 from sweep.plan.network import is_own
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request
-from sweep.process import is_gone
+from sweep.results.confirmation import find_verdict
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
 from sweep.trust import trust_all
@@ -50,43 +48,50 @@ def run_job(request: Request, options: JobOptions, *, trusts: bool, as_json: boo
 
 
 def carry_out(
-    request: Request, options: JobOptions, show: Callable[[Status, bool], None], *, as_json: bool
+    request: Request,
+    options: JobOptions,
+    show: Callable[[sa.Engine, Status, bool], None],
+    *,
+    as_json: bool,
 ) -> None:
     """Create a sweep or go on with it, train its trials, and show what came of them.
 
     Args:
-        show: Given the sweep, and whether to show it as JSON.
+        show: Given the database, the sweep, and whether to show it as JSON.
 
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
     wish = read_wish(options)
-    with _open_places(options, wish) as places:
+    with open_places(options, wish) as places:
         engine, sweep = _prepare(request, options, places)
         if options.is_detached:
             _report_registered(engine, sweep, options, as_json=as_json)
             return
-        is_done = _train(engine, sweep, options, places)
-    status = read_status(engine, find_sweep(engine, sweep.name))
-    show(status, as_json)
-    if is_failing(status.counts) or 0 < status.counts.failed == status.counts.finished:
-        _refuse_to_go_on(status)
+        start_s = time.monotonic()
+        is_done = train(engine, sweep, options, places)
+        status = read_status(engine, find_sweep(engine, sweep.name))
+        counts = status.counts
+        is_failed = is_failing(counts) or 0 < counts.failed == counts.finished
+        if is_failed or not as_json:
+            show(engine, status, as_json)
+        if is_failed:
+            _refuse_to_go_on(status)
+        if is_done and options.is_confirming:
+            left = take_time(options, time.monotonic() - start_s)
+            is_done = end_search(engine, status, left, places, is_shown=not as_json)
+        if as_json:
+            show(engine, status, True)
     if not is_done:
         print_note(f"stopped; to go on: {_write_resume(options, sweep)}")
 
 
-def _show_best(status: Status, as_json: bool) -> None:
+def _show_best(engine: sa.Engine, status: Status, as_json: bool) -> None:
     if as_json:
-        print_json(status.to_json())
+        found = find_verdict(engine, status)
+        print_json({**status.to_json(), "confirmation": found.describe() if found else None})
     else:
         print_best(status)
-
-
-def _open_places(options: JobOptions, wish: Wish) -> AbstractContextManager[list[Place]]:
-    """Find where workers may run; none where no worker is started here."""
-    if options.is_detached:
-        return nullcontext([])
-    return choose_launcher(options.launcher).open_places(wish)
 
 
 def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tuple[sa.Engine, Sweep]:
@@ -127,37 +132,6 @@ def _report_registered(
         f"each trains with {describe_training(status.config)}; other sizes by --profile, --events "
         "and --epochs"
     )
-
-
-def _train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]) -> bool:
-    """Have the trials trained that are left; True when the budget is spent."""
-    from storage import studies  # late: what is refused needs no study
-    from sweep.dashboard.publisher import keep_fresh
-
-    counts = count_trials(engine, sweep.id)
-    if counts.unfinished == 0:
-        print_note(f"nothing left to train: {counts.finished} of {counts.budget} trials finished")
-        return True
-    num_gone = expire_claims(engine, sweep.id, is_gone)
-    if num_gone:
-        print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
-    study_storage = studies.open_study_storage(parse_url(options.storage))
-    wanted = places if options.workers else places[: counts.unfinished]
-    view = LiveView(engine, sweep)
-    with keep_fresh(engine, study_storage, sweep.name, view.say, is_hurried=lambda: False), view:
-        try:
-            job = Job(options.storage, sweep.name, options.artifacts.absolute())
-            launcher = choose_launcher(options.launcher).make_launcher(
-                job,
-                wanted,
-                lambda lost, how: expire_claims(engine, sweep.id, lost, how or EXPIRED),
-                view.say,
-            )
-            Supervision(launcher, view, options.timeout_s).follow()
-        finally:
-            expire_claims(engine, sweep.id, is_gone)
-            status = view.update()
-    return status.counts.unfinished == 0
 
 
 def _refuse_to_go_on(status: Status) -> None:

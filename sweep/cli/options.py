@@ -93,6 +93,11 @@ ValData = Annotated[
     list[str] | None, typer.Option(help="Events to validate on; else some are split off.")
 ]
 ValEvents = Annotated[int | None, typer.Option(help="Validation events.")]
+TestData = Annotated[
+    list[str] | None,
+    typer.Option(help="Events for the winner alone; else some are set aside."),
+]
+TestEvents = Annotated[int | None, typer.Option(help="Events set aside for the winner.")]
 XKey = Annotated[str | None, typer.Option(help="Name of the features in the files.")]
 YKey = Annotated[str | None, typer.Option(help="Name of the target in the files.")]
 Variant = Annotated[
@@ -208,7 +213,7 @@ def warn_of_network_file(storage: str) -> None:
 
 
 def choose_sweep(engine: sa.Engine, name: str | None) -> Sweep:
-    """Find the sweep of a name, or the only one.
+    """Find the sweep of a name, or the only one, its confirmation aside.
 
     Raises:
         ConfigError: when no name was given and there is not exactly one.
@@ -219,7 +224,7 @@ def choose_sweep(engine: sa.Engine, name: str | None) -> Sweep:
 
     if name is not None:
         return find_sweep(engine, name)
-    known = list_sweeps(engine)
+    known = [sweep for sweep in list_sweeps(engine) if not sweep.config.get("confirmation")]
     if len(known) != 1:
         names = ", ".join(sweep.name for sweep in known) or "none"
         raise ConfigError(

@@ -30,6 +30,8 @@ from sweep.cli.options import (
     Sampler,
     Seed,
     Storage,
+    TestData,
+    TestEvents,
     Timeout,
     TrialTimeout,
     TrustCode,
@@ -56,6 +58,8 @@ def run(
     val_data: ValData = None,
     events: Annotated[int | None, typer.Option(help="Training events.")] = None,
     val_events: ValEvents = None,
+    test_data: TestData = None,
+    test_events: TestEvents = None,
     x_key: XKey = None,
     y_key: YKey = None,
     variant: Variant = None,
@@ -85,6 +89,9 @@ def run(
     launcher: LauncherName = LOCAL,
     address: Address = None,
     detach: Detach = False,
+    no_confirm: Annotated[
+        bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
     ] = None,
@@ -102,11 +109,13 @@ def run(
         model=model,
         data=tuple(data or ()),
         val_data=tuple(val_data or ()),
+        test_data=tuple(test_data or ()),
         x_key=x_key,
         y_key=y_key,
         variant=variant,
         events=events,
         val_events=val_events,
+        test_events=test_events,
         epochs=epochs,
         recipe=recipe,
         sampler=sampler,
@@ -130,6 +139,7 @@ def run(
         launcher=launcher,
         address=address,
         is_detached=detach,
+        is_confirming=not no_confirm,
     )
     _run(request, options, config, as_json=json)
 

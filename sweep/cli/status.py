@@ -60,17 +60,26 @@ def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
 
 
 def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
-    """Ask all workers of a sweep, wherever they are, to stop after their epoch."""
+    """Ask all workers of a sweep, wherever they are, to stop after their epoch.
+
+    Those of its confirmation, too.
+    """
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
     from storage.sweeps import count_trials, request_stop  # late: a database is there
     from sweep.cli.output import print_note
+    from sweep.results.confirmation import add_confirmations
 
-    if count_trials(engine, found.id).finished >= found.budget:
+    open_ones = [
+        one
+        for one in add_confirmations(engine, [found])
+        if count_trials(engine, one.id).finished < one.budget
+    ]
+    for one in open_ones:
+        request_stop(engine, one.id)
+        print_note(f"{one.name}: workers stop after their epoch; `sweep resume` takes that back")
+    if not open_ones:
         print_note(f"{found.name}: nothing to stop: {found.budget} of {found.budget} finished")
-        return
-    request_stop(engine, found.id)
-    print_note(f"{found.name}: workers stop after their epoch; `sweep resume` takes that back")
 
 
 def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
@@ -79,10 +88,12 @@ def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     found = choose_sweep(engine, sweep)
     from storage.sweeps import count_trials, request_stop  # late: a database is there
     from sweep.cli.output import print_note
+    from sweep.results.confirmation import add_confirmations
 
-    request_stop(engine, found.id, stop=False)
-    waiting = count_trials(engine, found.id).idle
-    print_note(f"{found.name}: {waiting} trials wait for workers; `sweep run` starts some here")
+    for one in add_confirmations(engine, [found]):
+        request_stop(engine, one.id, stop=False)
+        waiting = count_trials(engine, one.id).idle
+        print_note(f"{one.name}: {waiting} trials wait for workers; `sweep run` starts some here")
 
 
 def models(

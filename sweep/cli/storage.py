@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Storage
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 storage_app = typer.Typer(
     help="Bring a database forward; copy sweeps between databases; back one up.",
@@ -60,8 +64,9 @@ def copy(
 ) -> None:
     """Copy sweeps with their trials and curves into another database: all of them, or none.
 
-    Sweeps that are being trained are refused. Trials that are not finished go on in the copy from
-    their checkpoints; go on with a sweep in one of the two databases only.
+    A search takes its confirmation along. Sweeps that are being trained are refused. Trials that
+    are not finished go on in the copy from their checkpoints; go on with a sweep in one of the two
+    databases only.
     """
     from storage.database_file import check_address, check_folder
 
@@ -73,9 +78,10 @@ def copy(
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
 
+    names = _complete(parse_url(source), sweep or [])
     folders = None if to_artifacts is None else Folders(artifacts, to_artifacts)
     with show_progress("copying") as progress:
-        copied = copy_sweeps(parse_url(source), parse_url(target), sweep or [], folders, progress)
+        copied = copy_sweeps(parse_url(source), parse_url(target), names, folders, progress)
     files = "" if folders is None else f" and {copied.num_files} files"
     print_note(
         f"{', '.join(copied.names)}: {copied.num_rows} rows{files} copied to "
@@ -83,6 +89,19 @@ def copy(
     )
     if copied.num_missing:
         print_note(f"{copied.num_missing} files that trials name are not in {artifacts}")
+
+
+def _complete(source: URL, names: Sequence[str]) -> list[str]:
+    """Add to the names of searches those of their confirmations."""
+    from storage.engine import close_after, open_engine  # late: they take half a second
+    from storage.sweeps import find_sweep
+    from storage.tables import check_tables
+    from sweep.results.confirmation import add_confirmations
+
+    with close_after(open_engine(source)) as engine:
+        check_tables(engine)
+        found = [find_sweep(engine, name) for name in names]
+        return [one.name for one in add_confirmations(engine, found)] if names else []
 
 
 @storage_app.command()

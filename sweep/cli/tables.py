@@ -11,6 +11,8 @@ from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import METRICS
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import describe_nothing, get_epoch
+from sweep.results.candidates import name_candidate
+from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.wording import describe_point
 
@@ -45,16 +47,42 @@ def print_best(status: Status) -> None:
         )
 
 
+def print_confirmation(found: Confirmation) -> None:
+    """Print a confirmation: a line for each candidate, then who wins and how sure that is."""
+    console, metric = open_console(), found.metric
+    console.print(f"{found.status.sweep.name}: {metric.label} on the validation events")
+    head = ("candidate", "claimed", "mean", "seeds", "P(best)")
+    table = Grid(name_columns(*head, cut=("candidate",)))
+    said = found.describe()["candidates"]
+    for one, shown in zip(found.design.candidates, said, strict=True):
+        mark = " *" if shown["is_winner"] else ""
+        sure = shown["probability_best"]
+        table.add_row(
+            f"{name_candidate(one)}{mark}",
+            *(
+                NOTHING if shown[key] is None else f"{shown[key]:{metric.fine}}"
+                for key in ("claimed", "mean")
+            ),
+            str(len(shown["values"])),
+            NOTHING if sure is None else f"{sure:.2f}",
+        )
+    console.print(table)
+    for line in found.list_findings():
+        console.print(line)
+
+
 def print_statuses(statuses: Sequence[Status]) -> None:
     """Print one line a sweep: how far it is and the metrics of its best trial.
 
-    Failed, paused and running trials have a column where there are any: names need the room.
+    Failed, paused and running trials have a column where there are any, and what is no search a
+    kind: names need the room.
     """
+    kinds = ["kind"] if any(status.config.kind != "search" for status in statuses) else []
     spare = ("failed", "paused", "running")
     counted = ["pruned", *(kind for kind in spare if _has_any(statuses, kind))]
     scores = [get_score(get_epoch(s.ranked[0])) if s.ranked else None for s in statuses]
     metrics = list_known([score for score in scores if score is not None])
-    titles = ("sweep", "model", "finished", *counted, *(metric.head for metric in metrics))
+    titles = ("sweep", *kinds, "model", "finished", *counted, *(metric.head for metric in metrics))
     columns = name_columns(*titles, cut=("sweep", "model"), spare=list_spare(metrics))
     table = Grid(columns)
     for status, score in zip(statuses, scores, strict=True):
@@ -63,7 +91,7 @@ def print_statuses(statuses: Sequence[Status]) -> None:
         row += [str(getattr(status.counts, kind)) for kind in counted]
         row += [write_plain(metric, score) for metric in metrics]
         model = status.config.model.rpartition("/")[2]  # of an own network not the whole path
-        table.add_row(status.sweep.name, model, *row)
+        table.add_row(status.sweep.name, *(status.config.kind for _ in kinds), model, *row)
     open_console().print(table)
 
 

@@ -15,6 +15,7 @@ from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
 from sweep.results.best import get_epoch, get_number
+from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
 from sweep.search.judgement import explain_death
 from sweep.wording import describe_point
@@ -22,19 +23,25 @@ from sweep.wording import describe_point
 NUM_LISTED = 10
 
 
-def publish(storage: BaseStorage, status: Status, hold: Callable[[], None]) -> bool:
+def publish(
+    storage: BaseStorage,
+    status: Status,
+    hold: Callable[[], None],
+    confirmation: Confirmation | None = None,
+) -> bool:
     """Write a sweep's note, figures, headline attributes and companion study.
 
     Args:
         hold: Called before each part; raises when this process must not write any longer.
+        confirmation: The one that tells of the sweep, or None.
 
     Returns:
         Whether everything is written; False when the companion is still behind.
     """
     study = studies.load_study(storage, status.sweep.name)
     hold()
-    studies.save_note(study, write_note(study, status))
-    for key, value in describe_headlines(status).items():
+    studies.save_note(study, write_note(study, status, confirmation))
+    for key, value in describe_headlines(status, confirmation).items():
         study.set_user_attr(key, value)
     for figure, name in (
         (draw_metrics(status), METRICS_CARD),
@@ -46,7 +53,9 @@ def publish(storage: BaseStorage, status: Status, hold: Callable[[], None]) -> b
     return mirror_trials(storage, study, status)
 
 
-def describe_headlines(status: Status) -> dict[str, str | float | int]:
+def describe_headlines(
+    status: Status, confirmation: Confirmation | None = None
+) -> dict[str, str | float | int]:
     """Give the numbers that the dashboard's first page shows as study attributes."""
     headlines: dict[str, str | float | int] = {
         "null loss": float(f"{status.config.data.null_loss:.5g}")
@@ -57,15 +66,21 @@ def describe_headlines(status: Status) -> dict[str, str | float | int]:
         headlines["best trial"] = get_number(best)
         for metric in list_known([score]):
             headlines[f"best trial {metric.label}"] = write_fine(metric, score)
+    if confirmation is not None and (opened := confirmation.opened) is not None:
+        for metric in list_known([opened]):
+            headlines[f"winner {metric.label} on events set aside"] = write_fine(metric, opened)
     return headlines
 
 
-def write_note(study: optuna.Study, status: Status) -> str:
-    """Write the study's note in Markdown: the best by all metrics first, then the others."""
+def write_note(
+    study: optuna.Study, status: Status, confirmation: Confirmation | None = None
+) -> str:
+    """Write the study's note in Markdown: what was confirmed first, then the best, the others."""
     config, counts = status.config, status.counts
     lines = [
         f"# {status.sweep.name}",
         "",
+        *_describe_confirmation(confirmation),
         *_describe_best(study, status),
         "",
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed, "
@@ -84,6 +99,13 @@ def write_note(study: optuna.Study, status: Status) -> str:
         *_write_table(study, status.ranked[:NUM_LISTED]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_confirmation(confirmation: Confirmation | None) -> list[str]:
+    if confirmation is None:
+        return []
+    found = [f"- {line}" for line in confirmation.list_findings()]
+    return [f"Confirmed with fresh seeds as *{confirmation.status.sweep.name}*:", "", *found, ""]
 
 
 def _describe_best(study: optuna.Study, status: Status) -> list[str]:

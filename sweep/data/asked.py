@@ -17,6 +17,8 @@ class Selection:
     Attributes:
         whereabouts: Of them.
         num_train, num_validation: Numbers of events asked for, or None.
+        num_test: Events of the third part asked for, or None.
+        max_test: Where no number is asked for, its largest; 0 for no third part.
         max_train, max_validation: Where no number is asked for, take as many as there are but no
             more than this; None for no bound.
     """
@@ -26,6 +28,8 @@ class Selection:
     num_validation: int | None = None
     max_train: int | None = None
     max_validation: int | None = None
+    num_test: int | None = None
+    max_test: int = 0
 
 
 def check_selection(selection: Selection) -> None:
@@ -34,11 +38,16 @@ def check_selection(selection: Selection) -> None:
     Raises:
         DataError: when a number is too low or a file is missing.
     """
-    check_counts(selection.num_train, selection.num_validation)
+    check_counts(selection.num_train, selection.num_validation, selection.num_test)
     whereabouts = selection.whereabouts
-    if whereabouts.validation_files and not whereabouts.files:
-        raise DataError(
-            f"val-data: without training files, got {whereabouts.validation_files[0]}, expected "
-            "--data too; name the training files"
-        )
-    check_paths([Path(name) for name in (*whereabouts.files, *whereabouts.validation_files)])
+    for option, files in (
+        ("val-data", whereabouts.validation_files),
+        ("test-data", whereabouts.test_files),
+    ):
+        if files and not whereabouts.files:
+            raise DataError(
+                f"{option}: without training files, got {files[0]}, expected --data too; name the "
+                "training files"
+            )
+    names = (*whereabouts.files, *whereabouts.validation_files, *whereabouts.test_files)
+    check_paths([Path(name) for name in names])

@@ -9,9 +9,10 @@ from pathlib import Path
 from sweep.errors import DataError
 
 
-def check_counts(num_train: int | None, num_validation: int | None) -> None:
+def check_counts(num_train: int | None, num_validation: int | None, num_test: int | None) -> None:
     """Refuse numbers of events that are too low; None where none is asked for."""
-    for option, count in (("events", num_train), ("val-events", num_validation)):
+    counts = {"events": num_train, "val-events": num_validation, "test-events": num_test}
+    for option, count in counts.items():
         if count is not None and count < 1:
             raise DataError(
                 f"{option}: too few, got {count}, expected at least 1; raise --{option}"

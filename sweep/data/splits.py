@@ -1,4 +1,4 @@
-"""Training and validation events that share no event."""
+"""Training, validation and test events that share no event."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ class Split:
     Attributes:
         train: At least one event.
         validation: At least one event; none of them is also in `train`.
+        test: The third part, which nothing is trained with or chosen by; None where there is none
+            or it was not opened.
     """
 
     train: EventSet
     validation: EventSet
+    test: EventSet | None = None
 
 
 def drop_copies(events: EventSet) -> EventSet:
@@ -51,23 +54,29 @@ def refuse_overlap(files: Sequence[EventSet]) -> None:
 
 
 def split_events(
-    events: EventSet, *, num_train: int | None, num_validation: int, seed: int = 0
+    events: EventSet,
+    *,
+    num_train: int | None,
+    num_validation: int,
+    num_test: int = 0,
+    seed: int = 0,
 ) -> Split:
     """Divide one set by a seeded permutation.
 
-    The validation events depend on the seed and `num_validation` only; those of a smaller
-    `num_train` are the first of a larger one. Events with the same features as a validation event
-    (copies) are left out of the training events. Blank events (all features zero) say nothing and
-    are no copies of each other.
+    The validation events depend on the seed and `num_validation` only, the test events follow them;
+    those of a smaller `num_train` are the first of a larger one. Events with the same features as
+    one of these (copies) are left out of the training events. Blank events (all features zero) say
+    nothing and are no copies of each other.
 
     Args:
         events: What to divide.
         num_train: Training events wanted, at least 1, or None for all that remain.
         num_validation: Validation events wanted, at least 1.
+        num_test: Events of the third part wanted; none by default.
         seed: Seed of the permutation, at least 0.
 
     Returns:
-        The two sets, in permuted order.
+        The sets, in permuted order.
 
     Raises:
         DataError: When a count is below 1 or there are fewer events than asked for.
@@ -77,21 +86,26 @@ def split_events(
     if num_train is not None:
         _check_count("events", num_train)
     order = np.random.default_rng(seed).permutation(len(events))
-    validation, rest = order[:num_validation], order[num_validation:]
+    num_held_out = num_validation + num_test
+    validation, test = order[:num_validation], order[num_validation:num_held_out]
+    rest = order[num_held_out:]
     hashes = events.hashes
-    held_out = hashes[validation]
+    held_out = hashes[order[:num_held_out]]
     copies = np.isin(hashes[rest], held_out[held_out != compute_blank_hash()])
     rest = rest[~copies]
     wanted = 1 if num_train is None else num_train
-    if len(validation) < num_validation or len(rest) < wanted:
+    if len(validation) + len(test) < num_held_out or len(rest) < wanted:
         copied = f" ({copies.sum()} copies of validation events left out)" if copies.any() else ""
+        tested = f", {num_test} for the test" if num_test else ""
         raise DataError(
             f"{where}: fewer events than asked, got {len(events)}{copied}, expected at least "
-            f"{wanted} for training and {num_validation} for validation; ask for fewer or give "
-            "more files"
+            f"{wanted} for training and {num_validation} for validation{tested}; ask for fewer "
+            "or give more files"
         )
     train = rest if num_train is None else rest[:num_train]
-    return Split(events.take(train), events.take(validation))
+    return Split(
+        events.take(train), events.take(validation), events.take(test) if num_test else None
+    )
 
 
 def pair_events(
@@ -131,8 +145,8 @@ def pair_events(
             f"{in_train[0]} of {_name(train)}), expected none; validate on other events"
         )
     return Split(
-        _take_some(train, "events", num_train, seed),
-        _take_some(validation, "val-events", num_validation, seed),
+        take_some(train, "events", num_train, seed),
+        take_some(validation, "val-events", num_validation, seed),
     )
 
 
@@ -142,7 +156,12 @@ def count_shared(events: EventSet, others: EventSet) -> int:
     return int(np.isin(events.hashes, shared[shared != compute_blank_hash()]).sum())
 
 
-def _take_some(events: EventSet, option: str, wanted: int | None, seed: int) -> EventSet:
+def take_some(events: EventSet, option: str, wanted: int | None, seed: int) -> EventSet:
+    """Take some events by a seeded permutation, in which fewer are the beginning of more.
+
+    Raises:
+        DataError: when there are fewer than asked for, or less than one is.
+    """
     if wanted is None:
         return events
     _check_count(option, wanted)

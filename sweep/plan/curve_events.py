@@ -58,6 +58,9 @@ def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
 def choose_draw(config: SweepConfig, slot: int) -> int:
     """Choose what, beside the sweep's seed, decides a trial's weights and order of events.
 
-    The slot; in a sample-size curve the repeat, whose sizes all begin alike.
+    The slot; in a sample-size curve the repeat, whose sizes all begin alike; in a confirmation the
+    seed, which its candidates have in common.
     """
+    if config.confirmation is not None:
+        return config.confirmation.pairs[slot][1]
     return slot if config.sample_size is None else list_samples(config.sample_size)[slot].repeat

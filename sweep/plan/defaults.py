@@ -43,6 +43,7 @@ def fill_request(request: Request, stored: SweepConfig | None, profile: Profile)
         describe_request(stored),
         data=() if request.data else find_files(data.files),
         val_data=() if request.val_data else find_files(data.validation_files),
+        test_data=() if request.test_data else find_files(data.test_files),
     )
     if any(Path(name).suffix in HDF5_SUFFIXES for name in request.data):
         under = replace(under, x_key=None, y_key=None)
@@ -55,11 +56,13 @@ def describe_request(config: SweepConfig) -> Request:
     return Request(
         data=data.files,
         val_data=data.validation_files,
+        test_data=data.test_files,
         x_key=data.x_key,
         y_key=data.y_key,
         variant=data.variant,
         events=data.num_train,
         val_events=data.num_validation,
+        test_events=data.num_test,
         epochs=config.recipe.epochs,
         recipe=config.recipe.name,
         sampler=search.sampler.name,

@@ -69,7 +69,7 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
         search = plan_search(asked, stored)
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
-    check_selection(plan_data(asked, profile))
+    check_selection(plan_data(asked, profile, stored))
     if is_own(model):  # all that differs is told in one line, once its file was read
         return
     space = plan_space(request, profile, stored, load_model(model).architecture, recipe)

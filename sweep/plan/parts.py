@@ -69,22 +69,26 @@ def plan_space(
     return read_assignments(request, choose_space(architecture, profile, recipe))
 
 
-def plan_data(asked: Request, profile: Profile) -> Selection:
+def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> Selection:
     whereabouts = Whereabouts(
         files=name_files(asked.data),
         validation_files=name_files(asked.val_data),
+        test_files=name_files(asked.test_data),
         x_key=asked.x_key,
         y_key=asked.y_key,
         variant=read_variant(asked.variant),
     )
     # The sizes of a sample-size curve are drawn out of all there is.
-    is_whole = bool(whereabouts.files) and (profile.name == "gpu" or asked.sample_size is not None)
+    is_curve = asked.sample_size is not None
+    is_whole = bool(whereabouts.files) and (profile.name == "gpu" or is_curve)
     return Selection(
         whereabouts,
         num_train=asked.events,
         num_validation=asked.val_events,
+        num_test=asked.test_events,
         max_train=None if is_whole else profile.num_train,
         max_validation=None if whereabouts.validation_files else profile.num_validation,
+        max_test=0 if stored or is_curve else profile.num_validation,
     )
 
 

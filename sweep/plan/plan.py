@@ -76,7 +76,7 @@ def plan_sweep(
     space = plan_space(request, profile, stored, architecture, recipe)
     if curve is not None:
         space = extend_space(curve, space, architecture.network_hyperparameters)
-    selection = plan_data(asked, profile)
+    selection = plan_data(asked, profile, stored)
     check_space(architecture, space)
     split = open_selection(selection, progress)
     if curve is not None:
@@ -114,7 +114,8 @@ def _describe_data(
     """
     data = describe_split(selection, split)
     if stored is not None and data.is_same(stored.data):
-        named = (request.data, request.val_data, request.x_key, request.y_key, request.variant)
+        places = (request.data, request.val_data, request.test_data)
+        named = (*places, request.x_key, request.y_key, request.variant)
         data = stored.data.move(data) if any(named) else stored.data
     if data.null_loss <= 0:
         raise DataError(

@@ -78,7 +78,11 @@ def prepare_sweep(
     files = plan.source.files if plan.source else {}
     trials = _choose_budget(plan.config, trials)
     if stored is None:
-        return engine, _create(engine, name, plan.config, trials or DEFAULT_TRIALS, files), notes
+        return (
+            engine,
+            create_stored(engine, name, plan.config, trials or DEFAULT_TRIALS, files),
+            notes,
+        )
     if config is not None:
         moved = config.model_copy(
             update={key: getattr(plan.config, key) for key in ("data", "model", "model_digest")}
@@ -95,10 +99,14 @@ def prepare_sweep(
     return engine, find_sweep(engine, name), notes
 
 
-def _create(
+def create_stored(
     engine: sa.Engine, name: str, config: SweepConfig, budget: int, files: Mapping[str, bytes]
 ) -> Sweep:
-    """Create a sweep: the tables where they are missing, its studies, then its row."""
+    """Create a sweep: the tables where they are missing, its studies, then its row.
+
+    Raises:
+        ConflictError: when somebody else has just created one of that name.
+    """
     from storage import studies  # late: what is refused needs no study
     from storage.migrations import create_tables
 

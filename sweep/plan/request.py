@@ -47,11 +47,13 @@ class Request:
     model: str | None = None
     data: tuple[str, ...] = ()
     val_data: tuple[str, ...] = ()
+    test_data: tuple[str, ...] = ()
     x_key: str | None = None
     y_key: str | None = None
     variant: str | None = None
     events: int | None = None
     val_events: int | None = None
+    test_events: int | None = None
     epochs: int | None = None
     recipe: str | None = None
     sampler: str | None = None
@@ -113,12 +115,12 @@ def _list_texts(value: Any) -> Iterator[str]:
 
 
 def _read_value(path: Path, key: str, value: Any) -> Any:
-    if key in ("data", "val_data"):
+    if key in ("data", "val_data", "test_data"):
         value = (value,) if isinstance(value, str) else value
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
             raise ConfigError(f"{path}: {key}: got {value!r}, expected a list of file names")
         return tuple(value)
-    whole = key in ("events", "val_events", "epochs", "seed")
+    whole = key in ("events", "val_events", "test_events", "epochs", "seed")
     if isinstance(value, bool) or not isinstance(value, int if whole else str):
         kind = "a whole number" if whole else "text"
         raise ConfigError(f"{path}: {key}: got {value!r}, expected {kind}; mend it")

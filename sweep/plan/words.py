@@ -27,8 +27,9 @@ def check_words(request: Request) -> None:
     Raises:
         ConfigError, DataError, ModelError: as `sweep.plan.plan.plan_sweep`.
     """
-    check_counts(request.events, request.val_events)
-    check_paths([Path(name) for name in (*request.data, *request.val_data)])
+    check_counts(request.events, request.val_events, request.test_events)
+    files = (*request.data, *request.val_data, *request.test_data)
+    check_paths([Path(name) for name in files])
     if request.profile is not None:
         choose_profile(request.profile)
     if request.recipe is not None or request.epochs is not None:

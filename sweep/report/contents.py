@@ -24,6 +24,7 @@ from sweep.report.page import Page, check_page_path, write_page
 from sweep.report.provenance import build_provenance_section
 from sweep.report.tuning import build_tuning_part
 from sweep.results.best import get_epoch
+from sweep.results.confirmation import Confirmation, find_verdict
 from sweep.results.curve import compute_curve
 from sweep.results.status import Status, read_status
 from sweep.wording import (
@@ -41,7 +42,7 @@ class Report:
 
 
 def choose_sweeps(engine: sa.Engine, names: Sequence[str]) -> list[Sweep]:
-    """Find the sweeps of these names, or all of the database.
+    """Find the sweeps of these names, or all of the database; a confirmation is in its search.
 
     Raises:
         SweepError: when there is none.
@@ -53,7 +54,14 @@ def choose_sweeps(engine: sa.Engine, names: Sequence[str]) -> list[Sweep]:
             "report: nothing to tell of, got a database without sweeps, expected at least one; "
             "start one with `sweep run`"
         )
-    return chosen
+    known = {sweep.name: sweep for sweep in list_sweeps(engine)}
+    searches = [
+        known.get(sweep.config["confirmation"]["sweep"], sweep)
+        if sweep.config.get("confirmation")
+        else sweep
+        for sweep in chosen
+    ]
+    return list({sweep.name: sweep for sweep in searches}.values())
 
 
 def write_report(
@@ -78,9 +86,10 @@ def write_report(
     devices = read_devices(engine)
     data = build_data_section(uses, progress)
     parts: list[Block] = []
-    for status, found in zip(searches, curves, strict=True):
+    verdicts = [find_verdict(engine, status) for status in searches]
+    for status, found, verdict in zip(searches, curves, verdicts, strict=True):
         validation = events[get_key(status.config.data)]
-        parts.append(build_tuning_part(status, found, artifacts, validation))
+        parts.append(build_tuning_part(status, found, artifacts, validation, verdict))
         if progress is not None:
             progress(len(parts), len(searches))
     none = Text("No search is among the sweeps of this page.")
@@ -92,17 +101,20 @@ def write_report(
         build_provenance_section(statuses, devices, datetime.now(UTC)),
     ]
     names = [sweep.name for sweep in sweeps]
-    page = Page(f"Sweep report: {', '.join(names)}", [_say_best(s) for s in searches], sections)
+    heads = [_say_best(s, verdict) for s, verdict in zip(searches, verdicts, strict=True)]
+    page = Page(f"Sweep report: {', '.join(names)}", heads, sections)
     return Report(names, write_page(out, page))
 
 
-def _say_best(status: Status) -> str:
+def _say_best(status: Status, confirmation: Confirmation | None) -> str:
     counts = status.counts
     model = name_model(status.config.model)
     name = status.sweep.name if model == status.sweep.name else f"{status.sweep.name} ({model})"
     done = f"{counts.finished} of {write_count(status.sweep.budget, 'trial')}"
     if not status.ranked:
         return f"{name}: no feasible trial in {done}."
+    if confirmation is not None:
+        return f"{name}: {'. '.join(confirmation.list_findings())}."
     score = get_score(get_epoch(status.ranked[0]))
     null_loss = status.config.data.null_loss
     above = get_epoch(status.ranked[0]).validation_loss > null_loss

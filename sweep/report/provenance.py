@@ -79,13 +79,14 @@ def write_command(status: Status) -> str:
         search = config.search
         options += [("--trials", status.sweep.budget), ("--events", data.num_train)]
         options += [("--sampler", search.sampler.name), ("--pruner", search.pruner.name)]
-        options += [("--objective", search.objective)]
+        options += [("--objective", search.objective), ("--test-events", data.num_test)]
     else:
         words = ["sweep", "curve"]
         options += [("--events", ",".join(str(size) for size in curve.sizes))]
         options += [("--repeats", curve.repeats), ("--equal", curve.equal)]
     options += [("--data", name) for name in data.files]
     options += [("--val-data", name) for name in data.validation_files]
+    options += [("--test-data", name) for name in data.test_files]
     options += [("--x-key", data.x_key), ("--y-key", data.y_key), ("--variant", data.variant)]
     options += [("--val-events", data.num_validation), ("--epochs", config.recipe.epochs)]
     options += [("--recipe", config.recipe.name), ("--seed", config.search.seed)]

@@ -18,10 +18,12 @@ from sweep.metrics.table import METRICS, OBJECTIVES
 from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
 from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
+from sweep.report.confirmation import show_confirmation
 from sweep.report.importance import describe_importances
 from sweep.report.savings import describe_endings
 from sweep.report.trial_table import name_trial_table, tabulate_trials
 from sweep.report.winner import explain_winner
+from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.wording import write_count, write_setting, write_value
 
@@ -29,16 +31,22 @@ SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1
 
 
 def build_tuning_part(
-    status: Status, curves: Curves, artifacts: Path, events: EventSet | None
+    status: Status,
+    curves: Curves,
+    artifacts: Path,
+    events: EventSet | None,
+    confirmation: Confirmation | None = None,
 ) -> Part:
     """Show one sweep's search: what was considered, tried, ended early, and why one trial won.
 
     Args:
         events: Its validation events, or None where they are not on this machine.
+        confirmation: Of its best trials, or None.
     """
     key = f"sweep-{status.sweep.id}"
     parts = [
         Part("Hyperparameters considered", _describe_space(status)),
+        *([_show_confirmation(confirmation)] if confirmation is not None else []),
         Part("Why this one won", explain_winner(status)),
         Part("Every combination tried", [*_show_search(status, curves, key)]),
         Part("Ended early", describe_endings(status, curves)),
@@ -57,6 +65,10 @@ def build_tuning_part(
             )
         )
     return Part(status.sweep.name, parts)
+
+
+def _show_confirmation(confirmation: Confirmation) -> Part:
+    return Part("Confirmed with fresh seeds", show_confirmation(confirmation))
 
 
 def _describe_space(status: Status) -> list[Block]:

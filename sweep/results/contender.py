@@ -12,7 +12,7 @@ from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.config import DataConfig
 from sweep.results.arguments import find_trial
-from sweep.results.best import find_best
+from sweep.results.confirmation import choose_best
 from sweep.results.evaluation import load_export, rebuild_network
 from sweep.results.export_folder import is_export
 from sweep.results.status import read_status
@@ -31,8 +31,8 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
     """Find a trained network by what a person calls it.
 
     Args:
-        text: A folder that `sweep best --export` wrote, the name of a sweep (its best trial), or
-            NAME:NUMBER for a trial of it.
+        text: A folder that `sweep best --export` wrote, the name of a sweep (its best trial, or
+            the confirmed one), or NAME:NUMBER for a trial of it.
         storage: Address of the database, which exports do not need.
         artifacts: Folder where workers kept the weights.
 
@@ -47,7 +47,10 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
     engine = open_engine(parse_url(storage))
     check_tables(engine)
     status = read_status(engine, find_sweep(engine, name or text))
-    trial = find_trial(status, number) if name else find_best(status)
+    if name:
+        trial = find_trial(status, number)
+    else:
+        status, trial = choose_best(engine, status)
     engine.dispose()
     return Contender(
         f"{status.sweep.name}, trial {trial.number}",

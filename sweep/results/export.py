@@ -28,6 +28,7 @@ from sweep.process import COMMAND
 from sweep.progress import Progress
 from sweep.provenance import describe_versions
 from sweep.results.best import get_epoch
+from sweep.results.confirmation import Confirmation
 from sweep.results.evaluation import (
     METRICS_FILE,
     WEIGHTS_FILE,
@@ -72,6 +73,7 @@ def export_trial(
     folder: Path,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda _line: None,
+    confirmation: Confirmation | None = None,
 ) -> Export:
     """Write a trial's model into a folder of its own and check it.
 
@@ -83,6 +85,7 @@ def export_trial(
         progress: Told how many of how many events are read.
         say: Told, line by line, what takes long, and what the fresh process that checks the
             folder says.
+        confirmation: Of which the trial is the winner's; None where the search alone chose it.
 
     Raises:
         SweepError: when the folder exists, the weights are missing, or the model that was read
@@ -100,7 +103,7 @@ def export_trial(
     checked: list[Export] = []
 
     def write(temporary: Path) -> None:
-        _write_parts(temporary, status, trial, weights, source)
+        _write_parts(temporary, status, trial, weights, source, confirmation)
         fault = None
         try:
             write_onnx(temporary / ONNX_FILE, network, split.validation, say)
@@ -113,6 +116,7 @@ def export_trial(
             get_score(get_epoch(trial)),
             fault,
             source,
+            confirmation,
         )
         checked.append(Export(folder, _check(temporary, trial, source, say), fault))
 
@@ -127,7 +131,12 @@ def export_trial(
 
 
 def _write_parts(
-    folder: Path, status: Status, trial: TrialRow, weights: Path, source: Source | None
+    folder: Path,
+    status: Status,
+    trial: TrialRow,
+    weights: Path,
+    source: Source | None,
+    confirmation: Confirmation | None,
 ) -> None:
     config = status.config
     score = get_score(get_epoch(trial))
@@ -148,6 +157,8 @@ def _write_parts(
         },
     )
     metrics = {**describe_score(score), "null_loss": config.data.null_loss}
+    if confirmation is not None:
+        metrics["confirmation"] = confirmation.describe()
     _write_json(folder / METRICS_FILE, metrics)
 
 

@@ -11,6 +11,7 @@ from storage.epochs import TrialRow
 from sweep.metrics.score import Score
 from sweep.metrics.writing import list_known, write_ends, write_plain
 from sweep.plan.sample import fit_config
+from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.search.judgement import explain_death
 
@@ -22,15 +23,23 @@ def write_model_card(
     score: Score,
     onnx_fault: str | None,
     source: Source | None,
+    confirmation: Confirmation | None = None,
 ) -> None:
-    """Write a model card in Markdown; `source` are the files of a person's own network."""
+    """Write a model card in Markdown.
+
+    Args:
+        source: The files of a person's own network.
+        confirmation: Of which the trial is the winner's; None where the search alone chose it.
+    """
     path.write_text(
-        _describe_network(status, trial, score) + _describe_use(onnx_fault, source),
+        _describe_network(status, trial, score, confirmation) + _describe_use(onnx_fault, source),
         encoding="utf-8",
     )
 
 
-def _describe_network(status: Status, trial: TrialRow, score: Score) -> str:
+def _describe_network(
+    status: Status, trial: TrialRow, score: Score, confirmation: Confirmation | None
+) -> str:
     """Say what the network is, how good, and how it was trained."""
     config = fit_config(status.config, trial.slot)
     params = "\n".join(f"| {name} | {write_value(value)} |" for name, value in trial.params.items())
@@ -44,12 +53,13 @@ def _describe_network(status: Status, trial: TrialRow, score: Score) -> str:
 Finds proton-proton collision points: from 4 features x 4000 bins along the beam line (0.1 mm each,
 from -100 mm to 300 mm) to a histogram with a peak at each vertex.
 
-| metric on {score.counts.events} validation events | value | 68 % interval |
+{_tabulate_test(confirmation)}| metric on {score.counts.events} validation events \
+| value | 68 % interval |
 |---|---|---|
 {metrics}
 | loss of predicting zero everywhere | {config.data.null_loss:.4g} | |
 
-{_say_choice(status, trial)}
+{_say_choice(status, trial, confirmation)}
 
 Features, in this order: KDE / 2500, its square, 2 x and 2 y (mm) where the KDE is largest. Peaks:
 bins of at least 0.01, at least 3 of them, sum at least 0.2; a true peak is found when a predicted
@@ -93,8 +103,29 @@ network = load_export(Path("FOLDER")).network   # (B, 4, 4000) -> (B, 4000)
 """
 
 
-def _say_choice(status: Status, trial: TrialRow) -> str:
+def _tabulate_test(confirmation: Confirmation | None) -> str:
+    """Tabulate what the third part of the events shows, where it was opened."""
+    score = None if confirmation is None else confirmation.opened
+    if confirmation is None or score is None:
+        return ""
+    metrics = "\n".join(_list_metrics(score))
+    return f"""| metric on {confirmation.num_test} events set aside, which chose nothing \
+| value | 68 % interval |
+|---|---|---|
+{metrics}
+
+"""
+
+
+def _say_choice(status: Status, trial: TrialRow, confirmation: Confirmation | None) -> str:
     """Say how the trial was chosen, and what that means for its numbers."""
+    if confirmation is not None:
+        found = "\n".join(f"- {line}" for line in confirmation.list_findings())
+        return (
+            f"The winner of the confirmation of sweep {confirmation.design.sweep}: its best trials "
+            "and the recommended\npoint, trained again with fresh seeds. Of the winner's own "
+            f"trainings this is the median.\n\n{found}"
+        )
     if not trial.feasible:
         return (
             f"**This network is dead** ({explain_death(status.config.search.objective)}): its\n"

@@ -132,7 +132,13 @@ def _is_of(status: Status, model: str | None) -> bool:
 def _lend(config: SweepConfig, asked: Request) -> Request:
     """Give what a sweep lends: its model, recipe and seed, and its data where none are asked."""
     lent = replace(
-        describe_request(config), model=config.model, events=None, sampler=None, pruner=None
+        describe_request(config),
+        model=config.model,
+        test_data=(),
+        events=None,
+        test_events=None,
+        sampler=None,
+        pruner=None,
     )
     if asked.data or asked.val_data:
         return replace(

@@ -53,19 +53,23 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """Give what `sweep list --json` prints of the sweep: the counts and the best trial."""
-        head = {"sweep": self.sweep.name, "budget": self.sweep.budget}
+        name, kind = self.sweep.name, self.config.kind
+        head = {"sweep": name, "kind": kind, "budget": self.sweep.budget}
         tail = {"stopped": self.stopped, "best": self.describe_best()}
         return {**head, **asdict(self.counts), **tail}
 
     def describe_best(self) -> dict[str, Any] | None:
         """Give what `sweep best --json` prints, or None where no trial is complete and feasible."""
-        if not self.ranked or (epoch := self.ranked[0].best) is None:
-            return None
+        return self.describe_trial(self.ranked[0]) if self.ranked else None
+
+    def describe_trial(self, trial: TrialRow) -> dict[str, Any]:
+        """Give what `sweep best --json` prints of a trial that has an epoch."""
+        metrics = describe_metrics(get_score(trial.best)) if trial.best else {}
         return {
             "sweep": self.sweep.name,
-            "trial": self.ranked[0].number,
-            **describe_metrics(get_score(epoch)),
-            "params": dict(self.ranked[0].params),
+            "trial": trial.number,
+            **metrics,
+            "params": dict(trial.params),
         }
 
     def describe_failures(self) -> str:

@@ -92,6 +92,27 @@ def fix_point(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> dic
     return fixed
 
 
+def find_misfits(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> dict[str, str]:
+    """Find the values of a starting point that no trial of a space can have, and say why.
+
+    Outside of a range a value may lie, but of a choice it must be one, and what has a range must be
+    a number.
+    """
+    misfits = {}
+    for name, value in point.items():
+        dimension = space.get(name)
+        if dimension is None:
+            rule = f"one of {', '.join(space)}"
+        elif isinstance(dimension, Choice) and not dimension.contains(value):
+            rule = " or ".join(write_value(one) for one in dimension.values)
+        elif isinstance(dimension, Int | Float) and not _is_number(value):
+            rule = "a number"
+        else:
+            continue
+        misfits[name] = f"{name}: outside the space, got {write_value(value)}, expected {rule}"
+    return misfits
+
+
 def _name_choice(value: Value) -> Value:
     """Give a choice in the study's terms: Optuna takes no lists, so they are text there."""
     return write_value(value) if isinstance(value, list) else value

@@ -96,7 +96,7 @@ class Attempt:
             LostClaimError: when another worker took the trial over.
             StorageError, SweepError: when the database, the disk or the events fail.
         """
-        decided = give_up(self.claim) or self._read_account()
+        decided = give_up(self.claim) or self._read_account() or self._read_fault()
         if decided is not None:
             self.curve = read_curve(self.session.engine, self.claim.trial_id)
             return decided
@@ -119,6 +119,11 @@ class Attempt:
         """Give the verdict on a paused trial that never goes on; None for one that does."""
         account = self.claim.account
         return None if account is None else Verdict(WORSE.state, WORSE.outcome, account)
+
+    def _read_fault(self) -> Verdict | None:
+        """Give the verdict on a trial that was given a value which cannot be."""
+        fault = self.begun.fault
+        return None if fault is None else Verdict(FAILED, "error", f"{fault}; mend the given point")
 
     def _build_network(self) -> nn.Module:
         return self.session.build_network(self.begun.params)

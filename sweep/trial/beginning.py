@@ -12,16 +12,23 @@ from storage import studies
 from storage.claims import Claim, begin_claimed
 from storage.engine import retry
 from storage.errors import LostClaimError
-from sweep.search.suggestion import fix_point, suggest
+from sweep.search.suggestion import find_misfits, fix_point, suggest
 from sweep.trial.session import Session
 
 
 @dataclass(frozen=True)
 class BegunTrial:
-    """A trial of the study that runs, and the value of each of its hyperparameters."""
+    """A trial of the study that runs.
+
+    Attributes:
+        trial: Of the study.
+        params: The value of each of its hyperparameters.
+        fault: Why it cannot be trained, where a value that was given cannot be; else None.
+    """
 
     trial: Trial
     params: dict[str, Value]
+    fault: str | None = None
 
 
 def begin_trial(session: Session, claim: Claim, study: optuna.Study) -> BegunTrial:
@@ -48,7 +55,10 @@ def begin_trial(session: Session, claim: Claim, study: optuna.Study) -> BegunTri
 def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -> BegunTrial:
     """Suggest, again where a passing fault broke it off: what was suggested by then stays."""
     points = session.config.starting_points
-    point = points[claim.slot] if claim.slot < len(points) else {}
+    given = points[claim.slot] if claim.slot < len(points) else {}
+    misfits = find_misfits(given, session.space)
+    point = {name: value for name, value in given.items() if name not in misfits}
+    fault = "; ".join(misfits.values()) or None
     is_first = claim.attempt == 1
 
     def attempt() -> BegunTrial:
@@ -62,6 +72,6 @@ def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -
             is_first=was_first,
             number=claim.number,
         )
-        return BegunTrial(trial, suggest(trial, session.space, point))
+        return BegunTrial(trial, suggest(trial, session.space, point), fault)
 
     return retry(attempt)

@@ -31,8 +31,11 @@ def drop_beaten_weights(session: Session) -> None:
     """Remove the weights of all complete trials on this disk but the best of the sweep.
 
     Where none lives the least bad of the dead keeps its own. A trial that is still to be told keeps
-    them too. One that is beaten now stays so.
+    them too. One that is beaten now stays so. A confirmation, whose winner is known last, keeps
+    all.
     """
+    if session.config.confirmation is not None:
+        return
     weighted = list_weighted(session.artifacts, session.sweep)
     complete = find_complete(session.engine, session.sweep.id, weighted)
     ranking = get_ranking(session.config.search.objective)

@@ -110,7 +110,7 @@ class Agenda:
             self._shunned_s[sweep.id] = time.monotonic() + SHUN_S
             self._say_once(f"not worked on here: {exc}", sweep)
             return None
-        self._sessions[sweep.id] = replace(session, sweep=sweep)
+        self._sessions[sweep.id] = _renew(session, sweep)
         return self._sessions[sweep.id]
 
     def _say_once(self, text: str, sweep: Sweep) -> None:
@@ -133,3 +133,12 @@ class Agenda:
             device=self._device,
             artifacts=self._artifacts,
         )
+
+
+def _renew(session: Session, sweep: Sweep) -> Session:
+    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it."""
+    if session.config.confirmation is None or session.sweep.config == sweep.config:
+        return replace(session, sweep=sweep)
+    now = SweepConfig.from_json(sweep.config)
+    rounds = {"confirmation": now.confirmation, "starting_points": now.starting_points}
+    return replace(session, sweep=sweep, config=session.config.model_copy(update=rounds))

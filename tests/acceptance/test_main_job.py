@@ -34,6 +34,7 @@ RESIDUALS = ("residual_width_mm", "residual_mean_mm")
 COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
 STATES = [
     "sweep",
+    "kind",
     "budget",
     "complete",
     "pruned",
@@ -125,7 +126,8 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     """Standard output is one object; each finished trial is told on standard error."""
     printed = json.loads(place.out)
     best = printed.pop("best")
-    assert printed == dict(zip(STATES, [NAME, 3, 3, 0, 0, 0, 0, 0, None], strict=True))
+    assert printed.pop("confirmation") is None
+    assert printed == dict(zip(STATES, [NAME, "search", 3, 3, 0, 0, 0, 0, 0, None], strict=True))
     assert best["efficiency"] > 0.5
     for number in range(3):
         assert f"trial {number} complete" in place.err

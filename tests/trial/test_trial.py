@@ -800,3 +800,23 @@ def test_trial_survives_dropped_connections(
     assert len(dropped) == 4
     assert all(dropped)
     assert read_first(session) == reference
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ({"batch_size": 7, "hidden_size": "many"}, "hidden_size: outside the space, got many"),
+        ({"depth": 3}, "depth: outside the space, got 3, expected one of"),
+    ],
+)
+def test_value_that_cannot_be_fails_its_trial_and_not_the_worker(
+    make_session: MakeSession, sqlite_url: str, point: dict[str, Any], words: str
+) -> None:
+    """A starting point is given by a person: its reason is the trial's, and others go on."""
+    session = make_session(sqlite_url)
+    config = session.config.model_copy(update={"starting_points": (point,)})
+    given = replace(session, config=config)
+    verdict = train(given)
+    assert (verdict.state, verdict.outcome) == ("failed", "error")
+    assert verdict.reason is not None and words in verdict.reason
+    assert train(given).state == "complete"

@@ -1,0 +1,76 @@
+"""Has the trials of a sweep trained by workers that are started here, and shows how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from storage.claims import EXPIRED, expire_claims
+from storage.engine import parse_url
+from storage.sweeps import Sweep, count_trials
+from sweep.cli.job_options import JobOptions
+from sweep.cli.live import LiveView
+from sweep.cli.output import print_note
+from sweep.cli.supervision import Supervision
+from sweep.launch.launcher import Job, Wish
+from sweep.launch.launchers import choose_launcher
+from sweep.launch.places import Place
+from sweep.process import is_gone
+
+
+def open_places(options: JobOptions, wish: Wish) -> AbstractContextManager[list[Place]]:
+    """Find where workers may run; none where no worker is started here."""
+    if options.is_detached:
+        return nullcontext([])
+    return choose_launcher(options.launcher).open_places(wish)
+
+
+def take_time(options: JobOptions, spent_s: float) -> JobOptions:
+    """Take what was spent off the time that a job has."""
+    if options.timeout_s is None:
+        return options
+    return replace(options, timeout_s=max(1.0, options.timeout_s - spent_s))
+
+
+def refresh_pages(engine: sa.Engine, storage: str, names: Sequence[str]) -> None:
+    """Write what the dashboard shows of sweeps, where that is behind."""
+    from storage import studies  # late: what is refused needs no study
+    from sweep.dashboard.publisher import Publisher
+
+    study_storage = studies.open_study_storage(parse_url(storage))
+    for name in names:
+        Publisher(engine, study_storage, name, print_note).catch_up()
+
+
+def train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]) -> bool:
+    """Have the trials trained that are left; True when the budget is spent."""
+    from storage import studies  # late: what is refused needs no study
+    from sweep.dashboard.publisher import keep_fresh
+
+    counts = count_trials(engine, sweep.id)
+    if counts.unfinished == 0:
+        print_note(f"nothing left to train: {counts.finished} of {counts.budget} trials finished")
+        return True
+    num_gone = expire_claims(engine, sweep.id, is_gone)
+    if num_gone:
+        print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
+    study_storage = studies.open_study_storage(parse_url(options.storage))
+    wanted = places if options.workers else places[: counts.unfinished]
+    view = LiveView(engine, sweep)
+    with keep_fresh(engine, study_storage, sweep.name, view.say, is_hurried=lambda: False), view:
+        try:
+            job = Job(options.storage, sweep.name, options.artifacts.absolute())
+            launcher = choose_launcher(options.launcher).make_launcher(
+                job,
+                wanted,
+                lambda lost, how: expire_claims(engine, sweep.id, lost, how or EXPIRED),
+                view.say,
+            )
+            Supervision(launcher, view, options.timeout_s).follow()
+        finally:
+            expire_claims(engine, sweep.id, is_gone)
+            status = view.update()
+    return status.counts.unfinished == 0

@@ -1,0 +1,116 @@
+"""A confirmation: the best trials of a search and its recommended point, trained again.
+
+The best of many noisy numbers is flattered by luck. So a few candidates, and always the recommended
+point, are trained again with fresh weights and orders of events, the same for every candidate, and
+the winner is chosen by these alone. It is a sweep of its own whose trials are all given; its rounds
+add trials at the end (docs/ARCHITECTURE.md, "Confirmation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweep.config import CandidateConfig, ConfirmationConfig, SweepConfig
+from sweep.errors import ConfigError
+from sweep.search.strategy import choose_pruner, choose_sampler
+from sweep.seeds import derive_seed
+
+SUFFIX = "-confirm"
+DEFAULT_TOP, DEFAULT_SEEDS = 4, 3
+FIRST_SEEDS = 2
+"""Trainings of each candidate before any is dropped: one says nothing of the spread."""
+SHARE = 0.25
+"""Of the epochs that the search trained: unasked, a confirmation takes no more than this."""
+
+
+def name_confirmation(search: str) -> str:
+    """Name the confirmation of a search."""
+    return f"{search}{SUFFIX}"
+
+
+def check_size(top: int | None, seeds: int | None) -> None:
+    """Refuse numbers out of range.
+
+    Raises:
+        ConfigError: when one is.
+    """
+    for name, count, least in (("top", top, 1), ("seeds", seeds, FIRST_SEEDS)):
+        if count is not None and count < least:
+            raise ConfigError(f"{name}: got {count}, expected at least {least}; raise --{name}")
+
+
+def choose_size(spent_epochs: int, epochs: int) -> tuple[int, int] | None:
+    """Choose how many of the best and how many seeds a confirmation may have unasked.
+
+    Args:
+        spent_epochs: That the search trained.
+        epochs: Of one training.
+
+    Returns:
+        The most trainings that are within `SHARE` of the epochs if nothing is dropped: of equals
+        those with more candidates; None where even the least are not.
+    """
+    allowed = SHARE * spent_epochs / epochs
+    sizes = [
+        ((top + 1) * seeds, top, seeds)
+        for top in range(1, DEFAULT_TOP + 1)
+        for seeds in range(FIRST_SEEDS, DEFAULT_SEEDS + 1)
+        if (top + 1) * seeds <= allowed
+    ]
+    return max(sizes)[1:] if sizes else None
+
+
+def plan_confirmation(
+    search: SweepConfig,
+    name: str,
+    finished: int,
+    candidates: Sequence[CandidateConfig],
+    seeds: int,
+) -> SweepConfig:
+    """Plan the confirmation of a search, with its first round.
+
+    Args:
+        search: The search's config: its events, recipe and space hold here, too.
+        name: The search's.
+        finished: How many of its trials have finished.
+        candidates: What is trained again.
+        seeds: The most trainings of each.
+    """
+    first = [
+        (candidate, seed)
+        for seed in range(1, min(FIRST_SEEDS, seeds) + 1)
+        for candidate in range(len(candidates))
+    ]
+    confirmation = ConfirmationConfig(
+        sweep=name, candidates=tuple(candidates), seeds=seeds, finished=finished
+    )
+    judged = search.search.model_copy(
+        update={
+            "sampler": choose_sampler("random"),
+            "pruner": choose_pruner("none"),
+            # Another seed than the search's: none of its weights and orders is met again.
+            "seed": derive_seed(search.search.seed, "confirmation", 0),
+        }
+    )
+    config = search.model_copy(
+        update={"search": judged, "num_hand_tuned": 0, "confirmation": confirmation}
+    )
+    return add_pairs(config, first)
+
+
+def add_pairs(config: SweepConfig, pairs: Sequence[tuple[int, int]]) -> SweepConfig:
+    """Add trials to a confirmation, each a candidate with a seed.
+
+    Raises:
+        ValueError: when the config is of no confirmation.
+    """
+    old = config.confirmation
+    if old is None:
+        raise ValueError("confirmation: got the config of a search, expected one")
+    every = (*old.pairs, *pairs)
+    return config.model_copy(
+        update={
+            "confirmation": old.model_copy(update={"pairs": every}),
+            "starting_points": tuple(old.candidates[index].params for index, _seed in every),
+        }
+    )

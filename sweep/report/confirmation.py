@@ -1,0 +1,41 @@
+"""Which of the best trials held when they were trained again: the winner, and how sure that is."""
+
+from __future__ import annotations
+
+from sweep.report.blocks import Block, Column, Items, Row, Table
+from sweep.results.candidates import name_candidate
+from sweep.results.confirmation import Confirmation
+from sweep.wording import write_number
+
+
+def show_confirmation(confirmation: Confirmation) -> list[Block]:
+    """Show what a confirmation found, its candidates, and what each of their trainings gave."""
+    label = confirmation.metric.label
+    columns = (
+        Column("candidate"),
+        Column(f"{label} claimed", True),
+        Column(f"mean {label}", True),
+        Column("each training"),
+        Column("probability of being the best", True),
+    )
+    said = confirmation.describe()["candidates"]
+    rows = [
+        Row(
+            (
+                name_candidate(one),
+                _write(shown["claimed"]),
+                _write(shown["mean"]),
+                ", ".join(write_number(value) for value in shown["values"]),
+                _write(shown["probability_best"], 2),
+            ),
+            is_marked=shown["is_winner"],
+        )
+        for one, shown in zip(confirmation.design.candidates, said, strict=True)
+    ]
+    name = confirmation.status.sweep.name
+    caption = f"Candidates of {name}, with fresh seeds in common, on the validation events"
+    return [Items(confirmation.list_findings(), is_key=True), Table(caption, columns, rows)]
+
+
+def _write(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else write_number(value, digits)

@@ -1,0 +1,59 @@
+"""What a confirmation trains again: the best of a search, and always its recommended point."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.space import Value
+from sweep.config import CandidateConfig
+from sweep.plan.space import read_space
+from sweep.results.status import Status
+from sweep.search.judgement import get_value
+from sweep.search.suggestion import find_nearest
+
+
+def name_candidate(candidate: CandidateConfig) -> str:
+    """Name a candidate: by its trial of the search, or as the recommended point."""
+    if candidate.trial is None:
+        return "the recommended point"
+    name = f"trial {candidate.trial} of the search"
+    return f"{name} (the recommended point)" if candidate.is_recommended else name
+
+
+def list_candidates(
+    search: Status, top: int, defaults: Mapping[str, Value]
+) -> tuple[CandidateConfig, ...]:
+    """List what a confirmation trains: the best of a search, and always the recommended point.
+
+    Args:
+        search: Its status.
+        top: How many of the best, at most.
+        defaults: Of the architecture, for a search that tried no recommended point.
+    """
+    points = search.config.starting_points
+    begun = {trial.slot: trial for trial in search.begun}
+    objective = search.config.search.objective
+    own = begun.get(len(points) - 1) if points else None
+    best = search.ranked[:top]
+    chosen = [*best, own] if own is not None and own not in best else list(best)
+    candidates = [
+        CandidateConfig(
+            trial=trial.number,
+            params=dict(trial.params),
+            claimed=get_value(trial.best, objective) if trial.feasible and trial.best else None,
+            is_recommended=trial is own,
+        )
+        for trial in chosen
+    ]
+    if own is None:
+        # What neither a point nor the defaults name is as in the first trial, for every seed.
+        first = begun[min(begun)].params
+        settings = {**first, **defaults, **(points[-1] if points else {})}
+        known = {
+            name: find_nearest(dimension, settings[name])
+            for name, dimension in read_space(search.config).items()
+        }
+        candidates.append(
+            CandidateConfig(trial=None, params=known, claimed=None, is_recommended=True)
+        )
+    return tuple(candidates)
