@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,30 +12,54 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from workers import work
 
+import sweep.results.export
 import sweep.results.onnx_program
 import sweep.trial.ending
+from forks import Command
 from sweep.data.formats import open_events
 from sweep.errors import ModelError
+from sweep.process import COMMAND
 from sweep.results.best import find_best
 from sweep.results.export import export_trial
+from sweep.results.fresh_process import Finished
 from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status, read_status
-from sweep.signals import Signals
 from sweep.trial.session import Session
-from sweep.worker.worker import WorkerOptions, run_worker
+
+DEADLINE_S = 100.0
+
+
+@pytest.fixture(scope="module")
+def trained(
+    make_session: Callable[..., Session], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Session, Status]:
+    """A sweep of one trial of a network that says when it is built; the tests only read it."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('trained') / 'sweep.db'}"
+    session = make_session(url, "TalkingNet", trials=1, epochs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
+        work(session)
+    return session, read_status(session.engine, session.sweep)
 
 
 @pytest.fixture
-def trained(
-    make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Session, Status]:
-    """A sweep of one trial of a network that says when it is built."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
-    session = make_session(sqlite_url, "TalkingNet", trials=1, epochs=1)
-    options = WorkerOptions(sqlite_url, None, session.artifacts, num_threads=1)
-    run_worker(options, Signals(), lambda _text: None)
-    return session, read_status(session.engine, session.sweep)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the process that checks an export from one that has loaded everything."""
+    monkeypatch.setattr(sweep.results.export, "run_afresh", run_forked)
+
+
+def run_forked(
+    words: Sequence[str], say: Callable[[str], None], settings: Mapping[str, str]
+) -> Finished:
+    """Run a command of ours to its end, as `run_afresh` does."""
+    assert tuple(words[: len(COMMAND)]) == COMMAND
+    process = Command(*words[len(COMMAND) :], folder=Path.cwd(), settings=settings)
+    output, errors = process.communicate(DEADLINE_S)
+    for line in errors.splitlines():
+        say(line)
+    return Finished(process.wait(), output, errors.splitlines()[-1] if errors else "no output")
 
 
 def test_what_the_check_of_an_export_says_is_passed_on(
@@ -51,18 +75,7 @@ def test_what_the_check_of_an_export_says_is_passed_on(
     assert any("writing model.onnx" in line for line in heard) == has_onnx
 
 
-def test_what_a_network_prints_is_kept_out_of_json(
-    trained: tuple[Session, Status], tmp_path: Path, sqlite_url: str, call: Callable[..., Any]
-) -> None:
-    """A program that reads standard output finds one JSON object there, a person the rest."""
-    session, _status = trained
-    place = ("--storage", sqlite_url, "--artifacts", session.artifacts)
-    answer = call("best", "--json", "--export", tmp_path / "model", *place)
-    assert answer.code == 0
-    assert json.loads(answer.out)["trial"] == 0
-    assert "built with" in answer.err
-
-
+@pytest.mark.usefixtures("forked")
 def test_model_that_scores_otherwise_is_refused(
     trained: tuple[Session, Status], tmp_path: Path
 ) -> None:
@@ -76,6 +89,7 @@ def test_model_that_scores_otherwise_is_refused(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.usefixtures("forked")
 def test_fault_of_the_check_is_said_once(
     trained: tuple[Session, Status],
     tmp_path: Path,
@@ -208,17 +222,20 @@ def test_network_that_cannot_be_recorded_is_captured(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.usefixtures("forked")
 def test_export_without_the_extra_is_whole(
     trained: tuple[Session, Status],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    sqlite_url: str,
     call: Callable[..., Any],
 ) -> None:
-    """The note, the model card and the JSON say why there is no ONNX."""
+    """The note, the model card and the JSON say why there is no ONNX.
+
+    The JSON is alone on standard output: what the network prints stands beside the notes.
+    """
     monkeypatch.setattr(sweep.results.onnx_program, "EXTRA", ("no_such_package",))
     session, _status = trained
-    place = ("--storage", sqlite_url, "--artifacts", session.artifacts)
+    place = ("--storage", str(session.engine.url), "--artifacts", session.artifacts)
     answer = call("best", "--json", "--trust-code", "--export", tmp_path / "model", *place)
     assert answer.code == 0
     fault = "no_such_package not installed (install pv-sweep[export])"
@@ -228,4 +245,5 @@ def test_export_without_the_extra_is_whole(
         "onnx_fault": fault,
     }
     assert f"without ONNX: {fault}" in answer.err
+    assert "built with" in answer.err
     assert fault in (tmp_path / "model" / "README.md").read_text()

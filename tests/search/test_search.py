@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import optuna
 import pytest
@@ -11,6 +13,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from pydantic import ValidationError
 
 from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
+from storage import studies
+from storage.engine import parse_url
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
 from sweep.search.coordinates import find_value
@@ -77,7 +81,9 @@ def test_starting_point_comes_back_exactly() -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_choices_keep_their_types_through_the_database(sampler: str, sqlite_url: str) -> None:
+def test_choices_keep_their_types_through_the_database(
+    sampler: str, empty_database: Path, tmp_path: Path
+) -> None:
     """Truth values, None and lists, drawn by each sampler and tried as a starting point."""
     space: dict[str, Dimension] = {
         "skip": Choice((True, False)),
@@ -87,12 +93,12 @@ def test_choices_keep_their_types_through_the_database(sampler: str, sqlite_url:
         "activation": Fixed(None),
     }
     point: dict[str, Value] = {"skip": False, "norm": None, "sizes": [4], "rate": 1.0}
-    optuna.create_study(storage=sqlite_url, study_name="net")
-    for slot in range(14):
-        study = optuna.load_study(
-            storage=sqlite_url,
-            study_name="net",
-            sampler=build_sampler(make_search(sampler), space, slot),
+    shutil.copy(empty_database, tmp_path / "sweep.db")
+    study_storage = studies.open_study_storage(parse_url(f"sqlite:///{tmp_path / 'sweep.db'}"))
+    optuna.create_study(storage=study_storage, study_name="net")
+    for slot in range(12):
+        study = studies.load_study(
+            study_storage, "net", build_sampler(make_search(sampler), space, slot)
         )
         if slot == 0:
             study.enqueue_trial(fix_point(point, space))
