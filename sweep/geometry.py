@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 NUM_FEATURES = 4
 NUM_BINS = 4000
@@ -22,3 +22,8 @@ def compute_bin_centers_mm() -> NDArray[np.float64]:
         ana/compute_over.h).
     """
     return Z_MIN_MM + (np.arange(NUM_BINS, dtype=np.float64) + 0.5) * BIN_WIDTH_MM
+
+
+def to_mm(position_P: ArrayLike) -> NDArray[np.float64]:
+    """Turn positions in bins, where the centre of bin i is at i, into mm along the beam line."""
+    return Z_MIN_MM + (np.asarray(position_P, dtype=np.float64) + 0.5) * BIN_WIDTH_MM

@@ -28,6 +28,7 @@ FORBIDDEN = {
     "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.worker": ("sweep.launch", "sweep.results"),
     "sweep.results": ("sweep.launch", "sweep.worker", "sweep.dashboard", "sweep.report"),
+    "sweep.api": ("sweep.launch", "sweep.worker", "sweep.dashboard", "sweep.report"),
     "sweep.report": ("sweep.launch", "sweep.worker", "sweep.dashboard"),
     "sweep.dashboard": ("sweep.launch", "sweep.worker", "sweep.training", "sweep.data", "models"),
     "sweep": ("sweep.cli",),
@@ -229,6 +230,7 @@ def test_files_stay_readable() -> None:
 
 
 LIGHT = {
+    "sweep": ("torch", "optuna", "numpy", "pandas", "plotly", "sqlalchemy", "pydantic", "typer"),
     "sweep.cli": ("torch", "optuna", "numpy", "pandas", "matplotlib", "plotly", "sqlalchemy"),
     "sweep.config": ("torch", "optuna"),
     "sweep.data.selection": ("torch", "optuna"),

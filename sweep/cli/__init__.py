@@ -32,6 +32,7 @@ from sweep.cli.report import report
 from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
 from sweep.cli.storage import storage_app
+from sweep.cli.trials import epochs, trials
 from sweep.errors import ConfigError, SweepError
 
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -89,6 +90,8 @@ app.command("list")(list_sweeps)
 app.command()(stop)
 app.command()(resume)
 app.command()(best)
+app.command()(trials)
+app.command()(epochs)
 app.command()(evaluate)
 app.command()(score)
 app.command()(curve)

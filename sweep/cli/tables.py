@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from storage.epochs import Epoch
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import METRICS
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
-from sweep.results.best import describe_nothing, get_epoch
+from sweep.results.best import describe_nothing, get_epoch, get_own_epoch
 from sweep.results.candidates import name_candidate
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
@@ -69,6 +70,46 @@ def print_confirmation(found: Confirmation) -> None:
     console.print(table)
     for line in found.list_findings():
         console.print(line)
+
+
+def print_trials(status: Status) -> None:
+    """Print every trial that has begun: what became of it, its metrics, what it was tried with."""
+    epochs = [get_own_epoch(trial) for trial in status.begun]
+    scores = [get_score(epoch) if epoch else None for epoch in epochs]
+    metrics = list_known([score for score in scores if score is not None])
+    heads = [metric.head for metric in metrics]
+    titles = ("trial", "outcome", *heads, "epochs", "tried with", "reason")
+    prose = ("tried with", "reason")
+    table = Grid(name_columns(*titles, prose=prose, spare=list_spare(metrics)))
+    for trial, score in zip(status.begun, scores, strict=True):
+        table.add_row(
+            str(trial.number),
+            trial.outcome or trial.state,
+            *(write_plain(metric, score) for metric in metrics),
+            str(trial.last.epoch) if trial.last else "0",
+            describe_point(trial.params),
+            ((trial.reason or "").strip().splitlines() or [""])[-1],
+        )
+    open_console().print(table)
+
+
+def print_epochs(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> None:
+    """Print every epoch of every trial that has begun."""
+    rows = [(trial, epoch) for trial in status.begun for epoch in curves.get(trial.id, [])]
+    metrics = list_known([get_score(epoch) for _trial, epoch in rows])
+    heads = [metric.head for metric in metrics]
+    titles = ("trial", "epoch", "lr", "training loss", *heads, "seconds")
+    table = Grid(name_columns(*titles, spare=list_spare(metrics)))
+    for trial, epoch in rows:
+        table.add_row(
+            str(trial.number),
+            str(epoch.epoch),
+            f"{epoch.lr:.3g}",
+            f"{epoch.train_loss:.4g}",
+            *(write_plain(metric, get_score(epoch)) for metric in metrics),
+            f"{epoch.duration_s:.1f}",
+        )
+    open_console().print(table)
 
 
 def print_statuses(statuses: Sequence[Status]) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
-from torch import Tensor
 
 from sweep.figures.event import (
     PREDICTION_COLOR,
@@ -23,7 +22,7 @@ from sweep.figures.event import (
     thin,
 )
 from sweep.figures.style import finish
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MAX_MM, Z_MIN_MM, compute_bin_centers_mm
+from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MAX_MM, Z_MIN_MM, compute_bin_centers_mm, to_mm
 from sweep.training.inspection import InspectedEvent
 
 NEAR_MM = 40.0
@@ -119,11 +118,6 @@ def _list_traces(event: InspectedEvent) -> list[go.Scatter]:
             )
         )
     return traces
-
-
-def to_mm(position_P: Tensor) -> NDArray[np.float64]:
-    """Turn positions in bins, shape (P,), into mm along the beam line."""
-    return Z_MIN_MM + (position_P.numpy().astype(np.float64) + 0.5) * BIN_WIDTH_MM
 
 
 def _choose_span_mm(event: InspectedEvent) -> tuple[float, float]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
 from sweep.errors import ConflictError, ModelError
-from sweep.figures.inspection import draw_inspected, to_mm
+from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
+from sweep.geometry import to_mm
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known, write_plain
 from sweep.progress import Progress

@@ -12,6 +12,7 @@ from sweep.metrics.writing import list_known, write_plain
 from sweep.plan.space import read_space
 from sweep.report.blocks import Column, Row, Table
 from sweep.report.savings import shorten_reason
+from sweep.results.best import get_own_epoch
 from sweep.results.status import Status
 from sweep.wording import write_setting
 
@@ -27,7 +28,7 @@ def tabulate_trials(status: Status, curves: Curves) -> Table:
     The metrics are those of its best epoch; of a trial that runs, those of its last one.
     """
     names = list_varied(status)
-    scores = [get_score(epoch) for trial in status.begun if (epoch := _get_own(trial))]
+    scores = [get_score(epoch) for trial in status.begun if (epoch := get_own_epoch(trial))]
     metrics = list_known(scores)
     columns = (
         Column("trial", True),
@@ -67,10 +68,6 @@ def list_columns(metrics: Sequence[Metric]) -> list[Column]:
     return [Column(m.label + " (68 %)" * (m.find_interval is not None), True) for m in metrics]
 
 
-def _get_own(trial: TrialRow) -> Epoch | None:
-    return trial.last if trial.finished_s is None else trial.best
-
-
 def _list_cells(
     status: Status,
     trial: TrialRow,
@@ -78,7 +75,7 @@ def _list_cells(
     metrics: Sequence[Metric],
     names: Sequence[str],
 ) -> list[str]:
-    epoch = _get_own(trial)
+    epoch = get_own_epoch(trial)
     spent_s = sum(e.duration_s for e in curve)
     return [
         str(trial.number),

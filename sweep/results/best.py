@@ -77,6 +77,11 @@ def get_epoch(trial: TrialRow) -> Epoch:
     return trial.best
 
 
+def get_own_epoch(trial: TrialRow) -> Epoch | None:
+    """Give the epoch by which a trial is shown: its best, of an unfinished one the last so far."""
+    return trial.last if trial.finished_s is None else trial.best
+
+
 def get_number(trial: TrialRow) -> int:
     """Give a trial's number in the study.
 

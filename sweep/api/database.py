@@ -1,0 +1,165 @@
+"""The sweeps of a database, as tables, values and figures."""
+
+from __future__ import annotations
+
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from storage.database_file import check_address
+from storage.engine import open_engine, parse_url
+from storage.epochs import read_curve, read_curves
+from storage.sweeps import find_sweep, list_sweeps
+from storage.tables import check_tables
+from sweep.errors import ConfigError, SweepError
+from sweep.results.confirmation import choose_best, find_verdict
+from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
+from sweep.results.status import Status, read_status
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def open(storage: str) -> Database:
+    """Open a database of sweeps.
+
+    Args:
+        storage: As `--storage` takes it: `sqlite:///sweep.db` or `postgresql://USER@HOST/NAME`,
+            whose password stands in `~/.pgpass`.
+
+    Raises:
+        StorageError: when it is missing, does not answer, or holds no sweeps of this version.
+    """
+    check_address(storage)
+    engine = open_engine(parse_url(storage))
+    check_tables(engine)
+    return Database(engine)
+
+
+class Database:
+    """The sweeps of a database; each call reads them as they are now and changes nothing.
+
+    It may be used in a `with` statement, which closes it.
+
+    Args:
+        engine: As `open` makes it.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def sweeps(self) -> pd.DataFrame:
+        """Read a table of all sweeps, oldest first, a row each.
+
+        Columns: `sweep`, `kind`, `model`, `objective`, `created`, `budget`, the numbers of trials by state,
+        `stopped`, `trials_per_hour`, `time_left_s`, `best_trial`, and that trial's metrics and
+        counts as `trials` has them. A sweep of another version is left out with a warning.
+        """
+        statuses = []
+        for found in list_sweeps(self._engine):
+            try:
+                statuses.append(read_status(self._engine, found))
+            except ConfigError as exc:
+                warnings.warn(f"{found.name}: left out: {exc}", stacklevel=2)
+        return tabulate_sweeps(statuses)
+
+    def trials(self, name: str) -> pd.DataFrame:
+        """Read a table of every trial of a sweep that has begun, a row each.
+
+        Columns: `trial`, `state`, `outcome`, `reason`, `feasible`; each hyperparameter as
+        `params_NAME`; each metric of its best epoch, with the ends of the 68 % interval as `_low`
+        and `_high`, and the counts it is made of; `best_epoch`, `epochs`, `events_seen`,
+        `training_s`, `attempts`, `started` and `finished` (UTC), `worker`.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+        """
+        status = self._read(name)
+        return tabulate_trials(status, read_curves(self._engine, status.sweep.id))
+
+    def epochs(self, name: str) -> pd.DataFrame:
+        """Read a table of every epoch of every trial of a sweep, a row each.
+
+        Columns: `trial`, `epoch`, `events_seen`, `lr`, `train_loss`, the metrics and counts as
+        `trials` has them, `duration_s`.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+        """
+        status = self._read(name)
+        return tabulate_epochs(status, read_curves(self._engine, status.sweep.id))
+
+    def best(self, name: str) -> dict[str, Any]:
+        """Find the best trial of a sweep, as `sweep best --json` tells it.
+
+        Returns:
+            `sweep`, `trial`, its metrics, and its hyperparameters as `params`. Of a search that was
+            confirmed it is the winner's, and `confirmation` tells of the candidates.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+            SweepError: when no trial of it is complete and feasible.
+        """
+        status = self._read(name)
+        owner, trial = choose_best(self._engine, status)
+        found = find_verdict(self._engine, status)
+        told = {} if found is None else {"confirmation": found.describe()}
+        return {**owner.describe_trial(trial), **told}
+
+    def draw_history(self, name: str) -> go.Figure:
+        """Draw the metrics of a sweep by trial, with the best so far and the null loss."""
+        from sweep.figures.trials import draw_history  # late: Plotly is for figures only
+
+        return draw_history(self._read(name))
+
+    def draw_front(self, name: str) -> go.Figure:
+        """Draw efficiency against false positives per event of a sweep's trials."""
+        from sweep.figures.trials import draw_front  # late: Plotly is for figures only
+
+        return draw_front(self._read(name))
+
+    def draw_curves(self, name: str) -> go.Figure:
+        """Draw the validation loss of a sweep's trials by epoch."""
+        from sweep.figures.trials import draw_all_curves  # late: Plotly is for figures only
+
+        status = self._read(name)
+        return draw_all_curves(status, read_curves(self._engine, status.sweep.id))
+
+    def draw_trial(self, name: str, trial: int) -> go.Figure:
+        """Draw the training loss and the metrics of one trial by epoch.
+
+        Raises:
+            SweepError: when the sweep has no trial of that number that has begun.
+        """
+        from sweep.figures.learning_curves import draw_learning_curves  # late: as above
+
+        status = self._read(name)
+        found = next((row for row in status.begun if row.number == trial), None)
+        if found is None:
+            raise SweepError(
+                f"sweep {name}: no such trial, got {trial}, expected the number of one that has "
+                "begun; `trials` lists them"
+            )
+        curve = read_curve(self._engine, found.id)
+        return draw_learning_curves(curve, status.config.data.null_loss)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens others."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _exc: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read(self, name: str) -> Status:
+        return read_status(self._engine, find_sweep(self._engine, name))

@@ -1,0 +1,148 @@
+"""`sweep trials`, `sweep epochs`: every trial, every epoch, as tables for people and programs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweep.cli.completion import offer_sweeps
+from sweep.cli.options import (
+    DEFAULT_STORAGE,
+    Json,
+    Storage,
+    SweepName,
+    choose_sweep,
+    open_database,
+)
+from sweep.errors import ConfigError, list_allowed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMS = ("csv", "parquet", "json")
+
+Named = Annotated[
+    str | None,
+    typer.Argument(metavar="[NAME]", help="The same as --sweep NAME.", autocompletion=offer_sweeps),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="Write CSV with every column.")]
+Parquet = Annotated[bool, typer.Option("--parquet", help="Write Parquet, which needs pyarrow.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Write into this file: .csv, .parquet or .json.  [standard output]"),
+]
+
+
+def trials(
+    name: Named = None,
+    csv: Csv = False,
+    parquet: Parquet = False,
+    json: Json = False,
+    out: Out = None,
+    sweep: SweepName = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Show every trial of a sweep: hyperparameters, metrics with intervals, cost, state, reason."""
+    form = choose_form(out, csv=csv, parquet=parquet, json=json)
+    engine = open_database(storage)
+    found = choose_sweep(engine, name or sweep)
+    from storage.epochs import read_curves  # late: a database is there
+    from sweep.results.frames import tabulate_trials
+    from sweep.results.status import read_status
+
+    status = read_status(engine, found)
+    if form is None:
+        from sweep.cli.tables import print_trials
+
+        print_trials(status)
+    else:
+        write_frame(tabulate_trials(status, read_curves(engine, found.id)), form, out)
+
+
+def epochs(
+    name: Named = None,
+    csv: Csv = False,
+    parquet: Parquet = False,
+    json: Json = False,
+    out: Out = None,
+    sweep: SweepName = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Show every epoch of every trial of a sweep: learning rate, losses, metrics with intervals."""
+    form = choose_form(out, csv=csv, parquet=parquet, json=json)
+    engine = open_database(storage)
+    found = choose_sweep(engine, name or sweep)
+    from storage.epochs import read_curves  # late: a database is there
+    from sweep.results.frames import tabulate_epochs
+    from sweep.results.status import read_status
+
+    status, curves = read_status(engine, found), read_curves(engine, found.id)
+    if form is None:
+        from sweep.cli.tables import print_epochs
+
+        print_epochs(status, curves)
+    else:
+        write_frame(tabulate_epochs(status, curves), form, out)
+
+
+def choose_form(out: Path | None, **asked: bool) -> str | None:
+    """Choose the form of a table, or None for one that people read.
+
+    Args:
+        out: The file it goes to, whose ending says it where no option does.
+        asked: Which forms were asked for.
+
+    Raises:
+        ConfigError: when more than one is asked for, none can be told, or it cannot be written.
+    """
+    forms = [form for form, is_asked in asked.items() if is_asked]
+    if len(forms) > 1:
+        raise ConfigError(
+            f"{forms[0]}: not alone, got --{' and --'.join(forms)}, expected one of them; leave "
+            "the others out"
+        )
+    form = forms[0] if forms else out.suffix.removeprefix(".") if out else None
+    if form is not None and form not in FORMS:
+        raise ConfigError(
+            f"out: unknown form of a table, got {out}, expected a name that ends in "
+            f"{list_allowed(f'.{known}' for known in FORMS)}; change --out"
+        )
+    if form == "parquet":
+        _check_parquet(out)
+    return form
+
+
+def _check_parquet(out: Path | None) -> None:
+    if find_spec("pyarrow") is None:
+        raise ConfigError(
+            "parquet: pyarrow is not installed, got none, expected it beside pandas; "
+            "`pip install pyarrow`, or take --csv"
+        )
+    if out is None and sys.stdout.isatty():
+        raise ConfigError(
+            "parquet: no text, got a terminal to write it to, expected a file; name one with --out"
+        )
+
+
+def write_frame(frame: pd.DataFrame, form: str, out: Path | None) -> None:
+    """Write a table in one of `FORMS` into a file, whole or not at all, or to standard output."""
+    from storage.files import write_file
+    from sweep.cli.output import print_json, print_note
+
+    if out is None and form == "json":
+        from sweep.results.frames import list_records
+
+        print_json(list_records(frame))
+        return
+    from sweep.results.frames import encode_frame
+
+    content = encode_frame(frame, form)
+    if out is None:
+        sys.stdout.buffer.write(content)
+        return
+    write_file(out, lambda path: path.write_bytes(content))
+    print_note(f"{out}: {len(frame)} rows, {len(frame.columns)} columns")
