@@ -54,9 +54,10 @@ class Database:
     def sweeps(self) -> pd.DataFrame:
         """Read a table of all sweeps, oldest first, a row each.
 
-        Columns: `sweep`, `kind`, `model`, `objective`, `created`, `budget`, the numbers of trials by state,
-        `stopped`, `trials_per_hour`, `time_left_s`, `best_trial`, and that trial's metrics and
-        counts as `trials` has them. A sweep of another version is left out with a warning.
+        Columns: `sweep`, `kind`, `model`, `objective`, `created`, `budget`, the numbers of trials
+        by state, `stopped`, `trials_per_hour`, `time_left_s`, `best_trial`, and that trial's
+        metrics and counts as `trials` has them. A sweep of another version is left out with a
+        warning.
         """
         statuses = []
         for found in list_sweeps(self._engine):
