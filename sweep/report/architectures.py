@@ -14,7 +14,7 @@ from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, METRICS, VALIDATION_LOSS, Metric
 from sweep.metrics.writing import list_known, write_metric
 from sweep.plan.network import open_kept
-from sweep.report.blocks import Block, Column, Figure, Items, Row, Section, Table, Text
+from sweep.report.blocks import Block, Column, Figure, Items, Section, Table, Text
 from sweep.report.trial_table import list_columns
 from sweep.results.best import get_epoch
 from sweep.results.evaluation import build_network
@@ -65,7 +65,7 @@ def _tabulate_scores(statuses: Sequence[Status]) -> Table:
     )
 
 
-def _write_scores(status: Status, metrics: Sequence[Metric]) -> Row:
+def _write_scores(status: Status, metrics: Sequence[Metric]) -> Sequence[str]:
     config, counts = status.config, status.counts
     if status.ranked:
         best = status.ranked[0]
@@ -73,16 +73,14 @@ def _write_scores(status: Status, metrics: Sequence[Metric]) -> Row:
         cells = [*(write_metric(metric, score) for metric in metrics), str(best.number)]
     else:
         cells = ["no feasible trial", *("" for _ in metrics)]
-    return Row(
-        (
-            status.sweep.name,
-            name_model(config.model),
-            write_number(config.data.null_loss),
-            *cells,
-            _count_parameters(status),
-            f"{counts.finished} of {status.sweep.budget}",
-            _say_outcomes(status),
-        )
+    return (
+        status.sweep.name,
+        name_model(config.model),
+        write_number(config.data.null_loss),
+        *cells,
+        _count_parameters(status),
+        f"{counts.finished} of {status.sweep.budget}",
+        _say_outcomes(status),
     )
 
 
@@ -189,22 +187,20 @@ def _tabulate_costs(
     )
 
 
-def _write_costs(status: Status, curves: Curves, devices: Mapping[str, str]) -> Row:
+def _write_costs(status: Status, curves: Curves, devices: Mapping[str, str]) -> Sequence[str]:
     trial = status.ranked[0] if status.ranked else None
     spent_s = sum(epoch.duration_s for curve in curves.values() for epoch in curve)
     curve = curves.get(trial.id, []) if trial else []
     epoch_s = statistics.median(e.duration_s for e in curve) if curve else None
     per_event = "" if epoch_s is None else f"{1000 * epoch_s / status.config.data.num_train:.3g} ms"
-    return Row(
-        (
-            status.sweep.name,
-            str(status.config.data.num_train),
-            str(status.config.recipe.epochs),
-            "" if epoch_s is None else write_time(epoch_s),
-            per_event,
-            write_time(spent_s) if spent_s else "",
-            name_device(status, trial, devices),
-        )
+    return (
+        status.sweep.name,
+        str(status.config.data.num_train),
+        str(status.config.recipe.epochs),
+        "" if epoch_s is None else write_time(epoch_s),
+        per_event,
+        write_time(spent_s) if spent_s else "",
+        name_device(status, trial, devices),
     )
 
 

@@ -14,7 +14,7 @@ from sweep.geometry import to_mm
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known, write_plain
 from sweep.progress import Progress
-from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
+from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status
 from sweep.training.inspection import InspectedEvent, find_worst, inspect_events
@@ -30,14 +30,12 @@ def show_curves(status: Status, trial: TrialRow, curve: Sequence[Epoch], key: st
     scores = [get_score(epoch) for epoch in curve]
     metrics = list_known(scores)
     rows = [
-        Row(
-            (
-                str(epoch.epoch),
-                write_number(epoch.train_loss),
-                *(write_plain(metric, score, fine=True) for metric in metrics),
-                write_number(epoch.lr, 3),
-                f"{epoch.duration_s:.1f}",
-            )
+        (
+            str(epoch.epoch),
+            write_number(epoch.train_loss),
+            *(write_plain(metric, score, fine=True) for metric in metrics),
+            write_number(epoch.lr, 3),
+            f"{epoch.duration_s:.1f}",
         )
         for epoch, score in zip(curve, scores, strict=True)
     ]
@@ -127,7 +125,7 @@ def describe_inspected(inspected: Sequence[InspectedEvent]) -> str:
     return f"first {NUM_FIRST} validation events" + worst * (len(inspected) > NUM_FIRST)
 
 
-def _list_peaks(event: InspectedEvent) -> list[Row]:
+def _list_peaks(event: InspectedEvent) -> list[Sequence[str]]:
     found = [
         (z_mm, what)
         for what, positions_P in (
@@ -137,4 +135,4 @@ def _list_peaks(event: InspectedEvent) -> list[Row]:
         )
         for z_mm in to_mm(positions_P).tolist()
     ]
-    return [Row((str(event.event), what, f"{z_mm:.2f}")) for z_mm, what in sorted(found)]
+    return [(str(event.event), what, f"{z_mm:.2f}") for z_mm, what in sorted(found)]

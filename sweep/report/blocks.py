@@ -44,20 +44,16 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a table; the first cell names it, a marked one stands out."""
-
-    cells: Sequence[str]
-    is_marked: bool = False
-
-
-@dataclass(frozen=True)
 class Table:
-    """A table; a sortable one can be sorted and filtered where JavaScript runs."""
+    """A table; a sortable one can be sorted and filtered where JavaScript runs.
+
+    The first cell of a row names it; the row of the number `marked` stands out.
+    """
 
     caption: str
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Sequence[Sequence[str]]
+    marked: int | None = None
     is_sortable: bool = False
     kind: ClassVar[str] = "table"
 
@@ -112,4 +108,4 @@ class Section:
 def list_facts(caption: str, facts: Sequence[tuple[str, str]]) -> Table:
     """Make a table of names and what each comes to."""
     columns = (Column("what"), Column("value"))
-    return Table(caption, columns, [Row(fact) for fact in facts])
+    return Table(caption, columns, facts)

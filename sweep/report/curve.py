@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sweep.figures.curve import BAND_LABEL, draw_curves, list_drawn
 from sweep.metrics.table import EFFICIENCY, Metric
-from sweep.report.blocks import Block, Code, Column, Figure, Items, Row, Section, Table, Text
+from sweep.report.blocks import Block, Code, Column, Figure, Items, Section, Table, Text
 from sweep.results.curve import (
     SampleSizeCurve,
     SizePoint,
@@ -96,10 +96,10 @@ def _tabulate(curve: SampleSizeCurve) -> Table:
     return Table(name_table(curve), columns, rows)
 
 
-def _write_point(point: SizePoint, metrics: Sequence[Metric]) -> Row:
+def _write_point(point: SizePoint, metrics: Sequence[Metric]) -> Sequence[str]:
     counts = (len(point.epochs), point.num_dead, point.num_lost)
     spreads = [point.spreads.get(metric.key) for metric in metrics]
-    return Row((str(point.num_train), *map(str, counts), *map(_write_spread, spreads)))
+    return (str(point.num_train), *map(str, counts), *map(_write_spread, spreads))
 
 
 def _write_spread(spread: Spread | None) -> str:

@@ -25,7 +25,6 @@ from sweep.report.blocks import (
     Figure,
     Items,
     Part,
-    Row,
     Section,
     Table,
     Text,
@@ -184,12 +183,12 @@ def _list_tables(use: DataUse, train: Description, judged: Description) -> list[
         Table(
             "What the events hold",
             (Column("what"), Column("training"), Column("validation")),
-            [Row(row) for row in rows],
+            rows,
         ),
         Table(
             "Values by feature",
             (Column("feature"), *(Column(name, is_number=True) for name in names)),
-            [Row(row) for row in ranges],
+            ranges,
         ),
         Items(oddities) if oddities else Text("Nothing odd was found in them."),
     ]
@@ -214,7 +213,7 @@ def _show_counts(key: str, train: Description, judged: Description) -> Figure:
     )
     longest = max(len(events) for _, events in counts)
     rows = [
-        Row((str(n), *(str(events[n] if n < len(events) else 0) for _, events in counts)))
+        (str(n), *(str(events[n] if n < len(events) else 0) for _, events in counts))
         for n in range(longest)
     ]
     return Figure(
@@ -255,7 +254,7 @@ def _show_peaks(key: str, x_BL: NDArray[np.float32], y_BL: NDArray[np.float32]) 
     looked_at = f"{len(centers)} true peaks of {len(y_BL)} validation events"
     found = " ".join(_say_peaks(looked_at, widths_mm, num_maxima, num_peaks, share))
     rows = [
-        Row((f"{z:.1f}", f"{d:.4f}", f"{t:.4f}"))
+        (f"{z:.1f}", f"{d:.4f}", f"{t:.4f}")
         for z, d, t in zip(offset_mm[::5], density[::5], target[::5], strict=True)
     ]
     columns = tuple(Column(n, True) for n in ("distance (mm)", "density, mean", "target, mean"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from sweep.figures.event import draw_event
 from sweep.figures.png import check_picture_path, save_png, write_output
 from sweep.geometry import FEATURE_PER_MM, compute_bin_centers_mm
 from sweep.metrics.peaks import find_peaks
-from sweep.report.blocks import Column, Figure, Row, Section, Table
+from sweep.report.blocks import Column, Figure, Section, Table
 from sweep.report.page import Page, write_page
 
 COLUMNS = ("z (mm)", "target", "density", "x (mm)", "y (mm)")
@@ -26,7 +27,7 @@ def show_event(key: str, name: str, x_CL: NDArray[np.float32], y_L: NDArray[np.f
         y_L: Target, shape (4000,), NaN where masked.
     """
     rows = _list_peaks(x_CL, y_L)
-    places = ", ".join(row.cells[0] for row in rows)
+    places = ", ".join(row[0] for row in rows)
     return Figure(
         key,
         f"{name[0].upper()}{name[1:]}, features against target. Drag to zoom along the beam line, "
@@ -58,13 +59,13 @@ def write_event(
     write_output(path, lambda temporary: save_png(temporary, figure, title=name))
 
 
-def _list_peaks(x_CL: NDArray[np.float32], y_L: NDArray[np.float32]) -> list[Row]:
+def _list_peaks(x_CL: NDArray[np.float32], y_L: NDArray[np.float32]) -> list[Sequence[str]]:
     z_mm = compute_bin_centers_mm()
     bins = find_peaks(y_L[None]).position_P.round().astype(np.int64).tolist()
     values = [
         (y_L[i], x_CL[0, i], x_CL[2, i] / FEATURE_PER_MM, x_CL[3, i] / FEATURE_PER_MM) for i in bins
     ]
     return [
-        Row((f"{z_mm[i]:.2f}", *(f"{value:.3f}" for value in row)))
+        (f"{z_mm[i]:.2f}", *(f"{value:.3f}" for value in row))
         for i, row in zip(bins, values, strict=True)
     ]

@@ -18,7 +18,7 @@ from sweep.figures.trials import draw_importances
 from sweep.metrics.score import get_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.plan.space import read_space
-from sweep.report.blocks import Block, Column, Figure, Row, Table, Text
+from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.status import Status
 from sweep.search.suggestion import fix_point, get_study_name, suggest
 from sweep.wording import write_number
@@ -107,12 +107,12 @@ def describe_importances(status: Status, key: str) -> list[Block]:
         ]
     first = next(iter(importances.values()))
     rows = [
-        Row((name, *(write_number(found.get(name, 0.0), 2) for found in importances.values())))
+        (name, *(write_number(found.get(name, 0.0), 2) for found in importances.values()))
         for name in first
     ]
     columns = (Column("hyperparameter"), *(Column(metric, True) for metric in importances))
     table = Table(f"Importance by hyperparameter, {status.sweep.name}", columns, rows)
-    leader = rows[0].cells[0]
+    leader, share = rows[0][:2]
     return [
         Figure(
             f"{key}-importance",
@@ -120,7 +120,7 @@ def describe_importances(status: Status, key: str) -> list[Block]:
             "differ from those of all. Pruned trials count with their best epoch, dead ones as the "
             "worst.",
             f"Bar chart of importances over {num_trials} trials; for the "
-            f"{next(iter(importances))} {leader} matters most, with {rows[0].cells[1]}.",
+            f"{next(iter(importances))} {leader} matters most, with {share}.",
             draw_importances(importances),
             table,
         )

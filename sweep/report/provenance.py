@@ -12,7 +12,7 @@ from sweep.plan.profile import PROFILES
 from sweep.plan.space import choose_space, read_space
 from sweep.provenance import describe_versions
 from sweep.report.architectures import find_model, name_device
-from sweep.report.blocks import Block, Code, Column, Row, Section, Table, Text, list_facts
+from sweep.report.blocks import Block, Code, Column, Section, Table, Text, list_facts
 from sweep.report.data import name_events
 from sweep.results.status import Status
 
@@ -43,10 +43,10 @@ def build_provenance_section(
     return Section("provenance", "How to have it again", blocks)
 
 
-def _list_rows(statuses: Sequence[Status], devices: Mapping[str, str]) -> list[Row]:
+def _list_rows(statuses: Sequence[Status], devices: Mapping[str, str]) -> list[Sequence[str]]:
     facts = [_list_facts(status, devices) for status in statuses]
     names = list(dict.fromkeys(name for found in facts for name in found))
-    return [Row((name, *(found.get(name, "") for found in facts))) for name in names]
+    return [(name, *(found.get(name, "") for found in facts)) for name in names]
 
 
 def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from storage.epochs import Curves, TrialRow
 from storage.sweeps import FAILED, PRUNED
-from sweep.report.blocks import Block, Column, Row, Table, Text
+from sweep.report.blocks import Block, Column, Table, Text
 from sweep.results.status import Status
 from sweep.search.judgement import explain_death
 from sweep.wording import write_count, write_percent, write_time
@@ -69,13 +69,11 @@ def describe_endings(status: Status, curves: Curves) -> list[Block]:
     )
     meanings = OUTCOMES | {"dead": explain_death(status.config.search.objective)}
     rows = [
-        Row(
-            (
-                outcome,
-                ENDINGS.get(state, "trained to the end"),
-                str(number),
-                meanings.get(outcome, ""),
-            )
+        (
+            outcome,
+            ENDINGS.get(state, "trained to the end"),
+            str(number),
+            meanings.get(outcome, ""),
         )
         for (outcome, state), number in finished.most_common()
     ]

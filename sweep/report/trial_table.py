@@ -10,7 +10,7 @@ from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, write_plain
 from sweep.plan.space import read_space
-from sweep.report.blocks import Column, Row, Table
+from sweep.report.blocks import Column, Table
 from sweep.report.savings import shorten_reason
 from sweep.results.best import get_own_epoch
 from sweep.results.status import Status
@@ -41,12 +41,12 @@ def tabulate_trials(status: Status, curves: Curves) -> Table:
         Column("tried because"),
         Column("reason of its end"),
     )
-    best = status.ranked[0].id if status.ranked else None
     rows = [
-        Row(_list_cells(status, trial, curves.get(trial.id, []), metrics, names), trial.id == best)
+        _list_cells(status, trial, curves.get(trial.id, []), metrics, names)
         for trial in status.begun
     ]
-    return Table(name_trial_table(status), columns, rows, is_sortable=True)
+    marked = status.begun.index(status.ranked[0]) if status.ranked else None
+    return Table(name_trial_table(status), columns, rows, marked, is_sortable=True)
 
 
 def list_varied(status: Status) -> list[str]:

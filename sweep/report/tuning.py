@@ -17,7 +17,7 @@ from sweep.figures.trials import (
 from sweep.metrics.table import METRICS, OBJECTIVES
 from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
-from sweep.report.blocks import Block, Column, Figure, Part, Row, Table, Text
+from sweep.report.blocks import Block, Column, Figure, Part, Table, Text
 from sweep.report.confirmation import show_confirmation
 from sweep.report.importance import describe_importances
 from sweep.report.savings import describe_endings
@@ -77,19 +77,15 @@ def _describe_space(status: Status) -> list[Block]:
     space = read_space(config)
     best = status.ranked[0] if status.ranked else None
     rows = [
-        Row(
-            (
-                name,
-                describe_dimension(dimension),
-                "; ".join(
-                    dict.fromkeys(
-                        write_value(point[name])
-                        for point in config.starting_points
-                        if name in point
-                    )
-                ),
-                write_setting(best.params, name) if best else "",
-            )
+        (
+            name,
+            describe_dimension(dimension),
+            "; ".join(
+                dict.fromkeys(
+                    write_value(point[name]) for point in config.starting_points if name in point
+                )
+            ),
+            write_setting(best.params, name) if best else "",
         )
         for name, dimension in space.items()
     ]

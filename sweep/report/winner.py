@@ -9,7 +9,7 @@ from sweep.figures.trials import list_hand_tuned
 from sweep.metrics.score import MatchCounts, Score, get_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, list_sentences, write_metric, write_plain
-from sweep.report.blocks import Block, Column, Row, Table, Text
+from sweep.report.blocks import Block, Column, Table, Text
 from sweep.report.trial_table import list_columns, list_varied, say_origin
 from sweep.results.best import describe_nothing, get_epoch
 from sweep.results.status import Status
@@ -143,20 +143,18 @@ def _tabulate(status: Status) -> Table:
     return Table(
         f"Best and hand-tuned trials of {status.sweep.name}, beside predicting zero",
         columns,
-        [*rows, Row(nothing)],
+        [*rows, nothing],
+        marked=0 if status.ranked else None,
     )
 
 
 def _write_trial(
     status: Status, trial: TrialRow, metrics: Sequence[Metric], names: Sequence[str]
-) -> Row:
+) -> Sequence[str]:
     score = get_score(get_epoch(trial))
-    return Row(
-        (
-            f"{trial.number}" + (" (dead)" if trial.outcome == "dead" else ""),
-            say_origin(status, trial),
-            *(write_metric(metric, score) for metric in metrics),
-            *(write_setting(trial.params, name) for name in names),
-        ),
-        is_marked=bool(status.ranked) and trial.id == status.ranked[0].id,
+    return (
+        f"{trial.number}" + (" (dead)" if trial.outcome == "dead" else ""),
+        say_origin(status, trial),
+        *(write_metric(metric, score) for metric in metrics),
+        *(write_setting(trial.params, name) for name in names),
     )

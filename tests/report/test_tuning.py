@@ -172,6 +172,6 @@ def test_hand_tuned_settings_are_compared(status: Status) -> None:
     assert "The best of 2 hand-tuned settings, trial 1, has validation loss 0.09," in join(found)
     table = explain_winner(found)[1]
     assert isinstance(table, Table)
-    assert [row.cells[0] for row in table.rows] == ["2", "1", "0", "predicting zero"]
-    assert [row.is_marked for row in table.rows] == [True, False, False, False]
-    assert table.rows[-1].cells[2] == "0.1"
+    assert [row[0] for row in table.rows] == ["2", "1", "0", "predicting zero"]
+    assert table.marked == 0
+    assert table.rows[-1][2] == "0.1"
