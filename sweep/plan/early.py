@@ -17,7 +17,14 @@ from sweep.plan.curve import plan_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.names import choose_name
 from sweep.plan.network import check_name, is_own, load_model, require_model, resolve_model
-from sweep.plan.parts import plan_data, plan_recipe, plan_search, plan_space, refuse_changes
+from sweep.plan.parts import (
+    finish_recipe,
+    plan_data,
+    plan_recipe,
+    plan_search,
+    plan_space,
+    refuse_changes,
+)
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.request import Request
 from sweep.plan.space import check_training
@@ -72,7 +79,9 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     check_selection(plan_data(asked, profile, stored))
     if is_own(model):  # all that differs is told in one line, once its file was read
         return
-    space = plan_space(request, profile, stored, load_model(model).architecture, recipe)
+    num_train = stored.data.num_train if stored is not None and curve is None else None
+    architecture = load_model(model).architecture
+    space = plan_space(request, profile, stored, architecture, recipe, num_train)
     check_training(space)
     if stored is None:
         return
@@ -81,7 +90,7 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
         "data": stored.data.model_copy(update=counts),
         "model": model,
         "profile": profile.name,
-        "recipe": recipe,
+        "recipe": finish_recipe(recipe, space, stored),
         "search": search,
     }
     if curve is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models import Architecture
 from models.space import Dimension
 from sweep.config import (
@@ -20,6 +22,7 @@ from sweep.plan.profile import Profile
 from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request
 from sweep.plan.space import choose_space, read_assignments, read_space, write_space
+from sweep.plan.steps import fit_grace
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
 
@@ -44,6 +47,14 @@ def plan_recipe(asked: Request, profile: Profile, stored: SweepConfig | None) ->
     return build_recipe(str(asked.recipe), asked.epochs, profile.epochs)
 
 
+def finish_recipe(
+    recipe: Recipe, space: Mapping[str, Dimension], stored: SweepConfig | None
+) -> Recipe:
+    """Fit a planned recipe to a space; a stored one keeps its settings."""
+    is_stored = stored is not None and recipe == stored.recipe
+    return recipe if is_stored else fit_grace(recipe, space)
+
+
 def plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
     """Give the search asked for; a stored sampler or pruner of that name keeps its settings."""
     old = stored.search if stored else None
@@ -63,10 +74,21 @@ def plan_space(
     stored: SweepConfig | None,
     architecture: Architecture,
     recipe: Recipe,
+    num_train: int | None,
 ) -> dict[str, Dimension]:
+    """Give the space asked for; a stored one stays where nothing of it was named.
+
+    Args:
+        request: What was asked.
+        profile: Of the device.
+        stored: The config of the sweep that goes on, or None.
+        architecture: Whose space it is.
+        recipe: How a trial is trained.
+        num_train: Training events of a search, where they are known.
+    """
     if stored is not None and not request.dimensions and not request.fixed:
         return read_space(stored)
-    return read_assignments(request, choose_space(architecture, profile, recipe))
+    return read_assignments(request, choose_space(architecture, profile, recipe, num_train))
 
 
 def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> Selection:

@@ -23,11 +23,19 @@ from sweep.plan.curve import extend_space, plan_curve
 from sweep.plan.curve_events import finish_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.network import choose_network
-from sweep.plan.parts import plan_data, plan_recipe, plan_search, plan_space, refuse_changes
+from sweep.plan.parts import (
+    finish_recipe,
+    plan_data,
+    plan_recipe,
+    plan_search,
+    plan_space,
+    refuse_changes,
+)
 from sweep.plan.profile import Profile, choose_profile
 from sweep.plan.request import Request
 from sweep.plan.space import check_space
 from sweep.plan.starting_points import plan_starting_points
+from sweep.plan.steps import list_fits
 from sweep.progress import Progress
 
 
@@ -73,16 +81,21 @@ def plan_sweep(
     model, network, stored = choose_network(request.model, stored, files or {})
     architecture = network.architecture
     recipe = plan_recipe(asked, profile, stored)
-    space = plan_space(request, profile, stored, architecture, recipe)
+    space = plan_space(request, profile, stored, architecture, recipe, None)
     if curve is not None:
         space = extend_space(curve, space, architecture.network_hyperparameters)
     selection = plan_data(asked, profile, stored)
     check_space(architecture, space)
     split = open_selection(selection, progress)
+    fits: list[str] = []
+    if curve is None:
+        usual, num_train = space, len(split.train)
+        space = plan_space(request, profile, stored, architecture, recipe, num_train)
+        fits = list_fits(usual, space)
     if curve is not None:
         curve = finish_curve(curve, request.sample_size, split)
     data = _describe_data(request, stored, selection, split)
-    start = plan_starting_points(request, stored, architecture, space, curve)
+    start = plan_starting_points(request, stored, architecture, space, curve, profile, recipe)
     try:
         config = SweepConfig(
             model=model,
@@ -92,7 +105,7 @@ def plan_sweep(
             starting_points=start.points,
             num_hand_tuned=start.num_hand_tuned,
             data=data,
-            recipe=recipe,
+            recipe=finish_recipe(recipe, space, stored),
             search=plan_search(asked, stored),
             sample_size=curve,
         )
@@ -100,7 +113,7 @@ def plan_sweep(
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
     if stored is not None:
         refuse_changes(stored, config)
-    notes = (*start.notes, *network.list_cautions())
+    notes = (*fits, *start.notes, *network.list_cautions())
     return Plan(config, split, architecture, network.source, notes)
 
 

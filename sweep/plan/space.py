@@ -22,6 +22,7 @@ from sweep.errors import ConfigError
 from sweep.plan.network import is_own
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
+from sweep.plan.steps import fit_space
 from sweep.search.suggestion import list_ends
 
 MAX_BUILD_BYTES = 4 << 30
@@ -63,15 +64,25 @@ def write_space(config: SweepConfig) -> SweepConfig:
 
 
 def choose_space(
-    architecture: Architecture, profile: Profile, recipe: Recipe
+    architecture: Architecture, profile: Profile, recipe: Recipe, num_train: int | None
 ) -> dict[str, Dimension]:
-    """Choose what is searched where nothing else is asked for."""
+    """Choose what is searched where nothing else is asked for.
+
+    Args:
+        architecture: Whose space it is.
+        profile: Of the device.
+        recipe: How a trial is trained.
+        num_train: Training events, which bound the steps of a trial; None where nothing is to be
+            fitted to them.
+    """
     space = architecture.select_space(on_cpu=profile.name == "cpu")
     space.setdefault("batch_size", Fixed(profile.batch_size))
     if recipe.name == "report":
         fixed = {**architecture.report, "batch_size": REPORT_BATCH_SIZE}
-        space |= {name: Fixed(value) for name, value in fixed.items()}
-    return space
+        return space | {name: Fixed(value) for name, value in fixed.items()}
+    if num_train is None or not architecture.recommended:
+        return space  # of a person's own network, what they wrote
+    return fit_space(space, recipe.epochs * num_train)
 
 
 def read_assignments(request: Request, space: Mapping[str, Dimension]) -> dict[str, Dimension]:

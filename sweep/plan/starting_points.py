@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models import Architecture
+from models import TRAINING_HYPERPARAMETERS, Architecture
 from models.space import Choice, Dimension, Value, write_value
-from sweep.config import CurveConfig, SweepConfig
+from sweep.config import CurveConfig, Recipe, SweepConfig
 from sweep.plan.curve import list_points
+from sweep.plan.profile import CPU, Profile
 from sweep.plan.request import Request
 from sweep.search.suggestion import find_nearest
 
@@ -28,6 +29,8 @@ def plan_starting_points(
     architecture: Architecture,
     space: Mapping[str, Dimension],
     curve: CurveConfig | None,
+    profile: Profile,
+    recipe: Recipe,
 ) -> StartingPoints:
     """Choose what is tried first.
 
@@ -37,12 +40,17 @@ def plan_starting_points(
         architecture: Whose points they are.
         space: The sweep's.
         curve: Of sample size, whose trials are all given; None for a search.
+        profile: Of the device: in that of a CPU, where the report's networks take minutes an epoch,
+            sizes move into the space.
+        recipe: How a trial is trained; the report's keeps all of its points as they are.
     """
     if curve is not None:
         return StartingPoints(list_points(curve), 0, ())
     if stored is not None and not request.dimensions and not request.fixed:
         return StartingPoints(stored.starting_points, stored.num_hand_tuned, ())
     changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}
+    if profile == CPU and recipe.name != "report":
+        changed |= architecture.cpu_space.keys() - set(TRAINING_HYPERPARAMETERS)
     points, notes = _plan_points(architecture, space, changed)
     return StartingPoints(points, min(len(points), len(architecture.starting_points)), notes)
 
@@ -52,8 +60,8 @@ def _plan_points(
 ) -> tuple[tuple[dict[str, Value], ...], tuple[str, ...]]:
     """Complete the points that are tried first: the hand-tuned ones, then the recommended one.
 
-    They are tried as they are, also where they lie outside the profile's space; only within the
-    dimensions that a person changed does a value move to the nearest.
+    They are tried as they are, also where they lie outside the profile's space; only within
+    `changed` dimensions does a value move to the nearest.
 
     Returns:
         The points, and what should be said about them.

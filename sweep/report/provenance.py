@@ -105,7 +105,12 @@ def _list_dimensions(status: Status) -> list[tuple[str, object]]:
     architecture = find_model(status)
     usual = {}  # where it is not known, say everything
     if architecture is not None:
-        usual = choose_space(architecture, PROFILES[config.profile], config.recipe)
+        usual = choose_space(
+            architecture,
+            PROFILES[config.profile],
+            config.recipe,
+            config.data.num_train if config.sample_size is None else None,
+        )
     return [
         ("--fix" if isinstance(dimension, Fixed) else "--set", f"{name}={dimension}")
         for name, dimension in space.items()

@@ -11,7 +11,7 @@ from models.space import Choice, Fixed, Float, parse_dimension
 from sweep.config import SweepConfig, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.plan.plan import Plan, plan_sweep
-from sweep.plan.profile import CPU, GPU
+from sweep.plan.profile import CPU, GPU, Profile
 from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request, merge_requests, read_request
 from sweep.plan.space import read_space
@@ -129,7 +129,8 @@ def test_plan_takes_the_profile_where_nothing_is_asked(plan: Plan, asked: Reques
     assert (config.recipe.name, config.recipe.epochs) == ("fast", 2)
     assert config.space["batch_size"] == {"kind": "fixed", "value": 16}
     assert (config.data.num_train, config.data.num_validation) == (24, 12)
-    assert read_space(plan_sweep(asked, GPU).config)["batch_size"] == Fixed(64)
+    many = replace(asked, epochs=1000)
+    assert read_space(plan_sweep(many, GPU).config)["batch_size"] == Fixed(64)
 
 
 def test_stored_config_comes_back(plan: Plan) -> None:
@@ -239,7 +240,20 @@ def test_starting_points_move_into_the_space(asked: Request) -> None:
     assert points
     assert {point["hidden_size"] for point in points} == {16}
     assert len({tuple(point.items()) for point in points}) == len(points)
-    assert "hidden_size 64 to 16" in plan.notes[0]
+    assert any("hidden_size 64 to 16" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("profile", "recipe", "size"), [(CPU, None, 24), (CPU, "report", 64), (GPU, None, 64)]
+)
+def test_hand_tuned_sizes_move_into_the_space_of_a_cpu(
+    asked: Request, profile: Profile, recipe: str | None, size: int
+) -> None:
+    """There an epoch of theirs would take minutes; the report's recipe has them exact anywhere."""
+    config = plan_sweep(replace(asked, recipe=recipe), profile).config
+    tuned = config.starting_points[: config.num_hand_tuned]
+    assert {point["hidden_size"] for point in tuned} == {size}
+    assert {point["lr"] for point in tuned} == {1e-3, 5e-4}
 
 
 def test_own_network_is_known_by_what_it_does(

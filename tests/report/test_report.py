@@ -18,6 +18,8 @@ from storage.migrations import create_tables
 from storage.sweeps import find_sweep
 from sweep.config import SweepConfig
 from sweep.plan.recipes import build_recipe
+from sweep.plan.space import read_space
+from sweep.plan.steps import fit_grace
 from sweep.report.best_picture import write_best_picture
 from sweep.report.contents import write_report
 from sweep.report.provenance import build_provenance_section, write_command
@@ -173,6 +175,7 @@ def _with_usual_recipe(config: SweepConfig) -> SweepConfig:
         update={"pruner": config.search.pruner.model_copy(update={"num_startup_trials": None})}
     )
     usual = build_recipe(config.recipe.name, config.recipe.epochs, config.recipe.epochs)
+    usual = fit_grace(usual, read_space(config))
     recipe = config.recipe.model_copy(update={"grace_events": usual.grace_events})
     return config.model_copy(update={"recipe": recipe, "search": search})
 
