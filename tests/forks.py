@@ -29,6 +29,9 @@ from sweep.launch.fork_server import (
     serve,
 )
 
+WITHOUT_PICTURES = "SWEEP_TESTS_WITHOUT_PICTURES"
+"""Set for commands whose trials are to have no pictures, which take longer than the trainings."""
+
 
 class Command(ForkedProcess):
     """A `sweep` command whose output is read here, with the methods of a `subprocess.Popen`."""
@@ -70,9 +73,14 @@ class Command(ForkedProcess):
         return texts[0], texts[1]
 
 
-def run(*arguments: str, folder: Path, timeout_s: float = 200.0) -> tuple[int, str, str]:
+def run(
+    *arguments: str,
+    folder: Path,
+    timeout_s: float = 200.0,
+    settings: Mapping[str, str] | None = None,
+) -> tuple[int, str, str]:
     """Run a command to its end; gives its exit code and what it wrote."""
-    command = Command(*arguments, folder=folder)
+    command = Command(*arguments, folder=folder, settings=settings)
     try:
         out, err = command.communicate(timeout_s)
     finally:
@@ -109,4 +117,7 @@ if __name__ == "__main__":
     for module in (*LOADED, "sweep.cli.main_job", "sweep.dashboard.server", "sweep.plan.plan"):
         importlib.import_module(module)
     assert len(os.listdir("/proc/self/task")) == 1, "a thread, which no fork would have"
-    run_command(serve(socket.socket(fileno=int(sys.argv[1]))).arguments)
+    asked = serve(socket.socket(fileno=int(sys.argv[1])))
+    if WITHOUT_PICTURES in os.environ:
+        sys.modules["sweep.trial.ending"].draw_trial = lambda *_, **_options: []  # type: ignore[attr-defined]
+    run_command(asked.arguments)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import forks
 from storage.engine import close_after, create_engine, parse_url
 from storage.sources import read_files, write_files
 from storage.sweeps import count_trials, find_sweep, list_sweeps
@@ -152,9 +153,10 @@ def test_export_runs_for_who_trained_it_and_for_nobody_else_unasked(
 
     The sweep goes on when a comment was added, from another folder, and not when a value was.
     """
-    place = ("--storage", sqlite_url, "--workers", 1)
+    place = ("--storage", sqlite_url, "--workers", "1")
     model = tmp_path / "model"
-    assert call("run", "--model", f"{network}:Net", *options, *place).code == 0
+    job = ("run", "--model", f"{network}:Net", *options, *place)
+    assert forks.run(*job, folder=tmp_path, settings={forks.WITHOUT_PICTURES: "1"})[0] == 0
     assert call("best", "--export", model, "--storage", sqlite_url).code == 0
     card = (model / "README.md").read_text()
     assert "brings code of its own: `my_blocks.py`, `net.py`" in card

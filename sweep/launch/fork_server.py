@@ -104,6 +104,7 @@ class ForkServer:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.has_forked = False
 
     def fork(self, request: Request, streams: Sequence[int]) -> ForkedProcess:
         """Fork a process with three standard streams, which stay the caller's to close.
@@ -112,6 +113,7 @@ class ForkServer:
             OSError: when the process that forks is gone or cannot.
         """
         _adopt_orphans(is_on=True)
+        self.has_forked = True
         try:
             socket.send_fds(self._connection, [json.dumps(asdict(request)).encode()], streams)
             answer = self._connection.recv(32)
@@ -142,8 +144,11 @@ def run_fork_server() -> Iterator[ForkServer | None]:
     theirs.close()
     try:
         with ours:
-            yield ForkServer(ours)
+            server = ForkServer(ours)
+            yield server
     finally:
+        if not server.has_forked:  # it may still be loading what nobody is going to need
+            os.kill(process, signal.SIGKILL)
         os.waitpid(process, 0)
 
 

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 from pages import ask, read_address, serve
+from workers import work
 
 import forks
 from servers import make_database
@@ -29,6 +30,9 @@ from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 
 NAME = "MyNet"
+PLAIN = {forks.WITHOUT_PICTURES: "1"}
+ON_SQLITE = pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+"""For what never asks which database it is."""
 METRICS = ["validation_loss", "efficiency", "fp_rate"]
 RESIDUALS = ("residual_width_mm", "residual_mean_mm")
 COUNTS = ["events", "true_peaks", "found", "missed", "predicted_found", "false_positives"]
@@ -62,9 +66,9 @@ class Place:
         return ["--storage", self.storage]
 
 
-def run(folder: Path, *arguments: str) -> tuple[str, str]:
+def run(folder: Path, *arguments: str, **settings: str) -> tuple[str, str]:
     """Run a command as a shell would; gives what it wrote."""
-    code, out, err = forks.run(*arguments, folder=folder)
+    code, out, err = forks.run(*arguments, folder=folder, settings=settings)
     assert code == 0, err
     return out, err
 
@@ -94,7 +98,10 @@ def place(
     own_network: Path,
     events_file: Path,
 ) -> Iterator[Place]:
-    """The main job, run to its end on two workers; on SQLite with the default of the storage."""
+    """The main job, run to its end on two workers; on SQLite with the default of the storage.
+
+    Only there its trials have pictures.
+    """
     folder = tmp_path_factory.mktemp("job")
     write_namesakes(folder)
     arguments = ["run", "--model", f"{own_network}:MyNet", "--data", str(events_file)]
@@ -105,7 +112,7 @@ def place(
         yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", arguments, *run(folder, *job))
         return
     with make_database(request.getfixturevalue("postgres_server")) as storage:
-        out, err = run(folder, *job, "--storage", storage)
+        out, err = run(folder, *job, "--storage", storage, **PLAIN)
         yield Place(folder, storage, arguments, out, err)
 
 
@@ -148,11 +155,10 @@ def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
     """The trials that were there stay as they were, and options that are not given too."""
     engine = open_engine(parse_url(copy.storage))
     before = read_trials(engine, 1)
-    artifacts = ["--artifacts", copy.folder / "sweep_artifacts"]
+    artifacts = ["--artifacts", str(copy.folder / "sweep_artifacts")]
     again = [*copy.arguments[:3], *copy.options, *artifacts]
-    answer = call(*again, "--trials", 4, "--workers", 1, "--json")
-    assert answer.code == 0, answer.err
-    printed = json.loads(answer.out)
+    out, _err = run(copy.folder, *again, "--trials", "4", "--workers", "1", "--json", **PLAIN)
+    printed = json.loads(out)
     assert (printed["budget"], printed["complete"]) == (4, 4)
     after = read_trials(engine, 1)
     assert after[:3] == before
@@ -168,6 +174,7 @@ def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
         assert read_tables(copy.storage)[table] == tables[table]
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
@@ -242,6 +249,7 @@ def test_best_has_the_lowest_loss(place: Place, call: Callable[..., Any]) -> Non
     assert "Null loss" in call("best", *place.options).out
 
 
+@ON_SQLITE
 def test_best_model_is_taken_home_and_judged_alike(
     place: Place, call: Callable[..., Any], events_file: Path, tmp_path: Path
 ) -> None:
@@ -307,19 +315,22 @@ def test_models_are_listed(call: Callable[..., Any], own_network: Path, tmp_path
 def test_dead_and_pruned_trials_are_never_best(
     make_session: Callable[..., Session], database_url: str, call: Callable[..., Any]
 ) -> None:
-    """However low their loss: there is no best trial then, and one line says so.
-
-    Who asks for the model all the same gets the least bad one, which its card calls dead.
-    """
-    session = make_session(database_url, "DeadNet")
-    options = WorkerOptions(database_url, session.sweep.name, session.artifacts, num_threads=1)
-    assert run_worker(options, Signals()) == 2
+    """However low their loss: there is no best trial then, and one line says so."""
+    work(make_session(database_url, "DeadNet"))
     for arguments in (["best"], ["best", "--json"]):
         answer = call(*arguments, "--storage", database_url)
         assert (answer.code, answer.out) == (1, "")
         assert answer.err.startswith("error: sweep net: no best trial, got 2 of 2 finished trials")
         assert answer.err.count("\n") == 1
-    place = ("--storage", database_url, "--artifacts", session.artifacts)
+
+
+def test_dead_trial_is_taken_home_as_such(
+    make_session: Callable[..., Session], sqlite_url: str, call: Callable[..., Any]
+) -> None:
+    """Who asks for the model all the same gets the least bad one, which its card calls dead."""
+    session = make_session(sqlite_url, "DeadNet")
+    work(session)
+    place = ("--storage", sqlite_url, "--artifacts", session.artifacts)
     answer = call("best", "--export", "model", *place)
     assert (answer.code, answer.out) == (0, "")
     assert answer.err.startswith("warning: No best trial: 2 of 2 finished trials dead")
@@ -361,10 +372,10 @@ def test_sweep_whose_trials_fail_stops_with_the_reason(
     """After three of six, with exit code 1; the traceback is kept."""
     arguments = ["--model", f"{own_network}:BrokenNet", "--data", str(events_file), "--trials", "6"]
     arguments += ["--events", "24", "--val-events", "12", "--epochs", "2", "--workers", "1"]
-    answer = call("run", *arguments)
-    assert answer.code == 1
-    assert "trial 0 error" in answer.err
-    last = answer.err.splitlines()[-1]
+    code, _out, err = forks.run("run", *arguments, folder=tmp_path)
+    assert code == 1
+    assert "trial 0 error" in err
+    last = err.splitlines()[-1]
     assert last.startswith("error: sweep BrokenNet: most trials fail, got 3 of 3, the last with")
     assert "no such layer" in last
     engine = open_engine(parse_url(f"sqlite:///{tmp_path / 'sweep.db'}"))
@@ -378,9 +389,9 @@ def test_sweep_whose_trials_fail_stops_with_the_reason(
 
 
 def test_cnn_tries_the_hand_tuned_settings_first(
-    database_url: str, events_file: Path, tmp_path: Path
+    sqlite_url: str, events_file: Path, tmp_path: Path
 ) -> None:
-    """The project's own network, on both databases: the starting points are the first trials."""
+    """The project's own network: the starting points are the first trials."""
     request = Request(
         model="cnn",
         data=(str(events_file),),
@@ -389,10 +400,10 @@ def test_cnn_tries_the_hand_tuned_settings_first(
         epochs=1,
         dimensions=("hidden_size=8,16", "num_layers=2:3"),
     )
-    _engine, sweep, notes = prepare_sweep(request, database_url, None, 4, CPU)
-    options = WorkerOptions(database_url, "cnn", tmp_path / "artifacts", num_threads=1)
+    _engine, sweep, notes = prepare_sweep(request, sqlite_url, None, 4, CPU)
+    options = WorkerOptions(sqlite_url, "cnn", tmp_path / "artifacts", num_threads=1)
     assert run_worker(options, Signals()) == 4
-    engine = open_engine(parse_url(database_url))
+    engine = open_engine(parse_url(sqlite_url))
     rows = read_trials(engine, sweep.id)
     points = sweep.config["starting_points"]
     assert points

@@ -38,6 +38,7 @@ from storage.engine import parse_url
 from storage.epochs import Epoch, read_best, read_curve, read_trials
 from storage.sweeps import TrialCounts, count_trials
 from storage.tables import attempts, epochs, trials
+from sweep.launch.fork_server import LOADED
 from sweep.search.judgement import get_ranking
 from sweep.signals import Signals
 from sweep.trial.session import Session
@@ -90,9 +91,7 @@ class Soak:
         self.log = folder / "workers.log"
         self.random = random.Random(1)
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(
-            ["sweep.worker.worker", "sweep.cli.run", "sweep.trial.run"]
-        )
+        self.context.set_forkserver_preload([*LOADED, "sweep.cli.run"])
         self.workers: list[BaseProcess] = []
         self.tally: Counter[str] = Counter()
 

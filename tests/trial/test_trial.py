@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import resource
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -23,6 +24,7 @@ import sweep.trial.retention
 from storage import studies
 from storage.artifacts import TrialFolder
 from storage.claims import Claim, claim_trial, expire_claims
+from storage.engine import create_engine, parse_url
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from storage.errors import ArtifactError, LostClaimError
 from storage.sweeps import change_trial_timeout, count_trials, find_sweep
@@ -142,6 +144,27 @@ def reference(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactor
     session = make_session(f"sqlite:///{tmp_path_factory.mktemp('reference') / 'sweep.db'}")
     train(session)
     return read_first(session)
+
+
+@pytest.fixture(scope="module")
+def interrupted(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A sweep whose first trial was interrupted after two epochs."""
+    session = make_session(f"sqlite:///{tmp_path_factory.mktemp('interrupted') / 'sweep.db'}")
+    interrupt(session, take(session))
+    session.engine.dispose()
+    return session
+
+
+@pytest.fixture
+def resumable(interrupted: Session, tmp_path: Path, sqlite_url: str) -> Session:
+    """A copy of it, whose checkpoint a test may change."""
+    shutil.copytree(Path(str(interrupted.engine.url.database)).parent, tmp_path, dirs_exist_ok=True)
+    artifacts = shutil.copytree(interrupted.artifacts, tmp_path / "artifacts")
+    url = parse_url(sqlite_url)
+    study_storage = studies.open_study_storage(url)
+    return replace(
+        interrupted, engine=create_engine(url), study_storage=study_storage, artifacts=artifacts
+    )
 
 
 def test_trial_is_trained_recorded_and_told(
@@ -601,15 +624,12 @@ def test_folder_that_cannot_be_written_is_no_verdict(
 
 
 def test_unreadable_checkpoint_is_reported_and_left_aside(
-    make_session: MakeSession,
-    sqlite_url: str,
+    resumable: Session,
     reference: list[Epoch],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The trial begins anew and ends with the same curve."""
-    session = make_session(sqlite_url)
-    claim = take(session)
-    interrupt(session, claim)
+    session = resumable
     checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     train(session)
@@ -663,16 +683,13 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_checkpoint_of_another_form_is_left_aside(
-    make_session: MakeSession,
-    sqlite_url: str,
+    resumable: Session,
     reference: list[Epoch],
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Any], None],
 ) -> None:
     """A file that can be read and is not this trial's: it begins anew, which is said in a line."""
-    session = make_session(sqlite_url)
-    claim = take(session)
-    interrupt(session, claim)
+    session = resumable
     checkpoint = TrialFolder(session.artifacts, session.sweep, 0).checkpoint
     state = torch.load(checkpoint, weights_only=True)
     damage(state)
