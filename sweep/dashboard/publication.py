@@ -17,7 +17,6 @@ from sweep.metrics.writing import list_known, write_ends, write_fine, write_plai
 from sweep.results.best import get_epoch, get_number
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
-from sweep.search.judgement import explain_death
 from sweep.wording import describe_point
 
 NUM_LISTED = 10
@@ -86,7 +85,7 @@ def write_note(
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed, "
         f"{counts.running} running, {counts.paused} paused, {counts.waiting} waiting; "
         f"{status.num_dead} of the finished ones are dead: "
-        f"{explain_death(config.search.objective)}. Architecture {config.model}, "
+        f"{status.explain_death()}. Architecture {config.model}, "
         f"{describe_training(config)}, recipe {config.recipe.name}.",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**. The table "

@@ -10,7 +10,6 @@ from storage.epochs import Curves, TrialRow
 from storage.sweeps import FAILED, PRUNED
 from sweep.report.blocks import Block, Column, Table, Text
 from sweep.results.status import Status
-from sweep.search.judgement import explain_death
 from sweep.wording import write_count, write_percent, write_time
 
 OUTCOMES = {
@@ -67,7 +66,7 @@ def describe_endings(status: Status, curves: Curves) -> list[Block]:
         for trial in status.begun
         if trial.finished_s is not None
     )
-    meanings = OUTCOMES | {"dead": explain_death(status.config.search.objective)}
+    meanings = OUTCOMES | {"dead": status.explain_death()}
     rows = [
         (
             outcome,

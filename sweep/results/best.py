@@ -10,7 +10,7 @@ from sweep.errors import SweepError
 from sweep.metrics.score import LOSS
 from sweep.plan.space import read_space
 from sweep.results.status import Status
-from sweep.search.judgement import explain_death, rank_trials
+from sweep.search.judgement import rank_trials
 from sweep.wording import write_count
 
 
@@ -47,7 +47,7 @@ def _say_why(status: Status) -> str:
     if not status.num_dead:
         return f"none of {write_count(finished, 'finished trial')} trained to the end"
     found = f"{status.num_dead} of {write_count(finished, 'finished trial')} dead"
-    return f"{found} ({explain_death(status.config.search.objective)})"
+    return f"{found} ({status.explain_death()})"
 
 
 def _say_cure(status: Status) -> str:

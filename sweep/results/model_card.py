@@ -13,7 +13,6 @@ from sweep.metrics.writing import list_known, write_ends, write_plain
 from sweep.plan.sample import fit_config
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
-from sweep.search.judgement import explain_death
 
 
 def write_model_card(
@@ -128,7 +127,7 @@ def _say_choice(status: Status, trial: TrialRow, confirmation: Confirmation | No
         )
     if not trial.feasible:
         return (
-            f"**This network is dead** ({explain_death(status.config.search.objective)}): its\n"
+            f"**This network is dead** ({status.explain_death()}): its\n"
             "sweep has no best trial, and this is the least bad of them, of no use but to look at."
         )
     return (

@@ -18,7 +18,7 @@ from sweep.config import SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.time_left import estimate_time_left_s
-from sweep.search.judgement import is_failing, judge_again, rank_trials
+from sweep.search.judgement import explain_death, is_failing, judge_again, rank_trials
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,10 @@ class Status:
             **metrics,
             "params": dict(trial.params),
         }
+
+    def explain_death(self) -> str:
+        """Say of what network the sweep's objective makes a dead one."""
+        return explain_death(self.config.search.objective)
 
     def describe_failures(self) -> str:
         """Tell how many of the finished trials failed, and the last one's reason."""
