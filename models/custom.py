@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -80,13 +80,13 @@ def load_architecture(name: str, source: Source | None = None) -> Architecture:
         defaults=defaults,
         space=space,
     )
-    _check_output(architecture)
+    _check_output(architecture, source)
     return architecture
 
 
 def _run_source(source: Source, path: Path) -> ModuleType:
     """Run a network's files under names of their own."""
-    ending = find_ending(Isolation(source, path.parent).run)
+    ending = find_ending(Isolation(source, path.parent).run, (path, source.seal))
     if ending is not None:
         raise ValueError(
             f"model: {path} ends the process that runs it, got {ending}, expected a module; "
@@ -158,9 +158,9 @@ def _find_middle(dimension: Dimension) -> Value:
     return (dimension.low + dimension.high) / 2
 
 
-def _check_output(architecture: Architecture) -> None:
+def _check_output(architecture: Architecture, source: Source) -> None:
     """Build the network at its defaults and look at what comes out, drawing no shared numbers."""
-    refuse_ending(architecture, architecture.defaults)
+    refuse_ending(architecture, architecture.defaults, (architecture.name, source.seal))
     with torch.random.fork_rng(devices=[]):
         try:
             output = _predict(architecture, architecture.defaults)
@@ -178,13 +178,18 @@ def _check_output(architecture: Architecture) -> None:
         )
 
 
-def refuse_ending(architecture: Architecture, hyperparameters: Mapping[str, Value]) -> None:
+def refuse_ending(
+    architecture: Architecture, hyperparameters: Mapping[str, Value], subject: Hashable = None
+) -> None:
     """Refuse a network that ends the process which builds it or has it predict two empty events.
+
+    Args:
+        subject: What is tried, as `find_ending` takes it.
 
     Raises:
         ValueError: When it does; what it raises is not looked at.
     """
-    ending = find_ending(lambda: _predict(architecture, hyperparameters))
+    ending = find_ending(lambda: _predict(architecture, hyperparameters), subject)
     if ending is not None:
         raise ValueError(
             f"model: {architecture.name} ends the process that builds it or has it predict, got "

@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 
@@ -22,19 +22,24 @@ PATIENCE_S = 60.0
 """Who takes longer is not known to end the process."""
 THROUGH = b"."
 
+_come_through: set[Hashable] = set()
+"""What has come through in this process, and is not tried again."""
 
-def find_ending(action: Callable[[], object]) -> str | None:
+
+def find_ending(action: Callable[[], object], subject: Hashable = None) -> str | None:
     """Say how a process ends of itself that does something.
 
     Args:
         action: Done in a copy of this process, which computes with one thread, on no GPU that is in
             use here already, and prints nothing.
+        subject: What is tried, where it is known by what it does: once it came through it is not
+            tried again.
 
     Returns:
         Its exit code or signal; None where it comes through, or raises what is told of in earnest,
         or where the system knows no copies of a process.
     """
-    if not hasattr(os, "fork"):
+    if subject in _come_through or not hasattr(os, "fork"):
         return None
     reading, writing = os.pipe()
     with warnings.catch_warnings():
@@ -53,6 +58,8 @@ def find_ending(action: Callable[[], object]) -> str | None:
         if answer is None:  # late, or a person has lost patience
             os.kill(process, signal.SIGKILL)
         status = os.waitpid(process, 0)[1]
+    if answer == THROUGH and subject is not None:
+        _come_through.add(subject)
     if answer is None or answer == THROUGH:
         return None
     return answer.decode() or _describe(os.waitstatus_to_exitcode(status))

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from deployment import ROOT, check_given_back, check_goes_on, wait_for_held
+from forks import Command
 from jobs import Job
 
 SCRIPT = ROOT / "deploy" / "slurm" / "worker.sbatch"
@@ -191,25 +192,25 @@ def test_evicted_condor_job_gives_its_trial_back(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The command of the file, in the environment that the file lets through."""
+    """The arguments of the file, in the environment that the file lets through."""
     job = make_held(tmp_path, sqlite_url)
     monkeypatch.setenv("SWEEP_STORAGE", sqlite_url)
     monkeypatch.setenv("SWEEP_ARTIFACTS", str(tmp_path / "sweep_artifacts"))
     wanted = submit.expand("getenv").replace(",", " ").split()
-    passed = {key: value for key, value in os.environ.items() if matches(key, wanted)}
-    assert {"SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_CACHE", "HOME"} <= set(passed)
-    process = subprocess.Popen(
-        [submit.expand("executable"), *shlex.split(submit.expand("arguments"))],
-        cwd=tmp_path,
-        env=passed | {"NET_GATE": str(job.gate), "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-        stderr=subprocess.PIPE,
-        text=True,
+    for name in [name for name in os.environ if not matches(name, wanted)]:
+        monkeypatch.delenv(name)
+    assert {"SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_CACHE", "HOME"} <= set(os.environ)
+    assert Path(submit.expand("executable")) == Path(sys.executable).with_name("sweep")
+    process = Command(
+        *shlex.split(submit.expand("arguments")),
+        folder=tmp_path,
+        settings={"NET_GATE": str(job.gate)},
     )
     wait_for_held(job, process)
     process.send_signal(signal.Signals[submit.expand("kill_sig")])
     job.open_gate()
     _out, err = process.communicate(timeout=float(submit.expand("job_max_vacate_time")))
-    assert process.returncode == 0, err
+    assert process.wait() == 0, err
     assert judge(submit, ExitBySignal=False, ExitCode=0) == "leaves"
     check_given_back(job)
     check_goes_on(job)
