@@ -231,15 +231,17 @@ class CandidateConfig(_Part):
 
 
 class OpenedConfig(_Part):
-    """What the third part of the events showed of the winner, the one time that it was opened.
+    """What the third part of the events showed of the winner.
 
     Attributes:
         slot: The trial of the confirmation whose network was judged.
         score: As `sweep.metrics.writing.describe_score` writes it.
+        times: For how many winners it was opened so far; more than one where the search went on.
     """
 
     slot: int = Field(ge=0)
     score: dict[str, Any]
+    times: int = Field(default=1, ge=1)
 
 
 class ConfirmationConfig(_Part):
@@ -247,11 +249,12 @@ class ConfirmationConfig(_Part):
 
     Attributes:
         sweep: Name of the search.
-        candidates: Best first by what the search claims; one of them is the recommended one.
+        candidates: Best first by what the search claims, one of them the recommended one where the
+            search has one; those of later trials follow.
         seeds: The most trainings of each.
         pairs: Candidate (from 0) and seed (from 1) of each trial so far, by slot; later rounds add
             theirs at the end.
-        finished: How many trials of the search had finished when it began.
+        finished: How many trials of the search had finished when its best were last looked for.
         opened: What the third part showed; None before, or without one.
     """
 

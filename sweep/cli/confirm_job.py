@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import replace
 
@@ -18,10 +17,17 @@ from sweep.cli.train_job import open_places, refresh_pages, take_time, train
 from sweep.errors import ConfigError
 from sweep.launch.launcher import Wish
 from sweep.launch.places import Place
-from sweep.plan.confirmation import SHARE, check_size, choose_size, name_confirmation
+from sweep.plan.confirmation import (
+    SHARE,
+    check_size,
+    choose_joining,
+    choose_size,
+    name_confirmation,
+    write_command,
+)
 from sweep.plan.early import find_stored
 from sweep.results.confirmation import Confirmation, find_confirmation
-from sweep.results.rounds import begin_confirmation, begin_round
+from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.status import Status, read_status
 
 
@@ -57,8 +63,7 @@ def run_confirmation(
         is_done = _carry_on(engine, status, options, places)
     _show(engine, search.name, as_json=as_json)
     if not is_done:
-        command = shlex.join(["sweep", "confirm", search.name])
-        print_note(f"stopped; to go on: {command}, with the same options")
+        print_note(f"stopped; to go on: {write_command(search.name)}, with the same options")
 
 
 def end_search(
@@ -80,19 +85,28 @@ def end_search(
     name = search.sweep.name
     if search.config.confirmation or search.config.sample_size or not search.ranked:
         return True
-    if find_confirmation(engine, name) is None:
+    spent = sum(trial.last.epoch for trial in search.begun if trial.last)
+    epochs = search.config.recipe.epochs
+    found = find_confirmation(engine, name)
+    if found is None:
         if find_stored(engine, name_confirmation(name)) is not None:
             print_note(f"{name}: not confirmed: {name_confirmation(name)} is another sweep's name")
             return True
-        spent = sum(trial.last.epoch for trial in search.begun if trial.last)
-        size = choose_size(spent, search.config.recipe.epochs)
+        size = choose_size(spent, epochs)
         if size is None:
             print_note(
                 f"{name}: not confirmed, which would take more than {SHARE:.0%} of the epochs of "
-                f"so short a search; `{shlex.join(['sweep', 'confirm', name])}` does it"
+                f"so short a search; `{write_command(name)}` does it"
             )
             return True
         begin_confirmation(engine, search, *size)
+    elif found.num_since:
+        num_most = choose_joining(spent, epochs, found.design.seeds, len(found.design.pairs))
+        if not join_confirmation(engine, search, found, num_most=num_most):
+            print_note(
+                f"{name}: not confirmed anew, which would take more than {SHARE:.0%} of its "
+                f"epochs; `{write_command(name)}` does it"
+            )
     is_done = _carry_on(engine, search, options, places)
     if is_shown:
         _show(engine, name, as_json=False)
@@ -118,6 +132,7 @@ def _carry_on(engine: sa.Engine, search: Status, options: JobOptions, places: li
         elif not begin_round(engine, found):
             break
     _open_test(engine, found, options)
+    refresh_pages(engine, options.storage, [name, search.sweep.name])
     return True
 
 
@@ -134,7 +149,7 @@ def _find(engine: sa.Engine, search: str) -> Confirmation:
 def _open_test(engine: sa.Engine, found: Confirmation, options: JobOptions) -> None:
     """Judge the winner on the events set aside, unless that was done or cannot be here."""
     status, trial, artifacts = found.status, found.find_trial(), options.artifacts
-    if found.design.opened or trial is None or found.num_test is None:
+    if found.opened or trial is None or found.num_test is None:
         return
     if not TrialFolder(artifacts, status.sweep, trial.slot).weights.exists():
         print_note(
@@ -146,7 +161,6 @@ def _open_test(engine: sa.Engine, found: Confirmation, options: JobOptions) -> N
 
     with show_progress("judging the winner on the events set aside") as progress:
         judge_winner(engine, found, artifacts, progress)
-    refresh_pages(engine, options.storage, [status.sweep.name, found.design.sweep])
 
 
 def _show(engine: sa.Engine, search: str, *, as_json: bool) -> None:

@@ -1,13 +1,14 @@
 """A confirmation: the best trials of a search and its recommended point, trained again.
 
-The best of many noisy numbers is flattered by luck. So a few candidates, and always the recommended
-point, are trained again with fresh weights and orders of events, the same for every candidate, and
-the winner is chosen by these alone. It is a sweep of its own whose trials are all given; its rounds
-add trials at the end (docs/ARCHITECTURE.md, "Confirmation").
+The best of many noisy numbers is flattered by luck. So a few candidates, and the recommended point
+where there is one, are trained again with fresh weights and orders of events, the same for every
+candidate, and the winner is chosen by these alone. It is a sweep of its own whose trials are all
+given; its rounds add trials at the end (docs/ARCHITECTURE.md, "A confirmation, and who wins").
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from sweep.config import CandidateConfig, ConfirmationConfig, SweepConfig
@@ -26,6 +27,11 @@ SHARE = 0.25
 def name_confirmation(search: str) -> str:
     """Name the confirmation of a search."""
     return f"{search}{SUFFIX}"
+
+
+def write_command(search: str) -> str:
+    """Write the command that confirms a search, or goes on with that."""
+    return shlex.join(["sweep", "confirm", "--sweep", search])
 
 
 def check_size(top: int | None, seeds: int | None) -> None:
@@ -58,6 +64,18 @@ def choose_size(spent_epochs: int, epochs: int) -> tuple[int, int] | None:
         if (top + 1) * seeds <= allowed
     ]
     return max(sizes)[1:] if sizes else None
+
+
+def choose_joining(spent_epochs: int, epochs: int, seeds: int, num_had: int) -> int:
+    """Choose how many candidates may join unasked where a search has gone on.
+
+    Args:
+        spent_epochs: That the search trained in all.
+        epochs: Of one training.
+        seeds: The most trainings of each candidate.
+        num_had: Trainings that its confirmation has already.
+    """
+    return max(0, int(SHARE * spent_epochs / epochs) - num_had) // seeds
 
 
 def plan_confirmation(

@@ -1,4 +1,7 @@
-"""What a confirmation trains again: the best of a search, and always its recommended point."""
+"""What a confirmation trains again: the best of a search, and its recommended point if it has one.
+
+A network of a person's own has none: nothing is known to work, and no candidate has a privilege.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ def name_candidate(candidate: CandidateConfig) -> str:
 def list_candidates(
     search: Status, top: int, defaults: Mapping[str, Value]
 ) -> tuple[CandidateConfig, ...]:
-    """List what a confirmation trains: the best of a search, and always the recommended point.
+    """List what a confirmation trains: the best of a search, and its recommended point if any.
 
     Args:
         search: Its status.
         top: How many of the best, at most.
-        defaults: Of the architecture, for a search that tried no recommended point.
+        defaults: Of the architecture, for a search that has not tried its recommended point.
     """
     points = search.config.starting_points
     begun = {trial.slot: trial for trial in search.begun}
@@ -45,10 +48,10 @@ def list_candidates(
         )
         for trial in chosen
     ]
-    if own is None:
+    if own is None and points:
         # What neither a point nor the defaults name is as in the first trial, for every seed.
         first = begun[min(begun)].params
-        settings = {**first, **defaults, **(points[-1] if points else {})}
+        settings = {**first, **defaults, **points[-1]}
         known = {
             name: find_nearest(dimension, settings[name])
             for name, dimension in read_space(search.config).items()

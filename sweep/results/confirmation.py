@@ -7,6 +7,7 @@ quoted of the winner are the numbers of the third part, which is opened once.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from sweep.config import ConfirmationConfig
 from sweep.metrics.score import LOSS, Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.metrics.writing import list_phrases
-from sweep.plan.confirmation import name_confirmation
+from sweep.plan.confirmation import name_confirmation, write_command
 from sweep.plan.early import find_stored
 from sweep.results.best import find_best, get_epoch
 from sweep.results.candidates import name_candidate
@@ -44,7 +45,7 @@ class Confirmation:
     Attributes:
         status: Its own, not that of the search.
         design: From its config.
-        num_since: How many trials of the search have finished since it began.
+        num_since: How many trials of the search have finished since its best were looked for.
     """
 
     status: Status
@@ -57,9 +58,10 @@ class Confirmation:
         return OBJECTIVES[self.status.config.search.objective]
 
     @property
-    def recommended(self) -> int:
-        """Index of the candidate that the others have to beat."""
-        return next(i for i, one in enumerate(self.design.candidates) if one.is_recommended)
+    def recommended(self) -> int | None:
+        """Index of the candidate that the others have to beat; None where there is none."""
+        known = enumerate(self.design.candidates)
+        return next((index for index, one in known if one.is_recommended), None)
 
     @cached_property
     def value_CS(self) -> NDArray[np.float64]:
@@ -105,15 +107,20 @@ class Confirmation:
 
     @property
     def opened(self) -> Score | None:
-        """What the third part showed of the winner; None before."""
-        return make_score(self.design.opened.score) if self.design.opened else None
+        """What the third part showed of the winner; None before, and where another one won then."""
+        opened = self.design.opened
+        if opened is None or self.design.pairs[opened.slot][0] != self.winner:
+            return None
+        return make_score(opened.score)
 
     def list_next_pairs(self) -> list[tuple[int, int]]:
         """List the trials of the next round, once all of the last are finished."""
-        seed = max(seed for _index, seed in self.design.pairs) + 1
-        if seed > self.design.seeds:
-            return []
-        return [(index, seed) for index in keep_open(self.value_CS, self.recommended)]
+        num_had = Counter(index for index, _seed in self.design.pairs)
+        return [
+            (index, num_had[index] + 1)
+            for index in keep_open(self.value_CS, self.recommended)
+            if num_had[index] < self.design.seeds
+        ]
 
     def find_trial(self) -> TrialRow | None:
         """Find the training of the winner whose network is taken home: the median of its seeds.
@@ -150,14 +157,14 @@ class Confirmation:
                         metric.sign * float(v) for v in self.value_CS[index] if math.isfinite(v)
                     ],
                     "probability_best": best[index],
-                    "difference_interval": self.estimate.find_interval(index, self.recommended),
+                    "difference_interval": self._find_interval(index),
                     "params": dict(one.params),
                 }
                 for index, one in enumerate(self.design.candidates)
             ],
             "optimism": self.measure_optimism(),
             "num_since": self.num_since,
-            "test": dict(self.design.opened.score) if self.design.opened else None,
+            "test": dict(self.design.opened.score) if self.design.opened and self.opened else None,
             "says": self.list_findings(),
         }
 
@@ -167,11 +174,12 @@ class Confirmation:
         if winner is None or self.find_trial() is None:
             return ["no winner: no training of the confirmation lives"]
         lines = [] if self.is_done else ["not done: what follows is how it stands so far"]
-        lines += [self._say_test(winner), self._say_verdict(winner), *self._say_optimism()]
         if self.num_since:
-            since = write_count(self.num_since, "trial")
-            lines.append(f"{since} of the search finished later: this verdict is of before")
-        return lines
+            lines.append(
+                f"of before: {write_count(self.num_since, 'trial')} of the search finished later; "
+                f"`{write_command(self.design.sweep)}` confirms anew"
+            )
+        return [*lines, self._say_test(winner), self._say_verdict(winner), *self._say_optimism()]
 
     def measure_optimism(self) -> dict[str, float | None] | None:
         """Give what the search claimed of its best, and what was found afterwards.
@@ -199,7 +207,10 @@ class Confirmation:
     def _say_test(self, winner: int) -> str:
         said = f"winner: {name_candidate(self.design.candidates[winner])}"
         if self.opened is not None:
-            return f"{said}; on the {self.num_test} events set aside: {list_phrases(self.opened)}"
+            times = self.design.opened.times if self.design.opened else 1
+            again = f" (opened for {times} winners so far)" * (times > 1)
+            shown = list_phrases(self.opened)
+            return f"{said}; on the {self.num_test} events set aside{again}: {shown}"
         if self.num_test is None:
             return f"{said}; no events were set aside when the search began"
         return f"{said}; the {self.num_test} events set aside are not opened yet"
@@ -210,6 +221,9 @@ class Confirmation:
         if winner == self.recommended:
             others = len(self.design.candidates) > 1
             return mean + ": no other beats it beyond what the seeds show" * others
+        if self.recommended is None:
+            best = self.estimate.list_best_probabilities()[winner]
+            return mean + ("" if best is None else f"; the best with a probability of {best:.3f}")
         sure = self.estimate.get_probability(winner, self.recommended)
         if sure is None:
             return f"{mean}; no training of the recommended point gave a value"
@@ -231,6 +245,11 @@ class Confirmation:
         ]
         said = f"the search claimed {metric.label} {claimed:{metric.fine}} of its best"
         return ["optimism: " + "; ".join([said, *told])]
+
+    def _find_interval(self, index: int) -> tuple[float, float] | None:
+        if self.recommended is None:
+            return None
+        return self.estimate.find_interval(index, self.recommended)
 
     def _compare(self, value: float, claimed: float) -> str:
         if not claimed:

@@ -22,7 +22,8 @@ from sweep.plan.names import name_search
 from sweep.plan.network import is_same_network, load_model, require_model, resolve_model
 from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
-from sweep.results.best import find_best, get_number
+from sweep.results.best import get_number
+from sweep.results.confirmation import choose_best
 from sweep.results.status import Status, read_status
 
 
@@ -100,8 +101,8 @@ def find_origin(engine: sa.Engine, model: str | None, lender: str | None) -> Ori
             f"from: no settings for this curve, got sweep {sweep.name} of {kind}, expected a "
             f"search of {model or 'a model'}; change --from"
         )
-    best = find_best(status)
-    return Origin(sweep.name, get_number(best), status.config, best.params)
+    chosen, best = choose_best(engine, status)
+    return Origin(chosen.sweep.name, get_number(best), status.config, best.params)
 
 
 def _recommend_settings(model: str | None) -> dict[str, Value]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from storage.publications import outdate_pages
 from storage.sweeps import change_budget, change_config
+from sweep.config import CandidateConfig
 from sweep.errors import ConfigError
 from sweep.plan.confirmation import (
     DEFAULT_SEEDS,
     DEFAULT_TOP,
+    FIRST_SEEDS,
     add_pairs,
     name_confirmation,
     plan_confirmation,
@@ -29,10 +32,11 @@ from sweep.results.status import Status
 def begin_confirmation(
     engine: sa.Engine, search: Status, top: int | None, seeds: int | None
 ) -> None:
-    """Create the confirmation of a search, unless it is there; then its size must be the same.
+    """Create the confirmation of a search; where it is there, the best it does not know join it.
 
     Args:
-        top: How many of the best beside the recommended point, or None for the default.
+        top: How many of the best beside the recommended point, or None for the default: where it
+            is there, as many as it has.
         seeds: The most trainings of each, or None for the default.
 
     Raises:
@@ -47,6 +51,8 @@ def begin_confirmation(
                 f"seeds: the confirmation has begun, got {seeds}, expected "
                 f"{stored.design.seeds} as it began with; leave --seeds out"
             )
+        if stored.num_since or top is not None:
+            join_confirmation(engine, search, stored, top)
         return
     if find_stored(engine, name) is not None:
         raise ConfigError(
@@ -56,8 +62,7 @@ def begin_confirmation(
         )
     find_best(search)
     files = search.load_files()
-    architecture = open_kept(search.config, files).architecture
-    candidates = list_candidates(search, top or DEFAULT_TOP, architecture.defaults)
+    candidates = _list_candidates(search, top or DEFAULT_TOP)
     config = plan_confirmation(
         search.config,
         search_name,
@@ -66,6 +71,55 @@ def begin_confirmation(
         seeds or DEFAULT_SEEDS,
     )
     create_stored(engine, name, config, len(config.starting_points), files)
+
+
+def join_confirmation(
+    engine: sa.Engine,
+    search: Status,
+    stored: Confirmation,
+    top: int | None = None,
+    num_most: int | None = None,
+) -> bool:
+    """Have the best of a search that has gone on join its confirmation, with the same seeds.
+
+    Args:
+        stored: The confirmation as it is.
+        top: How many are the best, or None for as many as the confirmation has.
+        num_most: How many may join at most, the best first; None for no bound.
+
+    Returns:
+        Whether its verdict will be of now; False where some should join and none may.
+    """
+    design = stored.design
+    known = {one.trial for one in design.candidates}
+    top = top or sum(not one.is_recommended for one in design.candidates) or 1
+    later = [
+        one
+        for one in _list_candidates(search, top)
+        if one.trial not in known and not one.is_recommended
+    ]
+    joining = later[:num_most]
+    if later and not joining:
+        return False
+    first, num_known = range(1, min(FIRST_SEEDS, design.seeds) + 1), len(design.candidates)
+    pairs = [(num_known + index, seed) for seed in first for index in range(len(joining))]
+    grown = design.model_copy(
+        update={
+            "candidates": (*design.candidates, *joining),
+            "finished": search.counts.finished,
+        }
+    )
+    config = add_pairs(stored.status.config.model_copy(update={"confirmation": grown}), pairs)
+    sweep = stored.status.sweep
+    change_config(engine, sweep.id, config.to_json(), stored.status.load_files())
+    change_budget(engine, sweep.id, len(config.starting_points))
+    outdate_pages(engine, [sweep.name, search.sweep.name])
+    return True
+
+
+def _list_candidates(search: Status, top: int) -> tuple[CandidateConfig, ...]:
+    architecture = open_kept(search.config, search.load_files()).architecture
+    return list_candidates(search, top, architecture.defaults)
 
 
 def begin_round(engine: sa.Engine, confirmation: Confirmation) -> bool:

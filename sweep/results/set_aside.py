@@ -29,7 +29,7 @@ def judge_winner(
     The pages that the dashboard has of it and of the search are outdated by that.
 
     Args:
-        confirmation: Settled, and not judged so before.
+        confirmation: Settled, and its winner not judged so before.
         artifacts: Folder where the workers kept its weights.
         progress: Told how many of how many events are judged.
 
@@ -45,7 +45,9 @@ def judge_winner(
     network = rebuild_network(status, trial, artifacts)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     score = evaluate(network, reopen_test(status.config.data, progress), device, progress)
-    opened = OpenedConfig(slot=trial.slot, score=describe_score(score))
+    before = confirmation.design.opened
+    times = before.times + 1 if before else 1
+    opened = OpenedConfig(slot=trial.slot, score=describe_score(score), times=times)
     design = confirmation.design.model_copy(update={"opened": opened})
     config = status.config.model_copy(update={"confirmation": design})
     change_config(engine, status.sweep.id, config.to_json(), status.load_files())

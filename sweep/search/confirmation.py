@@ -96,7 +96,7 @@ def estimate_levels(value_CS: NDArray[np.float64]) -> Estimate:
     return Estimate(level_C, draw_DC)
 
 
-def keep_open(value_CS: NDArray[np.float64], recommended: int) -> list[int]:
+def keep_open(value_CS: NDArray[np.float64], recommended: int | None) -> list[int]:
     """List the candidates that are worth another seed.
 
     The recommended one stays, since the others are measured by it; another is dropped where the
@@ -105,7 +105,7 @@ def keep_open(value_CS: NDArray[np.float64], recommended: int) -> list[int]:
 
     Args:
         value_CS: As for `estimate_levels`.
-        recommended: Index of the recommended one.
+        recommended: Index of the recommended one, or None where there is none.
     """
     estimate = estimate_levels(value_CS)
     known = np.flatnonzero(np.isfinite(estimate.level_C))
@@ -118,10 +118,10 @@ def keep_open(value_CS: NDArray[np.float64], recommended: int) -> list[int]:
         if index in (best, recommended)
         or (estimate.get_probability(best, int(index)) or 0.0) < SURE
     ]
-    return [] if kept == [recommended] else kept
+    return kept if len(kept) > 1 else []
 
 
-def choose_winner(estimate: Estimate, recommended: int) -> int | None:
+def choose_winner(estimate: Estimate, recommended: int | None) -> int | None:
     """Choose the winner: the best level, where the seeds show that it beats the recommended one.
 
     Returns:
@@ -132,7 +132,7 @@ def choose_winner(estimate: Estimate, recommended: int) -> int | None:
     if not len(known):
         return None
     best = int(known[np.argmin(estimate.level_C[known])])
-    if recommended not in known:
+    if recommended is None or recommended not in known:
         return best
     is_shown = (estimate.get_probability(best, recommended) or 0.0) >= SURE
     return best if is_shown else recommended

@@ -37,9 +37,10 @@ from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.report.contents import write_report
+from sweep.results.candidates import list_candidates
 from sweep.results.confirmation import Confirmation, find_confirmation
 from sweep.results.model_card import write_model_card
-from sweep.results.rounds import begin_confirmation, begin_round
+from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.set_aside import judge_winner
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
@@ -70,8 +71,8 @@ class Search:
         return found
 
     def begin(self, seeds: int = 2) -> None:
-        """Begin its confirmation, of the best and the recommended point."""
-        begin_confirmation(self.engine, read_status(self.engine, self.find("net")), 1, seeds)
+        """Begin its confirmation, of both its trials."""
+        begin_confirmation(self.engine, read_status(self.engine, self.find("net")), 2, seeds)
 
     def finish(self) -> None:
         """Train round after round, and open the third part for the winner."""
@@ -142,11 +143,49 @@ def test_rounds_go_on_where_a_kill_broke_them_off(
 def test_candidates_have_their_seeds_in_common_and_of_their_own(confirmed: Search) -> None:
     """The same configuration gives other values with another seed, and never those it had."""
     found = confirmed.read()
-    assert [one.is_recommended for one in found.design.candidates] == [False, True]
     assert list(found.design.pairs) == [(0, 1), (1, 1), (0, 2), (1, 2)]
     values = set(found.value_CS[0].tolist())
     assert len(values) == 2
     assert found.design.candidates[0].claimed not in values
+
+
+def test_recommended_point_is_a_candidate_where_the_search_has_one(confirmed: Search) -> None:
+    """Tried there or not; a network of a person's own has none, and the best mean wins."""
+    found = confirmed.read()
+    assert (len(found.design.candidates), found.recommended) == (2, None)
+    assert found.winner == int(np.argmin(found.value_CS.mean(axis=1)))
+    status = read_status(confirmed.engine, confirmed.find("net"))
+    worse = max(status.ranked, key=lambda trial: trial.best.validation_loss if trial.best else 0)
+    for num_points, tried in ((worse.slot + 1, worse.number), (9, None)):
+        points = (dict(worse.params),) * num_points
+        config = status.config.model_copy(update={"starting_points": points})
+        best, own = list_candidates(replace(status, config=config), 1, {})
+        assert not best.is_recommended
+        assert (own.is_recommended, own.trial, own.params) == (True, tried, dict(worse.params))
+
+
+def test_search_that_goes_on_is_confirmed_anew(
+    make_session: MakeSession, sqlite_url: str, call: Callable[..., Any]
+) -> None:
+    """Better ones of the later trials join, with the same seeds; until then that is said."""
+    search = make_search(make_session, sqlite_url)
+    begin_confirmation(search.engine, read_status(search.engine, search.find("net")), 1, 2)
+    search.finish()
+    assert [len(search.read().design.candidates), search.read().design.opened.times] == [1, 1]
+    change_budget(search.engine, search.find("net").id, 5)
+    search.work("net")
+    assert "of before: 3 trials" in call("best", "--storage", sqlite_url).out
+    status = read_status(search.engine, search.find("net"))
+    assert not join_confirmation(search.engine, status, search.read(), top=9, num_most=0)
+    begin_confirmation(search.engine, status, 5, None)
+    found = search.read()
+    assert (len(found.design.candidates), found.num_since, found.is_done) == (5, 0, False)
+    assert found.design.pairs[2:] == tuple((i, seed) for seed in (1, 2) for i in range(1, 5))
+    search.work("net-confirm")
+    found = search.read()
+    assert (found.winner, found.opened) == (4, None)
+    judge_winner(search.engine, found, search.artifacts)
+    assert "(opened for 2 winners so far)" in "".join(search.read().list_findings())
 
 
 def test_third_part_is_no_event_of_training_or_validation(confirmed: Search) -> None:
@@ -244,9 +283,7 @@ def test_copy_of_a_search_takes_its_confirmation_along(
     change_budget(copy.engine, copy.find("net").id, 3)
     copy.work("net")
     assert copy.read().num_since == 1
-    assert "1 trial of the search finished later: this verdict is of before" in (
-        copy.read().list_findings()
-    )
+    assert copy.read().list_findings()[0].startswith("of before: 1 trial of the search finished")
 
 
 def test_sweep_of_before_the_third_part_goes_on_and_is_confirmed(
@@ -300,7 +337,7 @@ def test_short_search_is_not_confirmed_unasked(
     """Where two candidates with two seeds take more than a quarter of its epochs; how is said."""
     search = make_search(make_session, sqlite_url)
     assert end_search(search.engine, *describe_end(search), is_shown=True)
-    assert "`sweep confirm net` does it" in capsys.readouterr().err
+    assert "`sweep confirm --sweep net` does it" in capsys.readouterr().err
     assert find_confirmation(search.engine, "net") is None
 
 
