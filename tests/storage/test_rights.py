@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 import storage.engine
 from rights import as_plain_user, make_open_folder, make_role, run_sql
+from servers import make_database
 from storage import studies
 from storage.backup import back_up
 from storage.engine import close_after, create_engine, open_engine, parse_url
@@ -21,6 +22,7 @@ from storage.errors import RightsError
 from storage.migrations import create_tables
 from storage.sweeps import find_sweep, list_sweeps, request_stop
 from storage.tables import check_tables, check_writable, has_tables
+from storage.transfer import copy_sweeps
 
 READING = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
 WRITING = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
@@ -32,14 +34,20 @@ def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage.engine, "_wait", pytest.fail)
 
 
-@pytest.fixture
-def shared_url(postgres_url: str, filled: Path) -> str:
-    """The address of a database of PostgreSQL with the sweeps cnn and mlp, for its owner."""
-    from storage.transfer import copy_sweeps
-
+@pytest.fixture(scope="module")
+def shared(postgres_server: sa.Engine, filled: Path) -> Iterator[str]:
+    """The name of a database of PostgreSQL with the sweeps cnn and mlp, to be copied."""
     source = parse_url(f"sqlite:///{filled / 'a'}")
-    copy_sweeps(source, parse_url(postgres_url), [], None, lambda _done, _total: None)
-    return postgres_url
+    with make_database(postgres_server) as address:
+        copy_sweeps(source, parse_url(address), [], None, lambda _done, _total: None)
+        yield str(parse_url(address).database)
+
+
+@pytest.fixture
+def shared_url(postgres_server: sa.Engine, shared: str) -> Iterator[str]:
+    """The address of such a database of its own, for its owner."""
+    with make_database(postgres_server, shared) as address:
+        yield address
 
 
 @pytest.fixture

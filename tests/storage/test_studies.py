@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import optuna
 import optuna_dashboard
 import plotly.graph_objects
 import pytest
+import sqlalchemy as sa
 from optuna.trial import TrialState
 
+from servers import make_database
 from storage import studies
 from storage.attachments import attach_file
 from storage.engine import parse_url
@@ -20,9 +23,31 @@ from storage.errors import StorageError
 NAME = "cnn"
 
 
+@pytest.fixture(scope="module")
+def prepared(postgres_server: sa.Engine) -> Iterator[str]:
+    """The name of a PostgreSQL database with Optuna's tables, to be copied."""
+    with make_database(postgres_server) as address:
+        studies.prepare_studies(parse_url(address), [])
+        yield str(parse_url(address).database)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(
+    request: pytest.FixtureRequest, empty_database: Path, tmp_path: Path
+) -> Iterator[str]:
+    """The address of a database of its own with Optuna's tables, of either kind in turn."""
+    if request.param == "sqlite":
+        shutil.copy(empty_database, tmp_path / "sweep.db")
+        yield f"sqlite:///{tmp_path / 'sweep.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    with make_database(server, request.getfixturevalue("prepared")) as address:
+        yield address
+
+
 @pytest.fixture
 def study_storage(database_url: str) -> Iterator[optuna.storages.BaseStorage]:
-    """Optuna's side of a fresh database, of either kind in turn."""
+    """Optuna's side of such a database."""
     opened = studies.open_study_storage(parse_url(database_url))
     yield opened
     opened.remove_session()
