@@ -11,13 +11,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from storage.engine import read_clock_s, transact
 from storage.errors import LostClaimError
+from storage.points import read_point
 from storage.standings import Promotion, choose_trial
 from storage.sweeps import PAUSED, RUNNING, WAITING
 from storage.tables import attempts, epochs, trials, workers
@@ -36,6 +37,7 @@ class Claim:
     further; `own_endings` says of those whose process ended of itself how it did. `alone` says
     that the trial needs a device for itself. It trains up to the epoch `until_epoch`, to its end
     where that is None; or not at all: `account` says why a paused trial is ended for good.
+    `point` are the values that a person wants tried with it, by the hyperparameters' names.
     """
 
     trial_id: int
@@ -49,6 +51,7 @@ class Claim:
     own_endings: tuple[str, ...] = ()
     until_epoch: int | None = None
     account: str | None = None
+    point: Mapping[str, Any] = field(default_factory=dict)
 
 
 def claim_trial(
@@ -108,6 +111,7 @@ def claim_trial(
             own_endings=tuple(ending for ending in lost if ending != EXPIRED),
             until_epoch=job.until_epoch,
             account=job.account,
+            point=read_point(row),
         )
 
     return transact(engine, work)

@@ -45,7 +45,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial as stored, with the epoch whose metrics are its own (None before the first)."""
+    """One trial as stored, with the epoch whose metrics are its own (None before the first).
+
+    `is_added` says that a person wanted it tried.
+    """
 
     id: int
     slot: int
@@ -61,13 +64,14 @@ class TrialRow:
     feasible: bool | None
     best: Epoch | None
     last: Epoch | None
+    is_added: bool = False
 
 
 Curves = Mapping[int, Sequence[Epoch]]
 """The epochs of each trial of a sweep, by the trials' ids."""
 
 _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
-_OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last"}
+_OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last", "is_added"}
 
 
 def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> None:
@@ -195,4 +199,5 @@ def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set
 def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:
     columns = {name: getattr(row, name) for name in _OWN}
     params = parse_column(row.params, f"trial {row.id}: params") if row.params else {}
-    return TrialRow(**columns, params=params, best=best, last=last)
+    is_added = row.point is not None
+    return TrialRow(**columns, params=params, best=best, last=last, is_added=is_added)

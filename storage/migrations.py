@@ -122,11 +122,17 @@ def _add_pauses(operations: Operations) -> None:
     operations.add_column("sweep_trials", sa.Column("until_epoch", sa.Integer))
 
 
+def _add_points(operations: Operations) -> None:
+    """What a person wants tried next; trials that are there are the search's."""
+    operations.add_column("sweep_trials", sa.Column("point", sa.Text))
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
     3: _add_sources,
     4: _add_residuals,
     5: _add_pauses,
+    6: _add_points,
 }
 """By the version they begin with."""

@@ -19,7 +19,7 @@ from storage.engine import read, transact
 from storage.errors import RightsError, StorageError
 from storage.passwords import show_url
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 metadata = sa.MetaData()
 
@@ -74,6 +74,7 @@ trials = sa.Table(
     sa.Column("best_epoch", sa.Integer),
     sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),  # on its device
     sa.Column("until_epoch", sa.Integer),  # where it was paused or will be; none: to the end
+    sa.Column("point", sa.Text),  # JSON: what a person wants tried, by its own names
     sa.UniqueConstraint("sweep_id", "slot"),
 )
 sa.Index("sweep_trials_by_state", trials.c.sweep_id, trials.c.state, trials.c.slot)

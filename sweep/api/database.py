@@ -70,10 +70,10 @@ class Database:
     def trials(self, name: str) -> pd.DataFrame:
         """Read a table of every trial of a sweep that has begun, a row each.
 
-        Columns: `trial`, `state`, `outcome`, `reason`, `feasible`; each hyperparameter as
-        `params_NAME`; each metric of its best epoch, with the ends of the 68 % interval as `_low`
-        and `_high`, and the counts it is made of; `best_epoch`, `epochs`, `events_seen`,
-        `training_s`, `attempts`, `started` and `finished` (UTC), `worker`.
+        Columns: `trial`, `state`, `outcome`, `reason`, `feasible`, `origin` (who chose it); each
+        hyperparameter as `params_NAME`; each metric of its best epoch, with the ends of the 68 %
+        interval as `_low` and `_high`, and the counts it is made of; `best_epoch`, `epochs`,
+        `events_seen`, `training_s`, `attempts`, `started` and `finished` (UTC), `worker`.
 
         Raises:
             UnknownSweepError: when there is no sweep of that name.

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sweep.cli.add import add
 from sweep.cli.best import best, evaluate, score
 from sweep.cli.compare import compare
 from sweep.cli.confirm import confirm
@@ -89,6 +90,7 @@ app.command()(status)
 app.command("list")(list_sweeps)
 app.command()(stop)
 app.command()(resume)
+app.command()(add)
 app.command()(best)
 app.command()(trials)
 app.command()(epochs)

@@ -12,7 +12,7 @@ from sweep.metrics.writing import list_known, write_plain
 from sweep.plan.space import read_space
 from sweep.report.blocks import Column, Table
 from sweep.report.savings import shorten_reason
-from sweep.results.best import get_own_epoch
+from sweep.results.best import get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.wording import write_setting
 
@@ -88,16 +88,6 @@ def _list_cells(
         say_origin(status, trial),
         shorten_reason(trial),
     ]
-
-
-def say_origin(status: Status, trial: TrialRow) -> str:
-    """Say who chose a trial's hyperparameters."""
-    config = status.config
-    if trial.slot < config.num_hand_tuned:
-        return "hand-tuned"
-    if trial.slot < len(config.starting_points):
-        return "recommended"
-    return f"search ({config.search.sampler.name})"
 
 
 def _is_number(status: Status, name: str) -> bool:

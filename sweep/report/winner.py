@@ -10,8 +10,8 @@ from sweep.metrics.score import MatchCounts, Score, get_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, list_sentences, write_metric, write_plain
 from sweep.report.blocks import Block, Column, Table, Text
-from sweep.report.trial_table import list_columns, list_varied, say_origin
-from sweep.results.best import describe_nothing, get_epoch
+from sweep.report.trial_table import list_columns, list_varied
+from sweep.results.best import describe_nothing, get_epoch, say_origin
 from sweep.results.status import Status
 from sweep.wording import (
     do_overlap,
@@ -72,6 +72,7 @@ def _say_setting(status: Status, winner: TrialRow) -> str:
         "hand-tuned": "Its setting is one of the hand-tuned ones that every sweep tries first.",
         "recommended": "Its setting is the recommended one that every sweep tries after the "
         "hand-tuned ones, so the search found nothing better.",
+        "added": "Its setting was added by a person.",
     }.get(say_origin(status, winner), "The search found its setting.")
 
 

@@ -91,3 +91,15 @@ def get_number(trial: TrialRow) -> int:
     if trial.number is None:
         raise SweepError(f"trial in slot {trial.slot}: no number, got none, expected one begun")
     return trial.number
+
+
+def say_origin(status: Status, trial: TrialRow) -> str:
+    """Say who chose a trial's hyperparameters."""
+    config = status.config
+    if trial.slot < config.num_hand_tuned:
+        return "hand-tuned"
+    if trial.slot < len(config.starting_points):
+        return "recommended"
+    if trial.is_added:
+        return "added"
+    return f"search ({config.search.sampler.name})"

@@ -25,7 +25,7 @@ from storage.sweeps import TrialCounts
 from sweep.metrics.score import PEAK_COUNTS, Score, get_score
 from sweep.metrics.table import METRICS
 from sweep.plan.space import read_space
-from sweep.results.best import get_number, get_own_epoch
+from sweep.results.best import get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.search.suggestion import list_ends
 
@@ -51,6 +51,7 @@ _SWEEP = {
 }
 _SWEEP_STATE = {"stopped": WORDS, "trials_per_hour": REAL, "time_left_s": REAL, "best_trial": WHOLE}
 _TRIAL = {"trial": WHOLE, "state": WORDS, "outcome": WORDS, "reason": WORDS, "feasible": TRUE}
+_ORIGIN = {"origin": WORDS}
 _COST = {
     "best_epoch": WHOLE,
     "epochs": WHOLE,
@@ -106,11 +107,12 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> pd
     rows = [
         {
             **_describe_trial(trial, curves.get(trial.id, [])),
+            "origin": say_origin(status, trial),
             **{PREFIX + n: _write(trial.params.get(n), kinds[n]) for n in space},
         }
         for trial in status.begun
     ]
-    return _make_frame(rows, {**_TRIAL, **types, **_METRICS, **_COUNTS, **_COST})
+    return _make_frame(rows, {**_TRIAL, **_ORIGIN, **types, **_METRICS, **_COUNTS, **_COST})
 
 
 def tabulate_epochs(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def begin_trial(session: Session, claim: Claim, study: optuna.Study) -> BegunTri
 def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -> BegunTrial:
     """Suggest, again where a passing fault broke it off: what was suggested by then stays."""
     points = session.config.starting_points
-    given = points[claim.slot] if claim.slot < len(points) else {}
+    given = points[claim.slot] if claim.slot < len(points) else claim.point
     misfits = find_misfits(given, session.space)
     point = {name: value for name, value in given.items() if name not in misfits}
     fault = "; ".join(misfits.values()) or None

@@ -1,0 +1,58 @@
+"""`sweep add`: a person's own points, tried next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.completion import offer_sweeps
+from sweep.cli.options import DEFAULT_STORAGE, Json, Storage, choose_sweep, open_database
+from sweep.errors import ConfigError
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the sweep.", autocompletion=offer_sweeps)],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="lr=1e-3 hidden_size=32: one point."),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Several points: a hyperparameter a column, a point a row."),
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    json: Json = False,
+) -> None:
+    """Have your own points tried next, by whatever worker comes; the budget stays as it is.
+
+    The sampler chooses what a point does not name. Starting points still come first.
+    """
+    if bool(values) == (csv is not None):
+        raise ConfigError(
+            f"point: got {'both values and --csv' if values else 'none'}, expected name=value or "
+            "--csv FILE; as `sweep add NAME lr=1e-3`"
+        )
+    engine = open_database(storage)
+    sweep = choose_sweep(engine, name)
+    from storage.points import add_points  # late: a database is there
+    from sweep.cli.output import print_json, print_note
+    from sweep.config import SweepConfig
+    from sweep.plan.points import read_point, read_points
+    from sweep.plan.space import read_space
+
+    config = SweepConfig.from_json(sweep.config)
+    if config.kind != "search":
+        raise ConfigError(
+            f"sweep {sweep.name}: its trials are all given, got a {config.kind}, expected a "
+            "search; name another"
+        )
+    space = read_space(config)
+    points = [read_point(values or (), space)] if csv is None else read_points(csv, space)
+    slots = add_points(engine, sweep, points, len(config.starting_points))
+    if json:
+        print_json({"sweep": sweep.name, "points": points, "slots": slots})
+    else:
+        said = "1 point is" if len(points) == 1 else f"{len(points)} points are"
+        print_note(f"{sweep.name}: {said} tried next, within the {sweep.budget} trials")
