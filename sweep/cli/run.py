@@ -92,6 +92,10 @@ def run(
     no_confirm: Annotated[
         bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
     ] = False,
+    notify: Annotated[
+        str | None,
+        typer.Option(help="Command to run once at the end or at a fault; JSON on its input."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
     ] = None,
@@ -141,19 +145,28 @@ def run(
         is_detached=detach,
         is_confirming=not no_confirm,
     )
-    _run(request, options, config, as_json=json)
+    _run(request, options, config, notify, as_json=json)
 
 
-def _run(request: Request, options: JobOptions, config: Path | None, *, as_json: bool) -> None:
+def _run(
+    request: Request,
+    options: JobOptions,
+    config: Path | None,
+    notify: str | None,
+    *,
+    as_json: bool,
+) -> None:
     """Refuse what is wrong, the cheapest checks first, and run the main job."""
     from storage.database_file import check_folder, is_new
     from sweep.cli.config_file import lay_over_file
     from sweep.cli.job_options import check_options
+    from sweep.cli.notification import check_notify, notify_at_end
     from sweep.plan.names import choose_name
     from sweep.plan.network import check_name, require_model
     from sweep.plan.words import check_words
 
     check_options(options)
+    check_notify(notify, is_detached=options.is_detached)
     check_words(request)
     request, options, trusts = lay_over_file(request, options, config)
     check_options(options)
@@ -168,7 +181,8 @@ def _run(request: Request, options: JobOptions, config: Path | None, *, as_json:
     from sweep.cli.main_job import run_job  # late: so is what the sweep is that goes on
 
     warn_of_network_file(options.storage)
-    run_job(request, options, trusts=trusts, as_json=as_json)
+    with notify_at_end(notify, options.storage, name):
+        run_job(request, options, trusts=trusts, as_json=as_json)
 
 
 def worker(

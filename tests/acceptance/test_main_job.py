@@ -109,11 +109,21 @@ def place(
     arguments += ["--fix", "lr=0.05", "--fix", "batch_size=12"]
     job = [*arguments, "--trials", "3", "--json"]
     if request.param == "sqlite":
+        job += ["--notify", "cat >> told"]
         yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", arguments, *run(folder, *job))
         return
     with make_database(request.getfixturevalue("postgres_server")) as storage:
         out, err = run(folder, *job, "--storage", storage, **PLAIN)
         yield Place(folder, storage, arguments, out, err)
+
+
+@ON_SQLITE
+def test_end_is_told_to_a_persons_command(place: Place) -> None:
+    """Once, with what `sweep list --json` says of the sweep."""
+    told = json.loads((place.folder / "told").read_text())
+    assert (told["event"], told["sweep"], told["fault"]) == ("finished", NAME, None)
+    assert told["status"]["budget"] == 3
+    assert list(told["status"])[: len(STATES)] == list(json.loads(place.out))[: len(STATES)]
 
 
 @pytest.fixture

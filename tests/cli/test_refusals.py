@@ -115,6 +115,7 @@ LIGHT = [
     "run --model cnn --fix lr=-1",
     "run --model cnn --trials 0",
     "run --model cnn --sampler grid",
+    "run --model cnn --notify cat --detach",
     "run --model cnn --objective x",
     "run --model cnn --recipe x",
     "run --model cnn --profile x",

@@ -1,0 +1,70 @@
+"""A person's command is run once, at the end or at a fault, and is told what happened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from storage.claims import begin_claimed, claim_trial, finish_claim
+from storage.workers import enter_worker
+from sweep.cli.notification import check_notify, notify_at_end
+from sweep.errors import ConfigError, SweepError
+from sweep.trial.session import Session
+
+
+def finish(session: Session) -> None:
+    """Have all trials of a sweep fail."""
+    enter_worker(session.engine, "w", "cpu")
+    while (claim := claim_trial(session.engine, session.sweep.id, "w", 60.0)) is not None:
+        begin_claimed(session.engine, claim, claim.slot, {})
+        finish_claim(
+            session.engine, claim, state="failed", outcome="error", reason="", feasible=False,
+            best_epoch=None,
+        )  # fmt: skip
+
+
+def test_end_is_told_once(
+    make_session: Callable[..., Session], sqlite_url: str, tmp_path: Path
+) -> None:
+    """Stopped where trials are left, finished where none is."""
+    session, out = make_session(sqlite_url), tmp_path / "told"
+    for _end in range(2):
+        with notify_at_end(f"cat >> '{out}'", sqlite_url, "net"):
+            pass
+        finish(session)
+    first, second = (json.loads(line) for line in out.read_text().splitlines())
+    assert (first["event"], first["sweep"], first["fault"]) == ("stopped", "net", None)
+    assert (second["event"], second["status"]["failed"]) == ("finished", 2)
+
+
+def test_fault_is_told_and_goes_on(tmp_path: Path) -> None:
+    """Also where there is no database to read; a password in it is hidden."""
+    out = tmp_path / "told"
+    with (
+        pytest.raises(SweepError),
+        notify_at_end(f"cat >> '{out}'", f"sqlite:///{tmp_path}/none.db", "net"),
+    ):
+        raise SweepError("storage: got\npostgresql://me:secret@host/x")
+    told = json.loads(out.read_text())
+    assert (told["event"], told["status"]) == ("failed", None)
+    assert told["fault"].startswith("storage: got postgresql://me:")
+    assert "secret" not in told["fault"]
+
+
+def test_command_that_fails_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What it prints is no result, and the sweep's own end stays as it is."""
+    with notify_at_end("echo heard; exit 3", f"sqlite:///{tmp_path}/none.db", "net"):
+        pass
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == "heard\nnotify: 'echo heard; exit 3' ended with exit code 3\n"
+
+
+@pytest.mark.parametrize(("command", "said"), [(" ", "no command"), ("cat", "nothing ends here")])
+def test_command_that_would_never_be_run_is_refused(command: str, said: str) -> None:
+    """Beside --detach nothing is trained."""
+    with pytest.raises(ConfigError, match=f"notify: {said}"):
+        check_notify(command, is_detached=True)
