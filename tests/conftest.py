@@ -127,6 +127,15 @@ class DeadNet(MyNet):
 '''
 
 
+LONGEST = ("acceptance/test_soak.py", "launch/test_ray.py", "acceptance/test_main_job.py")
+"""Files that take longest, most of it waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no process is left alone with one in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{f}" for f in LONGEST)))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Say in the last line what to install, where tests were skipped for want of it."""

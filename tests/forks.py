@@ -29,6 +29,17 @@ from sweep.launch.fork_server import (
     serve,
 )
 
+COMMANDS = (
+    "sweep.cli.main_job",
+    "sweep.dashboard.publication",
+    "sweep.dashboard.server",
+    "sweep.figures.cards",
+    "sweep.plan.plan",
+    "scipy.special",
+    "storage.migrations",
+    "sqlalchemy.dialects.postgresql.psycopg",
+)
+"""What commands load sooner or later, beside what workers do."""
 WITHOUT_PICTURES = "SWEEP_TESTS_WITHOUT_PICTURES"
 """Set for commands whose trials are to have no pictures, which take longer than the trainings."""
 
@@ -114,7 +125,7 @@ def _start_server() -> _Server:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this, too
-    for module in (*LOADED, "sweep.cli.main_job", "sweep.dashboard.server", "sweep.plan.plan"):
+    for module in (*LOADED, *COMMANDS):
         importlib.import_module(module)
     assert len(os.listdir("/proc/self/task")) == 1, "a thread, which no fork would have"
     asked = serve(socket.socket(fileno=int(sys.argv[1])))

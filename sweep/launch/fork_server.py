@@ -30,7 +30,12 @@ from typing import NoReturn
 LOADED = (
     "sweep.worker.worker",
     "torch._dynamo",  # PyTorch's optimisers import its compiler
-    "plotly.graph_objects",
+    "alembic.command",  # Optuna looks with it at the version of its tables
+    "sqlalchemy.orm",
+    "sqlalchemy.dialects.sqlite",
+    "sweep.figures.inspection",
+    "sweep.figures.learning_curves",
+    "sweep.figures.png",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "optuna_dashboard",

@@ -98,10 +98,7 @@ def place(
     own_network: Path,
     events_file: Path,
 ) -> Iterator[Place]:
-    """The main job, run to its end on two workers; on SQLite with the default of the storage.
-
-    Only there its trials have pictures.
-    """
+    """The main job, run to its end on two workers; on SQLite with the default of the storage."""
     folder = tmp_path_factory.mktemp("job")
     write_namesakes(folder)
     arguments = ["run", "--model", f"{own_network}:MyNet", "--data", str(events_file)]
@@ -110,7 +107,8 @@ def place(
     job = [*arguments, "--trials", "3", "--json"]
     if request.param == "sqlite":
         job += ["--notify", "cat >> told"]
-        yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", arguments, *run(folder, *job))
+        out, err = run(folder, *job, **PLAIN)
+        yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", arguments, out, err)
         return
     with make_database(request.getfixturevalue("postgres_server")) as storage:
         out, err = run(folder, *job, "--storage", storage, **PLAIN)
