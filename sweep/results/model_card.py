@@ -119,11 +119,13 @@ def _tabulate_test(confirmation: Confirmation | None) -> str:
 def _say_choice(status: Status, trial: TrialRow, confirmation: Confirmation | None) -> str:
     """Say how the trial was chosen, and what that means for its numbers."""
     if confirmation is not None:
+        has_recommended = confirmation.recommended is not None
+        with_recommended = "and the recommended point, " * has_recommended
         found = "\n".join(f"- {line}" for line in confirmation.list_findings())
         return (
             f"The winner of the confirmation of sweep {confirmation.design.sweep}: its best trials "
-            "and the recommended\npoint, trained again with fresh seeds. Of the winner's own "
-            f"trainings this is the median.\n\n{found}"
+            f"{with_recommended}trained again\nwith fresh seeds. Of the winner's own trainings "
+            f"this is the median.\n\n{found}"
         )
     if not trial.feasible:
         return (

@@ -41,10 +41,13 @@ def begin_confirmation(
 
     Raises:
         ConfigError: when it is there with another number of seeds, or its name is another sweep's.
+        ModelError: when it is a network of somebody else's that is not trusted.
         SweepError: when the search has nothing to confirm.
     """
     name, search_name = name_confirmation(search.sweep.name), search.sweep.name
     stored = find_confirmation(engine, search_name)
+    # A person asked for this search: what they trusted before may run in workers, too.
+    open_kept(search.config, search.load_files())
     if stored is not None:
         if seeds not in (None, stored.design.seeds):
             raise ConfigError(

@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 import sweep.trial.ending
+import sweep.trust
+from models.source import read_source
 from storage.claims import claim_trial
 from storage.engine import create_engine, parse_url
 from storage.sweeps import (
@@ -45,6 +47,7 @@ from sweep.results.set_aside import judge_winner
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
 from sweep.trial.session import Session
+from sweep.trust import describe_environment, vouch
 from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
@@ -186,6 +189,20 @@ def test_search_that_goes_on_is_confirmed_anew(
     assert (found.winner, found.opened) == (4, None)
     judge_winner(search.engine, found, search.artifacts)
     assert "(opened for 2 winners so far)" in "".join(search.read().list_findings())
+
+
+def test_network_that_was_trusted_may_run_when_a_confirmation_goes_on(
+    confirmed: Search, monkeypatch: pytest.MonkeyPatch, own_network: Path, tmp_path: Path
+) -> None:
+    """Workers that are started are told so, also where the confirmation had begun before."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.delenv("SWEEP_TRUST_CODE", raising=False)
+    monkeypatch.setattr(sweep.trust, "_given", set())
+    seal = read_source(own_network).seal
+    vouch(seal)
+    monkeypatch.setattr(sweep.trust, "_given", set())
+    confirmed.begin()
+    assert describe_environment() == {"SWEEP_TRUST_CODE": seal}
 
 
 def test_third_part_is_no_event_of_training_or_validation(confirmed: Search) -> None:
