@@ -147,7 +147,7 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     for number in range(3):
         assert f"trial {number} complete" in place.err
     written = {path.name for path in place.folder.iterdir() if "-" not in path.name}
-    files = {"sweep.db"} if place.storage.startswith("sqlite") else set()
+    files = {"sweep.db", "told"} if place.storage.startswith("sqlite") else set()
     assert written == {*files, "sweep_artifacts", "models.py", "storage.py", "sweep.py"}
 
 
