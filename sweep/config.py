@@ -300,6 +300,13 @@ class SweepConfig(_Part):
             return "confirmation"
         return "search" if self.sample_size is None else "curve"
 
+    @property
+    def recommended_slot(self) -> int | None:
+        """Slot of the recommended point: after those tuned by hand, where there is one."""
+        is_search = self.sample_size is None and self.confirmation is None
+        has_one = is_search and len(self.starting_points) > self.num_hand_tuned
+        return self.num_hand_tuned if has_one else None
+
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SweepConfig:
         """Read a config from the database.

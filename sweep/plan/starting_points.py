@@ -51,44 +51,52 @@ def plan_starting_points(
     changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}
     if profile == CPU and recipe.name != "report":
         changed |= architecture.cpu_space.keys() - set(TRAINING_HYPERPARAMETERS)
-    points, notes = _plan_points(architecture, space, changed)
-    return StartingPoints(points, min(len(points), len(architecture.starting_points)), notes)
+    return _plan_points(architecture, space, changed)
 
 
 def _plan_points(
     architecture: Architecture, space: Mapping[str, Dimension], changed: set[str]
-) -> tuple[tuple[dict[str, Value], ...], tuple[str, ...]]:
+) -> StartingPoints:
     """Complete the points that are tried first: the hand-tuned ones, then the recommended one.
 
     They are tried as they are, also where they lie outside the profile's space; only within
-    `changed` dimensions does a value move to the nearest.
-
-    Returns:
-        The points, and what should be said about them.
+    `changed` dimensions does a value move to the nearest. Of equal ones the last counts, so that a
+    hand-tuned point which the recommended one equals is that.
     """
-    points: list[dict[str, Value]] = []
-    notes: list[str] = []
-    for point in (*architecture.starting_points, architecture.recommended):
-        if not point:
+    asked = [point for point in (*architecture.starting_points, architecture.recommended) if point]
+    points = [_complete(architecture, space, changed, point) for point in asked]
+    kept = [index for index, point in enumerate(points) if point not in points[index + 1 :]]
+    num_hand_tuned = sum(index < len(architecture.starting_points) for index in kept)
+    moves = [_describe_moves(asked[index], points[index]) for index in kept]
+    notes = tuple(
+        f"starting point {slot}: moved {moved}, the nearest in the space"
+        for slot, moved in enumerate(moves)
+        if moved
+    )
+    return StartingPoints(tuple(points[index] for index in kept), num_hand_tuned, notes)
+
+
+def _complete(
+    architecture: Architecture,
+    space: Mapping[str, Dimension],
+    changed: set[str],
+    point: Mapping[str, Value],
+) -> dict[str, Value]:
+    """Complete a point by the architecture's defaults, moved where it may be."""
+    complete: dict[str, Value] = {}
+    for name, dimension in space.items():
+        if name not in point and name not in architecture.defaults:
             continue
-        complete: dict[str, Value] = {}
-        for name, dimension in space.items():
-            if name not in point and name not in architecture.defaults:
-                continue
-            asked = point[name] if name in point else architecture.defaults[name]
-            is_kept = name in point and name not in changed and not isinstance(dimension, Choice)
-            complete[name] = asked if is_kept else find_nearest(dimension, asked)
-        if complete in points:
-            continue
-        points.append(complete)
-        moved = [
-            f"{name} {write_value(point[name])} to {write_value(complete[name])}"
-            for name in point
-            if name in complete and complete[name] != point[name]
-        ]
-        if moved:
-            notes.append(
-                f"starting point {len(points) - 1}: moved {', '.join(moved)}, the nearest in "
-                "the space"
-            )
-    return tuple(points), tuple(notes)
+        asked = point[name] if name in point else architecture.defaults[name]
+        is_kept = name in point and name not in changed and not isinstance(dimension, Choice)
+        complete[name] = asked if is_kept else find_nearest(dimension, asked)
+    return complete
+
+
+def _describe_moves(asked: Mapping[str, Value], point: Mapping[str, Value]) -> str:
+    """Say which values of a point were moved; empty where none was."""
+    return ", ".join(
+        f"{name} {write_value(value)} to {write_value(point[name])}"
+        for name, value in asked.items()
+        if name in point and point[name] != value
+    )

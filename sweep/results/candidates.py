@@ -33,10 +33,10 @@ def list_candidates(
         top: How many of the best, at most.
         defaults: Of the architecture, for a search that has not tried its recommended point.
     """
-    points = search.config.starting_points
+    points, slot = search.config.starting_points, search.config.recommended_slot
     begun = {trial.slot: trial for trial in search.begun}
     objective = search.config.search.objective
-    own = begun.get(len(points) - 1) if points else None
+    own = None if slot is None else begun.get(slot)
     best = search.ranked[:top]
     chosen = [*best, own] if own is not None and own not in best else list(best)
     candidates = [
@@ -48,10 +48,10 @@ def list_candidates(
         )
         for trial in chosen
     ]
-    if own is None and points:
+    if own is None and slot is not None:
         # What neither a point nor the defaults name is as in the first trial, for every seed.
         first = begun[min(begun)].params
-        settings = {**first, **defaults, **points[-1]}
+        settings = {**first, **defaults, **points[slot]}
         known = {
             name: find_nearest(dimension, settings[name])
             for name, dimension in read_space(search.config).items()

@@ -113,14 +113,14 @@ def choose_job(
 def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) -> _Rung:
     """Gather the trials at one rung."""
     reached = [
-        (math.inf if _is_lost(standing) else standing.values[index], standing)
+        (math.inf if _has_died(standing) else standing.values[index], standing)
         for standing in standings
         if len(standing.values) > index
     ]
     reached += [
         (math.inf, standing)
         for standing in standings
-        if len(standing.values) == index and _is_lost(standing)
+        if len(standing.values) == index and _has_died(standing)
     ]
     ranked = [
         standing for _value, standing in sorted(reached, key=lambda one: (one[0], one[1].slot))
@@ -132,7 +132,7 @@ def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) ->
     return _Rung(ranked, num_coming, reduction_factor)
 
 
-def _is_lost(standing: Standing) -> bool:
+def _has_died(standing: Standing) -> bool:
     """Say whether a trial died on its way; one that came to its end counts by its values."""
     return standing.state == PRUNED and standing.outcome in FATAL_OUTCOMES
 

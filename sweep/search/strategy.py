@@ -88,14 +88,8 @@ def describe_outlook(config: SweepConfig) -> Outlook:
         num_epochs=config.recipe.epochs,
         is_loss=config.search.objective == LOSS,
         null_loss=config.data.null_loss,
-        center_slot=_find_recommended(config),
+        center_slot=config.recommended_slot,
     )
-
-
-def _find_recommended(config: SweepConfig) -> int | None:
-    """Find the slot of the recommended point: after those tuned by hand, where there is one."""
-    has_one = len(config.starting_points) > config.num_hand_tuned
-    return config.num_hand_tuned if has_one else None
 
 
 def build_pruner(config: SweepConfig) -> BasePruner:
@@ -120,7 +114,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
         return None
     factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
     rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
-    kept_slot = _find_recommended(config)
+    kept_slot = config.recommended_slot
     return Promotion(
         rungs,
         get_ranking(config.search.objective),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from models import ARCHITECTURES
 from models.space import Choice, Fixed, Float, parse_dimension
 from sweep.config import SweepConfig, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
@@ -241,6 +242,26 @@ def test_starting_points_move_into_the_space(asked: Request) -> None:
     assert {point["hidden_size"] for point in points} == {16}
     assert len({tuple(point.items()) for point in points}) == len(points)
     assert any("hidden_size 64 to 16" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize("profile", [CPU, GPU], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("name", ["birnn", "cnn", "rcnn"])
+def test_recommended_point_is_known_where_tuned_ones_fall_together(
+    asked: Request, name: str, profile: Profile
+) -> None:
+    """It comes after those tuned by hand, however many of them are left."""
+    config = plan_sweep(replace(asked, model=name), profile).config
+    slot = config.recommended_slot
+    assert slot == len(config.starting_points) - 1 == config.num_hand_tuned
+    point = config.starting_points[slot]
+    assert point["lr"] == ARCHITECTURES[name].recommended["lr"]
+
+
+def test_tuned_point_that_equals_the_recommended_one_is_that(asked: Request) -> None:
+    """Where everything is fixed, there is one point."""
+    fixed = ("lr=0.01", "beta1=0.9", "beta2=0.99", "hidden_size=16", "num_layers=2")
+    config = plan_sweep(replace(asked, fixed=fixed), CPU).config
+    assert (len(config.starting_points), config.recommended_slot) == (1, 0)
 
 
 @pytest.mark.parametrize(

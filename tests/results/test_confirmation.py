@@ -161,7 +161,9 @@ def test_recommended_point_is_a_candidate_where_the_search_has_one(confirmed: Se
     worse = max(status.ranked, key=lambda trial: trial.best.validation_loss if trial.best else 0)
     for num_points, tried in ((worse.slot + 1, worse.number), (9, None)):
         points = (dict(worse.params),) * num_points
-        config = status.config.model_copy(update={"starting_points": points})
+        config = status.config.model_copy(
+            update={"starting_points": points, "num_hand_tuned": num_points - 1}
+        )
         best, own = list_candidates(replace(status, config=config), 1, {})
         assert not best.is_recommended
         assert (own.is_recommended, own.trial, own.params) == (True, tried, dict(worse.params))
