@@ -23,7 +23,6 @@ from sweep.plan.network import is_same_network, load_model, require_model, resol
 from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
 from sweep.results.best import get_number
-from sweep.results.confirmation import choose_best
 from sweep.results.status import Status, read_status
 
 
@@ -101,6 +100,8 @@ def find_origin(engine: sa.Engine, model: str | None, lender: str | None) -> Ori
             f"from: no settings for this curve, got sweep {sweep.name} of {kind}, expected a "
             f"search of {model or 'a model'}; change --from"
         )
+    from sweep.results.confirmation import choose_best  # late: it loads what computes
+
     chosen, best = choose_best(engine, status)
     return Origin(chosen.sweep.name, get_number(best), status.config, best.params)
 
