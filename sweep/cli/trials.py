@@ -23,6 +23,9 @@ from sweep.errors import ConfigError, list_allowed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from storage.epochs import Epoch
+    from sweep.results.status import Status
+
 FORMS = ("csv", "parquet", "json")
 
 Named = Annotated[
@@ -48,19 +51,15 @@ def trials(
 ) -> None:
     """Show every trial of a sweep: hyperparameters, metrics with intervals, cost, state, reason."""
     form = choose_form(out, csv=csv, parquet=parquet, json=json)
-    engine = open_database(storage)
-    found = choose_sweep(engine, name or sweep)
-    from storage.epochs import read_curves  # late: a database is there
-    from sweep.results.frames import tabulate_trials
-    from sweep.results.status import read_status
-
-    status = read_status(engine, found)
+    status, curves = _read_sweep(storage, name or sweep)
     if form is None:
         from sweep.cli.tables import print_trials
 
         print_trials(status)
-    else:
-        write_frame(tabulate_trials(status, read_curves(engine, found.id)), form, out)
+        return
+    from sweep.results.frames import tabulate_trials  # late: it loads pandas
+
+    write_frame(tabulate_trials(status, curves), form, out)
 
 
 def epochs(
@@ -74,19 +73,25 @@ def epochs(
 ) -> None:
     """Show every epoch of every trial of a sweep: learning rate, losses, metrics with intervals."""
     form = choose_form(out, csv=csv, parquet=parquet, json=json)
-    engine = open_database(storage)
-    found = choose_sweep(engine, name or sweep)
-    from storage.epochs import read_curves  # late: a database is there
-    from sweep.results.frames import tabulate_epochs
-    from sweep.results.status import read_status
-
-    status, curves = read_status(engine, found), read_curves(engine, found.id)
+    status, curves = _read_sweep(storage, name or sweep)
     if form is None:
         from sweep.cli.tables import print_epochs
 
         print_epochs(status, curves)
-    else:
-        write_frame(tabulate_epochs(status, curves), form, out)
+        return
+    from sweep.results.frames import tabulate_epochs  # late: it loads pandas
+
+    write_frame(tabulate_epochs(status, curves), form, out)
+
+
+def _read_sweep(storage: str, name: str | None) -> tuple[Status, dict[int, list[Epoch]]]:
+    """Read a sweep with all curves of its trials."""
+    engine = open_database(storage)
+    found = choose_sweep(engine, name)
+    from storage.epochs import read_curves  # late: a database is there
+    from sweep.results.status import read_status
+
+    return read_status(engine, found), read_curves(engine, found.id)
 
 
 def choose_form(out: Path | None, **asked: bool) -> str | None:
