@@ -3,10 +3,9 @@
 What a training gives is taken as the candidate's own level, plus what the seed adds to every
 candidate, plus a rest that is alike for all (a two-way table without interaction). So candidates
 compare in pairs, also where the clearly worse ones were dropped and have fewer seeds, and the rest
-is known from all of them together, though each has only two or three, and from what trainings
-usually differ by. Probabilities and intervals are those of the posterior, by draws, under flat
-priors for the levels and a scaled inverse chi-squared one for the variance of the rest: levels are
-t-distributed about the least squares (Gelman et al., Bayesian Data Analysis, 14.2 and 14.8).
+is known from all of them together, though each has only two or three. Probabilities and intervals
+are those of the posterior under flat priors, by draws: levels are t-distributed about the least
+squares (Gelman et al., Bayesian Data Analysis, 14.2).
 
 Shapes: C candidate, S seed, D draw.
 """
@@ -21,12 +20,6 @@ from numpy.typing import NDArray
 SURE = 0.95
 """Probability from which one candidate counts as better than another."""
 NUM_DRAWS = 20_000
-USUAL_SPREAD = 0.02
-"""Of one configuration's trainings, as a share of their level: in benchmarks/search/ 1.3 % (cnn),
-1.7 % (rcnn) and 5.2 % (birnn) of the loss."""
-SPREAD_FREEDOM = 3
-"""So many further differences of that size are taken to have been seen: two seeds a candidate tell
-the spread badly, and without it hardly any difference could be shown."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +86,7 @@ def estimate_levels(value_CS: NDArray[np.float64]) -> Estimate:
     freedom = len(values) - int(rank)
     if freedom < 1 or int(rank) < design.shape[1]:
         return Estimate(level_C, np.empty((0, num_candidates)))
-    usual = USUAL_SPREAD * float(np.mean(np.abs(values)))
-    squares = float(np.sum((values - design @ solution) ** 2)) + SPREAD_FREEDOM * usual**2
-    freedom += SPREAD_FREEDOM
-    variance = squares / freedom
+    variance = float(np.sum((values - design @ solution) ** 2)) / freedom
     covariance = variance * np.linalg.inv(design.T @ design)[: len(present), : len(present)]
     rng = np.random.default_rng(0)
     scale_D = np.sqrt(freedom / rng.chisquare(freedom, NUM_DRAWS))

@@ -32,6 +32,15 @@ def test_ties_go_to_the_recommended_point() -> None:
     assert choose_winner(estimate, recommended=1) == 1
 
 
+@pytest.mark.parametrize(("spread", "num_seeds"), [(0.1, 2), (0.016, 3)])
+def test_equal_candidates_are_seldom_called_different(spread: float, num_seeds: int) -> None:
+    """In one of twenty cases, whatever trainings differ by: the probability is what it says."""
+    rng = np.random.default_rng(1)
+    values = 0.03 * (1 + rng.normal(0, spread, (400, 2, num_seeds)))
+    chosen = [choose_winner(estimate_levels(value_CS), 1) for value_CS in values]
+    assert 0.02 < chosen.count(0) / len(chosen) < 0.09
+
+
 def test_one_seed_shows_nothing() -> None:
     """With one training each the spread is unknown, and the recommended one wins."""
     estimate = estimate_levels(np.array([[0.030], [0.035]]))
