@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.dimension import Dimension, Float
+from models.space import Dimension, Float
 from models.value import Value
 
 DEFAULT_BETAS: Mapping[str, Value] = {"beta1": 0.9, "beta2": 0.999}

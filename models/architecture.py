@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from models.dimension import Dimension
+from models.space import Dimension
 
 if TYPE_CHECKING:
     from torch import nn

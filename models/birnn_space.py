@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
 from models.architecture import Architecture
-from models.dimension import Choice, Fixed, Float, Int
+from models.space import Choice, Fixed, Float, Int
 
 _REPORT_SETTINGS = ((1e-3, 64), (5e-3, 64), (1e-3, 96), (5e-4, 96))
 

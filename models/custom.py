@@ -27,11 +27,11 @@ from torch import Tensor, nn
 
 from models.adam import BETAS, DEFAULT_BETAS
 from models.architecture import PROBE_SHAPE, Architecture
-from models.dimension import Choice, Dimension, Fixed, Float, Int
 from models.isolation import Isolation
 from models.rehearsal import find_ending
 from models.source import Source, read_source
-from models.space import build_dimension
+from models.space import Choice, Dimension, Fixed, Float, Int
+from models.space_text import build_dimension
 from models.value import Value
 
 TRAINING_SPACE: Mapping[str, Dimension] = {

@@ -1,218 +1,240 @@
-"""Search spaces as a person writes them: text after `--set`, Python in a file; and the way back.
+"""Search spaces: what a hyperparameter may be, as plain data; as text in `models.space_text`.
 
-The dimensions themselves are in `models.dimension` and are handed on from here.
+Nothing here knows a sampler. Whoever runs a sweep turns each dimension into its sampler's terms,
+so that a network and the space it is searched in can live in one file. A dimension that makes no
+sense is refused where it is made, by a `ValueError`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
-from models.dimension import (
-    SCALES,
-    Choice,
-    Dimension,
-    Fixed,
-    Float,
-    Int,
-    Scale,
-    from_json,
-    to_json,
-)
 from models.value import (
     NONE_WORDS,
     NOTHING,
-    NUMBERS,
-    TEXT,
-    WORDS,
     Value,
     clean_value,
     get_kind,
     get_number,
     is_same,
-    read_value,
-    split_outside,
+    quote,
     write_value,
 )
 
-__all__ = [
-    "SCALES",
-    "Choice",
-    "Dimension",
-    "Fixed",
-    "Float",
-    "Int",
-    "Scale",
-    "Value",
-    "build_dimension",
-    "from_json",
-    "get_number",
-    "is_same",
-    "parse_dimension",
-    "read_earlier",
-    "to_json",
-    "write_value",
-]
+Scale: TypeAlias = Literal["linear", "log", "one_minus_log"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+MAX_WHOLE = 2**53
+"""Samplers compute in double precision, which holds whole numbers up to this one."""
 
 
-def build_dimension(written: object, current: Dimension | None = None) -> Dimension:
-    """Build a dimension from what a person's Python file says it is.
+@dataclass(frozen=True)
+class Float:
+    """A real number between two bounds, both allowed.
 
-    Forms: a dimension; text as `parse_dimension` takes it; a list, tuple or NumPy array of
-    choices; a `range` of whole numbers; any other value, which is then fixed. A list that holds a
-    single value fixes it, so `[[8, 16]]` fixes a list.
-
-    Args:
-        current: As in `parse_dimension`.
-
-    Raises:
-        ValueError: When it is none of these, is empty, or the dimension itself is refused.
+    Attributes:
+        scale: Scale the values are spread on: `linear`, `log`, or `one_minus_log` when one minus
+            the value is spread on a log scale, as suits Adam's betas.
     """
-    numpy = sys.modules.get("numpy")
-    if numpy and isinstance(written, numpy.generic | numpy.ndarray):
-        written = written.tolist()
-    if isinstance(written, Float | Int | Choice | Fixed):
-        return written
-    if type(written) is str:
-        return parse_dimension(written, current)
-    if isinstance(written, range) and len(written) > 1:
-        low, high = sorted((written[0], written[-1]))
-        return Int(low, high, step=abs(written.step))
-    if not isinstance(written, list | tuple | range):
-        return Fixed(_fit(clean_value("dimension", written), current, written))
-    values = [_fit(clean_value("dimension", value), current, written) for value in written]
-    if not values:
-        raise ValueError(f"dimension: no values, got {written!r}, expected at least one")
-    return Fixed(values[0]) if len(values) == 1 else Choice(tuple(values))
+
+    low: float
+    high: float
+    scale: Scale = "linear"
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that are not finite or not in order, and a scale that cannot hold them."""
+        for name in ("low", "high"):
+            bound = getattr(self, name)
+            if not _is_real(bound):
+                raise ValueError(
+                    f"Float.{name}: not a number, got {bound!r}, expected a finite one"
+                )
+            object.__setattr__(self, name, float(bound))
+        if not self.low < self.high:
+            raise ValueError(
+                f"Float: low must be below high, got low={self.low} high={self.high}; "
+                "swap them, or fix the value"
+            )
+        if self.scale not in SCALES:
+            raise ValueError(f"Float.scale: unknown, got {self.scale!r}, expected one of {SCALES}")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(
+                f"Float: a log scale needs positive bounds, got low={self.low}; raise low"
+            )
+        if self.scale == "one_minus_log" and self.high >= 1:
+            raise ValueError(
+                f"Float: scale one_minus_log needs bounds below 1, got high={self.high}; lower high"
+            )
+
+    def contains(self, value: Value) -> bool:
+        """Tell whether a value lies in the range (NaN, text and booleans never do)."""
+        return _is_real(value) and self.low <= get_number(value) <= self.high
+
+    def __str__(self) -> str:
+        """Write the text form that `parse_dimension` reads back."""
+        suffix = "" if self.scale == "linear" else f":{self.scale}"
+        return f"{self.low!r}:{self.high!r}{suffix}"
 
 
-def read_earlier(text: str) -> Dimension:
-    """Read a dimension as earlier versions stored it: text without quotes, lists or truth values.
+@dataclass(frozen=True)
+class Int:
+    """A whole number between two bounds, both allowed.
 
-    Raises:
-        ValueError: When it is not readable.
+    Attributes:
+        log: Whether values are spread on a log scale; needs step 1 and positive bounds.
+        step: Distance of neighbouring values; must divide high - low.
     """
-    if ":" in text:
-        return parse_dimension(text)
-    values = tuple(
-        part if part in WORDS or part[:1] in ('"', "[") else read_value(part)
-        for part in text.split(",")
-    )
-    return Fixed(values[0]) if len(values) == 1 else Choice(values)
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse bounds and a step that are not whole, not in order, or do not fit each other."""
+        for name in ("low", "high", "step"):
+            number = getattr(self, name)
+            if not _is_whole(number):
+                raise ValueError(f"Int.{name}: not whole, got {number!r}, expected an integer")
+            if abs(number) > MAX_WHOLE:
+                raise ValueError(
+                    f"Int.{name}: too far from 0, got {number}, expected at most 2**53; list the "
+                    "values as choices"
+                )
+        if not self.low < self.high:
+            raise ValueError(
+                f"Int: low must be below high, got low={self.low} high={self.high}; "
+                "swap them, or fix the value"
+            )
+        if self.log and (self.low < 1 or self.step != 1):
+            raise ValueError(
+                f"Int: a log scale needs low >= 1 and step 1, got low={self.low} step={self.step}; "
+                "raise low, or leave the step out"
+            )
+        if self.step < 1 or (self.high - self.low) % self.step:
+            raise ValueError(
+                f"Int.step: must be positive and divide high - low, got step={self.step} for "
+                f"{self.low}:{self.high}; change high"
+            )
+
+    def contains(self, value: Value) -> bool:
+        """Tell whether a value is one of the whole numbers of the range (2.0 counts as 2)."""
+        if not _is_real(value) or get_number(value) != int(get_number(value)):
+            return False
+        number = int(get_number(value))
+        return self.low <= number <= self.high and (number - self.low) % self.step == 0
+
+    def __str__(self) -> str:
+        """Write the text form that `parse_dimension` reads back."""
+        suffix = ":log" if self.log else f":step={self.step}" if self.step != 1 else ""
+        return f"{self.low}:{self.high}{suffix}"
 
 
-def parse_dimension(text: str, current: Dimension | None = None) -> Dimension:
-    """Read a dimension from its text form.
+@dataclass(frozen=True)
+class Choice:
+    """One of several values that have no order.
 
-    Forms: `1e-4:1e-2:log` or `8:64:log` (range with a scale), `0.8:0.99` or `1:4` (range that
-    keeps the scale of the dimension it replaces), `16:64:step=16` (whole numbers), `32,64,96`,
-    `relu,none` or `true,false` (choices), `64` (one fixed value). A value is a number, `true`,
-    `false`, `null` (None), a JSON list as `[8,16]`, or else text, which double quotes hold
-    together: `"8"`, `"a,b"`. Where the dimension that is replaced has such a text, it is meant;
-    where it holds None or no text, `none` means None.
-
-    Args:
-        current: Dimension that is replaced, if known. It decides the scale of a range without
-            one, whether a range of integers means whole numbers (yes also when there is none),
-            and which kind of value is right.
-
-    Raises:
-        ValueError: When the text is empty, a part is missing or of the wrong kind, the scale is
-            unknown, or the dimension itself is refused.
+    Attributes:
+        values: At least two different values of one kind: numbers, text, truth values or lists;
+            one of them may be None.
     """
-    parts = split_outside(text, ":")
-    if not all(parts) or len(parts) > 3:
-        raise ValueError(
-            f"dimension: not readable, got {text!r}, expected low:high, low:high:log, a,b,c or "
-            "one value"
+
+    values: tuple[Value, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse fewer than two values, equal ones and mixed kinds; NumPy's become Python's."""
+        if not isinstance(self.values, list | tuple):
+            raise ValueError(f"Choice: no list of values, got {self.values!r}, expected several")
+        values = tuple(clean_value("Choice", value) for value in self.values)
+        object.__setattr__(self, "values", values)
+        if len(values) < 2:
+            raise ValueError(
+                f"Choice: too few values, got {values!r}, expected two or more; "
+                "fix a single value instead"
+            )
+        kinds = list(dict.fromkeys(map(get_kind, values)))
+        mixed = [kind for kind in kinds if kind != NOTHING]
+        if len(mixed) > 1:
+            raise ValueError(f"Choice: {' and '.join(mixed)} are mixed, got {self}; use one kind")
+        if any(is_same(a, b) for n, a in enumerate(values) for b in values[:n]):
+            raise ValueError(f"Choice: the same value twice, got {self}; leave one out")
+
+    def contains(self, value: Value) -> bool:
+        """Tell whether a value is one of the choices (16.0 counts as 16, True not as 1)."""
+        return any(is_same(value, choice) for choice in self.values)
+
+    def __str__(self) -> str:
+        """Write the text form that `parse_dimension` reads back."""
+        is_optional = None in self.values
+        return ",".join(
+            quote(str(value)) if is_optional and value in NONE_WORDS else write_value(value)
+            for value in self.values
         )
-    if len(parts) == 1:
-        return _parse_values(text, current)
-    return _parse_range(text, parts, current)
 
 
-def _parse_values(text: str, current: Dimension | None) -> Dimension:
-    """Read `a,b,c` or a single value."""
-    parts = split_outside(text, ",")
-    if not all(parts):
-        raise ValueError(f"dimension: an empty value, got {text!r}, expected a,b,c; remove a comma")
-    values = tuple(_read_fitting(part, current, text) for part in parts)
-    return Fixed(values[0]) if len(values) == 1 else Choice(values)
+@dataclass(frozen=True)
+class Fixed:
+    """One value, not searched."""
+
+    value: Value
+
+    def __post_init__(self) -> None:
+        """Refuse what is no value (`clean_value`); a scalar of NumPy becomes one of Python."""
+        object.__setattr__(self, "value", clean_value("Fixed", self.value))
+
+    def contains(self, value: Value) -> bool:
+        """Tell whether a value is the fixed one (16.0 counts as 16, True not as 1)."""
+        return is_same(value, self.value)
+
+    def __str__(self) -> str:
+        """Write the text form that `parse_dimension` reads back."""
+        return write_value(self.value)
 
 
-def _parse_range(text: str, parts: list[str], current: Dimension | None) -> Dimension:
-    """Read `low:high`, with or without a scale or step."""
-    low, high = (_read_fitting(part, current, text) for part in parts[:2])
-    if get_kind(low) != NUMBERS or get_kind(high) != NUMBERS:
-        raise ValueError(f"dimension: a range needs numbers, got {text!r}, expected low:high")
-    option = parts[2] if len(parts) == 3 else None
-    low, high = get_number(low), get_number(high)
-    is_whole = isinstance(low, int) and isinstance(high, int) and option != "one_minus_log"
-    if is_whole and (current is None or not _is_float(current)):
-        return _parse_int(text, int(low), int(high), option, current)
-    if option is None:
-        return Float(low, high, current.scale if isinstance(current, Float) else "linear")
-    for scale in SCALES:
-        if option == scale:
-            return Float(low, high, scale)
-    raise ValueError(f"dimension: unknown scale, got {text!r}, expected one of {SCALES} at the end")
+Dimension: TypeAlias = Float | Int | Choice | Fixed
+_KINDS: dict[str, type[Dimension]] = {
+    "float": Float,
+    "int": Int,
+    "choice": Choice,
+    "fixed": Fixed,
+}
 
 
-def _parse_int(
-    text: str, low: int, high: int, option: str | None, current: Dimension | None
-) -> Int:
-    """Read the rest of a range of whole numbers."""
-    if option is None:
-        return Int(low, high, log=isinstance(current, Int) and current.log)
-    if option in ("log", "linear"):
-        return Int(low, high, log=option == "log")
-    name, _, number = option.partition("=")
-    if name == "step" and number.isdecimal():
-        return Int(low, high, step=int(number))
-    raise ValueError(f"dimension: unknown option, got {text!r}, expected log or step=N at the end")
+def to_json(dimension: Dimension) -> dict[str, object]:
+    """Turn a dimension into a plain dict that JSON can hold: its `kind`, and its fields by name."""
+    kind = next(name for name, cls in _KINDS.items() if isinstance(dimension, cls))
+    fields = {
+        name: list(field) if isinstance(field, tuple) else field
+        for name, field in vars(dimension).items()
+    }
+    return {"kind": kind, **fields}
 
 
-def _read_fitting(part: str, current: Dimension | None, text: str) -> Value:
-    """Read one value in the sense that the dimension which is replaced gives it."""
-    held = _list_values(current)
-    if part in held:
-        return part
-    is_optional = None in held or not any(isinstance(value, str) for value in held)
-    if part in NONE_WORDS and current is not None and is_optional:
-        return None
-    return _fit(read_value(part), current, text)
+def from_json(stored: Mapping[str, object]) -> Dimension:
+    """Turn a dict written by `to_json` back into its dimension.
+
+    Raises:
+        ValueError: When the kind is unknown, a field is missing or unknown, or the dimension
+            itself is refused.
+    """
+    fields = dict(stored)
+    kind = fields.pop("kind", None)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"dimension: unknown kind, got {kind!r}, expected one of {list(_KINDS)}")
+    try:
+        return _KINDS[kind](**fields)  # type: ignore[arg-type]  # each class checks its own fields
+    except TypeError as exc:
+        raise ValueError(f"dimension: fields do not fit {kind}, got {sorted(fields)}") from exc
 
 
-def _fit(value: Value, current: Dimension | None, written: object) -> Value:
-    """Bring a value to the kind of the dimension it goes to, or refuse it; None may be anywhere."""
-    kinds = {get_kind(held) for held in _list_values(current)} - {NOTHING}
-    if current is None or value is None or not kinds:
-        return value
-    if get_kind(value) not in kinds:
-        (needed,) = kinds
-        verb = "is" if needed == TEXT else "are"
-        raise ValueError(f"dimension: {needed} {verb} needed here, got {written!r}, now {current}")
-    if kinds != {NUMBERS}:
-        return value
-    number = get_number(value)
-    if _is_float(current):
-        return float(number)
-    if number != number // 1:
-        raise ValueError(
-            f"dimension: whole numbers are needed here, got {written!r}, now {current}"
-        )
-    return int(number)
+def _is_real(value: object) -> bool:
+    """Tell whether a value is a finite number and no boolean."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]  # a number
 
 
-def _list_values(dimension: Dimension | None) -> Sequence[Value]:
-    """List the values that a dimension names."""
-    if dimension is None:
-        return ()
-    if isinstance(dimension, Choice):
-        return dimension.values
-    return (dimension.value,) if isinstance(dimension, Fixed) else (dimension.low, dimension.high)
-
-
-def _is_float(dimension: Dimension) -> bool:
-    """Tell whether a dimension holds real numbers."""
-    return any(isinstance(value, float) for value in _list_values(dimension))
+def _is_whole(value: object) -> bool:
+    """Tell whether a value is an integer and no boolean."""
+    return isinstance(value, int) and not isinstance(value, bool)

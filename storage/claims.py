@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from storage.engine import read_clock_s, transact
 from storage.errors import LostClaimError
-from storage.points import read_point
+from storage.points import get_point
 from storage.standings import Promotion, choose_trial
 from storage.sweeps import PAUSED, RUNNING, WAITING
 from storage.tables import attempts, epochs, trials, workers
@@ -84,7 +84,7 @@ def claim_trial(
         chosen = choose_trial(connection, sweep_id, now_s, promotion)
         if chosen is None:
             return None
-        row, job = chosen
+        row, next_trial = chosen
         _begin_attempt(connection, row, worker, now_s)
         lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
         connection.execute(
@@ -95,7 +95,7 @@ def claim_trial(
                 worker=worker,
                 attempts=row.attempts + 1,
                 lease_until_s=now_s + lease_s,
-                until_epoch=job.until_epoch,
+                until_epoch=next_trial.until_epoch,
                 started_s=now_s if row.started_s is None else row.started_s,
             )
         )
@@ -109,9 +109,9 @@ def claim_trial(
             num_lost=len(lost),
             alone=row.alone,
             own_endings=tuple(ending for ending in lost if ending != EXPIRED),
-            until_epoch=job.until_epoch,
-            account=job.account,
-            point=read_point(row),
+            until_epoch=next_trial.until_epoch,
+            account=next_trial.account,
+            point=get_point(row),
         )
 
     return transact(engine, work)

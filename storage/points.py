@@ -64,6 +64,6 @@ def add_points(
     return transact(engine, work)
 
 
-def read_point(row: sa.Row[Any]) -> Mapping[str, Any]:
+def get_point(row: sa.Row[Any]) -> Mapping[str, Any]:
     """Read the point of a trial's row; nothing where the search chooses all of it."""
     return parse_column(row.point, f"trial {row.id}: point") if row.point else {}

@@ -1,6 +1,6 @@
 """Where the trials of a sweep stand that pause to be compared, and what is to be done next.
 
-Which trial goes on is the search's to say: a pure function of the standings chooses a job. They are
+Which trial goes on is the search's to say: a pure function of the standings chooses. They are
 read in the transaction that claims it, and by one statement, so that they are of one moment.
 """
 
@@ -36,8 +36,8 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a worker is to do next.
+class NextTrial:
+    """What a worker is to do next: which trial, and how far.
 
     Attributes:
         until_epoch: It trains up to this epoch, and is paused there unless it is the last; None to
@@ -52,21 +52,21 @@ class Job:
 
 @dataclass(frozen=True)
 class Promotion:
-    """How the jobs of a sweep are chosen whose trials pause.
+    """How the next trial of a sweep is chosen whose trials pause.
 
     Attributes:
         rungs: The epochs at which trials are compared, rising; the last one is a trial's end.
-        choose: Chooses a job, or None where there is nothing to do before others are further.
+        choose: Chooses the next trial, or None where there is none before others are further.
     """
 
     rungs: Sequence[int]
     ranking: Ranking
-    choose: Callable[[Sequence[Standing]], Job | None]
+    choose: Callable[[Sequence[Standing]], NextTrial | None]
 
 
 def choose_trial(
     connection: sa.Connection, sweep_id: int, now_s: float, promotion: Promotion | None
-) -> tuple[sa.Row[Any], Job] | None:
+) -> tuple[sa.Row[Any], NextTrial] | None:
     """Lock the first trial that lost its worker, or else the first that waits.
 
     With a rule that is the first that was given back on its way to a rung, or else what it chooses.
@@ -82,18 +82,18 @@ def choose_trial(
     for is_free in (lost, waiting):
         row = _lock_first(connection, mine, is_free)
         if row is not None:
-            return row, Job(row.slot, row.until_epoch)
+            return row, NextTrial(row.slot, row.until_epoch)
     if promotion is None:
         return None
     standings = _read_standings(connection, sweep_id, promotion)
-    while (job := promotion.choose(list(standings.values()))) is not None:
-        standing = standings[job.slot]
+    while (next_trial := promotion.choose(list(standings.values()))) is not None:
+        standing = standings[next_trial.slot]
         row = _lock_first(
-            connection, mine, trials.c.slot == job.slot, trials.c.state == standing.state
+            connection, mine, trials.c.slot == next_trial.slot, trials.c.state == standing.state
         )
         if row is not None:
-            return row, job
-        standings[job.slot] = replace(standing, state=RUNNING)  # somebody else has it now
+            return row, next_trial
+        standings[next_trial.slot] = replace(standing, state=RUNNING)  # somebody else has it now
     return None
 
 

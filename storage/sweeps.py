@@ -14,7 +14,7 @@ from storage.content import parse_column
 from storage.engine import read, read_clock_s, read_rows, transact
 from storage.errors import UnknownSweepError
 from storage.sources import write_files
-from storage.tables import attempts, sweeps, trials
+from storage.tables import attempts, check_tables, has_tables, sweeps, trials
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 PAUSED = "paused"
@@ -133,6 +133,21 @@ def find_sweep(engine: sa.Engine, name: str) -> Sweep:
             "name one with --sweep or start it with `sweep run`"
         )
     return Sweep.from_row(rows[0])
+
+
+def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+    """Find a sweep; None where there is none, or not even a database of sweeps.
+
+    Raises:
+        StorageError: when the database is of another version.
+    """
+    if not has_tables(engine):
+        return None
+    check_tables(engine)
+    try:
+        return find_sweep(engine, name)
+    except UnknownSweepError:
+        return None
 
 
 def list_sweeps(engine: sa.Engine) -> list[Sweep]:

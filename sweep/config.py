@@ -273,11 +273,11 @@ class SweepConfig(_Part):
         model: An architecture's name, or `FILE.py:CLASS` for a person's own network.
         model_digest: Hash of that file; empty for the architectures of this project.
         profile: Which defaults the sweep started from.
-        space: Each hyperparameter's dimension as `models.dimension.to_json` writes it; as text in
+        space: Each hyperparameter's dimension as `models.space.to_json` writes it; as text in
             sweeps of earlier versions.
         starting_points: Settings that are tried before the sampler chooses any.
         num_hand_tuned: How many of them, the first ones, are those of the report.
-        sample_size: Of a sample-size curve, which searches nothing; None for a search.
+        curve: Of a sample-size curve, which searches nothing; None for a search.
         confirmation: Of a confirmation, which searches nothing either; None for a search.
     """
 
@@ -290,7 +290,7 @@ class SweepConfig(_Part):
     data: DataConfig
     recipe: Recipe
     search: SearchConfig
-    sample_size: CurveConfig | None = None
+    curve: CurveConfig | None = None
     confirmation: ConfirmationConfig | None = None
 
     @property
@@ -298,12 +298,12 @@ class SweepConfig(_Part):
         """What the sweep is, in one word for people."""
         if self.confirmation is not None:
             return "confirmation"
-        return "search" if self.sample_size is None else "curve"
+        return "search" if self.curve is None else "curve"
 
     @property
     def recommended_slot(self) -> int | None:
         """Slot of the recommended point: after those tuned by hand, where there is one."""
-        is_search = self.sample_size is None and self.confirmation is None
+        is_search = self.curve is None and self.confirmation is None
         has_one = is_search and len(self.starting_points) > self.num_hand_tuned
         return self.num_hand_tuned if has_one else None
 
@@ -314,8 +314,10 @@ class SweepConfig(_Part):
         Raises:
             ConfigError: when another version of this project wrote it in another form.
         """
+        earlier = {"sample_size": "curve"}
+        renamed = {earlier.get(name, name): value for name, value in stored.items()}
         try:
-            return cls.model_validate_json(json.dumps(stored))
+            return cls.model_validate_json(json.dumps(renamed))
         except ValidationError as exc:
             raise ConfigError(
                 f"stored sweep: its config is not readable, got {describe_fault(exc)}, expected "

@@ -24,13 +24,13 @@ from sweep.launch.fork_server import (
     LOADED,
     ForkedProcess,
     ForkServer,
-    Request,
+    ProcessRequest,
     run_command,
     serve,
 )
 
 COMMANDS = (
-    "sweep.cli.main_job",
+    "sweep.cli.run_job",
     "sweep.dashboard.publication",
     "sweep.dashboard.server",
     "sweep.figures.cards",
@@ -52,7 +52,7 @@ class Command(ForkedProcess):
     ) -> None:
         environment = {**os.environ, **(settings or {})}
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        request = Request(arguments, environment, str(folder), is_session=False)
+        request = ProcessRequest(arguments, environment, str(folder), is_session=False)
         with open(os.devnull, "rb") as nothing:
             started = _start_server().fork(request, [nothing.fileno(), out_end, err_end])
         super().__init__(started.pid)

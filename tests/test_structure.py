@@ -237,7 +237,7 @@ LIGHT = {
     "storage.sweeps": ("torch", "optuna"),
     "sweep.launch.remote": ("torch", "ray"),
     "sweep.cli.live": ("torch", "optuna"),
-    "sweep.cli.main_job": ("torch", "optuna", "alembic", "ray", "scipy", "pandas"),
+    "sweep.cli.run_job": ("torch", "optuna", "alembic", "ray", "scipy", "pandas"),
     "sweep.worker.worker": ("scipy", "pandas", "matplotlib", "plotly", "torch._dynamo"),
 }
 """Modules, from the lightest on, and what none of them loads, nor any one before it."""

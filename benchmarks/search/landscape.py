@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from record import FOLDER, GOOD_POINTS, NUM_EPOCHS, SPACES, read_curves, to_unit
 
-from models.space import Dimension, Fixed, Value
+from models.space import Dimension, Fixed
+from models.value import Value
 from sweep.search.surrogate import Surrogate, fit_surrogate
 
 NULL_LOSS = 0.0953

@@ -24,7 +24,8 @@ import numpy as np
 import torch
 
 from models import ARCHITECTURES
-from models.space import Choice, Dimension, Fixed, Float, Int, Value
+from models.space import Choice, Dimension, Fixed, Float, Int
+from models.value import Value
 from sweep.config import Recipe
 from sweep.data.formats import open_events
 from sweep.data.splits import Split

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 from record import NUM_EPOCHS, SPACES
 
-from models.space import Value
+from models.value import Value
 from storage.standings import Standing
 from storage.studies import begin_trial
 from storage.sweeps import COMPLETE, PAUSED, RUNNING, WAITING
 from sweep.config import PrunerConfig, SearchConfig
-from sweep.search.confirmation import choose_winner, estimate_levels
 from sweep.search.draw import Outlook
-from sweep.search.promotion import choose_job, list_rungs
+from sweep.search.promotion import choose_next_trial, list_rungs
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
+from sweep.search.winner_choice import choose_winner, estimate_levels
 
 warnings.simplefilter("ignore")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -175,14 +175,14 @@ class Sweep:
                 )
                 for t in self.trials
             ]
-            job = choose_job(standings, self.rungs, self.method.eta)
-            if job is None:
+            next_trial = choose_next_trial(standings, self.rungs, self.method.eta)
+            if next_trial is None:
                 return None
-            trial = self.trials[job.slot]
-            trial.goal = job.until_epoch or NUM_EPOCHS
+            trial = self.trials[next_trial.slot]
+            trial.goal = next_trial.until_epoch or NUM_EPOCHS
             if trial.state == WAITING:
                 return self._begin(trial)
-            if job.account is not None:
+            if next_trial.account is not None:
                 self._finish(trial, TrialState.PRUNED)
                 continue
             trial.state = RUNNING

@@ -15,7 +15,7 @@ from storage.epochs import read_curve, read_curves
 from storage.sweeps import find_sweep, list_sweeps
 from storage.tables import check_tables
 from sweep.errors import ConfigError, SweepError
-from sweep.results.confirmation import choose_best, find_verdict
+from sweep.results.confirmation import find_confirmation, find_winner_or_best
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
 
@@ -105,8 +105,8 @@ class Database:
             SweepError: when no trial of it is complete and feasible.
         """
         status = self._read(name)
-        owner, trial = choose_best(self._engine, status)
-        found = find_verdict(self._engine, status)
+        owner, trial = find_winner_or_best(self._engine, status)
+        found = find_confirmation(self._engine, status)
         told = {} if found is None else {"confirmation": found.describe()}
         return {**owner.describe_trial(trial), **told}
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from models.space import Value
+from models.value import Value
 from sweep.device import full_precision
 from sweep.errors import DataError, ModelError
 from sweep.geometry import NUM_BINS, NUM_FEATURES, to_mm

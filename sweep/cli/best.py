@@ -49,17 +49,17 @@ def best(
     from sweep.cli.output import print_json, print_note  # late: a database is there
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_best, print_confirmation
-    from sweep.results.best import find_best
-    from sweep.results.confirmation import find_verdict
+    from sweep.results.best import find_best_trial
+    from sweep.results.confirmation import find_confirmation
     from sweep.results.status import read_status
 
     status = read_status(engine, choose_sweep(engine, sweep))
-    found = find_verdict(engine, status)
+    found = find_confirmation(engine, status)
     winner = found.find_trial() if found is not None and found.is_settled else None
     if found is not None and winner is not None:
         status, trial = found.status, winner
     else:
-        trial = find_best(status) if export is None else _choose_for_export(status)
+        trial = find_best_trial(status) if export is None else _choose_for_export(status)
     said = status.describe_trial(trial) if trial.feasible else {}
     if found is not None:
         said["confirmation"] = found.describe()
@@ -90,11 +90,11 @@ def best(
 def _choose_for_export(status: Status) -> TrialRow:
     """Choose the best trial, or, where nothing lives, the least bad one, and say that it is not."""
     from sweep.cli.output import print_note
-    from sweep.results.best import describe_nothing, find_best, find_least_bad
+    from sweep.results.best import describe_nothing, find_best_trial, find_least_bad
 
     least_bad = None if status.ranked else find_least_bad(status)
     if least_bad is None:
-        return find_best(status)
+        return find_best_trial(status)
     print_note(f"warning: {describe_nothing(status)}")
     print_note(f"trial {least_bad.number}, a dead network, is written since --export asks for one")
     return least_bad

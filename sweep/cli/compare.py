@@ -54,7 +54,7 @@ def compare(
     from sweep.cli.output import print_json  # late: folders and database are there
     from sweep.cli.progress import show_progress
     from sweep.data.paths import check_paths
-    from sweep.results.arguments import check_contender
+    from sweep.results.contender_check import check_contender
 
     for text in (a, b):
         check_contender(text, storage)

@@ -53,7 +53,7 @@ def confirm(
     events that were set aside when the search began.
     """
     from sweep.cli.job_options import JobOptions, check_options, read_wish
-    from sweep.plan.confirmation import check_size
+    from sweep.plan.confirmation_plan import check_size
 
     options = JobOptions(
         trials=None,

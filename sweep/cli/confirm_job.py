@@ -8,16 +8,16 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from storage.artifacts import TrialFolder
-from storage.sweeps import Sweep, find_sweep, request_stop
+from storage.sweeps import Sweep, find_stored, find_sweep, request_stop
 from sweep.cli.job_options import JobOptions
 from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.tables import print_confirmation
-from sweep.cli.train_job import open_places, refresh_pages, take_time, train
+from sweep.cli.workforce import open_places, refresh_pages, take_time, train
 from sweep.errors import ConfigError
 from sweep.launch.launcher import Wish
 from sweep.launch.places import Place
-from sweep.plan.confirmation import (
+from sweep.plan.confirmation_plan import (
     SHARE,
     check_size,
     choose_joining,
@@ -25,8 +25,7 @@ from sweep.plan.confirmation import (
     name_confirmation,
     write_command,
 )
-from sweep.plan.early import find_stored
-from sweep.results.confirmation import Confirmation, find_confirmation
+from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.status import Status, read_status
 
@@ -52,7 +51,7 @@ def run_confirmation(
     """
     check_size(top, seeds)
     status = read_status(engine, search)
-    if status.config.confirmation or status.config.sample_size:
+    if status.config.confirmation or status.config.curve:
         raise ConfigError(
             f"sweep {search.name}: nothing to confirm, got a sweep whose trials are given, "
             "expected a search; name another"
@@ -83,11 +82,11 @@ def end_search(
         Whether nothing of it is left to do.
     """
     name = search.sweep.name
-    if search.config.confirmation or search.config.sample_size or not search.ranked:
+    if search.config.confirmation or search.config.curve or not search.ranked:
         return True
     spent = sum(trial.last.epoch for trial in search.begun if trial.last)
     epochs = search.config.recipe.epochs
-    found = find_confirmation(engine, name)
+    found = find_confirmation_of_search(engine, name)
     if found is None:
         if find_stored(engine, name_confirmation(name)) is not None:
             print_note(f"{name}: not confirmed: {name_confirmation(name)} is another sweep's name")
@@ -137,7 +136,7 @@ def _carry_on(engine: sa.Engine, search: Status, options: JobOptions, places: li
 
 
 def _find(engine: sa.Engine, search: str) -> Confirmation:
-    found = find_confirmation(engine, search)
+    found = find_confirmation_of_search(engine, search)
     if found is None:
         raise ConfigError(
             f"sweep {name_confirmation(search)}: taken, got a sweep that confirms nothing, "

@@ -142,8 +142,8 @@ def _run_curve(
     """Refuse what is wrong, the cheapest checks first, and train the curve."""
     from storage.database_file import check_folder
     from sweep.cli.job_options import check_options
+    from sweep.plan.check_words import check_words
     from sweep.plan.network import require_model
-    from sweep.plan.words import check_words
 
     if options.sweep is None and lender is None:
         require_model(request.model)
@@ -155,7 +155,7 @@ def _run_curve(
         check_picture_path(plot)
     check_folder(options.storage)
     from storage.engine import close_after, create_engine, parse_url  # late: they take a while
-    from sweep.plan.early import check_request
+    from sweep.plan.check_request import check_request
     from sweep.results.origin import complete_request, name_curve
 
     with close_after(create_engine(parse_url(options.storage))) as engine:

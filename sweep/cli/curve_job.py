@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.job_options import JobOptions
-from sweep.cli.main_job import carry_out
 from sweep.cli.output import print_json, print_note
+from sweep.cli.run_job import carry_out
 from sweep.figures.curve import write_curves
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_spare, write_ends

@@ -161,9 +161,9 @@ def _run(
     from sweep.cli.config_file import lay_over_file
     from sweep.cli.job_options import check_options
     from sweep.cli.notification import check_notify, notify_at_end
+    from sweep.plan.check_words import check_words
     from sweep.plan.names import choose_name
     from sweep.plan.network import check_name, require_model
-    from sweep.plan.words import check_words
 
     check_options(options)
     check_notify(notify, is_detached=options.is_detached)
@@ -175,10 +175,12 @@ def _run(
     name = choose_name(request, options.sweep)
     if is_new(options.storage):
         check_name(require_model(request.model))
-    from sweep.plan.early import check_request  # late: what is wrong with the words is known by now
+    from sweep.plan.check_request import (
+        check_request,  # late: what is wrong with the words is known by now
+    )
 
     check_request(request, options.storage, name)
-    from sweep.cli.main_job import run_job  # late: so is what the sweep is that goes on
+    from sweep.cli.run_job import run_job  # late: so is what the sweep is that goes on
 
     warn_of_network_file(options.storage)
     with notify_at_end(notify, options.storage, name):

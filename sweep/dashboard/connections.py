@@ -38,7 +38,7 @@ SLOWEST_BYTES_PER_S = 16 << 10
 MAX_HEADER_BYTES = 16 << 10
 
 
-class Request(HTTPRequestParser):  # type: ignore[misc]  # waitress says no types
+class HttpRequest(HTTPRequestParser):  # type: ignore[misc]  # waitress says no types
     """A request while it comes in; how long it may be is decided when its header is there."""
 
     def __init__(self, settings: Adjustments, find_max_body_bytes: Callable[[str], int]) -> None:
@@ -67,9 +67,9 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self.network = find_network(self.addr[0])
 
-    def parser_class(self, settings: Adjustments) -> Request:
+    def parser_class(self, settings: Adjustments) -> HttpRequest:
         """Begin a request."""
-        return Request(settings, self.server.find_max_body_bytes)
+        return HttpRequest(settings, self.server.find_max_body_bytes)
 
     def _begin_turn(self) -> None:
         self.due_s = time.monotonic() + PATIENCE_S

@@ -30,7 +30,7 @@ from storage.publications import (
 from storage.sweeps import find_sweep
 from sweep.errors import SweepError
 from sweep.process import name_worker
-from sweep.results.confirmation import find_verdict
+from sweep.results.confirmation import find_confirmation
 from sweep.results.status import read_status
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Publisher:
             self._storage,
             status,
             hold=lambda: renew_publication(self._engine, publication, LEASE_S),
-            confirmation=find_verdict(self._engine, status),
+            confirmation=find_confirmation(self._engine, status),
         )
 
     def _say_once(self, exc: Exception) -> None:

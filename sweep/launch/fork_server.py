@@ -49,7 +49,7 @@ POLL_S = 0.02
 
 
 @dataclass(frozen=True)
-class Request:
+class ProcessRequest:
     """A process that is asked for.
 
     Attributes:
@@ -111,7 +111,7 @@ class ForkServer:
         self._connection = connection
         self.has_forked = False
 
-    def fork(self, request: Request, streams: Sequence[int]) -> ForkedProcess:
+    def fork(self, request: ProcessRequest, streams: Sequence[int]) -> ForkedProcess:
         """Fork a process with three standard streams, which stay the caller's to close.
 
         Raises:
@@ -157,7 +157,7 @@ def run_fork_server() -> Iterator[ForkServer | None]:
         os.waitpid(process, 0)
 
 
-def serve(connection: socket.socket) -> Request:
+def serve(connection: socket.socket) -> ProcessRequest:
     """Fork a process for every request; returns in each of them, with what it is to become.
 
     Raises:
@@ -178,7 +178,7 @@ def serve(connection: socket.socket) -> Request:
                 os._exit(0)
             for number in (ours, theirs, connection.detach()):
                 os.close(number)
-            request = Request(**json.loads(text))
+            request = ProcessRequest(**json.loads(text))
             _become(request, streams, mine)
             return request
         os.waitpid(between, 0)  # from here on the process is a child of whoever asked
@@ -214,7 +214,7 @@ def _be_server(connection: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def _become(request: Request, streams: Sequence[int], parent: int) -> None:
+def _become(request: ProcessRequest, streams: Sequence[int], parent: int) -> None:
     """Take the streams, folder, environment and name that are asked for."""
     while os.getppid() == parent:
         time.sleep(0.001)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweep.errors import ConfigError, SweepError
-from sweep.launch.fork_server import ForkedProcess, Request, run_fork_server
+from sweep.launch.fork_server import ForkedProcess, ProcessRequest, run_fork_server
 from sweep.launch.launcher import (
     FreeTrials,
     IdleDeaths,
@@ -143,7 +143,7 @@ class LocalWorkers:
         with open(open_log(log, is_new=False), "ab") as output, open(os.devnull, "rb") as nothing:
             if place.forks is not None:
                 streams = [nothing.fileno(), output.fileno(), output.fileno()]
-                request = Request(arguments, environment, os.getcwd())
+                request = ProcessRequest(arguments, environment, os.getcwd())
                 with contextlib.suppress(OSError):  # it was killed, or memory is short: as without
                     return place.forks.fork(request, streams)
             return subprocess.Popen(

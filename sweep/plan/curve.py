@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from models.space import Dimension, Fixed, Int, Value
+from models.space import Dimension, Fixed, Int
+from models.value import Value
 from sweep.config import CurveConfig, SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.plan.request import CurveRequest
@@ -41,7 +42,7 @@ def plan_curve(asked: CurveRequest | None, stored: SweepConfig | None) -> CurveC
         ConfigError: when a number is not usable or there are no sizes.
         ConflictError: when the stored sweep is a search.
     """
-    old = stored.sample_size if stored else None
+    old = stored.curve if stored else None
     if asked is None:
         return old
     if stored is not None and old is None:

@@ -101,7 +101,7 @@ def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> S
         variant=read_variant(asked.variant),
     )
     # The sizes of a sample-size curve are drawn out of all there is.
-    is_curve = asked.sample_size is not None
+    is_curve = asked.curve is not None
     is_whole = bool(whereabouts.files) and (profile.name == "gpu" or is_curve)
     return Selection(
         whereabouts,

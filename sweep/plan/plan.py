@@ -20,7 +20,6 @@ from sweep.data.selection import describe_split, open_selection
 from sweep.data.splits import Split
 from sweep.errors import ConfigError, DataError
 from sweep.plan.curve import extend_space, plan_curve
-from sweep.plan.curve_events import finish_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.network import choose_network
 from sweep.plan.parts import (
@@ -36,6 +35,7 @@ from sweep.plan.request import Request
 from sweep.plan.space import check_space
 from sweep.plan.starting_points import plan_starting_points
 from sweep.plan.steps import list_fits
+from sweep.plan.trial_seeds import finish_curve
 from sweep.progress import Progress
 
 
@@ -73,9 +73,9 @@ def plan_sweep(
         ConfigError, DataError, ModelError: when something asked for cannot be.
         ConflictError: when the sweep exists and was asked to go on differently.
     """
-    curve = plan_curve(request.sample_size, stored)
+    curve = plan_curve(request.curve, stored)
     if stored is not None:
-        refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
+        refuse_changes(stored, stored.model_copy(update={"curve": curve}))
     asked = fill_request(request, stored, profile)
     profile = choose_profile(str(asked.profile))
     model, network, stored = choose_network(request.model, stored, files or {})
@@ -93,7 +93,7 @@ def plan_sweep(
         space = plan_space(request, profile, stored, architecture, recipe, num_train)
         fits = list_fits(usual, space)
     if curve is not None:
-        curve = finish_curve(curve, request.sample_size, split)
+        curve = finish_curve(curve, request.curve, split)
     data = _describe_data(request, stored, selection, split)
     start = plan_starting_points(request, stored, architecture, space, curve, profile, recipe)
     try:
@@ -107,7 +107,7 @@ def plan_sweep(
             data=data,
             recipe=finish_recipe(recipe, space, stored),
             search=plan_search(asked, stored),
-            sample_size=curve,
+            curve=curve,
         )
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc

@@ -7,7 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.space import Dimension, Fixed, Value, parse_dimension
+from models.space import Dimension, Fixed
+from models.space_text import parse_dimension
+from models.value import Value
 from sweep.errors import ConfigError
 from sweep.foreign import read_text
 

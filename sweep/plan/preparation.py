@@ -17,6 +17,7 @@ from storage.sweeps import (
     change_config,
     count_trials,
     create_sweep,
+    find_stored,
     find_sweep,
     request_stop,
 )
@@ -24,7 +25,6 @@ from storage.tables import check_writable
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
-from sweep.plan.early import find_stored
 from sweep.plan.names import choose_name
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import Profile
@@ -151,7 +151,7 @@ def _is_trained(engine: sa.Engine, sweep: Sweep, trials: int | None) -> bool:
 
 def _choose_budget(config: SweepConfig, asked: int | None) -> int | None:
     """Give the budget asked for; that of a sample-size curve follows from it."""
-    if config.sample_size is None:
+    if config.curve is None:
         return asked
     fixed = len(config.starting_points)
     if asked not in (None, fixed):

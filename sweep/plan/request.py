@@ -12,7 +12,7 @@ from sweep.config import SweepConfig, Value
 from sweep.errors import ConfigError
 from sweep.foreign import parse_toml, read_text
 
-NOT_IN_FILES = ("dimensions", "fixed", "sample_size")
+NOT_IN_FILES = ("dimensions", "fixed", "curve")
 """Parts of a request that a TOML file does not name so."""
 
 
@@ -41,7 +41,7 @@ class Request:
     """What a person asked; None or empty where they did not say.
 
     `dimensions` and `fixed` are texts `name=dimension`, as `--set` and `--fix` take them;
-    `sample_size` is there where a sample-size curve is asked for instead of a search.
+    `curve` is there where a sample-size curve is asked for instead of a search.
     """
 
     model: str | None = None
@@ -63,7 +63,7 @@ class Request:
     profile: str | None = None
     dimensions: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
-    sample_size: CurveRequest | None = None
+    curve: CurveRequest | None = None
 
 
 def read_request(path: Path) -> tuple[Request, dict[str, Any]]:

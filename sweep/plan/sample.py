@@ -25,7 +25,7 @@ def list_samples(curve: CurveConfig) -> list[Sample]:
 
 def fit_config(config: SweepConfig, slot: int) -> SweepConfig:
     """Give a sweep's config with the training events and epochs of one of its trials."""
-    curve = config.sample_size
+    curve = config.curve
     if curve is None:
         return config
     num_train = list_samples(curve)[slot].num_train

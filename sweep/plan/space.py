@@ -8,15 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from models import Architecture
-from models.space import (
-    Dimension,
-    Fixed,
-    Value,
-    from_json,
-    get_number,
-    parse_dimension,
-    read_earlier,
-)
+from models.space import Dimension, Fixed, from_json
+from models.space_text import parse_dimension, read_earlier
+from models.value import Value, get_number
 from sweep.config import Recipe, SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.network import is_own

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models import TRAINING_HYPERPARAMETERS, Architecture
-from models.space import Choice, Dimension, Value, write_value
+from models.space import Choice, Dimension
+from models.value import Value, write_value
 from sweep.config import CurveConfig, Recipe, SweepConfig
 from sweep.plan.curve import list_points
 from sweep.plan.profile import CPU, Profile

@@ -24,7 +24,7 @@ from sweep.report.page import Page, check_page_path, write_page
 from sweep.report.provenance import build_provenance_section
 from sweep.report.tuning import build_tuning_part
 from sweep.results.best import get_epoch
-from sweep.results.confirmation import Confirmation, find_verdict
+from sweep.results.confirmation import Confirmation, find_confirmation
 from sweep.results.curve import compute_curve
 from sweep.results.status import Status, read_status
 from sweep.wording import (
@@ -78,15 +78,15 @@ def write_report(
     """
     check_page_path(out)
     statuses = [read_status(engine, sweep) for sweep in sweeps]
-    searches = [status for status in statuses if status.config.sample_size is None]
-    size_curves = [compute_curve(s) for s in statuses if s.config.sample_size is not None]
+    searches = [status for status in statuses if status.config.curve is None]
+    size_curves = [compute_curve(s) for s in statuses if s.config.curve is not None]
     uses = open_data(statuses, progress)
     events = {get_key(u.config): u.split.validation if u.split else None for u in uses}
     curves = [read_curves(engine, status.sweep.id) for status in searches]
     devices = read_devices(engine)
     data = build_data_section(uses, progress)
     parts: list[Block] = []
-    verdicts = [find_verdict(engine, status) for status in searches]
+    verdicts = [find_confirmation(engine, status) for status in searches]
     for status, found, verdict in zip(searches, curves, verdicts, strict=True):
         validation = events[get_key(status.config.data)]
         parts.append(build_tuning_part(status, found, artifacts, validation, verdict))

@@ -72,7 +72,7 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
 
 def write_command(status: Status) -> str:
     """Write the command that makes a sweep, or a sample-size curve, again."""
-    config, data, curve = status.config, status.config.data, status.config.sample_size
+    config, data, curve = status.config, status.config.data, status.config.curve
     options: list[tuple[str, object]] = [("--model", config.model), ("--sweep", status.sweep.name)]
     if curve is None:
         words = ["sweep", "run"]
@@ -109,7 +109,7 @@ def _list_dimensions(status: Status) -> list[tuple[str, object]]:
             architecture,
             PROFILES[config.profile],
             config.recipe,
-            config.data.num_train if config.sample_size is None else None,
+            config.data.num_train if config.curve is None else None,
         )
     return [
         ("--fix" if isinstance(dimension, Fixed) else "--set", f"{name}={dimension}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.dimension import Choice, Dimension, Fixed, Int
+from models.space import Choice, Dimension, Fixed, Int
 from storage.epochs import Curves
 from sweep.data.events import EventSet
 from sweep.figures.trials import (

@@ -14,7 +14,7 @@ from sweep.search.judgement import rank_trials
 from sweep.wording import write_count
 
 
-def find_best(status: Status) -> TrialRow:
+def find_best_trial(status: Status) -> TrialRow:
     """Find the best trial.
 
     Raises:

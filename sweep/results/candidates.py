@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.space import Value
+from models.value import Value
 from sweep.config import CandidateConfig
 from sweep.plan.space import read_space
 from sweep.results.status import Status

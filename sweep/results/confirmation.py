@@ -18,23 +18,22 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from storage.epochs import TrialRow
-from storage.sweeps import Sweep, count_trials, list_sweeps
+from storage.sweeps import Sweep, count_trials, find_stored, list_sweeps
 from sweep.config import ConfirmationConfig
 from sweep.metrics.score import LOSS, Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.metrics.writing import list_phrases
-from sweep.plan.confirmation import name_confirmation, write_command
-from sweep.plan.early import find_stored
-from sweep.results.best import find_best, get_epoch
+from sweep.plan.confirmation_plan import name_confirmation, write_command
+from sweep.results.best import find_best_trial, get_epoch
 from sweep.results.candidates import name_candidate
 from sweep.results.status import Status, read_status
-from sweep.search.confirmation import (
+from sweep.search.judgement import get_value, rank_trials
+from sweep.search.winner_choice import (
     Estimate,
     choose_winner,
     estimate_levels,
     keep_open,
 )
-from sweep.search.judgement import get_value, rank_trials
 from sweep.wording import write_count
 
 
@@ -265,7 +264,7 @@ def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def find_confirmation(engine: sa.Engine, search: str) -> Confirmation | None:
+def find_confirmation_of_search(engine: sa.Engine, search: str) -> Confirmation | None:
     """Find the confirmation of a search; None where there is none."""
     stored = find_stored(engine, name_confirmation(search))
     found = read_confirmation(engine, read_status(engine, stored)) if stored else None
@@ -282,7 +281,7 @@ def read_confirmation(engine: sa.Engine, status: Status) -> Confirmation | None:
     return Confirmation(status, design, max(0, finished - design.finished))
 
 
-def choose_best(engine: sa.Engine, status: Status) -> tuple[Status, TrialRow]:
+def find_winner_or_best(engine: sa.Engine, status: Status) -> tuple[Status, TrialRow]:
     """Choose a sweep's best trial: the winner of its confirmation, else the best of the search.
 
     Returns:
@@ -291,10 +290,10 @@ def choose_best(engine: sa.Engine, status: Status) -> tuple[Status, TrialRow]:
     Raises:
         SweepError: when no trial is complete and feasible yet.
     """
-    found = find_verdict(engine, status)
+    found = find_confirmation(engine, status)
     winner = found.find_trial() if found is not None and found.is_settled else None
     if found is None or winner is None:
-        return status, find_best(status)
+        return status, find_best_trial(status)
     return found.status, winner
 
 
@@ -313,8 +312,8 @@ def add_confirmations(engine: sa.Engine, chosen: Sequence[Sweep]) -> list[Sweep]
     return list(added.values())
 
 
-def find_verdict(engine: sa.Engine, status: Status) -> Confirmation | None:
+def find_confirmation(engine: sa.Engine, status: Status) -> Confirmation | None:
     """Find the confirmation that tells of a sweep: that of a search, or the sweep itself."""
     if status.config.kind == "search":
-        return find_confirmation(engine, status.sweep.name)
+        return find_confirmation_of_search(engine, status.sweep.name)
     return read_confirmation(engine, status)

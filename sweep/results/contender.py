@@ -11,8 +11,8 @@ from storage.engine import open_engine, parse_url
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.config import DataConfig
-from sweep.results.arguments import find_trial
-from sweep.results.confirmation import choose_best
+from sweep.results.confirmation import find_winner_or_best
+from sweep.results.contender_check import find_trial
 from sweep.results.evaluation import load_export, rebuild_network
 from sweep.results.export_folder import is_export
 from sweep.results.status import read_status
@@ -50,7 +50,7 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
     if name:
         trial = find_trial(status, number)
     else:
-        status, trial = choose_best(engine, status)
+        status, trial = find_winner_or_best(engine, status)
     engine.dispose()
     return Contender(
         f"{status.sweep.name}, trial {trial.number}",

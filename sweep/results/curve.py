@@ -99,7 +99,7 @@ def compute_curve(status: Status) -> SampleSizeCurve:
     Raises:
         ValueError: when the sweep is a search.
     """
-    design = status.config.sample_size
+    design = status.config.curve
     if design is None:
         raise ValueError(f"sweep {status.sweep.name}: got a search, expected sizes")
     samples = list_samples(design)

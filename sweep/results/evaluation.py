@@ -17,7 +17,7 @@ from torch import nn
 from models import Architecture
 from models.custom import refuse_ending
 from models.source import read_source
-from models.space import Value
+from models.value import Value
 from storage.artifacts import TrialFolder
 from storage.epochs import TrialRow
 from sweep.config import DataConfig, describe_fault

@@ -18,8 +18,8 @@ from typing import Any
 
 import pandas as pd
 
-from models.space import Dimension, write_value
-from models.value import NOTHING, NUMBERS, TEXT, TRUTH, Value, get_kind
+from models.space import Dimension
+from models.value import NOTHING, NUMBERS, TEXT, TRUTH, Value, get_kind, write_value
 from storage.epochs import Epoch, TrialRow
 from storage.sweeps import TrialCounts
 from sweep.metrics.score import PEAK_COUNTS, Score, get_score

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from models.space import Fixed, Value
-from storage.sweeps import find_sweep
+from models.space import Fixed
+from models.value import Value
+from storage.sweeps import find_stored, find_sweep
 from storage.tables import check_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.defaults import describe_request
-from sweep.plan.early import find_stored
 from sweep.plan.names import name_search
 from sweep.plan.network import is_same_network, load_model, require_model, resolve_model
 from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
@@ -61,9 +61,7 @@ def complete_request(
     stored = SweepConfig.from_json(found.config) if found else None
     model = request.model or (stored.model if stored else None)
     origin = find_origin(engine, model, lender) if lender or not stored else None
-    request = replace(
-        request, sampler="random", pruner="none", sample_size=replace(asked, origin=origin)
-    )
+    request = replace(request, sampler="random", pruner="none", curve=replace(asked, origin=origin))
     if stored is not None:
         if origin is None and not request.fixed:
             return request
@@ -95,14 +93,14 @@ def find_origin(engine: sa.Engine, model: str | None, lender: str | None) -> Ori
     if lender is None and (not status.ranked or not _is_of(status, model)):
         return None
     if not _is_of(status, model):
-        kind = "a sample-size curve" if status.config.sample_size else status.config.model
+        kind = "a sample-size curve" if status.config.curve else status.config.model
         raise ConfigError(
             f"from: no settings for this curve, got sweep {sweep.name} of {kind}, expected a "
             f"search of {model or 'a model'}; change --from"
         )
-    from sweep.results.confirmation import choose_best  # late: it loads what computes
+    from sweep.results.confirmation import find_winner_or_best  # late: it loads what computes
 
-    chosen, best = choose_best(engine, status)
+    chosen, best = find_winner_or_best(engine, status)
     return Origin(chosen.sweep.name, get_number(best), status.config, best.params)
 
 
@@ -126,8 +124,8 @@ def _fix(request: Request, settings: Mapping[str, Value]) -> Request:
 
 def _is_of(status: Status, model: str | None) -> bool:
     """Say whether a sweep is a search of the model, or of any where none is given."""
-    if status.config.sample_size is not None or model is None:
-        return status.config.sample_size is None
+    if status.config.curve is not None or model is None:
+        return status.config.curve is None
     return is_same_network(model, status.config, status.load_files())
 
 

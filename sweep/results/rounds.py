@@ -9,10 +9,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from storage.publications import outdate_pages
-from storage.sweeps import change_budget, change_config
+from storage.sweeps import change_budget, change_config, find_stored
 from sweep.config import CandidateConfig
 from sweep.errors import ConfigError
-from sweep.plan.confirmation import (
+from sweep.plan.confirmation_plan import (
     DEFAULT_SEEDS,
     DEFAULT_TOP,
     FIRST_SEEDS,
@@ -20,12 +20,11 @@ from sweep.plan.confirmation import (
     name_confirmation,
     plan_confirmation,
 )
-from sweep.plan.early import find_stored
 from sweep.plan.network import open_kept
 from sweep.plan.preparation import create_stored
-from sweep.results.best import find_best
+from sweep.results.best import find_best_trial
 from sweep.results.candidates import list_candidates
-from sweep.results.confirmation import Confirmation, find_confirmation
+from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.status import Status
 
 
@@ -45,7 +44,7 @@ def begin_confirmation(
         SweepError: when the search has nothing to confirm.
     """
     name, search_name = name_confirmation(search.sweep.name), search.sweep.name
-    stored = find_confirmation(engine, search_name)
+    stored = find_confirmation_of_search(engine, search_name)
     # A person asked for this search: what they trusted before may run in workers, too.
     open_kept(search.config, search.load_files())
     if stored is not None:
@@ -63,7 +62,7 @@ def begin_confirmation(
             f"free for the confirmation of {search_name}; rename nothing, search under another "
             "--sweep"
         )
-    find_best(search)
+    find_best_trial(search)
     files = search.load_files()
     candidates = _list_candidates(search, top or DEFAULT_TOP)
     config = plan_confirmation(

@@ -134,7 +134,7 @@ def describe_training(config: SweepConfig) -> str:
 
     The epochs of a sample-size curve are those of its largest size.
     """
-    data, curve = config.data, config.sample_size
+    data, curve = config.data, config.curve
     events = str(data.num_train)
     if curve is not None:
         events = f"{', '.join(map(str, curve.sizes))} of {data.num_train}"

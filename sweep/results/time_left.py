@@ -48,7 +48,7 @@ def _count_events_to_do(rows: Sequence[TrialRow], budget: int, config: SweepConf
         if row is None or row.finished_s is None:
             trained = _count_epochs(row) if row else 0
             longer = [epochs - trained for epochs in ended if epochs > trained]
-            is_whole = config.sample_size is not None or not longer
+            is_whole = config.curve is not None or not longer
             left = own.recipe.epochs - trained if is_whole else statistics.fmean(longer)
             num_events += left * own.data.num_train
     return num_events

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw
-from sweep.search.history import expect_ends
+from sweep.search.expected_ends import expect_ends
 from sweep.search.proposal import Seen, propose
 
 NUM_TRIES = 20

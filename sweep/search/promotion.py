@@ -13,10 +13,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from storage.standings import Job, Standing
+from storage.standings import NextTrial, Standing
 from storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
 
-__all__ = ["Job", "Standing", "choose_job", "list_rungs"]
+__all__ = ["NextTrial", "Standing", "choose_next_trial", "list_rungs"]
 
 FATAL_OUTCOMES = ("dead", "diverged")
 """Ended early so, a trial is the worst of each rung that it reached, and of the next one."""
@@ -75,13 +75,13 @@ class _Rung:
         return math.ceil((len(self.ranked) + self.num_coming) / self.reduction_factor)
 
 
-def choose_job(
+def choose_next_trial(
     standings: Sequence[Standing],
     rungs: Sequence[int],
     reduction_factor: int,
     *,
     kept_slot: int | None = None,
-) -> Job | None:
+) -> NextTrial | None:
     """Choose what a worker is to do next.
 
     Promoted is, at the highest rung first, the best paused trial that is among the best share of
@@ -95,19 +95,19 @@ def choose_job(
         kept_slot: Of a trial that goes on whatever its rank.
 
     Returns:
-        The job; None where nothing can be done before the running trials are further, or ever.
+        The trial; None where there is none before the running ones are further, or ever.
     """
     halts = [_gather(standings, index, reduction_factor) for index in range(len(rungs) - 1)]
     for index, rung in reversed(list(enumerate(halts))):
         for rank, standing in rung.list_paused(index):
             if rank < rung.quota or standing.slot == kept_slot:
-                return Job(standing.slot, rungs[index + 1])
+                return NextTrial(standing.slot, rungs[index + 1])
     for index, rung in enumerate(halts):
         for rank, standing in rung.list_paused(index):
             if rank >= rung.largest_quota:
-                return Job(standing.slot, rungs[index], _explain(rung, rank, rungs[index]))
+                return NextTrial(standing.slot, rungs[index], _explain(rung, rank, rungs[index]))
     waiting = [standing.slot for standing in standings if standing.state == WAITING]
-    return Job(min(waiting), rungs[0]) if waiting else None
+    return NextTrial(min(waiting), rungs[0]) if waiting else None
 
 
 def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) -> _Rung:

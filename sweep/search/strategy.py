@@ -107,7 +107,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     """
     from storage.standings import Promotion  # late: it loads the database's library
     from sweep.search.judgement import count_grace_epochs, get_ranking
-    from sweep.search.promotion import choose_job, list_rungs
+    from sweep.search.promotion import choose_next_trial, list_rungs
 
     pruner = PRUNERS[config.search.pruner.name]
     if not pruner.is_pausing:
@@ -118,7 +118,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     return Promotion(
         rungs,
         get_ranking(config.search.objective),
-        lambda standings: choose_job(standings, rungs, factor, kept_slot=kept_slot),
+        lambda standings: choose_next_trial(standings, rungs, factor, kept_slot=kept_slot),
     )
 
 

@@ -25,7 +25,7 @@ from storage.errors import StorageError
 from storage.sweeps import FAILED, PRUNED, is_stop_requested
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
-from sweep.plan.curve_events import choose_draw
+from sweep.plan.trial_seeds import choose_draw
 from sweep.search.judgement import explain_death, find_best_epoch, get_value, is_dead, is_stuck
 from sweep.seeds import derive_seed
 from sweep.training.state import StateError, Weights, restore_state

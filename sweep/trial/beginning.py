@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import Trial
 
-from models.space import Float, Value
+from models.space import Float
+from models.value import Value
 from storage import studies
 from storage.claims import Claim, begin_claimed
 from storage.engine import retry

@@ -15,14 +15,15 @@ from optuna.storages import BaseStorage
 from torch import nn
 
 from models import Architecture
-from models.space import Dimension, Value
+from models.space import Dimension
+from models.value import Value
 from storage.standings import Promotion
 from storage.sweeps import Sweep
 from sweep.config import SweepConfig
 from sweep.data.splits import Split
-from sweep.plan.curve_events import draw_events
 from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
+from sweep.plan.trial_seeds import draw_events
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
 
 
@@ -63,7 +64,7 @@ class Session:
 
     @cached_property
     def promotion(self) -> Promotion | None:
-        """How the sweep's next job is chosen, where its trials pause."""
+        """How the sweep's next trial is chosen, where its trials pause."""
         return build_promotion(self.config)
 
     def build_sampler(self, slot: int) -> BaseSampler:
@@ -83,7 +84,7 @@ class Session:
 def fit_session(session: Session, slot: int) -> Session:
     """Give what a worker holds open as one trial sees it: with its own training events."""
     config = fit_config(session.config, slot)
-    if config.sample_size is None:
+    if config.curve is None:
         return session
     train = draw_events(config, slot, session.split.train)
     return replace(session, config=config, split=Split(train, session.split.validation))

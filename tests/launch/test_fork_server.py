@@ -13,12 +13,12 @@ import pytest
 BEGIN = """
 import os, signal, sys, threading, time
 from sweep.launch import fork_server
-from sweep.launch.fork_server import Request, run_fork_server
+from sweep.launch.fork_server import ProcessRequest, run_fork_server
 
 fork_server.LOADED = ()  # what is forked here needs nothing
 
 def fork(server, *arguments, **environment):
-    request = Request(arguments, {**os.environ, **environment}, sys.argv[1])
+    request = ProcessRequest(arguments, {**os.environ, **environment}, sys.argv[1])
     return server.fork(request, [0, 1, 2])
 """
 

@@ -9,7 +9,8 @@ import pytest
 
 from models import ARCHITECTURES, TRAINING_HYPERPARAMETERS, Architecture, find_architecture
 from models.cnn import CNN
-from models.dimension import Choice, Dimension, Fixed, Float, Int, Value
+from models.space import Choice, Dimension, Fixed, Float, Int
+from models.value import Value
 
 NAMES = list(ARCHITECTURES)
 CHEAP: dict[str, Value] = {"hidden_size": 2, "num_layers": 1}

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from models import ARCHITECTURES, Architecture
-from models.dimension import Value
 from models.head import ACTIVATIONS, HEADS
+from models.value import Value
 
 NUM_EVENTS = 3
 SMALL: dict[str, dict[str, Value]] = {

@@ -21,12 +21,12 @@ from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import parse_sizes
-from sweep.plan.curve_events import choose_draw, draw_events
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import CurveRequest, Request
 from sweep.plan.sample import fit_config, list_samples
+from sweep.plan.trial_seeds import choose_draw, draw_events
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
@@ -55,7 +55,7 @@ def request_(events_file: Path, own_network: Path) -> Request:
         sampler="random",
         pruner="none",
         fixed=("batch_size=6", "lr=0.05", "hidden_size=4", "beta1=0.9", "beta2=0.999"),
-        sample_size=CurveRequest(sizes=SIZES, repeats=2),
+        curve=CurveRequest(sizes=SIZES, repeats=2),
     )
 
 
@@ -74,16 +74,18 @@ def train(url: str, request: Request, artifacts: Path) -> list[TrialRow]:
 
 def get_study(config: SweepConfig) -> CurveConfig:
     """Give a config's study, which must be there."""
-    assert config.sample_size is not None
-    return config.sample_size
+    assert config.curve is not None
+    return config.curve
 
 
 def test_config_of_before_is_readable(config: SweepConfig) -> None:
-    """A sweep that was stored before there were such studies has none; a study comes back."""
+    """A sweep that was stored before there were such studies has none; a study comes back, also
+    under the name that it was stored by at first."""
     stored = config.to_json()
     assert SweepConfig.from_json(stored) == config
-    del stored["sample_size"]
-    assert SweepConfig.from_json(stored).sample_size is None
+    earlier = {"sample_size": stored.pop("curve"), **stored}
+    assert SweepConfig.from_json(earlier) == config
+    assert SweepConfig.from_json(stored).curve is None
 
 
 def test_every_size_has_its_trial_in_every_repeat(config: SweepConfig) -> None:
@@ -113,7 +115,7 @@ def test_sizes_nest_within_a_repeat(config: SweepConfig, events_file: Path) -> N
 
 def test_sizes_are_drawn_out_of_all_events(config: SweepConfig, request_: Request) -> None:
     """What validation leaves of the files, so that repeats differ at the largest size too."""
-    small = replace(request_, sample_size=CurveRequest(sizes=(5, 10)))
+    small = replace(request_, curve=CurveRequest(sizes=(5, 10)))
     assert plan_sweep(small, CPU).config.data.num_train == 24
     assert config.data.num_train == 24
     fingerprints = {
@@ -128,13 +130,13 @@ def test_smaller_sizes_train_for_as_many_events(config: SweepConfig) -> None:
     assert [c.data.num_train for c in passes] == [8, 12, 24]
     assert [c.recipe.epochs for c in passes] == [3, 2, 1]
     study = get_study(config).model_copy(update={"equal": "epochs"})
-    equal = config.model_copy(update={"sample_size": study})
+    equal = config.model_copy(update={"curve": study})
     assert [fit_config(equal, slot).recipe.epochs for slot in range(3)] == [1, 1, 1]
 
 
 def test_a_search_is_left_as_it_is(request_: Request, events_file: Path) -> None:
     """Its trials see all events, and every slot begins in its own way."""
-    search = plan_sweep(replace(request_, sample_size=None), CPU).config
+    search = plan_sweep(replace(request_, curve=None), CPU).config
     train = open_events([events_file])
     assert fit_config(search, 5) is search
     assert draw_events(search, 5, train) is train
@@ -145,7 +147,7 @@ def test_repeats_begin_with_other_weights_and_sizes_with_the_same(
     request_: Request, sqlite_url: str, tmp_path: Path
 ) -> None:
     """A study of one size twice over one event set: only the repeat tells the trials apart."""
-    alike = replace(request_, sample_size=CurveRequest(sizes=(24,), repeats=2))
+    alike = replace(request_, curve=CurveRequest(sizes=(24,), repeats=2))
     rows = train(sqlite_url, alike, tmp_path / "artifacts")
     losses = [row.best.validation_loss for row in rows if row.best]
     assert losses[0] != losses[1]
@@ -202,9 +204,9 @@ def strip(epoch: Epoch | None) -> Epoch:
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
-        ({"sizes": (6, 12)}, "sample_size.sizes: stored [8, 12, 24], asked [6, 12]"),
-        ({"repeats": 3}, "sample_size.repeats: stored 2, asked 3"),
-        ({"equal": "epochs"}, 'sample_size.equal: stored "passes", asked "epochs"'),
+        ({"sizes": (6, 12)}, "curve.sizes: stored [8, 12, 24], asked [6, 12]"),
+        ({"repeats": 3}, "curve.repeats: stored 2, asked 3"),
+        ({"equal": "epochs"}, 'curve.equal: stored "passes", asked "epochs"'),
     ],
 )
 def test_going_on_differently_is_refused(
@@ -212,23 +214,23 @@ def test_going_on_differently_is_refused(
 ) -> None:
     """Before any event is read; without options, or with the same, nothing changes."""
     for asked in (CurveRequest(), get_sizes(request_), None):
-        again = plan_sweep(Request(model=config.model, sample_size=asked), CPU, config)
+        again = plan_sweep(Request(model=config.model, curve=asked), CPU, config)
         assert again.config == config
     with pytest.raises(ConflictError, match=re.escape(difference)):
-        plan_sweep(Request(model=config.model, sample_size=CurveRequest(**change)), CPU, config)
+        plan_sweep(Request(model=config.model, curve=CurveRequest(**change)), CPU, config)
 
 
 def get_sizes(request: Request) -> CurveRequest:
     """Give what a request asks of the sizes."""
-    assert request.sample_size is not None
-    return request.sample_size
+    assert request.curve is not None
+    return request.curve
 
 
 def test_search_and_study_are_two_things(request_: Request, config: SweepConfig) -> None:
     """Neither goes on as the other, and a study's budget follows from its sizes."""
-    search = plan_sweep(replace(request_, sample_size=None), CPU).config
+    search = plan_sweep(replace(request_, curve=None), CPU).config
     with pytest.raises(ConflictError, match="it is a search already"):
-        plan_sweep(Request(sample_size=CurveRequest(sizes=(6,))), CPU, search)
+        plan_sweep(Request(curve=CurveRequest(sizes=(6,))), CPU, search)
 
 
 def test_budget_of_a_study_is_its_own(request_: Request, sqlite_url: str) -> None:
@@ -257,7 +259,7 @@ def test_what_cannot_be_is_refused_before_anything_trains(
 ) -> None:
     """Each in one line."""
     with pytest.raises(fault, match=reason) as caught:
-        plan_sweep(replace(request_, sample_size=asked), CPU)
+        plan_sweep(replace(request_, curve=asked), CPU)
     assert "\n" not in str(caught.value)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from models import ARCHITECTURES
-from models.space import Choice, Fixed, Float, parse_dimension
+from models.space import Choice, Fixed, Float
+from models.space_text import parse_dimension
 from sweep.config import SweepConfig, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.plan.plan import Plan, plan_sweep

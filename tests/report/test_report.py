@@ -169,7 +169,7 @@ def test_commands_make_the_same_sweeps_again(
 
 def _with_usual_recipe(config: SweepConfig) -> SweepConfig:
     """Give a config with the grace and the pruner that no option sets; the fixture has its own."""
-    if config.sample_size is not None:
+    if config.curve is not None:
         return config
     search = config.search.model_copy(
         update={"pruner": config.search.pruner.model_copy(update={"num_startup_trials": None})}

@@ -34,13 +34,13 @@ from sweep.dashboard.publication import write_note
 from sweep.data.selection import reopen_split, reopen_test
 from sweep.errors import DataError
 from sweep.launch.places import Place
-from sweep.plan.confirmation import add_pairs
+from sweep.plan.confirmation_plan import add_pairs
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.report.contents import write_report
 from sweep.results.candidates import list_candidates
-from sweep.results.confirmation import Confirmation, find_confirmation
+from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.model_card import write_model_card
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.set_aside import judge_winner
@@ -69,7 +69,7 @@ class Search:
 
     def read(self) -> Confirmation:
         """Read its confirmation."""
-        found = find_confirmation(self.engine, "net")
+        found = find_confirmation_of_search(self.engine, "net")
         assert found is not None
         return found
 
@@ -357,7 +357,7 @@ def test_short_search_is_not_confirmed_unasked(
     search = make_search(make_session, sqlite_url)
     assert end_search(search.engine, *describe_end(search), is_shown=True)
     assert "`sweep confirm --sweep net` does it" in capsys.readouterr().err
-    assert find_confirmation(search.engine, "net") is None
+    assert find_confirmation_of_search(search.engine, "net") is None
 
 
 def test_end_of_a_search_goes_on_with_what_was_interrupted(

@@ -59,7 +59,7 @@ def config(events_file: Path) -> SweepConfig:
         data=(str(events_file),),
         val_events=12,
         fixed=FIXED,
-        sample_size=CurveRequest(sizes=SIZES, repeats=3),
+        curve=CurveRequest(sizes=SIZES, repeats=3),
     )
     return plan_sweep(request, CPU).config
 
@@ -210,8 +210,8 @@ def test_settings_come_from_the_best_trial(
     }
     assert planned.recipe.epochs == 2
     assert planned.data.validation_fingerprint == session.config.data.validation_fingerprint
-    assert planned.sample_size is not None
-    assert planned.sample_size.origin == OriginConfig(
+    assert planned.curve is not None
+    assert planned.curve.origin == OriginConfig(
         sweep="MyNet", trial=origin.trial, num_train=24, num_shared_validation=12
     )
 
@@ -235,8 +235,8 @@ def test_without_a_sweep_the_architecture_recommends(sqlite_url: str, events_fil
     config = plan_sweep(request, CPU).config
     fixed = [read_space(config)[name] for name in ("lr", "beta1", "hidden_size")]
     assert fixed == [Fixed(0.005), Fixed(0.9), Fixed(16)]
-    assert config.sample_size is not None
-    assert config.sample_size.origin is None
+    assert config.curve is not None
+    assert config.curve.origin is None
 
 
 @dataclass(frozen=True)
@@ -366,7 +366,7 @@ def test_bad_value_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--events", "6,12"], "sample_size.sizes: stored [6, 24], asked [6, 12]"),
+        (["--events", "6,12"], "curve.sizes: stored [6, 24], asked [6, 12]"),
         (["--fix", "lr=0.1"], 'space.lr: stored "0.05", asked "0.1"'),
         (["--from", "nothing"], "sweep: not in the database, got 'nothing'"),
         (["--from", NAME], "got sweep MyNet sample size of a sample-size curve"),

@@ -21,7 +21,7 @@ from forks import Command
 from sweep.data.formats import open_events
 from sweep.errors import ModelError
 from sweep.process import COMMAND
-from sweep.results.best import find_best
+from sweep.results.best import find_best_trial
 from sweep.results.export import export_trial
 from sweep.results.fresh_process import Finished
 from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
@@ -68,7 +68,7 @@ def test_what_the_check_of_an_export_says_is_passed_on(
     """A person waits for it, as for ONNX, so both are for them to hear."""
     session, status = trained
     heard: list[str] = []
-    trial = find_best(status)
+    trial = find_best_trial(status)
     export_trial(status, trial, session.artifacts, tmp_path / "model", say=heard.append)
     assert f"built with {trial.params['hidden_size']}" in heard
     has_onnx = (tmp_path / "model" / "model.onnx").is_file()
@@ -103,7 +103,7 @@ def test_fault_of_the_check_is_said_once(
     heard: list[str] = []
     with pytest.raises(ModelError, match=r"does not load in a fresh process.*table\.txt"):
         export_trial(
-            status, find_best(status), session.artifacts, tmp_path / "model", say=heard.append
+            status, find_best_trial(status), session.artifacts, tmp_path / "model", say=heard.append
         )
     assert not any("table.txt" in line for line in heard)
     assert not (tmp_path / "model").exists()

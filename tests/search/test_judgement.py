@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from storage.epochs import Epoch, TrialRow
-from storage.standings import Job, Standing
+from storage.standings import NextTrial, Standing
 from storage.sweeps import TrialCounts
 from sweep.config import (
     DataConfig,
@@ -205,6 +205,6 @@ def test_recommended_point_always_goes_on() -> None:
     standings = [
         Standing(slot, "paused", None, (value,)) for slot, value in enumerate((3.0, 9.0, 4.0, 5.0))
     ]
-    assert promotion.choose(standings) == Job(0, 8)
+    assert promotion.choose(standings) == NextTrial(0, 8)
     running = [replace(standing, state="running") for standing in standings]
-    assert promotion.choose([running[0], standings[1], running[2], standings[3]]) == Job(1, 8)
+    assert promotion.choose([running[0], standings[1], running[2], standings[3]]) == NextTrial(1, 8)

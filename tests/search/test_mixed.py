@@ -20,7 +20,7 @@ from storage.studies import begin_trial
 from sweep.config import PrunerConfig, SearchConfig
 from sweep.search.coordinates import find_coordinate, find_value
 from sweep.search.draw import Outlook
-from sweep.search.history import expect_ends
+from sweep.search.expected_ends import expect_ends
 from sweep.search.mixed import MixedSampler
 from sweep.search.proposal import Seen, propose
 from sweep.search.strategy import build_sampler, choose_sampler

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from storage.standings import Job, Standing
-from sweep.search.promotion import choose_job, list_rungs
+from storage.standings import NextTrial, Standing
+from sweep.search.promotion import choose_next_trial, list_rungs
 
 RUNGS = (2, 4, 8)
 
@@ -55,48 +55,52 @@ def test_rungs_end_at_the_grace(
 
 
 @pytest.mark.parametrize(
-    ("standings", "job"),
+    ("standings", "expected"),
     [
-        ([waiting(0), waiting(1)], Job(0, 2)),
-        ([paused(0, 0.1), waiting(1)], Job(1, 2)),
-        ([paused(0, 0.2), paused(1, 0.1), waiting(2)], Job(1, 4)),
-        ([paused(0, 0.2), running(1, 0.1), waiting(2)], Job(2, 2)),
-        ([paused(0, 0.2, 0.2), paused(1, 0.1, 0.1), paused(2, 0.05), waiting(3)], Job(1, 8)),
-        ([ended(0, "dead", 0.01), paused(1, 0.2), waiting(2)], Job(1, 4)),
-        ([ended(0, "diverged"), paused(1, 0.2), waiting(2)], Job(1, 4)),
-        ([ended(0, "error"), paused(1, 0.2), waiting(2)], Job(2, 2)),
-        ([ended(0, "dead", 0.1, 0.1, 0.1), paused(1, 0.2), waiting(2)], Job(2, 2)),
+        ([waiting(0), waiting(1)], NextTrial(0, 2)),
+        ([paused(0, 0.1), waiting(1)], NextTrial(1, 2)),
+        ([paused(0, 0.2), paused(1, 0.1), waiting(2)], NextTrial(1, 4)),
+        ([paused(0, 0.2), running(1, 0.1), waiting(2)], NextTrial(2, 2)),
+        ([paused(0, 0.2, 0.2), paused(1, 0.1, 0.1), paused(2, 0.05), waiting(3)], NextTrial(1, 8)),
+        ([ended(0, "dead", 0.01), paused(1, 0.2), waiting(2)], NextTrial(1, 4)),
+        ([ended(0, "diverged"), paused(1, 0.2), waiting(2)], NextTrial(1, 4)),
+        ([ended(0, "error"), paused(1, 0.2), waiting(2)], NextTrial(2, 2)),
+        ([ended(0, "dead", 0.1, 0.1, 0.1), paused(1, 0.2), waiting(2)], NextTrial(2, 2)),
         ([paused(0, 0.1), running(1)], None),
-        ([paused(0, 0.1), ended(1, "complete", 0.05, 0.05, 0.05)], Job(0, 2, "")),
-        ([paused(0, 0.1)], Job(0, 4)),
+        ([paused(0, 0.1), ended(1, "complete", 0.05, 0.05, 0.05)], NextTrial(0, 2, "")),
+        ([paused(0, 0.1)], NextTrial(0, 4)),
         ([ended(0, "complete", 0.1, 0.1, 0.1)], None),
         ([], None),
     ],
     ids=str,
 )
-def test_best_of_the_highest_rung_goes_on_first(standings: list[Standing], job: Job | None) -> None:
+def test_best_of_the_highest_rung_goes_on_first(
+    standings: list[Standing], expected: NextTrial | None
+) -> None:
     """Then what never goes on is ended, then the next begins; who has to wait gets nothing."""
-    chosen = choose_job(standings, RUNGS, 2)
-    assert (chosen and replace(chosen, account=None)) == (job and replace(job, account=None))
+    chosen = choose_next_trial(standings, RUNGS, 2)
+    assert (chosen and replace(chosen, account=None)) == (
+        expected and replace(expected, account=None)
+    )
     assert (chosen is not None and chosen.account is not None) == (
-        job is not None and job.account is not None
+        expected is not None and expected.account is not None
     )
 
 
 def test_account_says_where_it_paused_and_its_rank() -> None:
     """A person reads why the trial was not worth more epochs."""
-    job = choose_job([ended(0, "pruned", 0.1), paused(1, 0.2), paused(2, 0.3)], RUNGS, 3)
-    assert job == Job(1, 2, "ranked 2 of 3 after epoch 2, of which at most 1 may go on")
+    chosen = choose_next_trial([ended(0, "pruned", 0.1), paused(1, 0.2), paused(2, 0.3)], RUNGS, 3)
+    assert chosen == NextTrial(1, 2, "ranked 2 of 3 after epoch 2, of which at most 1 may go on")
 
 
 def test_trial_is_ended_as_soon_as_none_that_comes_can_help_it() -> None:
     """Even if all that come were worse it would not be among the best: its disk is free sooner."""
     standings = [running(0, 0.1), running(1, 0.2), paused(2, 0.3), waiting(3)]
-    job = choose_job(standings, RUNGS, 2)
-    assert job == Job(
+    chosen = choose_next_trial(standings, RUNGS, 2)
+    assert chosen == NextTrial(
         2, 2, "ranked 3 of 3 and 1 to come after epoch 2, of which at most 2 may go on"
     )
-    assert choose_job([*standings, waiting(4), waiting(5)], RUNGS, 2) == Job(3, 2)
+    assert choose_next_trial([*standings, waiting(4), waiting(5)], RUNGS, 2) == NextTrial(3, 2)
 
 
 @dataclass
@@ -107,40 +111,40 @@ class Replay:
     num_workers: int
     seed: int
     num_dead: int = 0
-    log: list[Job] = field(default_factory=list)
+    log: list[NextTrial] = field(default_factory=list)
 
     def run(self, factor: int = 2) -> list[Standing]:
         """Run it to its end; gives how its trials ended."""
         rng = random.Random(self.seed)
         ends = [[rng.random() for _ in RUNGS] for _ in range(self.num_trials)]
         self.standings = [waiting(slot) for slot in range(self.num_trials)]
-        busy: list[tuple[float, Job]] = []
+        busy: list[tuple[float, NextTrial]] = []
         now = 0.0
         while True:
             while len(busy) < self.num_workers:
-                job = choose_job(self.standings, RUNGS, factor)
-                if job is None:
+                chosen = choose_next_trial(self.standings, RUNGS, factor)
+                if chosen is None:
                     break
-                self.log.append(job)
-                standing = self.standings[job.slot]
-                if job.account is not None:
-                    self._set(job.slot, state="pruned", outcome="pruned")
+                self.log.append(chosen)
+                standing = self.standings[chosen.slot]
+                if chosen.account is not None:
+                    self._set(chosen.slot, state="pruned", outcome="pruned")
                     continue
-                self._set(job.slot, state="running")
+                self._set(chosen.slot, state="running")
                 trained = RUNGS[len(standing.values) - 1] if standing.values else 0
-                cost = (job.until_epoch or 0) - trained
-                busy.append((now + cost * rng.uniform(0.5, 2), job))
+                cost = (chosen.until_epoch or 0) - trained
+                busy.append((now + cost * rng.uniform(0.5, 2), chosen))
             if not busy:
                 return self.standings
             busy.sort(key=lambda one: one[0])
-            now, job = busy.pop(0)
-            index = RUNGS.index(job.until_epoch)
-            values = (*self.standings[job.slot].values, ends[job.slot][index])
-            is_dead = job.slot < self.num_dead
+            now, chosen = busy.pop(0)
+            index = RUNGS.index(chosen.until_epoch)
+            values = (*self.standings[chosen.slot].values, ends[chosen.slot][index])
+            is_dead = chosen.slot < self.num_dead
             is_last = index == len(RUNGS) - 1
             state = "complete" if is_last else "pruned" if is_dead else "paused"
             outcome = "complete" if is_last else "dead" if is_dead else None
-            self._set(job.slot, state=state, outcome=outcome, values=values)
+            self._set(chosen.slot, state=state, outcome=outcome, values=values)
 
     def _set(self, slot: int, **values: object) -> None:
         self.standings[slot] = replace(self.standings[slot], **values)
@@ -155,7 +159,11 @@ def test_sweep_ends_with_an_account_of_each(
     replay = Replay(num_trials, num_workers, seed=num_workers, num_dead=num_dead)
     ended = replay.run()
     assert all(standing.state in ("complete", "pruned") for standing in ended)
-    begun = [job.slot for job in replay.log if job.until_epoch == RUNGS[0] and not job.account]
+    begun = [
+        chosen.slot
+        for chosen in replay.log
+        if chosen.until_epoch == RUNGS[0] and not chosen.account
+    ]
     assert sorted(begun) == list(range(num_trials))
     num_whole = sum(standing.state == "complete" for standing in ended)
     assert (num_whole > 0) == (num_dead < num_trials)

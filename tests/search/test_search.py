@@ -12,7 +12,9 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from pydantic import ValidationError
 
-from models.space import Choice, Dimension, Fixed, Float, Int, Value, parse_dimension
+from models.space import Choice, Dimension, Fixed, Float, Int
+from models.space_text import parse_dimension
+from models.value import Value
 from storage import studies
 from storage.engine import parse_url
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig

@@ -17,7 +17,7 @@ from storage.errors import LostClaimError
 from storage.migrations import create_tables
 from storage.pace import measure_work_s
 from storage.ranking import Ranking
-from storage.standings import Job, Promotion, Standing
+from storage.standings import NextTrial, Promotion, Standing
 from storage.tables import attempts, trials
 from storage.tables import epochs as epochs_table
 
@@ -32,15 +32,15 @@ from storage.epochs import Epoch, record_epochs
 from storage.migrations import create_tables
 from storage.pace import measure_work_s
 from storage.ranking import Ranking
-from storage.standings import Job, Promotion
+from storage.standings import NextTrial, Promotion
 
 def choose(standings):
     for standing in standings:
         if standing.state == "paused":
-            return Job(standing.slot, 2)
+            return NextTrial(standing.slot, 2)
     for standing in standings:
         if standing.state == "waiting":
-            return Job(standing.slot, 1)
+            return NextTrial(standing.slot, 1)
 
 engine = open_engine(parse_url(sys.argv[1]))
 promotion = Promotion((1, 2), Ranking(("validation_loss",), (), is_highest_first=False), choose)
@@ -65,28 +65,28 @@ def sweep(engine: sa.Engine) -> sweeps.Sweep:
 
 
 class Rule:
-    """Gives jobs in an order; remembers what it was told."""
+    """Gives choices in an order; remembers what it was told."""
 
-    def __init__(self, *jobs: Job | None) -> None:
-        self.jobs = list(jobs)
+    def __init__(self, *chosen: NextTrial | None) -> None:
+        self.chosen = list(chosen)
         self.told: list[Sequence[Standing]] = []
 
-    def __call__(self, standings: Sequence[Standing]) -> Job | None:
+    def __call__(self, standings: Sequence[Standing]) -> NextTrial | None:
         self.told.append(list(standings))
-        return self.jobs.pop(0) if self.jobs else None
+        return self.chosen.pop(0) if self.chosen else None
 
 
-def promote(*jobs: Job | None, ranking: Ranking = LOSS) -> tuple[Promotion, Rule]:
-    """Make a rule with the rungs 1, 2 and 4 that gives these jobs."""
-    rule = Rule(*jobs)
+def promote(*chosen: NextTrial | None, ranking: Ranking = LOSS) -> tuple[Promotion, Rule]:
+    """Make a rule with the rungs 1, 2 and 4 that gives these."""
+    rule = Rule(*chosen)
     return Promotion((1, 2, 4), ranking, rule), rule
 
 
 def take(
-    engine: sa.Engine, sweep: sweeps.Sweep, *jobs: Job | None, worker: str = "a"
+    engine: sa.Engine, sweep: sweeps.Sweep, *chosen: NextTrial | None, worker: str = "a"
 ) -> claims.Claim:
-    """Claim by a rule that gives these jobs."""
-    claim = claims.claim_trial(engine, sweep.id, worker, HOUR_S, promote(*jobs)[0])
+    """Claim by a rule that gives these."""
+    claim = claims.claim_trial(engine, sweep.id, worker, HOUR_S, promote(*chosen)[0])
     assert claim is not None
     return claim
 
@@ -109,10 +109,10 @@ def run_out(engine: sa.Engine, claim: claims.Claim) -> None:
 
 def test_rule_sees_all_trials_at_their_rungs(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """Only the epochs of rungs count; states and outcomes are those of the moment."""
-    first = take(engine, sweep, Job(0, 2))
+    first = take(engine, sweep, NextTrial(0, 2))
     record(engine, first, 0.5, 0.4)
     claims.pause_claim(engine, first)
-    second = take(engine, sweep, Job(1, 4))
+    second = take(engine, sweep, NextTrial(1, 4))
     record(engine, second, 0.6, 0.7, 0.8)
     promotion, rule = promote(None)
     assert claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion) is None
@@ -129,7 +129,7 @@ def test_rule_sees_all_trials_at_their_rungs(engine: sa.Engine, sweep: sweeps.Sw
 
 def test_lower_is_better_for_every_objective(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """A rate that is best when it is high comes with its sign turned."""
-    held = take(engine, sweep, Job(0, 2))
+    held = take(engine, sweep, NextTrial(0, 2))
     record(engine, held, 0.5)
     promotion, rule = promote(None, ranking=EFFICIENCY)
     claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
@@ -138,10 +138,10 @@ def test_lower_is_better_for_every_objective(engine: sa.Engine, sweep: sweeps.Sw
 
 def test_paused_trial_goes_on_as_the_same(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """Any worker takes it, up to the epoch that the rule says, and no attempt counts as lost."""
-    first = take(engine, sweep, Job(0, 1))
+    first = take(engine, sweep, NextTrial(0, 1))
     assert (first.slot, first.until_epoch, first.account) == (0, 1, None)
     claims.pause_claim(engine, first)
-    again = take(engine, sweep, Job(0, 4), worker="b")
+    again = take(engine, sweep, NextTrial(0, 4), worker="b")
     assert again.trial_id == first.trial_id
     assert (again.attempt, again.num_lost, again.until_epoch) == (2, 0, 4)
     with engine.connect() as connection:
@@ -153,10 +153,10 @@ def test_pause_can_be_repeated_and_only_by_its_holder(
     engine: sa.Engine, sweep: sweeps.Sweep
 ) -> None:
     """After a broken connection the same pause is no loss; a late worker's is refused."""
-    held = take(engine, sweep, Job(0, 1))
+    held = take(engine, sweep, NextTrial(0, 1))
     claims.pause_claim(engine, held)
     claims.pause_claim(engine, held)
-    late = take(engine, sweep, Job(0, 2))
+    late = take(engine, sweep, NextTrial(0, 2))
     run_out(engine, late)
     take(engine, sweep, worker="b")
     with pytest.raises(LostClaimError, match="the claim of a ran out"):
@@ -164,17 +164,17 @@ def test_pause_can_be_repeated_and_only_by_its_holder(
 
 
 def test_ending_comes_with_its_account(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
-    """A job that ends a paused trial is a claim like any other."""
-    claims.pause_claim(engine, take(engine, sweep, Job(0, 1)))
-    claim = take(engine, sweep, Job(0, 1, "ranked last"))
+    """A choice that ends a paused trial is a claim like any other."""
+    claims.pause_claim(engine, take(engine, sweep, NextTrial(0, 1)))
+    claim = take(engine, sweep, NextTrial(0, 1, "ranked last"))
     assert (claim.slot, claim.account) == (0, "ranked last")
 
 
 def test_lost_trial_comes_before_the_rule(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """It goes on to the epoch that its worker was sent to."""
-    lost = take(engine, sweep, Job(1, 2))
+    lost = take(engine, sweep, NextTrial(1, 2))
     run_out(engine, lost)
-    promotion, rule = promote(Job(0, 1))
+    promotion, rule = promote(NextTrial(0, 1))
     claim = claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
     assert claim is not None
     assert (claim.slot, claim.until_epoch, claim.num_lost) == (1, 2, 1)
@@ -183,8 +183,8 @@ def test_lost_trial_comes_before_the_rule(engine: sa.Engine, sweep: sweeps.Sweep
 
 def test_trial_given_back_comes_before_the_rule(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """Whoever was asked to stop on the way to a rung has begun what the rule has chosen."""
-    claims.release_claim(engine, take(engine, sweep, Job(2, 4)))
-    claim = take(engine, sweep, Job(0, 1))
+    claims.release_claim(engine, take(engine, sweep, NextTrial(2, 4)))
+    claim = take(engine, sweep, NextTrial(0, 1))
     assert (claim.slot, claim.until_epoch) == (2, 4)
 
 
@@ -193,7 +193,7 @@ def test_rule_is_asked_again_where_somebody_else_was_quicker(postgres_url: str) 
     engine = create_engine(parse_url(postgres_url))
     create_tables(engine)
     sweep = sweeps.create_sweep(engine, "cnn", {}, {}, 3)
-    rule = Rule(Job(0, 1), Job(1, 1))
+    rule = Rule(NextTrial(0, 1), NextTrial(1, 1))
     with engine.begin() as other:
         other.execute(sa.select(trials).where(trials.c.slot == 0).with_for_update())
         claim = claims.claim_trial(engine, sweep.id, "b", HOUR_S, Promotion((1, 2), LOSS, rule))
@@ -205,7 +205,7 @@ def test_rule_is_asked_again_where_somebody_else_was_quicker(postgres_url: str) 
 def test_sweep_with_paused_trials_is_open(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """A worker looks at a sweep as long as one of its trials may go on."""
     for slot in range(3):
-        claims.pause_claim(engine, take(engine, sweep, Job(slot, 1)))
+        claims.pause_claim(engine, take(engine, sweep, NextTrial(slot, 1)))
     assert [found.name for found in sweeps.list_open_sweeps(engine)] == ["cnn"]
     assert sweeps.change_budget(engine, sweep.id, 1) == 3
 
@@ -225,9 +225,9 @@ def test_many_processes_promote_each_trial_once(
 
 def test_work_is_the_time_that_trials_were_in_hand(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """Pauses do not count, nor what a lost worker did after its last epoch."""
-    first = take(engine, sweep, Job(0, 1))
+    first = take(engine, sweep, NextTrial(0, 1))
     claims.pause_claim(engine, first)
-    lost = take(engine, sweep, Job(0, 2))
+    lost = take(engine, sweep, NextTrial(0, 2))
     record(engine, lost, 0.5)
     run_out(engine, lost)
     take(engine, sweep, worker="b")
@@ -247,11 +247,11 @@ def test_backup_keeps_pauses(
     engine: sa.Engine, sweep: sweeps.Sweep, database_url: str, tmp_path: Path
 ) -> None:
     """In the copy a paused trial is paused at its rung, and one in training goes on to its own."""
-    claims.pause_claim(engine, take(engine, sweep, Job(0, 1)))
-    take(engine, sweep, Job(1, 2))
+    claims.pause_claim(engine, take(engine, sweep, NextTrial(0, 1)))
+    take(engine, sweep, NextTrial(1, 2))
     studies.open_study_storage(parse_url(database_url))
     back_up(parse_url(database_url), tmp_path / "copy.db", lambda _done, _total: None)
     copy = create_engine(parse_url(f"sqlite:///{tmp_path / 'copy.db'}"))
     assert sweeps.count_trials(copy, sweep.id) == sweeps.TrialCounts(2, 0, 0, 0, 0, paused=1)
-    claim = take(copy, sweep, Job(2, 1))
+    claim = take(copy, sweep, NextTrial(2, 1))
     assert (claim.slot, claim.until_epoch) == (1, 2)

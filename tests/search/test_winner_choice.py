@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sweep.plan.confirmation import choose_size
-from sweep.search.confirmation import choose_winner, estimate_levels, keep_open
+from sweep.plan.confirmation_plan import choose_size
+from sweep.search.winner_choice import choose_winner, estimate_levels, keep_open
 
 SEED_PART = np.array([0.0, 0.01, -0.01])
 

@@ -10,7 +10,7 @@ from storage.epochs import TrialRow
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.errors import SweepError
-from sweep.results.best import find_best
+from sweep.results.best import find_best_trial
 from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
 
@@ -35,7 +35,7 @@ def check_contender(text: str, storage: str) -> None:
     if name:
         find_trial(status, number)
     else:
-        find_best(status)
+        find_best_trial(status)
 
 
 def find_trial(status: Status, number: str) -> TrialRow:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from pydantic import ValidationError
 
 from models.space import to_json
 from storage.engine import close_after, create_engine, parse_url
-from storage.errors import UnknownSweepError
-from storage.sweeps import Sweep, find_sweep
-from storage.tables import check_tables, has_tables
+from storage.sweeps import find_stored
 from sweep.config import SweepConfig, describe_fault
 from sweep.data.asked import check_selection
 from sweep.errors import ConfigError
@@ -42,21 +39,6 @@ def check_request(request: Request, storage: str, name: str | None) -> None:
     refuse_early(request, SweepConfig.from_json(stored.config) if stored else None)
 
 
-def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
-    """Find a sweep; None where there is none, or not even a database of sweeps.
-
-    Raises:
-        StorageError: when the database is of another version.
-    """
-    if not has_tables(engine):
-        return None
-    check_tables(engine)
-    try:
-        return find_sweep(engine, name)
-    except UnknownSweepError:
-        return None
-
-
 def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     """Refuse what is wrong whatever the network and the events are, before either is loaded.
 
@@ -66,9 +48,9 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     model = _name_model(request, stored)
     if stored is None:  # one that is stored brings its network's files
         check_name(model)
-    curve = plan_curve(request.sample_size, stored)
+    curve = plan_curve(request.curve, stored)
     if stored is not None:
-        refuse_changes(stored, stored.model_copy(update={"sample_size": curve}))
+        refuse_changes(stored, stored.model_copy(update={"curve": curve}))
     asked = fill_request(request, stored, CPU)
     profile = choose_profile(str(asked.profile))
     recipe = plan_recipe(asked, profile, stored)

@@ -20,7 +20,8 @@ from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.tables import print_best
-from sweep.cli.train_job import open_places, take_time, train
+from sweep.cli.workforce import open_places, take_time, train
+from sweep.config import SweepConfig
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launchers import LOCAL
 from sweep.launch.places import Place, count_gpus
@@ -28,7 +29,7 @@ from sweep.plan.network import is_own
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request
-from sweep.results.confirmation import find_verdict
+from sweep.results.confirmation import find_confirmation
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
 from sweep.trust import trust_all
@@ -88,7 +89,7 @@ def carry_out(
 
 def _show_best(engine: sa.Engine, status: Status, as_json: bool) -> None:
     if as_json:
-        found = find_verdict(engine, status)
+        found = find_confirmation(engine, status)
         print_json({**status.to_json(), "confirmation": found.describe() if found else None})
     else:
         print_best(status)
@@ -162,7 +163,12 @@ def _make_folder(folder: Path) -> None:
 def _write_resume(options: JobOptions, sweep: Sweep) -> str:
     """Write the command that goes on with the sweep."""
     model = sweep.config["model"]
-    words = ["sweep", "curve" if sweep.config.get("sample_size") else "run", "--model", model]
+    words = [
+        "sweep",
+        "curve" if SweepConfig.from_json(sweep.config).curve else "run",
+        "--model",
+        model,
+    ]
     if sweep.name != model.rpartition(":")[2]:
         words += ["--sweep", sweep.name]
     if options.launcher != LOCAL:

@@ -47,9 +47,9 @@ def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
         slot: The trial's.
         train: The sweep's training events.
     """
-    if config.sample_size is None:
+    if config.curve is None:
         return train
-    sample = list_samples(config.sample_size)[slot]
+    sample = list_samples(config.curve)[slot]
     seed = derive_seed(config.search.seed, "events", sample.repeat)
     order = np.random.default_rng(seed).permutation(len(train))
     return train.take(order[: sample.num_train])
@@ -63,4 +63,4 @@ def choose_draw(config: SweepConfig, slot: int) -> int:
     """
     if config.confirmation is not None:
         return config.confirmation.pairs[slot][1]
-    return slot if config.sample_size is None else list_samples(config.sample_size)[slot].repeat
+    return slot if config.curve is None else list_samples(config.curve)[slot].repeat
