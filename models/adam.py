@@ -13,7 +13,7 @@ BETAS: Mapping[str, Dimension] = {
     "beta2": Float(0.9, 0.9999, "one_minus_log"),
 }
 SHORT_BETAS: Mapping[str, Dimension] = {
-    "beta1": Float(0.7, 0.95, "one_minus_log"),
+    "beta1": Float(0.5, 0.95, "one_minus_log"),
     "beta2": Float(0.9, 0.9995, "one_minus_log"),
 }
 """For the few hundred steps of a training on a CPU, in which a long memory only delays."""

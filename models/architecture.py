@@ -32,6 +32,8 @@ class Architecture:
             hyperparameter by keyword.
         rationale: One or two sentences on why this family may suit the task.
         defaults: A value for every hyperparameter of the space; the report's where it has one.
+        cpu_recommended: Settings in the place of `recommended` where a sweep runs on a CPU; empty
+            where that holds there, too.
         report: Values that hold where a trial is trained as in the report, and that leave the null
             loss only so late that nothing else searches them.
         space: What is searched on a GPU, around the report's sizes.
@@ -51,6 +53,7 @@ class Architecture:
     cpu_space: Mapping[str, Dimension] = field(default_factory=dict)
     starting_points: tuple[Mapping[str, Value], ...] = ()
     recommended: Mapping[str, Value] = field(default_factory=dict)
+    cpu_recommended: Mapping[str, Value] = field(default_factory=dict)
     report: Mapping[str, Value] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,7 +66,7 @@ class Architecture:
         if not isinstance(self.network, str):
             self.load_network()
         _refuse_unknown(f"{self.name}.cpu_space", self.cpu_space, self.space)
-        for point in (*self.starting_points, self.recommended):
+        for point in (*self.starting_points, self.recommended, self.cpu_recommended):
             _refuse_unknown(f"{self.name}.starting_points", point, self.space)
         _refuse_unknown(f"{self.name}.report", self.report, self.space)
         _refuse_unknown(f"{self.name}.defaults", self.defaults, self.space)
@@ -96,6 +99,10 @@ class Architecture:
     def select_space(self, on_cpu: bool) -> dict[str, Dimension]:
         """Select the search space for the kind of device."""
         return {**self.space, **(self.cpu_space if on_cpu else {})}
+
+    def select_recommended(self, on_cpu: bool) -> Mapping[str, Value]:
+        """Select the recommended settings for the kind of device; empty where none are known."""
+        return (self.cpu_recommended if on_cpu else {}) or self.recommended
 
     def build(self, hyperparameters: Mapping[str, Value]) -> nn.Module:
         """Build one network with freshly drawn weights (torch's seed decides them).

@@ -34,11 +34,11 @@ ARCHITECTURE = Architecture(
         "activation": Fixed("none"),
     },
     cpu_space={
-        "lr": Float(3e-3, 4e-2, "log"),
+        "lr": Float(3e-3, 3e-2, "log"),
         **SHORT_BETAS,
-        "hidden_size": Int(16, 32, step=8),
-        "num_layers": Int(1, 2),
-        "bins_per_step": Choice((8, 10, 16)),
+        "hidden_size": Int(8, 32, step=8),
+        "num_layers": Int(1, 3),
+        "bins_per_step": Choice((5, 8, 10, 16)),
     },
     starting_points=tuple(
         {
@@ -52,6 +52,14 @@ ARCHITECTURE = Architecture(
         "lr": 1e-2,
         "hidden_size": 32,
         "num_layers": 1,
+    },
+    cpu_recommended={
+        "lr": 1e-2,
+        "beta1": 0.7,
+        "beta2": 0.99,
+        "hidden_size": 16,
+        "num_layers": 2,
+        "bins_per_step": 8,
     },
     report={"head": "identity", "activation": "none"},
 )

@@ -31,9 +31,9 @@ ARCHITECTURE = Architecture(
     },
     # Rates of the constant schedule: benchmarks/search/README.md says what was recorded with them.
     cpu_space={
-        "lr": Float(1e-3, 4e-2, "log"),
+        "lr": Float(2e-3, 1.5e-1, "log"),
         **SHORT_BETAS,
-        "hidden_size": Int(8, 24, step=4),
+        "hidden_size": Int(8, 32, step=4),
         "num_layers": Int(2, 4),
     },
     starting_points=tuple(
@@ -50,6 +50,13 @@ ARCHITECTURE = Architecture(
         "lr": 5e-3,
         "hidden_size": 16,
         "num_layers": 3,
+    },
+    cpu_recommended={
+        "lr": 3e-2,
+        "beta1": 0.8,
+        "beta2": 0.99,
+        "hidden_size": 24,
+        "num_layers": 2,
     },
     report={"head": "identity", "activation": "none"},
 )

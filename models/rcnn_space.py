@@ -34,11 +34,11 @@ ARCHITECTURE = Architecture(
         "activation": Fixed("relu"),
     },
     cpu_space={
-        "lr": Float(1e-3, 3e-2, "log"),
+        "lr": Float(1e-3, 5e-2, "log"),
         **SHORT_BETAS,
         "hidden_size": Int(8, 24, step=8),
         "num_layers": Int(1, 2),
-        "channels": Int(6, 12, step=2),
+        "channels": Int(6, 14, step=2),
     },
     starting_points=tuple(
         {
@@ -52,6 +52,12 @@ ARCHITECTURE = Architecture(
         "lr": 5e-3,
         "hidden_size": 16,
         "num_layers": 1,
+    },
+    cpu_recommended={
+        "lr": 7e-3,
+        "hidden_size": 16,
+        "num_layers": 1,
+        "channels": 10,
     },
     report={"head": "identity", "activation": "none"},
 )

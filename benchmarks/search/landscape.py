@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from record import FOLDER, GOOD_POINTS, NUM_EPOCHS, SPACES, read_curves, to_unit
+from record import FOLDER, NUM_EPOCHS, SPACES, list_good_points, read_curves, to_unit, write_key
 
 from models.space import Dimension, Fixed
 from models.value import Value
@@ -25,6 +26,7 @@ from sweep.search.surrogate import Surrogate, fit_surrogate
 
 NULL_LOSS = 0.0953
 """Of the recording's validation events."""
+DEAD = 0.98 * NULL_LOSS
 NUM_NEAR = 8
 """Recorded configurations whose noise a place may have."""
 NUM_FOLDS = 10
@@ -68,9 +70,9 @@ class Landscape:
 def open_landscape(architecture: str, recipe: str = "fast") -> Landscape:
     """Open the recording of an architecture; configurations with one seed only count too."""
     space = {n: d for n, d in SPACES[architecture].items() if not isinstance(d, Fixed)}
-    rows: dict[int, list[dict[str, Any]]] = {}
-    for row in read_curves(FOLDER / f"{architecture}-{recipe}.jsonl"):
-        rows.setdefault(row["number"], []).append(row)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in read_curves(FOLDER, architecture, recipe):
+        rows.setdefault(write_key(row["params"], 0), []).append(row)
     u_ND = np.array(
         [[to_unit(r[0]["params"][n], d) for n, d in space.items()] for r in rows.values()]
     )
@@ -84,11 +86,6 @@ def open_landscape(architecture: str, recipe: str = "fast") -> Landscape:
     return Landscape(space, u_ND[paired], log_NE[paired], noise_NE, models)
 
 
-def get_good_points(architecture: str) -> list[dict[str, Value]]:
-    """Give the points that are tried first: the recommended one, and what else was known."""
-    return [dict(point) for point in GOOD_POINTS[architecture]]
-
-
 def _read_log(row: dict[str, Any]) -> NDArray[np.float64]:
     losses = [min(epoch["validation_loss"], NULL_LOSS) for epoch in row["epochs"]]
     losses += [NULL_LOSS] * (NUM_EPOCHS - len(losses))
@@ -98,6 +95,25 @@ def _read_log(row: dict[str, Any]) -> NDArray[np.float64]:
 def _fit(u_ND: NDArray[np.float64], log_NE: NDArray[np.float64]) -> tuple[Surrogate, ...]:
     none_N = np.zeros(len(u_ND))
     return tuple(fit_surrogate(u_ND, column_N, none_N) for column_N in log_NE.T)
+
+
+def measure_alive(architecture: str, recipe: str) -> tuple[float, int]:
+    """Measure the share of the trainings drawn anywhere in the space that leave the null loss.
+
+    Returns:
+        The share, and of how many trainings.
+    """
+    good = list_good_points(architecture)
+    ends = [
+        min((epoch["validation_loss"] for epoch in row["epochs"]), default=NULL_LOSS)
+        for row in read_curves(FOLDER, architecture, recipe)
+        if row["number"] >= len(good) and row["number"] % 3 != 2 and _is_inside(architecture, row)
+    ]
+    return float(np.mean([end < DEAD for end in ends])), len(ends)
+
+
+def _is_inside(architecture: str, row: Mapping[str, Any]) -> bool:
+    return all(d.contains(row["params"][name]) for name, d in SPACES[architecture].items())
 
 
 def measure_error(land: Landscape) -> tuple[float, float, float]:
@@ -124,16 +140,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="fast")
     recipe = parser.parse_args().recipe
-    print("architecture  configurations  error  explained  noise of two seeds  best / recommended")
+    print(
+        "architecture  configurations  error  explained  noise of two seeds  best / recommended"
+        "  alive"
+    )
     for name in SPACES:
         land = open_landscape(name, recipe)
+        alive, drawn = measure_alive(name, recipe)
         error, explained, noise = measure_error(land)
         rng = np.random.default_rng(1)
         best = land.get_true(rng.random((4000, land.u_ND.shape[1]))).min()
-        recommended = land.get_true(land.get_unit(get_good_points(name)[0])[None])[0]
+        recommended = land.get_true(land.get_unit(list_good_points(name)[0])[None])[0]
         print(
             f"{name:12}  {len(land.u_ND):14}  {100 * error:4.1f}%  {100 * explained:8.0f}%  "
-            f"{100 * noise:17.1f}%  {best:.4f} / {recommended:.4f}"
+            f"{100 * noise:17.1f}%  {best:.4f} / {recommended:.4f}       "
+            f"{100 * alive:.0f}% of {drawn}"
         )
 
 

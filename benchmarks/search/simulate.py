@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import optuna
-from landscape import NULL_LOSS, Landscape, get_good_points, open_landscape
+from landscape import DEAD, NULL_LOSS, Landscape, open_landscape
 from numpy.typing import NDArray
 from optuna.trial import TrialState
-from record import NUM_EPOCHS, SPACES
+from record import NUM_EPOCHS, SPACES, list_good_points
 
 from models.value import Value
 from storage.standings import Standing
@@ -40,7 +40,6 @@ from sweep.search.winner_choice import choose_winner, estimate_levels
 warnings.simplefilter("ignore")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 GRACE = 2
-DEAD = 0.98 * NULL_LOSS
 NO_WORSE = 1.0001
 """Regret up to which a choice is no worse than the recommended point."""
 
@@ -253,7 +252,7 @@ class Sweep:
     def confirm(self, number: int, seeds: int) -> float:
         """Train the best and the recommended point again and give the true mean of the winner."""
         candidates = self.list_top(number)
-        recommended = self.land.get_unit({**get_good_points(self.name)[0]})
+        recommended = self.land.get_unit({**list_good_points(self.name)[0]})
         places = [recommended] + [t.u_D for t in candidates if not np.allclose(t.u_D, recommended)]
         fresh = [10_000 + 100 * self.seed + seed for seed in range(seeds)]
         value_CS = np.array(
@@ -284,12 +283,12 @@ def replay(
     options: argparse.Namespace,
     best: float,
 ) -> Result:
-    points = get_good_points(architecture)[:1] if options.points else []
+    points = list_good_points(architecture)[:1] if options.points else []
     sweep = Sweep(method, land, points, seed)
     sweep.name = architecture
     num_trials = method.num_trials(options.epochs) if options.epochs else options.trials
     sweep.run(num_trials, options.epochs or math.inf, options.workers)
-    recommended = float(land.get_true(land.get_unit(get_good_points(architecture)[0])[None])[0])
+    recommended = float(land.get_true(land.get_unit(list_good_points(architecture)[0])[None])[0])
 
     def regret(true: float) -> float:
         return (true - best) / (recommended - best)

@@ -166,4 +166,6 @@ def print_models(described: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"  starts from {describe_point(point)}")
         if model["recommended"]:
             console.print(f"  then tries {describe_point(model['recommended'])}")
+        if model["cpu_recommended"] != model["recommended"]:
+            console.print(f"  then tries, on a CPU, {describe_point(model['cpu_recommended'])}")
         console.print()

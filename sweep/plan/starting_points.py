@@ -50,13 +50,18 @@ def plan_starting_points(
     if stored is not None and not request.dimensions and not request.fixed:
         return StartingPoints(stored.starting_points, stored.num_hand_tuned, ())
     changed = {text.partition("=")[0].strip() for text in (*request.dimensions, *request.fixed)}
-    if profile == CPU and recipe.name != "report":
+    is_small = profile == CPU and recipe.name != "report"
+    if is_small:
         changed |= architecture.cpu_space.keys() - set(TRAINING_HYPERPARAMETERS)
-    return _plan_points(architecture, space, changed)
+    recommended = architecture.select_recommended(on_cpu=is_small)
+    return _plan_points(architecture, recommended, space, changed)
 
 
 def _plan_points(
-    architecture: Architecture, space: Mapping[str, Dimension], changed: set[str]
+    architecture: Architecture,
+    recommended: Mapping[str, Value],
+    space: Mapping[str, Dimension],
+    changed: set[str],
 ) -> StartingPoints:
     """Complete the points that are tried first: the hand-tuned ones, then the recommended one.
 
@@ -64,7 +69,7 @@ def _plan_points(
     `changed` dimensions does a value move to the nearest. Of equal ones the last counts, so that a
     hand-tuned point which the recommended one equals is that.
     """
-    asked = [point for point in (*architecture.starting_points, architecture.recommended) if point]
+    asked = [point for point in (*architecture.starting_points, recommended) if point]
     points = [_complete(architecture, space, changed, point) for point in asked]
     kept = [index for index, point in enumerate(points) if point not in points[index + 1 :]]
     num_hand_tuned = sum(index < len(architecture.starting_points) for index in kept)

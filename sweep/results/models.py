@@ -13,8 +13,8 @@ def describe_models(name: str | None) -> list[dict[str, Any]]:
 
     Returns:
         For each: `name`; `parameters` of the network at the default settings; `space` and
-        `cpu_space` as texts that `--set` takes; `starting_points` of the report; `recommended`,
-        which is tried after them; `defaults`; `rationale`.
+        `cpu_space` as texts that `--set` takes; `starting_points` of the report; `recommended`
+        and `cpu_recommended`, tried after them; `defaults`; `rationale`.
 
     Raises:
         ModelError: when there is none of that name.
@@ -35,6 +35,7 @@ def describe_models(name: str | None) -> list[dict[str, Any]]:
                 "cpu_space": {k: str(v) for k, v in architecture.select_space(True).items()},
                 "starting_points": [dict(point) for point in architecture.starting_points],
                 "recommended": dict(architecture.recommended),
+                "cpu_recommended": dict(architecture.select_recommended(on_cpu=True)),
                 "defaults": dict(architecture.defaults),
                 "rationale": architecture.rationale,
             }

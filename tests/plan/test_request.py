@@ -255,7 +255,8 @@ def test_recommended_point_is_known_where_tuned_ones_fall_together(
     slot = config.recommended_slot
     assert slot == len(config.starting_points) - 1 == config.num_hand_tuned
     point = config.starting_points[slot]
-    assert point["lr"] == ARCHITECTURES[name].recommended["lr"]
+    recommended = ARCHITECTURES[name].select_recommended(on_cpu=profile == CPU)
+    assert point["lr"] == recommended["lr"]
 
 
 def test_tuned_point_that_equals_the_recommended_one_is_that(asked: Request) -> None:
@@ -266,7 +267,7 @@ def test_tuned_point_that_equals_the_recommended_one_is_that(asked: Request) -> 
 
 
 @pytest.mark.parametrize(
-    ("profile", "recipe", "size"), [(CPU, None, 24), (CPU, "report", 64), (GPU, None, 64)]
+    ("profile", "recipe", "size"), [(CPU, None, 32), (CPU, "report", 64), (GPU, None, 64)]
 )
 def test_hand_tuned_sizes_move_into_the_space_of_a_cpu(
     asked: Request, profile: Profile, recipe: str | None, size: int
