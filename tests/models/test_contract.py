@@ -20,6 +20,10 @@ SMALL: dict[str, dict[str, Value]] = {
     "cnn": {"hidden_size": 4, "num_layers": 4},
     "rcnn": {"hidden_size": 6, "num_layers": 2, "channels": 4},
     "mlp": {"hidden_size": 16, "num_layers": 2},
+    "unet": {"hidden_size": 4},
+    "unetpp": {"hidden_size": 4},
+    "densenet": {"hidden_size": 4, "num_layers": 3},
+    "allcnn": {"hidden_size": 4, "num_layers": 2},
 }
 ENDS = [("identity", "none"), ("softplus", "relu")]
 """Every head and every activation once: neither knows of the other, nor of what was before it."""
@@ -142,7 +146,7 @@ def test_other_shapes_are_refused(name: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("num_bins", [1, 7, 1000, 4001])
-@pytest.mark.parametrize("name", ["cnn", "rcnn"])
+@pytest.mark.parametrize("name", ["cnn", "rcnn", "unet", "unetpp", "densenet", "allcnn"])
 def test_convolutions_take_any_length(name: str, num_bins: int) -> None:
     """The convolutional networks give back as many bins as they were given."""
     network = build(name, "softplus", "relu").eval()

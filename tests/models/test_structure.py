@@ -8,9 +8,13 @@ from torch import nn
 from torch.nn import functional
 
 from models import ARCHITECTURES, count_parameters
+from models.allcnn import AllCNN
 from models.birnn import BiRNN
 from models.cnn import CNN
+from models.densenet import DenseNet
 from models.rcnn import RCNN
+from models.unet import UNet
+from models.unetpp import UNetPlusPlus
 from models.value import Value
 
 
@@ -29,6 +33,23 @@ def test_counts_of_the_report(name: str, settings: dict[str, Value], expected: i
     """At the report's settings each network has exactly the report's parameters."""
     architecture = ARCHITECTURES[name]
     network = architecture.build({**architecture.defaults, **architecture.report, **settings})
+    assert count_parameters(network) == expected
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (UNet(num_features=2), 275_905),
+        (UNet(num_features=2, skip="add"), 230_849),
+        (UNet(num_features=2, hidden_size=32), 70_369),
+        (UNet(num_features=2, hidden_size=16), 18_289),
+        (UNetPlusPlus(), 779_905),
+        (DenseNet(), 163_278),
+        (AllCNN(), 54_136),
+    ],
+)
+def test_counts_as_published(network: nn.Module, expected: int) -> None:
+    """PV-Finder's networks have its parameters at its settings; the head has none of its own."""
     assert count_parameters(network) == expected
 
 
