@@ -1,6 +1,6 @@
 """PV-Finder's AllCNN with the perturbative branch: the best of its published networks.
 
-Described in docs/PHYSICS.md, "Architectures", number 5. What the positions across the beam say is
+Described in docs/PHYSICS.md, "Architectures". What the positions across the beam say is
 learned apart and corrects what the track densities say.
 """
 

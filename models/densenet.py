@@ -1,6 +1,6 @@
 """PV-Finder's DenseNet: every convolution sees what all earlier ones gave.
 
-Described in docs/PHYSICS.md, "Architectures", number 9.
+Described in docs/PHYSICS.md, "Architectures".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PV-Finder's U-Net: down to a sixteenth of the bins and back, with a shortcut at every length.
 
-Described in docs/PHYSICS.md, "Architectures", number 6.
+Described in docs/PHYSICS.md, "Architectures".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PV-Finder's U-Net++: a U-Net whose shortcuts pass through blocks of their own.
 
-Described in docs/PHYSICS.md, "Architectures", number 7.
+Described in docs/PHYSICS.md, "Architectures".
 """
 
 from __future__ import annotations
