@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
 from models.architecture import Architecture
-from models.dimension import Choice, Fixed, Float, Int
+from models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="unetpp",
