@@ -79,7 +79,7 @@ class PixelShuffle(nn.Module):
 
     def forward(self, row: Tensor) -> Tensor:
         """Map (B, C, 1, L) to (B, C', 1, factor * L)."""
-        values = self.convolution(row)
+        values: Tensor = self.convolution(row)
         num_events, num_channels, _height, length = values.shape
         steps = values.reshape(num_events, num_channels // self.factor, self.factor, length)
         longer = steps.transpose(2, 3).reshape(num_events, -1, 1, self.factor * length)
