@@ -8,13 +8,13 @@ nor the number of events (the power function average of Karras et al., arXiv:231
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from sweep.training.state import StateError, check_form
 
@@ -33,23 +33,50 @@ class WeightAverage:
     def __init__(self, network: nn.Module, exponent: float) -> None:
         self._network = network
         self._exponent = exponent
-        self._num_steps = 0
-        self._means = {name: part.clone() for name, part in self._list_parts()}
+        parts = dict(self._list_parts())
+        device = next((part.device for part in parts.values()), torch.device("cpu"))
+        self._num_steps = torch.zeros((), dtype=torch.float64, device=device)
+        self._means: dict[str, Tensor] = {}
+        self._rows: list[tuple[list[str], Tensor]] = []
+        self._lay_out(parts)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the weights as a training step left them into the average."""
-        self._num_steps += 1
-        kept = (1.0 - 1.0 / self._num_steps) ** (self._exponent + 1.0)
+        """Take the weights as a training step left them into the average.
+
+        Only tensors change, so that a GPU can record it; the shares follow from its own count.
+        """
         parts = dict(self._list_parts())
-        for name in self._means.keys() | parts.keys():
-            if name not in parts:
-                del self._means[name]
-            elif name not in self._means or self._means[name].shape != parts[name].shape:
-                self._means[name] = parts[name].clone()
-        if parts:
-            mix = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
-            mix([self._means[name] for name in parts], list(parts.values()), self._num_steps)
+        self._fit(parts)
+        self._num_steps += 1
+        share = 1.0 - (1.0 - 1.0 / self._num_steps) ** (self._exponent + 1.0)
+        for names, row in self._rows:
+            own = torch.cat([parts[name].reshape(-1) for name in names])
+            row.lerp_(own, share.to(row.device, row.dtype))
+
+    def _fit(self, parts: Mapping[str, Tensor]) -> None:
+        """Forget what the network has no longer, and begin anew what is new or has grown."""
+        forms, own = (
+            {name: (part.shape, part.dtype, part.device) for name, part in each.items()}
+            for each in (parts, self._means)
+        )
+        if forms != own:
+            kept = {name: self._means[name] for name in forms if own.get(name) == forms[name]}
+            self._lay_out({**parts, **kept})
+
+    def _lay_out(self, means: Mapping[str, Tensor]) -> None:
+        """Keep the means in one row of memory for each kind of number, to be changed at a time."""
+        kinds: dict[tuple[torch.device, torch.dtype], list[str]] = defaultdict(list)
+        for name, mean in means.items():
+            kinds[mean.device, mean.dtype].append(name)
+        self._rows = []
+        for names in kinds.values():
+            row = torch.cat([means[name].reshape(-1) for name in names])
+            self._rows.append((names, row))
+            lengths = [means[name].numel() for name in names]
+            for name, part in zip(names, torch.split(row, lengths), strict=True):
+                self._means[name] = part.view(means[name].shape)
+        self._means = {name: self._means[name] for name in means}
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -66,7 +93,7 @@ class WeightAverage:
 
     def capture(self) -> dict[str, Any]:
         """Capture the average; tensors are the live ones."""
-        return {"num_steps": self._num_steps, "means": self._means}
+        return {"num_steps": int(self._num_steps), "means": self._means}
 
     def check(self, state: object) -> None:
         """Make sure that a state is one of this network's average; buffers may have grown.
@@ -86,12 +113,11 @@ class WeightAverage:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a captured average, whose tensors may be on another device."""
-        self._num_steps = int(state["num_steps"])
+        self._num_steps.fill_(state["num_steps"])
         devices = {name: part.device for name, part in self._list_parts()}
-        self._means = {
-            name: mean.to(devices.get(name, mean.device), copy=True)
-            for name, mean in state["means"].items()
-        }
+        self._lay_out(
+            {name: mean.to(devices.get(name, mean.device)) for name, mean in state["means"].items()}
+        )
 
     def _list_parts(self) -> Iterator[tuple[str, Tensor]]:
         """List the weights and buffers that can be averaged, by name."""

@@ -1,8 +1,12 @@
-"""Hands events to a network batch by batch, from the memory-mapped store or the device itself."""
+"""Hands events to a network batch by batch, from the memory-mapped store or the device itself.
+
+A training is handed the batch's place among the events where those are on the device, else the
+events as they were read: either is what its step begins with, and all that differs between steps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -41,47 +45,54 @@ class Batches:
             return num_batches
         return min(num_batches, max(1, self.num_events // 2))  # three in pairs are one of three
 
-    def shuffle(
-        self, seed: int, epoch: int, num_skipped: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def shuffle(self, seed: int, epoch: int, num_skipped: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Give all events once, in an order that only the seed and the epoch decide.
 
         Args:
             num_skipped: Batches at the beginning to leave out, because they were given before.
 
         Yields:
-            x_BCL (B, 4, 4000) and y_BL (B, 4000), float32, NaN where masked.
+            What `open` makes a batch of: places of events on the device, or the events.
         """
         order = np.random.default_rng([seed, epoch]).permutation(self.num_events)
-        return self._serve(self._lay_out(order)[num_skipped:])
+        return self._serve(order, num_skipped)
 
     def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give all events once, in the set's order; shapes as `shuffle`."""
-        return self._serve(self._lay_out(np.arange(self.num_events)))
+        """Give all events once, in the set's order; shapes as `open`."""
+        return (self.open(*given) for given in self._serve(np.arange(self.num_events)))
 
-    def _lay_out(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    def open(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """Make a batch on the device of what `shuffle` gave.
+
+        Returns:
+            x_BCL (B, 4, 4000) and y_BL (B, 4000), float32, NaN where masked.
+        """
+        x, y = given if self._resident is None else (part[given[0]] for part in self._resident)
+        return (
+            x.to(self.device, torch.float32, non_blocking=True),
+            y.to(self.device, torch.float32, non_blocking=True),
+        )
+
+    def _serve(
+        self, order: NDArray[np.int64], num_skipped: int = 0
+    ) -> Iterator[tuple[Tensor, ...]]:
         """Lay events out evenly over the batches of a pass; the larger ones come first."""
-        return np.array_split(order, len(self)) if self.num_events else []
-
-    def _serve(self, parts: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
-        if not parts:
+        if not self.num_events:
             return
         if self._resident is not None:
-            x_NCL, y_NL = self._resident
-            for part in parts:
-                chosen = torch.from_numpy(part).to(self.device)
-                yield x_NCL[chosen].float(), y_NL[chosen].float()
+            places = torch.from_numpy(order).to(self.device)
+            yield from zip(places.tensor_split(len(self))[num_skipped:])
+            return
+        parts = np.array_split(order, len(self))[num_skipped:]
+        if not parts:
             return
         with ThreadPoolExecutor(max_workers=1) as reader:
             coming = reader.submit(self._load, parts[0])
             for following in [*parts[1:], None]:
-                x_BCL, y_BL = coming.result()
+                given = coming.result()
                 if following is not None:
                     coming = reader.submit(self._load, following)
-                yield (
-                    x_BCL.to(self.device, non_blocking=True),
-                    y_BL.to(self.device, non_blocking=True),
-                )
+                yield given
 
     def _load(self, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         x_BCL, y_BL = self.events.load(indices)

@@ -22,19 +22,19 @@ from sweep.device import full_precision, is_out_of_memory
 from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.score import Score
 from sweep.progress import Progress
-from sweep.training.average import WeightAverage
 from sweep.training.batches import Batches
+from sweep.training.cuda_recorder import open_recorder
 from sweep.training.event_scores import score_each
-from sweep.training.loss import compute_ratio_loss_B
+from sweep.training.replay import Player
 from sweep.training.state import (
     StateError,
     Weights,
     capture_state,
     check_form,
-    check_slots,
     describe,
     restore_state,
 )
+from sweep.training.step import TrainingStep, get_number
 
 VALIDATION_BATCH_SIZE = 64
 
@@ -93,21 +93,13 @@ class Trainer:
         self.recipe = recipe
         self.seed = seed
         self.is_interrupted = is_interrupted
-        self.asymmetry = _get_number(hyperparameters, "asymmetry", 0.0)
-        self.train = Batches(split.train, int(_get_number(hyperparameters, "batch_size")), device)
+        self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
         self.validation = Batches(split.validation, VALIDATION_BATCH_SIZE, device)
-        self.optimizer = _build_optimizer(network, recipe, hyperparameters)
-        self.scheduler = _build_scheduler(
-            self.optimizer, recipe, _get_number(hyperparameters, "lr"), len(self.train)
-        )
-        self.average = WeightAverage(self.network, recipe.average) if recipe.average else None
+        self.step = TrainingStep(self.network, recipe, hyperparameters, len(self.train), device)
+        self.player = Player(self.act, self.network, open_recorder(device))
         self.epoch = 0
         self._resumed_s: float | None = None
         self._begin_pass()
-        # bfloat16 needs no loss scaling; GPUs without it (before Ampere) train in full precision.
-        self.is_mixed = device.type == "cuda" and torch.cuda.is_bf16_supported(
-            including_emulation=False
-        )
 
     def run(self) -> Iterator[EpochResult]:
         """Train epoch after epoch until the recipe's end.
@@ -134,7 +126,7 @@ class Trainer:
                 events_seen=self.epoch * self.train.num_events,
                 train_loss=train_loss,
                 score=score,
-                lr=float(self.optimizer.param_groups[0]["lr"]),
+                lr=self.step.find_rate(self._num_steps),
                 duration_s=duration_s,
             )
 
@@ -146,7 +138,7 @@ class Trainer:
     def _begin_pass(self) -> None:
         """Begin an epoch: no batch of it is done."""
         self._num_batches = 0
-        self._total_loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.step.total_loss.zero_()
         self._spent_s = 0.0
         self._resumed_s = None
 
@@ -157,19 +149,16 @@ class Trainer:
 
     def _as_judged(self) -> AbstractContextManager[None]:
         """Let the network be what is judged: the average where the recipe has one."""
-        return self.average.applied() if self.average else nullcontext()
+        return self.step.average.applied() if self.step.average else nullcontext()
 
     def capture(self) -> dict[str, Any]:
-        """Capture everything that the next epochs depend on; those of the optimiser are live."""
+        """Capture everything that the next epochs depend on; tensors of the step are live."""
         return {
             "epoch": self.epoch,
             "num_batches": self._num_batches,
-            "total_loss": self._total_loss,
             "spent_s": self._spent_s,
             "network": capture_state(self.network),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler else {},
-            "average": self.average.capture() if self.average else {},
+            **self.step.capture(),
             "rng": torch.get_rng_state(),
             "cuda_rng": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -182,18 +171,15 @@ class Trainer:
         Raises:
             StateError: when it is of another training; this one is then of no use any more.
         """
+        state = _leave_out_rates(state)
         self._check(state)
         self.epoch = state["epoch"]
         self._num_batches = state["num_batches"]
-        self._total_loss = state["total_loss"].to(self.device, copy=True)
         self._spent_s = state["spent_s"]
+        self.player.forget()
         restore_state(self.network, state["network"])
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.scheduler:
-                self.scheduler.load_state_dict(state["scheduler"])
-            if self.average:
-                self.average.restore(state["average"])
+            self.step.restore(state, self._num_steps)
             torch.set_rng_state(state["rng"])
             if self.device.type == "cuda" and state["cuda_rng"] is not None:
                 torch.cuda.set_rng_state(state["cuda_rng"], self.device)
@@ -208,17 +194,12 @@ class Trainer:
         Raises:
             StateError: when it has not.
         """
+        self.step.check(state)
         own = self.capture()
-        for part in ("network", "cuda_rng"):  # the network says itself; the device may be another
+        # Checked by the step, or by the network itself; the device may be another.
+        for part in ("optimizer", "average", "network", "cuda_rng"):
             own[part] = state.get(part)
-        if self.average:
-            self.average.check(state.get("average"))
-            own["average"] = state["average"]
-        kept = state.get("optimizer")
-        slots = kept.get("state") if isinstance(kept, Mapping) else None
-        own["optimizer"]["state"] = slots
         check_form("checkpoint", own, state)
-        check_slots([p for g in self.optimizer.param_groups for p in g["params"]], slots)
         if not isinstance(state["network"], Mapping):
             raise StateError(f"checkpoint.network: got {describe(state['network'])}")
         counts = (state["epoch"], self.recipe.epochs), (state["num_batches"], len(self.train))
@@ -227,32 +208,27 @@ class Trainer:
         if not torch.isfinite(state["total_loss"]) or state["spent_s"] < 0:
             raise StateError("checkpoint: its loss or time is no finite number")
 
+    @property
+    def _num_steps(self) -> int:
+        """Steps that were done since the training began."""
+        return self.epoch * len(self.train) + self._num_batches
+
     def _train_once(self, epoch: int) -> float:
         self.network.train()
-        for x_BCL, y_BL in self.train.shuffle(self.seed, epoch, self._num_batches):
-            if self.is_interrupted():
-                raise InterruptedTrainingError
-            loss_B = self._compute_loss_B(x_BCL, y_BL)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss_B.mean().backward()  # type: ignore[no-untyped-call]
-            if self.recipe.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
-            self.optimizer.step()
-            if self.scheduler:
-                self.scheduler.step()
-            if self.average:
-                self.average.update()
-            self._total_loss += loss_B.detach().sum()
-            self._num_batches += 1
-        train_loss = float(self._total_loss) / self.train.num_events
+        with self.player.open_lane():
+            for given in self.train.shuffle(self.seed, epoch, self._num_batches):
+                if self.is_interrupted():
+                    raise InterruptedTrainingError
+                self.player(*given)
+                self._num_batches += 1
+        train_loss = float(self.step.total_loss) / self.train.num_events
         if not math.isfinite(train_loss):
             raise DivergedError(f"epoch {epoch}: training loss {train_loss}")
         return train_loss
 
-    def _compute_loss_B(self, x_BCL: Tensor, y_BL: Tensor) -> Tensor:
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.is_mixed):
-            prediction_BL = self.network(x_BCL)
-        return compute_ratio_loss_B(prediction_BL.float(), y_BL, asymmetry=self.asymmetry)
+    def act(self, *given: Tensor) -> None:
+        """Do the step of a batch."""
+        self.step(*self.train.open(*given))
 
     def _validate(self, epoch: int) -> Score:
         with self._as_judged():
@@ -293,58 +269,10 @@ def predict_batches(
                 progress(num_done, batches.num_events)
 
 
-def _get_number(
-    hyperparameters: Mapping[str, Value], name: str, default: float | None = None
-) -> float:
-    """Give a hyperparameter of the training.
-
-    Raises:
-        ValueError: when it is missing or no number.
-    """
-    value = hyperparameters.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"training: {name} is no number, got {value!r}, expected one")
-    return float(value)
-
-
-def _build_optimizer(
-    network: nn.Module,
-    recipe: Recipe,
-    hyperparameters: Mapping[str, Value],
-) -> torch.optim.Optimizer:
-    kinds: dict[str, type[torch.optim.Adam]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-    }
-    weights = list(network.parameters())
-    return kinds[recipe.optimizer](
-        weights,
-        lr=_get_number(hyperparameters, "lr"),
-        betas=(_get_number(hyperparameters, "beta1"), _get_number(hyperparameters, "beta2")),
-        weight_decay=_get_number(hyperparameters, "weight_decay", recipe.weight_decay),
-        # PyTorch's fused kernel takes real numbers only; None leaves it the choice of another.
-        fused=all(weight.is_floating_point() for weight in weights) or None,
-    )
-
-
-def _build_scheduler(
-    optimizer: torch.optim.Optimizer, recipe: Recipe, lr: float, num_batches: int
-) -> torch.optim.lr_scheduler.LRScheduler | None:
-    """Build the learning rate's schedule, stepped after each batch; None for a constant rate.
-
-    Args:
-    """
-    if recipe.schedule == "one_cycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=lr,
-            total_steps=num_batches * recipe.epochs,
-            pct_start=recipe.warmup_fraction,
-            cycle_momentum=False,  # beta1 is a hyperparameter of the trial
-        )
-    num_warmup = math.ceil(recipe.warmup_epochs * num_batches)
-    if num_warmup == 0:
-        return None
-    return torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / num_warmup)
-    )
+def _leave_out_rates(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what earlier versions kept of the learning rate, which follows from the step."""
+    kept = {name: part for name, part in state.items() if name != "scheduler"}
+    optimizer = kept.get("optimizer")
+    if isinstance(optimizer, Mapping):
+        kept["optimizer"] = {n: part for n, part in optimizer.items() if n != "param_groups"}
+    return kept

@@ -192,7 +192,7 @@ def test_constant_rate_stays(split: Split) -> None:
     """The fast recipe's rate has risen within half a pass; the report's is there at once."""
     for name in ("fast", "report"):
         trainer = make_trainer(split, recipe=build_recipe(name, 2, 2))
-        is_risen = trainer.optimizer.param_groups[0]["lr"] == HYPERPARAMETERS["lr"]
+        is_risen = trainer.step.optimizer.param_groups[0]["lr"] == HYPERPARAMETERS["lr"]
         assert is_risen == (name == "report")
         assert [result.lr for result in trainer.run()] == [HYPERPARAMETERS["lr"]] * 2
 
@@ -216,6 +216,20 @@ def test_averaged_weights_are_judged_and_kept(split: Split) -> None:
         losses.append(scores.score.validation_loss)
     assert losses[0] == last.score.validation_loss
     assert losses[1] != losses[0]
+
+
+def test_state_of_an_earlier_version_goes_on(split: Split) -> None:
+    """It also holds the schedule and the optimiser's settings, which follow from the trial."""
+    whole = [get_numbers(result) for result in make_trainer(split).run()]
+    interrupted = make_trainer(split)
+    first = get_numbers(next(interrupted.run()))
+    state = copy.deepcopy(interrupted.capture())
+    group = {"lr": 5e-3, "betas": (0.9, 0.99), "capturable": False, "params": [0, 1]}
+    state["optimizer"]["param_groups"] = [{**group, "initial_lr": 5e-3}]
+    state["scheduler"] = {"last_epoch": 5, "_last_lr": [5e-3], "lr_lambdas": [None]}
+    resumed = make_trainer(split)
+    resumed.restore(state)
+    assert [first, *(get_numbers(result) for result in resumed.run())] == whole
 
 
 class _Nan(nn.Module):
@@ -268,7 +282,7 @@ def test_training_interrupted_within_an_epoch_goes_on_with_the_next_batch(
     resumed = make_trainer(split)
     resumed.restore(state)
     steps: list[int] = []
-    resumed.optimizer.register_step_post_hook(lambda *_parts: steps.append(1))
+    resumed.step.optimizer.register_step_post_hook(lambda *_parts: steps.append(1))
     assert [get_numbers(result) for result in resumed.run()] == whole
     assert len(steps) == 3 * len(resumed.train) - min(num_asked - 1, len(resumed.train))
 

@@ -674,8 +674,6 @@ DAMAGES = {
     "text for an optimiser": change("trainer", "optimizer", to="adam"),
     "moments of another shape": change(*FIRST, "exp_avg", to=torch.zeros(99)),
     "a moment too few": change(*FIRST, "exp_avg", to=None),
-    "a rate that is text": change("trainer", "optimizer", "param_groups", 0, "lr", to="high"),
-    "another schedule": change("trainer", "scheduler", to={}),
     "best weights of another shape": change("best_weights", "scale", to=torch.zeros(99)),
     "best weights that are text": change("best_weights", "scale", to="none"),
 }

@@ -1,0 +1,128 @@
+"""Records what a GPU does as a CUDA graph, and keeps a host from running far ahead of it."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import torch
+
+LEAD_S = 0.2
+"""Work that the GPU may have before it, so that a training ends soon after it is asked to."""
+LEAST_LEAD, MOST_LEAD = 2, 64
+"""The same in steps, however long they are."""
+WAITING = "called a synchronizing CUDA operation"
+"""What PyTorch warns of in its debug mode."""
+
+
+class CudaRecorder:
+    """A GPU that records.
+
+    Everything is done in one stream: PyTorch's autograd does not mix the streams of what it keeps,
+    and a recording can only be made outside of the default one.
+
+    Args:
+        device: A GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+        """Memory that all recordings share: none of them needs anything once it was replayed."""
+        self._marks: deque[torch.cuda.Event] = deque()
+        self._lead = LEAST_LEAD
+        self._passed_at = time.monotonic()
+
+    @contextmanager
+    def open_lane(self) -> Iterator[None]:
+        """Give all work within to a stream of its own; what follows waits for it."""
+        outer = torch.cuda.current_stream(self.device)
+        self._stream.wait_stream(outer)
+        try:
+            with torch.cuda.stream(self._stream):
+                yield
+        finally:
+            outer.wait_stream(self._stream)
+            self._marks.clear()
+
+    def observe(self, action: Callable[[], None]) -> str | None:
+        """Do something, and say whether the host waited for the GPU meanwhile."""
+        before = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the mode does not find all of it
+            torch.cuda.set_sync_debug_mode("warn")
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                action()
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+        waits = [warning for warning in caught if WAITING in str(warning.message)]
+        for warning in caught:
+            if warning not in waits:
+                warnings.warn_explicit(
+                    warning.message, warning.category, warning.filename, warning.lineno
+                )
+        if not waits:
+            return None
+        return f"it waits for the GPU ({waits[0].filename}, line {waits[0].lineno})"
+
+    def record(self, action: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        """Record what something does on the GPU, without doing it.
+
+        Other threads may use the GPU meanwhile, as the one that reads events does.
+
+        Raises:
+            Exception: when it cannot be recorded; the GPU can then be used as before.
+        """
+        graph = torch.cuda.CUDAGraph()
+        torch.cuda.synchronize(self.device)
+        torch.cuda.empty_cache()  # what the steps that were called took; a recording has its own
+        graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+        is_whole = False
+        try:
+            action()
+            is_whole = True
+        finally:
+            try:
+                graph.capture_end()
+            except RuntimeError:
+                self._mend()
+                if is_whole:
+                    raise
+        return graph
+
+    def _mend(self) -> None:
+        """Undo what a recording leaves that broke off: PyTorch ends none of it then."""
+        allocator = torch.cuda.memory
+        with suppress(RuntimeError):  # the allocator still takes memory for the recording's pool
+            index = torch.cuda.current_device()
+            getattr(allocator, "_cuda_endAllocateToPool")(index, self._pool)  # noqa: B009
+            getattr(allocator, "_cuda_releasePool")(index, self._pool)  # noqa: B009
+        self._pool = torch.cuda.graph_pool_handle()
+        # The random numbers still count for the recording, until another one is whole.
+        blank = torch.zeros(1, device=self.device)
+        graph = torch.cuda.CUDAGraph()
+        graph.capture_begin(capture_error_mode="thread_local")
+        blank.add_(1)
+        graph.capture_end()
+
+    def keep_pace(self) -> None:
+        """Wait until the GPU has no more before it than `LEAD_S`; without using the processor."""
+        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        mark.record()
+        self._marks.append(mark)
+        while len(self._marks) > self._lead:
+            self._marks.popleft().synchronize()
+            now = time.monotonic()
+            step_s, self._passed_at = now - self._passed_at, now
+            self._lead = max(LEAST_LEAD, min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6))))
+
+
+def open_recorder(device: torch.device) -> CudaRecorder | None:
+    """Open what records on a device; None where it is no GPU."""
+    return CudaRecorder(device) if device.type == "cuda" else None
