@@ -4,6 +4,7 @@ In Python, what the commands do and tables of pandas:
 
     import sweep
 
+    sweep.start("cnn", trials=50).follow()      # `sweep run`, shown live in the cell
     database = sweep.open("sqlite:///sweep.db")
     trials = database.trials("cnn")             # a pandas.DataFrame, as of database.epochs("cnn")
     model = sweep.load_model("my_model")        # that `sweep best --export` wrote
@@ -21,14 +22,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweep.api.database import Database, open
     from sweep.api.events import read_events, score
-    from sweep.api.finder import VertexFinder, find_vertices, load_model
+    from sweep.api.finder import VertexFinder, find_vertices, load_model, predict
+    from sweep.api.running import RunningSweep, start
     from sweep.figures.event import draw_event
 
 __all__ = [
     "open",
     "Database",
+    "start",
+    "RunningSweep",
     "load_model",
     "VertexFinder",
+    "predict",
     "find_vertices",
     "read_events",
     "score",
@@ -38,8 +43,11 @@ __all__ = [
 _PLACES = {
     "open": "sweep.api.database",
     "Database": "sweep.api.database",
+    "start": "sweep.api.running",
+    "RunningSweep": "sweep.api.running",
     "load_model": "sweep.api.finder",
     "VertexFinder": "sweep.api.finder",
+    "predict": "sweep.api.finder",
     "find_vertices": "sweep.api.finder",
     "read_events": "sweep.api.events",
     "score": "sweep.api.events",

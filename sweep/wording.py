@@ -76,6 +76,16 @@ def write_time(time_s: float) -> str:
     return f"{time_s / 60:.1f} min" if time_s < 7200 else f"{time_s / 3600:.1f} h"
 
 
+def write_duration(seconds: float) -> str:
+    """Write a time for people: 8s, 3m 20s, 2h 05m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
 def write_count(number: int, what: str) -> str:
     """Write a number of things: 1 trial, 2 trials."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

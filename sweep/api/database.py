@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 import warnings
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +15,14 @@ import sqlalchemy as sa
 from storage.database_file import check_address
 from storage.engine import open_engine, parse_url
 from storage.epochs import read_curve, read_curves
-from storage.sweeps import find_sweep, list_sweeps
+from storage.sweeps import find_sweep, list_sweeps, request_stop
 from storage.tables import check_tables
+from sweep.api.display import open_display
+from sweep.data.events import EventSet
+from sweep.data.selection import reopen_split
 from sweep.errors import ConfigError, SweepError
-from sweep.results.confirmation import find_confirmation, find_winner_or_best
+from sweep.results.confirmation import add_confirmations, find_confirmation, find_winner_or_best
+from sweep.results.export import export_trial
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
 
@@ -40,9 +47,10 @@ def open(storage: str) -> Database:
 
 
 class Database:
-    """The sweeps of a database; each call reads them as they are now and changes nothing.
+    """The sweeps of a database; each call reads them as they are now.
 
-    It may be used in a `with` statement, which closes it.
+    Nothing but `stop` and `resume` changes them. It may be used in a `with` statement, which
+    closes it.
 
     Args:
         engine: As `open` makes it.
@@ -78,7 +86,7 @@ class Database:
         Raises:
             UnknownSweepError: when there is no sweep of that name.
         """
-        status = self._read(name)
+        status = self.read_status(name)
         return tabulate_trials(status, read_curves(self._engine, status.sweep.id))
 
     def epochs(self, name: str) -> pd.DataFrame:
@@ -90,7 +98,7 @@ class Database:
         Raises:
             UnknownSweepError: when there is no sweep of that name.
         """
-        status = self._read(name)
+        status = self.read_status(name)
         return tabulate_epochs(status, read_curves(self._engine, status.sweep.id))
 
     def best(self, name: str) -> dict[str, Any]:
@@ -104,29 +112,64 @@ class Database:
             UnknownSweepError: when there is no sweep of that name.
             SweepError: when no trial of it is complete and feasible.
         """
-        status = self._read(name)
+        status = self.read_status(name)
         owner, trial = find_winner_or_best(self._engine, status)
         found = find_confirmation(self._engine, status)
         told = {} if found is None else {"confirmation": found.describe()}
         return {**owner.describe_trial(trial), **told}
 
+    def export(
+        self,
+        name: str,
+        folder: str | os.PathLike[str],
+        *,
+        artifacts: str | os.PathLike[str] = "sweep_artifacts",
+    ) -> Path:
+        """Write the best network of a sweep into a new folder, as `sweep best --export` does.
+
+        Args:
+            artifacts: Folder where the workers kept its weights.
+
+        Returns:
+            The folder, as `load_model` takes it.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+            SweepError: when no trial of it is complete and feasible, the folder is there already,
+                or the weights are missing.
+        """
+        status = self.read_status(name)
+        owner, trial = find_winner_or_best(self._engine, status)
+        found = find_confirmation(self._engine, status) if owner is not status else None
+        export_trial(owner, trial, Path(artifacts), Path(folder), confirmation=found)
+        return Path(folder)
+
+    def validation_events(self, name: str) -> EventSet:
+        """Open the events that the trials of a sweep were judged on, as `read_events` gives them.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+            DataError: when a file is missing or holds other events than the sweep began with.
+        """
+        return reopen_split(self.read_status(name).config.data).validation
+
     def draw_history(self, name: str) -> go.Figure:
         """Draw the metrics of a sweep by trial, with the best so far and the null loss."""
         from sweep.figures.trials import draw_history  # late: Plotly is for figures only
 
-        return draw_history(self._read(name))
+        return draw_history(self.read_status(name))
 
     def draw_front(self, name: str) -> go.Figure:
         """Draw efficiency against false positives per event of a sweep's trials."""
         from sweep.figures.trials import draw_front  # late: Plotly is for figures only
 
-        return draw_front(self._read(name))
+        return draw_front(self.read_status(name))
 
     def draw_curves(self, name: str) -> go.Figure:
         """Draw the validation loss of a sweep's trials by epoch."""
         from sweep.figures.trials import draw_all_curves  # late: Plotly is for figures only
 
-        status = self._read(name)
+        status = self.read_status(name)
         return draw_all_curves(status, read_curves(self._engine, status.sweep.id))
 
     def draw_trial(self, name: str, trial: int) -> go.Figure:
@@ -137,7 +180,7 @@ class Database:
         """
         from sweep.figures.learning_curves import draw_learning_curves  # late: as above
 
-        status = self._read(name)
+        status = self.read_status(name)
         found = next((row for row in status.begun if row.number == trial), None)
         if found is None:
             raise SweepError(
@@ -146,6 +189,51 @@ class Database:
             )
         curve = read_curve(self._engine, found.id)
         return draw_learning_curves(curve, status.config.data.null_loss)
+
+    def follow(self, name: str, *, refresh_s: float = 1.0) -> None:
+        """Show a sweep in a notebook's cell or a terminal while it is trained, wherever that is.
+
+        It ends with the sweep; to interrupt it (the notebook's stop button, Ctrl-C) changes
+        nothing.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+        """
+        with open_display() as display:
+            while True:
+                status = self.read_status(name)
+                display.show(name, status)
+                if not status.is_open:
+                    return
+                time.sleep(refresh_s)
+
+    def stop(self, name: str) -> None:
+        """Ask all workers of a sweep and of its confirmation to stop after their epoch.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+        """
+        self._ask(name, is_stopping=True)
+
+    def resume(self, name: str) -> None:
+        """Take `stop` back: workers that stay, and those that come, go on.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+        """
+        self._ask(name, is_stopping=False)
+
+    def _ask(self, name: str, *, is_stopping: bool) -> None:
+        for one in add_confirmations(self._engine, [find_sweep(self._engine, name)]):
+            request_stop(self._engine, one.id, stop=is_stopping)
+
+    def read_status(self, name: str) -> Status:
+        """Read how far a sweep is: its counts, trials, workers, pace and time left.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+        """
+        return read_status(self._engine, find_sweep(self._engine, name))
 
     def close(self) -> None:
         """Close the connections; the next call opens others."""
@@ -161,6 +249,3 @@ class Database:
         _traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _read(self, name: str) -> Status:
-        return read_status(self._engine, find_sweep(self._engine, name))

@@ -62,13 +62,44 @@ def load_model(folder: str | os.PathLike[str]) -> VertexFinder:
     return VertexFinder(load_export(Path(folder)))
 
 
-def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.float64]]:
-    """Find the primary vertices of events.
+def predict(model: nn.Module, x: ArrayLike | Tensor) -> NDArray[np.float32]:
+    """Predict the histograms of events.
 
     Args:
         model: Maps (B, 4, 4000) to (B, 4000), as a `VertexFinder` or any network does. It computes
             on the device that its first parameter is on, in evaluation mode and full precision.
         x: Features, shape (N, 4, 4000); N may be 0.
+
+    Returns:
+        Heights, shape (N, 4000).
+
+    Raises:
+        DataError: when `x` has another shape.
+        ModelError: when the network's output has another shape.
+    """
+    x_NCL = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x, dtype=np.float32)).float()
+    if x_NCL.ndim != 3 or x_NCL.shape[1:] != (NUM_FEATURES, NUM_BINS):
+        raise DataError(
+            f"x: wrong shape, got {tuple(x_NCL.shape)}, expected (events, {NUM_FEATURES}, "
+            f"{NUM_BINS}); x[None] makes one event a batch"
+        )
+    y_NL = np.empty((len(x_NCL), NUM_BINS), dtype=np.float32)
+    was_training = model.training
+    model.eval()
+    try:
+        for first in range(0, len(x_NCL), VALIDATION_BATCH_SIZE):
+            part = slice(first, first + VALIDATION_BATCH_SIZE)
+            y_NL[part] = _predict_batch(model, x_NCL[part]).cpu().numpy()
+    finally:
+        model.train(was_training)
+    return y_NL
+
+
+def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.float64]]:
+    """Find the primary vertices of events.
+
+    Args:
+        model, x: As `predict` takes them.
 
     Returns:
         For each event the positions along the beam line in mm, rising; empty without a peak.
@@ -77,36 +108,26 @@ def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.fl
         DataError: when `x` has another shape.
         ModelError: when the network's output has another shape, or is infinite.
     """
-    x_NCL = torch.as_tensor(x if isinstance(x, Tensor) else np.asarray(x, dtype=np.float32)).float()
-    if x_NCL.ndim != 3 or x_NCL.shape[1:] != (NUM_FEATURES, NUM_BINS):
-        raise DataError(
-            f"x: wrong shape, got {tuple(x_NCL.shape)}, expected (events, {NUM_FEATURES}, "
-            f"{NUM_BINS}); x[None] makes one event a batch"
-        )
+    y_NL = torch.from_numpy(predict(model, x))
     found: list[NDArray[np.float64]] = []
-    was_training = model.training
-    model.eval()
-    try:
-        for x_BCL in torch.split(x_NCL, VALIDATION_BATCH_SIZE):
-            found += _find_in_batch(model, x_BCL)
-    finally:
-        model.train(was_training)
+    for y_BL in torch.split(y_NL, VALIDATION_BATCH_SIZE) if len(y_NL) else ():
+        try:
+            peaks = find_peaks(y_BL)
+        except NotFiniteError as exc:
+            raise ModelError(str(exc)) from exc
+        z_mm, event_P = to_mm(peaks.position_P), peaks.event_P.numpy()
+        found += [z_mm[event_P == event] for event in range(len(y_BL))]
     return found
 
 
-def _find_in_batch(model: nn.Module, x_BCL: Tensor) -> list[NDArray[np.float64]]:
+def _predict_batch(model: nn.Module, x_BCL: Tensor) -> Tensor:
     weight = next(model.parameters(), None)
     device = torch.device("cpu") if weight is None else weight.device
     with torch.inference_mode(), full_precision():
-        y_BL = model(x_BCL.to(device)).float()
+        y_BL: Tensor = model(x_BCL.to(device)).float()
     if y_BL.shape != (len(x_BCL), NUM_BINS):
         raise ModelError(
             f"model: wrong shape of its output, got {tuple(y_BL.shape)}, expected "
             f"{(len(x_BCL), NUM_BINS)}; correct the network"
         )
-    try:
-        peaks = find_peaks(y_BL)
-    except NotFiniteError as exc:
-        raise ModelError(str(exc)) from exc
-    z_mm, event_P = to_mm(peaks.position_P.cpu()), peaks.event_P.cpu().numpy()
-    return [z_mm[event_P == event] for event in range(len(x_BCL))]
+    return y_BL

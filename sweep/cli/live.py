@@ -11,16 +11,16 @@ from rich.live import Live
 
 from storage.epochs import TrialRow
 from storage.sweeps import FAILED, Sweep, find_sweep
-from storage.workers import WorkerRow
 from sweep.cli.console import Line, open_console
 from sweep.cli.grid import Grid, name_columns
-from sweep.cli.output import format_duration, print_note
+from sweep.cli.output import print_note
 from sweep.metrics.score import get_score
-from sweep.metrics.writing import list_known, list_phrases, list_spare, write_plain
-from sweep.plan.sample import fit_config
-from sweep.results.best import describe_nothing, get_epoch
+from sweep.metrics.writing import list_phrases, list_spare
+from sweep.results.best import describe_nothing
+from sweep.results.glance import list_running, tell_counts, tell_progress, write_process
 from sweep.results.status import Status, describe_training, read_status
 from sweep.signals import Signals
+from sweep.wording import write_duration
 
 WATCH_S = 1.0
 NUM_WARNED = 10
@@ -90,7 +90,7 @@ class LiveView:
         best = ", the best so far" if status.ranked and status.ranked[0].id == trial.id else ""
         print_note(
             f"trial {trial.number} {trial.outcome or trial.state}{metrics}{best} "
-            f"({_write_counts(status)})"
+            f"({tell_counts(status)})"
         )
 
 
@@ -114,35 +114,23 @@ def follow_status(view: LiveView) -> None:
     signals = Signals()
     signals.install()
     status = view.update()
-    while status.counts.running or (status.counts.idle and not status.stopped):
+    while status.is_open:
         if signals.wait(WATCH_S):
             raise KeyboardInterrupt
         status = view.update()
 
 
 def _draw(status: Status, *, is_one_line: bool) -> RenderableType:
-    lines = [_write_counts(status)]
-    if status.stopped:
-        lines.append(f"stopped: {status.stopped}")
-    if status.ranked:
-        best = status.ranked[0]
-        lines.append(f"best: trial {best.number}, {list_phrases(get_score(get_epoch(best)))}")
     table = [_draw_running(status, is_one_line=is_one_line)] if status.running else []
-    return Group(*map(Line, lines), *table)
+    return Group(*map(Line, tell_progress(status)), *table)
 
 
 def _draw_running(status: Status, *, is_one_line: bool) -> Grid:
-    scores = {trial.id: get_score(trial.last) for trial in status.running if trial.last}
-    metrics = list_known(list(scores.values()))
-    titles = ("trial", "epoch", *(metric.head for metric in metrics), "on")
-    columns = name_columns(*titles, cut=("on",), spare=list_spare(metrics))
+    running = list_running(status)
+    columns = name_columns(*running.titles, cut=("on",), spare=list_spare(running.metrics))
     table = Grid(columns, is_one_line=is_one_line)
-    places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
-    for trial in status.running:
-        num_epochs = fit_config(status.config, trial.slot).recipe.epochs
-        row = [str(trial.number), f"{trial.last.epoch if trial.last else 0}/{num_epochs}"]
-        row += (write_plain(metric, scores.get(trial.id)) for metric in metrics)
-        table.add_row(*row, places.get(trial.number, "lost, to be taken over"))
+    for row in running.rows:
+        table.add_row(*row)
     return table
 
 
@@ -151,33 +139,7 @@ def _draw_workers(status: Status) -> Grid:
     table = Grid(name_columns(*titles, cut=("device",)))
     for worker in status.workers:
         trial = "none" if worker.sweep is None else str(worker.trial)
-        lease = "" if worker.lease_s is None else format_duration(max(0.0, worker.lease_s))
-        heard = f"{format_duration(worker.silent_s)} ago"
-        table.add_row(trial, lease, heard, _write_process(worker), worker.device)
+        lease = "" if worker.lease_s is None else write_duration(max(0.0, worker.lease_s))
+        heard = f"{write_duration(worker.silent_s)} ago"
+        table.add_row(trial, lease, heard, write_process(worker), worker.device)
     return table
-
-
-def _write_place(worker: WorkerRow) -> str:
-    return f"{_write_process(worker).partition(':')[0]}, {worker.device}"
-
-
-def _write_process(worker: WorkerRow) -> str:
-    """Write a worker's machine, by the first word of its name, and its process number."""
-    host, _, rest = worker.name.partition(":")
-    return f"{host.partition('.')[0]}:{rest.partition(':')[0]}"
-
-
-def _write_counts(status: Status) -> str:
-    counts = status.counts
-    parts = [f"{counts.finished} of {status.sweep.budget} trials", f"{counts.pruned} pruned"]
-    if counts.failed:
-        parts.append(f"{counts.failed} failed")
-    if counts.paused:
-        parts.append(f"{counts.paused} paused")
-    if counts.waiting and not counts.running:
-        parts.append(f"{counts.waiting} waiting")
-    if status.trials_per_hour is not None:
-        parts.append(f"{status.trials_per_hour:.3g} an hour")
-    if status.time_left_s is not None:
-        parts.append(f"{format_duration(status.time_left_s)} left")
-    return ", ".join(parts)

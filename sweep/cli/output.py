@@ -132,13 +132,3 @@ def print_note(text: str) -> None:
 def print_error(text: str) -> None:
     """Print a fault as one line."""
     print_note("error: " + " ".join(text.split()))
-
-
-def format_duration(seconds: float) -> str:
-    """Write a time for people: 8s, 3m 20s, 2h 05m."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sweep.cli.console import open_console
-from sweep.cli.output import format_duration, print_note
+from sweep.cli.output import print_note
+from sweep.wording import write_duration
 
 PLAIN_EVERY_S = 10.0
 
@@ -66,5 +67,5 @@ class _PlainProgress:
         self._done, self._total, self._told_s = done, total, now_s
         if done and now_s - self._said_s >= PLAIN_EVERY_S:
             left_s = (now_s - self._started_s) / done * (total - done)
-            print_note(f"{self._what}: {done} of {total}, {format_duration(left_s)} left")
+            print_note(f"{self._what}: {done} of {total}, {write_duration(left_s)} left")
             self._said_s = now_s

@@ -72,6 +72,11 @@ class Status:
             "params": dict(trial.params),
         }
 
+    @property
+    def is_open(self) -> bool:
+        """Whether trials are trained now, or wait and nobody has stopped them."""
+        return bool(self.counts.running or (self.counts.idle and not self.stopped))
+
     def explain_death(self) -> str:
         """Say of what network the sweep's objective makes a dead one."""
         return explain_death(self.config.search.objective)
