@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import sweep
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, SweepError
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "start.ipynb"
 
@@ -65,10 +65,16 @@ def test_notebook_runs_from_top_to_bottom(folder: Path, kernel: Kernel) -> None:
     os.remove(names["running"].log)
 
 
-def test_what_the_command_refuses_is_raised(folder: Path) -> None:
-    """With the line that a person would read; a wrong option at once."""
-    running = sweep.start("cnn", storage="sqlite:///none.db", trials=-1)
-    with pytest.raises(ConfigError, match="trials"):
+@pytest.mark.parametrize(
+    ("options", "fault", "said"),
+    [({"trials": -1}, SweepError, "trials: got -1"), ({"trails": 5}, ConfigError, "--trails")],
+)
+def test_what_the_command_refuses_is_raised(
+    folder: Path, options: dict[str, Any], fault: type[SweepError], said: str
+) -> None:
+    """With the line that a person would read."""
+    running = sweep.start("cnn", storage="sqlite:///none.db", **options)
+    with pytest.raises(fault, match=said):
         running.wait()
     assert not running.is_running
     os.remove(running.log)
