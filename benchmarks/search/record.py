@@ -198,7 +198,7 @@ def train(job: Job, setting: Setting) -> dict[str, Any]:
         seed=job.seed,
         device=torch.device(setting.device),
     )
-    trainer.is_mixed = False
+    trainer.step.is_mixed = False
     epochs: list[dict[str, Any]] = []
     try:
         with full_precision():

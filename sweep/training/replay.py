@@ -78,6 +78,11 @@ class Player:
         self._num_called: Counter[Hashable] = Counter()
         self._tapes: dict[Hashable, _Tape] = {}
 
+    @property
+    def num_recorded(self) -> int:
+        """Sizes of batch whose step is replayed by now."""
+        return len(self._tapes)
+
     def open_lane(self) -> AbstractContextManager[None]:
         """Let all steps within be done one after the other, and what follows after them."""
         return self._recorder.open_lane() if self._recorder else nullcontext()

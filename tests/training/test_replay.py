@@ -147,6 +147,7 @@ def test_each_size_of_batch_has_its_recording(split: Split) -> None:
         for size in (3, 2):
             trainer.player(x[:size], y[:size])
     assert [tape.num_played for tape in recorder.tapes] == [3, 3]
+    assert trainer.player.num_recorded == 2
 
 
 def test_restored_training_records_anew(split: Split) -> None:
