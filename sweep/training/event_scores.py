@@ -19,7 +19,8 @@ from torch import Tensor
 
 from sweep.metrics.score import EVENT_COUNTS, MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import count_matches_per_event
+from sweep.training.matching import match_peaks
+from sweep.training.peaks import check_faults
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class EventScores:
 
 
 def score_each(batches: Iterable[tuple[Tensor, Tensor]]) -> EventScores:
-    """Score predictions event by event.
+    """Score predictions event by event, on their device, and read the results once at the end.
 
     Args:
         batches: Predictions and targets, each (B, L), as `predict_batches` gives them; NaN in a
@@ -65,10 +66,15 @@ def score_each(batches: Iterable[tuple[Tensor, Tensor]]) -> EventScores:
         ValueError: When shapes differ.
         NotFiniteError: When a value is infinite.
     """
-    counts, losses = [], []
+    counts, losses, faults = [], [], []
     for prediction_BL, y_BL in batches:
         with torch.no_grad():  # not around the loop: the batches may come from inference mode
-            counts.append(count_matches_per_event(y_BL, prediction_BL).cpu().numpy())
-            loss_B = compute_ratio_loss_B(prediction_BL, y_BL)
-            losses.append(loss_B.cpu().to(torch.float64).numpy())
-    return EventScores(np.concatenate(counts), np.concatenate(losses))
+            match = match_peaks(y_BL, prediction_BL)
+            counts.append(match.count())
+            faults.append(match.faults_2)
+            losses.append(compute_ratio_loss_B(prediction_BL, y_BL))
+    check_faults(torch.stack(faults).sum(0))
+    return EventScores(
+        counts_NK=torch.cat(counts).cpu().numpy(),
+        loss_N=torch.cat(losses).cpu().to(torch.float64).numpy(),
+    )

@@ -10,24 +10,29 @@ one pair, with the predicted peak nearest to it, at masked bins too, as the refe
 two equally near ones with the lower. So a predicted peak may be in two pairs. Residuals are rounded
 to a micrometre, so that their sums are whole numbers: the same in any order, on any device.
 
-Shapes: B event, L bin, P peak, K count in the order of `EVENT_COUNTS`.
+Everything is done on tables of fixed shape where the histograms are (`sweep.training.peaks`): no
+step waits for a GPU, and the first number that is read is a final count.
+
+Shapes: B event, L bin, K count in the order of `EVENT_COUNTS`, T column of the true peaks, R column
+of predicted regions, P peak.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sweep.geometry import BIN_WIDTH_MM
-from sweep.metrics.peaks import Peaks
+from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.score import EVENT_COUNTS
-from sweep.training.peaks import find_peaks
+from sweep.training.peaks import RegionTable, check_table, tabulate_regions
 
 MAX_DISTANCE_BINS = 5.0
 """Farthest match, included: 0.5 mm (uc-lhcb/pv-finder, model/training.py, PARAM_EFF)."""
+_MOST_NEAR = 8
+"""More than there can be regions within that distance of a peak on both sides: a bin apart each."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +51,123 @@ class PeakClasses:
 
 
 @dataclass(frozen=True)
-class _Match:
-    """Peaks of both sides and what is true of each.
+class Match:
+    """True and predicted peaks of a batch and what is true of each.
 
-    `offset_P` is how many bins beyond each true peak the predicted one nearest to it lies, float32;
-    infinite without one.
+    Cells of a table without a peak are False everywhere.
+
+    Attributes:
+        truth, prediction: What was found, with the reference's settings and with those asked for.
+        offset_BT: How many bins beyond each true peak the predicted one nearest to it lies,
+            float32; infinite without one.
+        is_missed_BT: Whether each is a true peak without a predicted one near.
+        is_near_BR: Whether each predicted peak has a true one near.
+        is_masked_BR: Whether it is on a masked bin, and counts neither way.
     """
 
-    truth: Peaks[Tensor]
-    prediction: Peaks[Tensor]
-    offset_P: Tensor
-    is_matched_P: Tensor
-    is_masked_P: Tensor
+    truth: RegionTable
+    prediction: RegionTable
+    offset_BT: Tensor
+    is_missed_BT: Tensor
+    is_near_BR: Tensor
+    is_masked_BR: Tensor
 
     @property
-    def is_found_P(self) -> Tensor:
-        """Whether each true peak has a predicted one near."""
-        return self.offset_P.isfinite()
+    def is_found_BT(self) -> Tensor:
+        """Whether each is a true peak with a predicted one near."""
+        return self.offset_BT.isfinite()
 
     @property
-    def is_false_P(self) -> Tensor:
-        """Whether each predicted peak has no true one near, and is not masked."""
-        return ~self.is_matched_P & ~self.is_masked_P
+    def is_false_BR(self) -> Tensor:
+        """Whether each is a predicted peak without a true one near, and not masked."""
+        return self.prediction.position_BR.isfinite() & ~self.is_near_BR & ~self.is_masked_BR
+
+    @property
+    def faults_2(self) -> Tensor:
+        """What is not finite of both sides, as `RegionTable.faults_2`."""
+        return self.truth.faults_2 + self.prediction.faults_2
+
+    def count(self) -> Tensor:
+        """Count found, missed and false peaks of each event.
+
+        Returns:
+            Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, on the inputs' device.
+        """
+        cells = {
+            "found": self.is_found_BT,
+            "pairs": self.is_found_BT,
+            "missed": self.is_missed_BT,
+            "predicted_found": self.is_near_BR & ~self.is_masked_BR,
+            "false_positives": self.is_false_BR,
+        }
+        sums = {name: cell.sum(1) for name, cell in cells.items()}
+        um_BT = self._measure_residuals_um()
+        power_BT = torch.ones_like(um_BT)
+        for name in ("um", "um2", "um3", "um4"):
+            power_BT = power_BT * um_BT
+            sums[f"residual_{name}"] = power_BT.sum(1)
+        return torch.stack([sums[name] for name in EVENT_COUNTS], dim=1)
+
+    def find_best_integrals(self) -> Tensor:
+        """Find the largest integral among the predicted regions near each true peak.
+
+        So a scan over the least integral needs one match for each threshold and width, made with
+        integral 0: a true peak is found at a least integral of c where this is at least c, and a
+        false positive is one there where `prediction.integral_BR` of `is_false_BR` is at least c.
+
+        Returns:
+            Integrals, shape (B, T), float32; 0 where none is near, or there is no true peak.
+        """
+        true_BT, others_BR = self.truth.position_BR, self.prediction.position_BR
+        first_BT = torch.searchsorted(others_BR, true_BT - (MAX_DISTANCE_BINS + 1.0))
+        best_BT = torch.zeros_like(true_BT)
+        for step in range(_MOST_NEAR):
+            column_BT = (first_BT + step).clamp(max=others_BR.shape[1] - 1)
+            distance_BT = (others_BR.gather(1, column_BT) - true_BT).abs()
+            integral_BT = self.prediction.integral_BR.gather(1, column_BT)
+            is_near_BT = distance_BT <= MAX_DISTANCE_BINS
+            best_BT = torch.maximum(best_BT, torch.where(is_near_BT, integral_BT, 0.0))
+        return best_BT
+
+    def _measure_residuals_um(self) -> Tensor:
+        """Measure the residual of each found true peak, to a whole micrometre; 0 elsewhere."""
+        offset_bins_BT = torch.where(self.is_found_BT, self.offset_BT, 0.0).to(torch.float64)
+        return (offset_bins_BT * (1000.0 * BIN_WIDTH_MM)).round().to(torch.int64)
 
 
-def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
-    """Count found, missed and false peaks of each event.
+def match_peaks(truth_BL: Tensor, prediction_BL: Tensor, decode: Decode = REFERENCE) -> Match:
+    """Find the peaks of both sides and those of the other that are near.
+
+    Nothing is read back from a GPU, so what is not finite is only counted: `Match.faults_2`.
 
     Args:
         truth_BL: Target histograms, shape (B, L); NaN masks a bin.
         prediction_BL: Predicted histograms, shape (B, L), on the same device; NaN is allowed.
+        decode: What counts as a predicted peak; a true one is always the reference's.
+
+    Raises:
+        ValueError: When the shapes differ or are not (B, L).
+    """
+    if truth_BL.shape != prediction_BL.shape:
+        raise ValueError(
+            f"matching: truth and prediction do not fit, got {tuple(truth_BL.shape)} and "
+            f"{tuple(prediction_BL.shape)}, expected one shape (events, bins); check the model's "
+            "output"
+        )
+    truth, prediction = tabulate_regions(truth_BL), tabulate_regions(prediction_BL, decode)
+    offset_BT = _find_nearest(truth.position_BR, prediction.position_BR)
+    return Match(
+        truth=truth,
+        prediction=prediction,
+        offset_BT=offset_BT,
+        is_missed_BT=truth.position_BR.isfinite() & ~offset_BT.isfinite(),
+        is_near_BR=_find_nearest(prediction.position_BR, truth.position_BR).isfinite(),
+        is_masked_BR=_is_masked(truth_BL, prediction.position_BR),
+    )
+
+
+def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
+    """Count found, missed and false peaks of each event by the reference's settings.
 
     Returns:
         Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, on the inputs' device.
@@ -84,27 +176,9 @@ def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
         ValueError: When the shapes differ or are not (B, L).
         NotFiniteError: When a value, or a sum of them, is infinite.
     """
-    match = _match(truth_BL, prediction_BL)
-    residual_um_P = _measure_residuals_um(match)
-    peaks = {
-        "found": match.truth.event_P[match.is_found_P],
-        "predicted_found": match.prediction.event_P[match.is_matched_P & ~match.is_masked_P],
-        "missed": match.truth.event_P[~match.is_found_P],
-        "false_positives": match.prediction.event_P[match.is_false_P],
-    }
-    num_events = truth_BL.shape[0]
-    sums = {name: torch.bincount(event_P, minlength=num_events) for name, event_P in peaks.items()}
-    sums["pairs"] = sums["found"]
-    for power, name in enumerate(("um", "um2", "um3", "um4"), start=1):
-        empty_B = torch.zeros_like(sums["found"])
-        sums[f"residual_{name}"] = empty_B.index_add(0, peaks["found"], residual_um_P**power)
-    return torch.stack([sums[name] for name in EVENT_COUNTS], dim=1)
-
-
-def _measure_residuals_um(match: _Match) -> Tensor:
-    """Measure the residual of each found true peak, to a whole micrometre."""
-    offset_bins_P = match.offset_P[match.is_found_P].to(torch.float64)
-    return (offset_bins_P * (1000.0 * BIN_WIDTH_MM)).round().to(torch.int64)
+    match = match_peaks(truth_BL, prediction_BL)
+    check_table(match.truth, match.prediction)
+    return match.count()
 
 
 def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
@@ -113,59 +187,38 @@ def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
     Raises:
         ValueError, NotFiniteError: As `count_matches_per_event`.
     """
-    match = _match(truth_L[None], prediction_L[None])
+    match = match_peaks(truth_L[None], prediction_L[None])
+    check_table(match.truth, match.prediction)
     return PeakClasses(
-        found_P=match.truth.position_P[match.is_found_P],
-        missed_P=match.truth.position_P[~match.is_found_P],
-        false_P=match.prediction.position_P[match.is_false_P],
+        found_P=match.truth.position_BR[match.is_found_BT],
+        missed_P=match.truth.position_BR[match.is_missed_BT],
+        false_P=match.prediction.position_BR[match.is_false_BR],
     )
 
 
-def _match(truth_BL: Tensor, prediction_BL: Tensor) -> _Match:
-    if truth_BL.shape != prediction_BL.shape:
-        raise ValueError(
-            f"matching: truth and prediction do not fit, got {tuple(truth_BL.shape)} and "
-            f"{tuple(prediction_BL.shape)}, expected one shape (events, bins); check the model's "
-            "output"
-        )
-    truth, prediction = find_peaks(truth_BL), find_peaks(prediction_BL)
+def _is_masked(truth_BL: Tensor, position_BR: Tensor) -> Tensor:
+    """Say of positions whether the bin they fall into is masked; never where there is no peak."""
     # torch.round takes halves to the even bin, as the reference's Python round does.
-    bin_P = prediction.position_P.round().to(torch.int64)
-    return _Match(
-        truth=truth,
-        prediction=prediction,
-        offset_P=_find_nearest(truth, prediction),
-        is_matched_P=_find_nearest(prediction, truth).isfinite(),
-        is_masked_P=torch.isnan(truth_BL[prediction.event_P, bin_P]),
-    )
+    bin_BR = position_BR.nan_to_num().clamp(0, truth_BL.shape[1] - 1).round().to(torch.int64)
+    return truth_BL.gather(1, bin_BR).isnan() & position_BR.isfinite()
 
 
-def _find_nearest(peaks: Peaks[Tensor], others: Peaks[Tensor]) -> Tensor:
+def _find_nearest(position_BP: Tensor, others_BQ: Tensor) -> Tensor:
     """Find how far beyond each peak the nearest of the others in its event lies, in bins, float32.
 
-    Only the next one on either side can be: a search in the sorted list replaces all pairs, so that
-    memory stays small for an output of nothing but peaks.
+    Only the next one on either side can be: positions rise along a row, since a region's lies
+    within it up to rounding, which in 4000 bins is below 2, and a bin or more is between two.
 
     Returns:
-        Offsets, shape (P,): of two equally near the negative one, infinite where none is within the
-        distance.
+        Offsets, shape (B, P): of two equally near the negative one, infinite where none is within
+        the distance.
     """
-    offset_P = torch.full_like(peaks.position_P, math.inf)
-    if len(others.event_P) == 0:
-        return offset_P
-    key_others, order = _make_keys(others).sort()
-    after_P = torch.searchsorted(key_others, _make_keys(peaks))
-    for candidate_P in (after_P - 1, after_P):
-        is_real_P = (candidate_P >= 0) & (candidate_P < len(key_others))
-        other_P = order[candidate_P.clamp(0, len(key_others) - 1)]
-        is_real_P &= others.event_P[other_P] == peaks.event_P
-        difference_P = others.position_P[other_P] - peaks.position_P
-        distance_P = difference_P.abs()
-        is_nearer_P = is_real_P & (distance_P <= MAX_DISTANCE_BINS) & (distance_P < offset_P.abs())
-        offset_P = torch.where(is_nearer_P, difference_P, offset_P)
-    return offset_P
-
-
-def _make_keys(peaks: Peaks[Tensor]) -> Tensor:
-    """Integers that sort by event, then position: the bits of floats from 0 up sort as they do."""
-    return (peaks.event_P << 32) | peaks.position_P.view(torch.int32).to(torch.int64)
+    offset_BP = torch.full_like(position_BP, torch.inf)
+    after_BP = torch.searchsorted(others_BQ, position_BP)
+    for column_BP in (after_BP - 1, after_BP):
+        other_BP = others_BQ.gather(1, column_BP.clamp(0, others_BQ.shape[1] - 1))
+        difference_BP = other_BP - position_BP
+        distance_BP = difference_BP.abs()
+        is_nearer_BP = (distance_BP <= MAX_DISTANCE_BINS) & (distance_BP < offset_BP.abs())
+        offset_BP = torch.where(is_nearer_BP, difference_BP, offset_BP)
+    return offset_BP

@@ -1,23 +1,96 @@
-"""The peak finder of `sweep.metrics.peaks` for tensors on any device.
+"""The peak finder of `sweep.metrics.peaks` for tensors on any device, in tables of fixed shape.
 
-Shapes: B event, L bin, S active or NaN bin.
+A table has as many columns as an event can have regions, so that a GPU finds peaks and matches them
+with nobody waiting for it: how many there are shows in the counts at the end. A CPU's table ends
+with its fullest event.
+
+Shapes: B event, L bin, R column, P peak.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.metrics.peaks import THRESHOLD, Peaks, check_shape, judge_bins
+from sweep.metrics.decode import REFERENCE, Decode
+from sweep.metrics.peaks import Peaks, Regions, check_finite, check_shape, gather_regions
+from sweep.training.walk import find_walk
+
+
+@dataclass(frozen=True)
+class RegionTable:
+    """Regions of a batch, a row for each event, in order along the histogram.
+
+    The columns after an event's last region have position inf, height, integral and width 0. There
+    is one column at least.
+
+    Attributes:
+        position_BR: sum(i * v) / sum(v) in bins, float32: the centre of bin i is at i.
+        height_BR: Highest bin, float32.
+        integral_BR: sum(v), float32, as the reference adds it up.
+        width_BR: Number of bins, int32; NaN bins between them are none.
+        faults_2: int64: how many bins of the batch are infinite, and how many regions of enough
+            bins have sums that are not finite. Where one is not 0 the table says nothing.
+    """
+
+    position_BR: Tensor
+    height_BR: Tensor
+    integral_BR: Tensor
+    width_BR: Tensor
+    faults_2: Tensor
+
+
+def tabulate_regions(histogram_BL: Tensor, decode: Decode = REFERENCE) -> RegionTable:
+    """Find the regions of each histogram that the settings take for a peak.
+
+    Nothing is read back from a GPU. Who wants to compare settings asks once for each threshold,
+    with integral 0 and the smallest width, and applies the others to the table: a region's sums do
+    not depend on them.
+
+    Args:
+        histogram_BL: Truth or prediction, shape (B, L), compared as float32. NaN is allowed.
+
+    Raises:
+        ValueError: When the shape is not (B, L).
+    """
+    check_shape(tuple(histogram_BL.shape))
+    histogram_BL = histogram_BL.detach().to(torch.float32).contiguous()
+    walk = find_walk(histogram_BL.device)
+    if walk is None:
+        regions = gather_regions(histogram_BL.cpu().numpy(), decode)
+        return _fill_table(regions, histogram_BL.device)
+    num_events, num_bins = histogram_BL.shape
+    table = _make_table(num_events, 1 + num_bins // (decode.min_width + 1), histogram_BL.device)
+    faults_B2 = torch.zeros((num_events, 2), dtype=torch.int32, device=histogram_BL.device)
+    walk(
+        histogram_BL,
+        decode,
+        (table.position_BR, table.height_BR, table.integral_BR, table.width_BR, faults_B2),
+    )
+    table.faults_2.copy_(faults_B2.sum(0))
+    return table
+
+
+def check_table(*tables: RegionTable) -> None:
+    """Refuse tables of histograms that are not finite. It waits for a GPU.
+
+    Raises:
+        NotFiniteError: When a bin is inf or -inf, or a sum of bins overflows float32.
+    """
+    check_faults(torch.stack([table.faults_2 for table in tables]).sum(0))
+
+
+def check_faults(faults_2: Tensor) -> None:
+    """Refuse what sums of `RegionTable.faults_2` show; as `check_table`."""
+    check_finite(*faults_2.tolist())
 
 
 def find_peaks(histogram_BL: Tensor) -> Peaks[Tensor]:
     """Find the peaks of each histogram, as `sweep.metrics.peaks.find_peaks` does.
-
-    One pass over all bins is made where they are; only those that are not plainly low travel.
 
     Args:
         histogram_BL: Truth or prediction, shape (B, L), compared as float32. NaN is allowed.
@@ -28,12 +101,34 @@ def find_peaks(histogram_BL: Tensor) -> Peaks[Tensor]:
     Raises:
         ValueError, NotFiniteError: As there.
     """
-    check_shape(tuple(histogram_BL.shape))
-    flat = histogram_BL.detach().to(torch.float32).reshape(-1)
-    is_low = (flat < float(np.float32(THRESHOLD))).logical_and_(flat > -math.inf)
-    index_S = torch.nonzero(is_low.logical_not_()).view(-1)
-    peaks = judge_bins(flat[index_S].cpu().numpy(), index_S.cpu().numpy(), histogram_BL.shape[1])
-    return Peaks(
-        position_P=torch.from_numpy(peaks.position_P).to(histogram_BL.device),
-        event_P=torch.from_numpy(peaks.event_P).to(histogram_BL.device),
+    table = tabulate_regions(histogram_BL)
+    check_table(table)
+    event_P, column_P = torch.nonzero(table.position_BR < math.inf, as_tuple=True)
+    return Peaks(position_P=table.position_BR[event_P, column_P], event_P=event_P)
+
+
+def _make_table(num_events: int, num_columns: int, device: torch.device) -> RegionTable:
+    shape = num_events, num_columns
+    return RegionTable(
+        position_BR=torch.full(shape, math.inf, device=device),
+        height_BR=torch.zeros(shape, device=device),
+        integral_BR=torch.zeros(shape, device=device),
+        width_BR=torch.zeros(shape, dtype=torch.int32, device=device),
+        faults_2=torch.zeros(2, dtype=torch.int64, device=device),
     )
+
+
+def _fill_table(regions: Regions, device: torch.device) -> RegionTable:
+    """Set regions of a CPU's walk out in rows."""
+    table = _make_table(
+        len(regions.count_B), max(1, int(regions.count_B.max(initial=0))), torch.device("cpu")
+    )
+    first_B = np.cumsum(regions.count_B) - regions.count_B
+    column_R = np.arange(len(regions.event_R)) - first_B[regions.event_R]
+    cells = torch.from_numpy(regions.event_R), torch.from_numpy(column_R)
+    table.position_BR[cells] = torch.from_numpy(regions.position_R)
+    table.height_BR[cells] = torch.from_numpy(regions.height_R)
+    table.integral_BR[cells] = torch.from_numpy(regions.integral_R)
+    table.width_BR[cells] = torch.from_numpy(regions.width_R).to(torch.int32)
+    table.faults_2[0], table.faults_2[1] = regions.num_infinite, regions.num_overflows
+    return RegionTable(*(part.to(device) for part in vars(table).values()))
