@@ -179,7 +179,7 @@ def test_going_on_without_options_changes_nothing(plan: Plan) -> None:
         ({"recipe": "report"}, "recipe.name"),
         ({"events": 20}, "data.num_train: stored 24, asked 20"),
         ({"dimensions": ("lr=1e-5:1e-3:log",)}, "space.lr"),
-        ({"fixed": ("num_layers=2",)}, 'space.num_layers: stored "2:4", asked "2"'),
+        ({"fixed": ("num_layers=2",)}, 'space.num_layers: stored "2:3", asked "2"'),
         ({"model": "mlp"}, 'model: stored "cnn", asked "mlp"'),
     ],
 )

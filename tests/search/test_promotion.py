@@ -89,8 +89,10 @@ def test_best_of_the_highest_rung_goes_on_first(
 
 def test_account_says_where_it_paused_and_its_rank() -> None:
     """A person reads why the trial was not worth more epochs."""
-    chosen = choose_next_trial([ended(0, "pruned", 0.1), paused(1, 0.2), paused(2, 0.3)], RUNGS, 3)
-    assert chosen == NextTrial(1, 2, "ranked 2 of 3 after epoch 2, of which at most 1 may go on")
+    chosen = choose_next_trial([ended(0, "complete", 0.1, 0.1, 0.1), paused(1, 0.2)], RUNGS, 2)
+    assert chosen == NextTrial(
+        1, 2, "ranked 2 of 2 after epoch 2, of which at most 1 may go on and 1 did"
+    )
 
 
 def test_trial_is_ended_as_soon_as_none_that_comes_can_help_it() -> None:
@@ -98,7 +100,7 @@ def test_trial_is_ended_as_soon_as_none_that_comes_can_help_it() -> None:
     standings = [running(0, 0.1), running(1, 0.2), paused(2, 0.3), waiting(3)]
     chosen = choose_next_trial(standings, RUNGS, 2)
     assert chosen == NextTrial(
-        2, 2, "ranked 3 of 3 and 1 to come after epoch 2, of which at most 2 may go on"
+        2, 2, "ranked 3 of 3 and 1 to come after epoch 2, of which at most 2 may go on and 2 did"
     )
     assert choose_next_trial([*standings, waiting(4), waiting(5)], RUNGS, 2) == NextTrial(3, 2)
 
@@ -111,12 +113,15 @@ class Replay:
     num_workers: int
     seed: int
     num_dead: int = 0
+    is_rising: bool = False
     log: list[NextTrial] = field(default_factory=list)
 
     def run(self, factor: int = 2) -> list[Standing]:
         """Run it to its end; gives how its trials ended."""
         rng = random.Random(self.seed)
         ends = [[rng.random() for _ in RUNGS] for _ in range(self.num_trials)]
+        if self.is_rising:
+            ends = [[1.0 / (1 + slot)] * len(RUNGS) for slot in range(self.num_trials)]
         self.standings = [waiting(slot) for slot in range(self.num_trials)]
         busy: list[tuple[float, NextTrial]] = []
         now = 0.0
@@ -169,14 +174,17 @@ def test_sweep_ends_with_an_account_of_each(
     assert (num_whole > 0) == (num_dead < num_trials)
 
 
+@pytest.mark.parametrize("is_rising", [False, True])
 @pytest.mark.parametrize("num_workers", [1, 8])
-def test_best_share_of_each_rung_has_gone_on(num_workers: int) -> None:
-    """At the end of a sweep no trial that was stopped is among the best share of its rung."""
-    ended = Replay(60, num_workers, seed=3).run()
-    for index in range(len(RUNGS) - 1):
-        reached = sorted(
-            (standing for standing in ended if len(standing.values) > index),
-            key=lambda standing: standing.values[index],
-        )
-        share = -(-len(reached) // 2)
-        assert all(len(standing.values) > index + 1 for standing in reached[:share])
+def test_share_of_each_rung_has_gone_on(num_workers: int, is_rising: bool) -> None:
+    """So many and no more, also where each trial is better than all before it."""
+    ended = Replay(60, num_workers, seed=3, is_rising=is_rising).run()
+    counts = [sum(len(standing.values) > index for standing in ended) for index in range(3)]
+    assert counts == [60, 30, 15]
+
+
+@pytest.mark.parametrize("num_workers", [1, 8])
+def test_last_and_best_trial_comes_to_its_end(num_workers: int) -> None:
+    """Those that went on before leave room for better ones that come later."""
+    ended = Replay(60, num_workers, seed=3, is_rising=True).run()
+    assert ended[-1].state == "complete"
