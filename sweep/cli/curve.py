@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import (
-    DEFAULT_ARTIFACTS,
-    DEFAULT_STORAGE,
-    Address,
-    Artifacts,
-    Data,
-    Detach,
-    Fix,
-    Gpus,
-    Json,
-    LauncherName,
-    Model,
-    PerGpu,
-    Profile,
-    Recipe,
-    Seed,
-    Storage,
-    Timeout,
-    TrialTimeout,
-    TrustCode,
-    ValData,
-    ValEvents,
-    Variant,
-    Workers,
-    XKey,
-    YKey,
-    warn_of_network_file,
-)
-from sweep.launch.launchers import LOCAL
+from sweep.cli.job_options import JobOptions, SweepJobOptions, check_options
+from sweep.cli.option_groups import spread
+from sweep.cli.options import Json, TrustCode, warn_of_network_file
+from sweep.cli.request_options import RequestOptions
 
 if TYPE_CHECKING:
-    from sweep.cli.job_options import JobOptions
     from sweep.plan.request import CurveRequest, Request
 
 
+@dataclass(frozen=True)
+class CurveOptions(SweepJobOptions):
+    """How far `sweep curve` goes, and where."""
+
+    sweep: Annotated[
+        str | None, typer.Option(help="Name of the curve.  [the model's with `sample size`]")
+    ] = None
+
+
+@spread
 def curve(
-    model: Model = None,
+    asked: RequestOptions,
+    options: CurveOptions,
     events: Annotated[
         str | None, typer.Option(help="Numbers of training events: 1000,2000,4000.")
     ] = None,
@@ -59,32 +44,6 @@ def curve(
             "--from", help="Sweep whose best trial and data to take.  [the model's, if there]"
         ),
     ] = None,
-    fix: Fix = None,
-    data: Data = None,
-    val_data: ValData = None,
-    val_events: ValEvents = None,
-    x_key: XKey = None,
-    y_key: YKey = None,
-    variant: Variant = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training events of the largest size.")
-    ] = None,
-    recipe: Recipe = None,
-    profile: Profile = None,
-    seed: Seed = None,
-    timeout: Timeout = None,
-    trial_timeout: TrialTimeout = None,
-    storage: Storage = DEFAULT_STORAGE,
-    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
-    sweep: Annotated[
-        str | None, typer.Option(help="Name of the curve.  [the model's with `sample size`]")
-    ] = None,
-    workers: Workers = None,
-    gpus: Gpus = None,
-    per_gpu: PerGpu = None,
-    launcher: LauncherName = LOCAL,
-    address: Address = None,
-    detach: Detach = False,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve: .png or .html.")] = None,
     _trust_code: TrustCode = False,
     json: Json = False,
@@ -94,40 +53,11 @@ def curve(
     The trials are those of a sweep of their own, which is interrupted and gone on with as any.
     Options that are not given keep what it was created with.
     """
-    from sweep.cli.job_options import JobOptions
     from sweep.plan.curve import parse_sizes
-    from sweep.plan.request import CurveRequest, Request
+    from sweep.plan.request import CurveRequest
 
-    request = Request(
-        model=model,
-        data=tuple(data or ()),
-        val_data=tuple(val_data or ()),
-        x_key=x_key,
-        y_key=y_key,
-        variant=variant,
-        val_events=val_events,
-        epochs=epochs,
-        recipe=recipe,
-        seed=seed,
-        profile=profile,
-        fixed=tuple(fix or ()),
-    )
-    asked = CurveRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal)
-    options = JobOptions(
-        trials=None,
-        timeout_s=timeout,
-        trial_timeout_s=trial_timeout,
-        storage=storage,
-        artifacts=artifacts,
-        sweep=sweep,
-        workers=workers,
-        gpus=gpus,
-        per_gpu=per_gpu,
-        launcher=launcher,
-        address=address,
-        is_detached=detach,
-    )
-    _run_curve(request, asked, options, lender, plot, as_json=json)
+    sizes = CurveRequest(sizes=parse_sizes(events), repeats=repeats, equal=equal)
+    _run_curve(asked.make_request(), sizes, options, lender, plot, as_json=json)
 
 
 def _run_curve(
@@ -141,7 +71,6 @@ def _run_curve(
 ) -> None:
     """Refuse what is wrong, the cheapest checks first, and train the curve."""
     from storage.database_file import check_folder
-    from sweep.cli.job_options import check_options
     from sweep.plan.check_words import check_words
     from sweep.plan.network import require_model
 

@@ -5,46 +5,81 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from sweep.errors import ConfigError
-from sweep.launch.launcher import Wish
-from sweep.launch.launchers import LOCAL, choose_launcher
-from sweep.launch.places import parse_gpus
+import typer
+
+from sweep.cli.completion import offer
+from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Storage, Timeout
+from sweep.errors import ConfigError, list_allowed
+from sweep.launch.launchers import LAUNCHERS, LOCAL, choose_launcher
+
+if TYPE_CHECKING:
+    from sweep.launch.launcher import Wish
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """How far to go and where: what may change while a sweep lives.
+    """How far to go and where; a field that is no option here is one of some commands only.
 
     Attributes:
-        trials: The budget from now on, or None for what it is.
         timeout_s: After which the workers started here stop gently, or None.
-        trial_timeout_s: For how long a trial may train, or None for what was said before.
         storage: Address of the database.
         artifacts: Folder of checkpoints, weights and pictures.
-        sweep: Name of the sweep, or None for the model's.
         workers: How many to start, or None for one a slot.
         gpus: Text that says which GPUs to use, or None for all.
         per_gpu: Workers that share a GPU, or None.
         launcher: What runs the workers, one of `LAUNCHERS`.
         address: Of the Ray cluster, or None for a Ray of this machine alone.
+        sweep: Name of the sweep, or None for the model's.
+        trials: The budget from now on, or None for what it is.
+        trial_timeout_s: For how long a trial may train, or None for what was said before.
         is_detached: Whether to register the sweep only, for workers elsewhere.
-        is_confirming: Whether the best trials of a search are trained again at its end.
+        is_unconfirmed: Whether the best trials of a search are not trained again at its end.
     """
 
-    trials: int | None
-    timeout_s: float | None
-    trial_timeout_s: float | None
-    storage: str
-    artifacts: Path
-    sweep: str | None
-    workers: int | None
-    gpus: str | None
-    per_gpu: int | None
-    launcher: str
-    address: str | None
-    is_detached: bool
-    is_confirming: bool = False
+    timeout_s: Timeout = None
+    storage: Storage = DEFAULT_STORAGE
+    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS)
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")
+    ] = None
+    gpus: Annotated[
+        str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")
+    ] = None
+    per_gpu: Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")] = None
+    launcher: Annotated[
+        str,
+        typer.Option(
+            help=f"Where workers run: {list_allowed(LAUNCHERS)}.",
+            autocompletion=offer(*LAUNCHERS),
+        ),
+    ] = LOCAL
+    address: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS",
+            help="HOST:PORT of the Ray cluster, or auto.  [Ray on this machine alone]",
+        ),
+    ] = None
+    sweep: str | None = None
+    trials: int | None = None
+    trial_timeout_s: float | None = None
+    is_detached: bool = False
+    is_unconfirmed: bool = False
+
+
+@dataclass(frozen=True)
+class SweepJobOptions(JobOptions):
+    """Those of a command that makes a sweep."""
+
+    trial_timeout_s: Annotated[
+        float | None,
+        typer.Option("--trial-timeout", help="Seconds of training after which a trial is pruned."),
+    ] = None
+    is_detached: Annotated[
+        bool, typer.Option("--detach", help="Only register the sweep, for `sweep worker`.")
+    ] = False
 
 
 def check_options(options: JobOptions) -> None:
@@ -80,4 +115,7 @@ def check_options(options: JobOptions) -> None:
 
 def read_wish(options: JobOptions) -> Wish:
     """Give what is wished of the launcher."""
+    from sweep.launch.launcher import Wish  # late: help and completion need neither
+    from sweep.launch.places import parse_gpus
+
     return Wish(options.workers, parse_gpus(options.gpus), options.per_gpu, options.address)

@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models import ARCHITECTURES
 from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
 from sweep.cli.output import keep_output_clean
-from sweep.errors import list_allowed
-from sweep.launch.launchers import LAUNCHERS
-from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
-from sweep.plan.recipes import DEFAULT_RECIPE, RECIPES
-from sweep.search.pruners import DEFAULT_PRUNER, PRUNERS
-from sweep.search.samplers import DEFAULT_SAMPLER, SAMPLERS
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -78,26 +71,6 @@ TrustCode = Annotated[
     ),
 ]
 
-Model = Annotated[
-    str | None,
-    typer.Option(
-        help=f"{', '.join(ARCHITECTURES)}, or FILE.py:CLASS for a network of your own.",
-        autocompletion=offer(*ARCHITECTURES),
-    ),
-]
-Data = Annotated[
-    list[str] | None,
-    typer.Option(help="Events: course .npz or PV-Finder HDF5; again for more files."),
-]
-ValData = Annotated[
-    list[str] | None, typer.Option(help="Events to validate on; else some are split off.")
-]
-ValEvents = Annotated[int | None, typer.Option(help="Validation events.")]
-TestData = Annotated[
-    list[str] | None,
-    typer.Option(help="Events for the winner alone; else some are set aside."),
-]
-TestEvents = Annotated[int | None, typer.Option(help="Events set aside for the winner.")]
 XKey = Annotated[str | None, typer.Option(help="Name of the features in the files.")]
 YKey = Annotated[str | None, typer.Option(help="Name of the target in the files.")]
 Variant = Annotated[
@@ -107,65 +80,9 @@ Variant = Annotated[
         autocompletion=offer("kernel", "poca"),
     ),
 ]
-Recipe = Annotated[
-    str | None,
-    typer.Option(
-        help=f"{list_allowed(RECIPES)}; the last as the hand-tuned report trained.  "
-        f"[{DEFAULT_RECIPE}]",
-        autocompletion=offer(*RECIPES),
-    ),
-]
-Profile = Annotated[
-    str | None,
-    typer.Option(
-        help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]",
-        autocompletion=offer("cpu", "gpu"),
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")]
-Fix = Annotated[list[str] | None, typer.Option(help="num_layers=2; again for more.")]
-Sampler = Annotated[
-    str | None,
-    typer.Option(
-        help=f"{list_allowed(SAMPLERS)}.  [{DEFAULT_SAMPLER}]", autocompletion=offer(*SAMPLERS)
-    ),
-]
-Pruner = Annotated[
-    str | None,
-    typer.Option(
-        help=f"{list_allowed(PRUNERS)}.  [{DEFAULT_PRUNER}]", autocompletion=offer(*PRUNERS)
-    ),
-]
-Objective = Annotated[
-    str | None,
-    typer.Option(
-        help=f"{list_allowed(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
-        autocompletion=offer(*OBJECTIVES),
-    ),
-]
-Timeout = Annotated[float | None, typer.Option(help="Seconds after which training stops gently.")]
-TrialTimeout = Annotated[
-    float | None, typer.Option(help="Seconds of training after which a trial is pruned.")
-]
-Workers = Annotated[int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")]
-Gpus = Annotated[str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")]
-PerGpu = Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")]
-LauncherName = Annotated[
-    str,
-    typer.Option(
-        help=f"Where workers run: {list_allowed(LAUNCHERS)}.",
-        autocompletion=offer(*LAUNCHERS),
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        envvar="RAY_ADDRESS",
-        help="HOST:PORT of the Ray cluster, or auto.  [Ray on this machine alone]",
-    ),
-]
-Detach = Annotated[
-    bool, typer.Option("--detach", help="Only register the sweep, for `sweep worker`.")
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", help="Seconds after which training stops gently."),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,88 +11,43 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli.completion import offer_sweeps
+from sweep.cli.job_options import JobOptions, SweepJobOptions, check_options
+from sweep.cli.option_groups import spread
 from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
-    Address,
     Artifacts,
-    Data,
-    Detach,
-    Fix,
-    Gpus,
     Json,
-    LauncherName,
-    Model,
-    Objective,
-    PerGpu,
-    Profile,
-    Pruner,
-    Recipe,
-    Sampler,
-    Seed,
     Storage,
-    TestData,
-    TestEvents,
     Timeout,
-    TrialTimeout,
     TrustCode,
-    ValData,
-    ValEvents,
-    Variant,
-    Workers,
-    XKey,
-    YKey,
     check_stored,
     warn_of_network_file,
 )
-from sweep.launch.launchers import LOCAL
+from sweep.cli.request_options import SearchOptions
 
 if TYPE_CHECKING:
-    from sweep.cli.job_options import JobOptions
     from sweep.plan.request import Request
 
 
-def run(
-    model: Model = None,
-    trials: Annotated[int | None, typer.Option(help="Trials to train in all.  [50]")] = None,
-    data: Data = None,
-    val_data: ValData = None,
-    events: Annotated[int | None, typer.Option(help="Training events.")] = None,
-    val_events: ValEvents = None,
-    test_data: TestData = None,
-    test_events: TestEvents = None,
-    x_key: XKey = None,
-    y_key: YKey = None,
-    variant: Variant = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training events.")] = None,
-    recipe: Recipe = None,
-    profile: Profile = None,
-    timeout: Timeout = None,
-    trial_timeout: TrialTimeout = None,
-    storage: Storage = DEFAULT_STORAGE,
-    artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
+@dataclass(frozen=True)
+class RunOptions(SweepJobOptions):
+    """How far `sweep run` goes, and where."""
+
     sweep: Annotated[
         str | None,
         typer.Option(help="Name of the sweep.  [the model's]", autocompletion=offer_sweeps),
-    ] = None,
-    sampler: Sampler = None,
-    pruner: Pruner = None,
-    objective: Objective = None,
-    seed: Seed = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
-    ] = None,
-    fix: Fix = None,
-    workers: Workers = None,
-    gpus: Gpus = None,
-    per_gpu: PerGpu = None,
-    launcher: LauncherName = LOCAL,
-    address: Address = None,
-    detach: Detach = False,
-    no_confirm: Annotated[
+    ] = None
+    trials: Annotated[int | None, typer.Option(help="Trials to train in all.  [50]")] = None
+    is_unconfirmed: Annotated[
         bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
-    ] = False,
+    ] = False
+
+
+@spread
+def run(
+    asked: SearchOptions,
+    options: RunOptions,
     notify: Annotated[
         str | None,
         typer.Option(help="Command to run once at the end or at a fault; JSON on its input."),
@@ -106,46 +62,7 @@ def run(
 
     Options that are not given keep what the sweep was created with.
     """
-    from sweep.cli.job_options import JobOptions
-    from sweep.plan.request import Request
-
-    request = Request(
-        model=model,
-        data=tuple(data or ()),
-        val_data=tuple(val_data or ()),
-        test_data=tuple(test_data or ()),
-        x_key=x_key,
-        y_key=y_key,
-        variant=variant,
-        events=events,
-        val_events=val_events,
-        test_events=test_events,
-        epochs=epochs,
-        recipe=recipe,
-        sampler=sampler,
-        pruner=pruner,
-        objective=objective,
-        seed=seed,
-        profile=profile,
-        dimensions=tuple(set_ or ()),
-        fixed=tuple(fix or ()),
-    )
-    options = JobOptions(
-        trials=trials,
-        timeout_s=timeout,
-        trial_timeout_s=trial_timeout,
-        storage=storage,
-        artifacts=artifacts,
-        sweep=sweep,
-        workers=workers,
-        gpus=gpus,
-        per_gpu=per_gpu,
-        launcher=launcher,
-        address=address,
-        is_detached=detach,
-        is_confirming=not no_confirm,
-    )
-    _run(request, options, config, notify, as_json=json)
+    _run(asked.make_request(), options, config, notify, as_json=json)
 
 
 def _run(
@@ -159,7 +76,6 @@ def _run(
     """Refuse what is wrong, the cheapest checks first, and run the main job."""
     from storage.database_file import check_folder, is_new
     from sweep.cli.config_file import lay_over_file
-    from sweep.cli.job_options import check_options
     from sweep.cli.notification import check_notify, notify_at_end
     from sweep.plan.check_words import check_words
     from sweep.plan.names import choose_name

@@ -78,7 +78,7 @@ def carry_out(
             show(engine, status, as_json)
         if is_failed:
             _refuse_to_go_on(status)
-        if is_done and options.is_confirming:
+        if is_done and not options.is_unconfirmed:
             left = take_time(options, time.monotonic() - start_s)
             is_done = end_search(engine, status, left, places, is_shown=not as_json)
         if as_json:

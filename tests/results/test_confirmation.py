@@ -379,7 +379,5 @@ def test_end_of_a_search_goes_on_with_what_was_interrupted(
 
 def describe_end(search: Search) -> tuple[Status, JobOptions, list[Place]]:
     """Describe the end of a search, for a job that has no room for workers."""
-    options = JobOptions(
-        None, None, None, search.url, search.artifacts, "net", 1, None, None, "local", None, False
-    )
+    options = JobOptions(storage=search.url, artifacts=search.artifacts, sweep="net", workers=1)
     return read_status(search.engine, search.find("net")), options, []

@@ -1,0 +1,113 @@
+"""What a person asks of a sweep, as options of `sweep run` and `sweep curve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from models import ARCHITECTURES
+from sweep.cli.completion import offer
+from sweep.cli.options import Variant, XKey, YKey
+from sweep.errors import list_allowed
+from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
+from sweep.plan.recipes import DEFAULT_RECIPE, RECIPES
+from sweep.search.pruners import DEFAULT_PRUNER, PRUNERS
+from sweep.search.samplers import DEFAULT_SAMPLER, SAMPLERS
+
+if TYPE_CHECKING:
+    from sweep.plan.request import Request
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What may be asked of any sweep; the fields are those of a `Request`."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(ARCHITECTURES)}, or FILE.py:CLASS for a network of your own.",
+            autocompletion=offer(*ARCHITECTURES),
+        ),
+    ] = None
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Events: course .npz or PV-Finder HDF5; again for more files."),
+    ] = None
+    val_data: Annotated[
+        list[str] | None, typer.Option(help="Events to validate on; else some are split off.")
+    ] = None
+    val_events: Annotated[int | None, typer.Option(help="Validation events.")] = None
+    x_key: XKey = None
+    y_key: YKey = None
+    variant: Variant = None
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the training events; in a curve, of the largest size."),
+    ] = None
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{list_allowed(RECIPES)}; the last as the hand-tuned report trained.  "
+            f"[{DEFAULT_RECIPE}]",
+            autocompletion=offer(*RECIPES),
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Sizes to begin with: cpu or gpu.  [gpu, if there is one]",
+            autocompletion=offer("cpu", "gpu"),
+        ),
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")] = None
+    fixed: Annotated[
+        list[str] | None, typer.Option("--fix", help="num_layers=2; again for more.")
+    ] = None
+
+    def make_request(self) -> Request:
+        """Give what was asked."""
+        from sweep.plan.request import Request  # late: it takes a while, and help needs none
+
+        asked: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in vars(self).items()
+            if value is not None
+        }
+        return Request(**asked)
+
+
+@dataclass(frozen=True)
+class SearchOptions(RequestOptions):
+    """What else may be asked of a search."""
+
+    events: Annotated[int | None, typer.Option(help="Training events.")] = None
+    test_data: Annotated[
+        list[str] | None,
+        typer.Option(help="Events for the winner alone; else some are set aside."),
+    ] = None
+    test_events: Annotated[int | None, typer.Option(help="Events set aside for the winner.")] = None
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{list_allowed(SAMPLERS)}.  [{DEFAULT_SAMPLER}]", autocompletion=offer(*SAMPLERS)
+        ),
+    ] = None
+    pruner: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{list_allowed(PRUNERS)}.  [{DEFAULT_PRUNER}]", autocompletion=offer(*PRUNERS)
+        ),
+    ] = None
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{list_allowed(OBJECTIVES)}.  [{DEFAULT_OBJECTIVE}]",
+            autocompletion=offer(*OBJECTIVES),
+        ),
+    ] = None
+    dimensions: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
+    ] = None
