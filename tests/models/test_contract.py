@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, Value]] = {
     "unetpp": {"hidden_size": 4},
     "densenet": {"hidden_size": 4, "num_layers": 3},
     "allcnn": {"hidden_size": 4, "num_layers": 2},
+    "coarsefine": {"hidden_size": 4, "num_deep": 1, "fine_size": 4},
 }
 ENDS = [("identity", "none"), ("softplus", "relu")]
 """Every head and every activation once: neither knows of the other, nor of what was before it."""
@@ -146,7 +147,9 @@ def test_other_shapes_are_refused(name: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("num_bins", [1, 7, 1000, 4001])
-@pytest.mark.parametrize("name", ["cnn", "rcnn", "unet", "unetpp", "densenet", "allcnn"])
+@pytest.mark.parametrize(
+    "name", ["cnn", "rcnn", "unet", "unetpp", "densenet", "allcnn", "coarsefine"]
+)
 def test_convolutions_take_any_length(name: str, num_bins: int) -> None:
     """The convolutional networks give back as many bins as they were given."""
     network = build(name, "softplus", "relu").eval()

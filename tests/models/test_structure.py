@@ -11,11 +11,14 @@ from models import ARCHITECTURES, count_parameters
 from models.allcnn import AllCNN
 from models.birnn import BiRNN
 from models.cnn import CNN
+from models.coarsefine import CoarseFine
+from models.convolution import UPSAMPLES, PixelShuffle, build_upsample
 from models.densenet import DenseNet
 from models.rcnn import RCNN
 from models.unet import UNet
 from models.unetpp import UNetPlusPlus
 from models.value import Value
+from sweep.training.augmentation import EXCHANGE_XY, MIRROR_X, MIRROR_Y, reflect
 
 
 @pytest.mark.parametrize(
@@ -144,6 +147,58 @@ def test_folded_bins_keep_their_order() -> None:
         x_BCL[0, 0, 12] += 1.0
         changed = (network(x_BCL) != before_BL).nonzero()[:, 1].tolist()
     assert changed == [10, 11, 12, 13, 14]
+
+
+@pytest.mark.parametrize("name", ["unet", "unetpp", "densenet", "allcnn", "coarsefine"])
+def test_what_moves_in_moves_out(name: str) -> None:
+    """Features moved by sixteen bins give heights moved by as many, away from the ends."""
+    architecture = ARCHITECTURES[name]
+    sizes = {"hidden_size": 4, "num_layers": 3, "num_deep": 1, "fine_size": 4, "head": "identity"}
+    known = {key: value for key, value in sizes.items() if key in architecture.defaults}
+    network = architecture.build({**architecture.defaults, **known}).eval()
+    fill(network, 1)
+    x_BCL = torch.rand(1, 4, 1600, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        heights_BL, moved_BL = network(x_BCL), network(x_BCL.roll(16, dims=2))
+    inner = slice(600, 1000)
+    assert float(heights_BL[:, inner].std()) > 0
+    torch.testing.assert_close(moved_BL[:, 616:1016], heights_BL[:, inner], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLES)
+def test_untrained_ways_up_draw_no_comb(upsample: str) -> None:
+    """A constant row stays constant where the way up says so: all but the published one, whose two
+    weights differ from the first step on."""
+    torch.manual_seed(0)
+    row = torch.full((1, 3, 1, 20), 0.7)
+    longer = build_upsample(upsample, 3, 2)(row)
+    assert longer.shape == (1, 2, 1, 40)
+    inner = longer[..., 4:36]
+    is_constant = torch.allclose(inner, inner[..., :1].expand_as(inner), atol=1e-6)
+    assert is_constant == (upsample != "transpose")
+
+
+def test_shuffled_values_are_neighbours() -> None:
+    """The values that a step gives for a channel stand side by side, in order."""
+    shuffle = PixelShuffle(1, 2, 2)
+    with torch.no_grad():
+        shuffle.convolution.weight.zero_()
+        shuffle.convolution.bias.copy_(torch.tensor([1.0, 2.0, 10.0, 20.0]))
+        row = shuffle(torch.zeros(1, 1, 1, 3))
+    assert row[0, :, 0].tolist() == [[1, 2, 1, 2, 1, 2], [10, 20, 10, 20, 10, 20]]
+
+
+@pytest.mark.parametrize("reflection", [MIRROR_X, MIRROR_Y, EXCHANGE_XY])
+def test_coarsefine_does_not_see_reflections(reflection: int) -> None:
+    """Reflected across the beam an event gives the same heights; with signed positions others."""
+    x_BCL = torch.rand(1, 4, 4000, generator=torch.Generator().manual_seed(1))
+    reflected_BCL, _ = reflect(x_BCL, torch.zeros(1, 4000), torch.tensor([reflection]))
+    for positions, is_same in (("invariant", True), ("signed", False)):
+        torch.manual_seed(0)
+        network = CoarseFine(hidden_size=4, positions=positions, head="identity").eval()
+        with torch.no_grad():
+            heights_BL, again_BL = network(x_BCL), network(reflected_BCL)
+        assert torch.allclose(heights_BL, again_BL, atol=1e-5) == is_same
 
 
 def test_the_reports_cnn_is_affine() -> None:
