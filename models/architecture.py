@@ -17,7 +17,15 @@ from models.value import Value
 
 PROBE_SHAPE = (2, 4, 4000)
 """Of two events, which show whether a network takes a batch."""
-TRAINING_HYPERPARAMETERS = ("lr", "beta1", "beta2", "batch_size", "weight_decay", "asymmetry")
+TRAINING_HYPERPARAMETERS = (
+    "lr",
+    "beta1",
+    "beta2",
+    "batch_size",
+    "weight_decay",
+    "asymmetry",
+    "reflect",
+)
 """Hyperparameters that the training takes; every other one goes to the network."""
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
+from sweep.training.augmentation import Reflections, reflect
 from sweep.training.average import WeightAverage
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.schedule import list_rates
@@ -34,6 +35,7 @@ class TrainingStep:
         network: On its device; in training mode when the step is called.
         hyperparameters: As `training.trainer.Trainer` has them.
         num_batches: Steps of an epoch.
+        reflections: Which reflection of each event is learned from; None for the events themselves.
 
     Attributes:
         rates: Learning rate of each step; the last one holds for all that follow.
@@ -47,8 +49,10 @@ class TrainingStep:
         hyperparameters: Mapping[str, Value],
         num_batches: int,
         device: torch.device,
+        reflections: Reflections | None = None,
     ) -> None:
         self.network = network
+        self.reflections = reflections
         self.clip_norm = recipe.clip_norm
         self.asymmetry = get_number(hyperparameters, "asymmetry", 0.0)
         # bfloat16 needs no loss scaling; GPUs without it (before Ampere) train in full precision.
@@ -72,6 +76,9 @@ class TrainingStep:
             x_BCL: Features, shape (B, 4, 4000), float32.
             y_BL: Targets, shape (B, 4000), float32, NaN where masked.
         """
+        if self.reflections:
+            reflection_B = self.reflections.choose_B(self._num_steps, len(y_BL))
+            x_BCL, y_BL = reflect(x_BCL, y_BL, reflection_B)
         loss_B = self._compute_loss_B(x_BCL, y_BL)
         self.optimizer.zero_grad(set_to_none=True)
         loss_B.mean().backward()  # type: ignore[no-untyped-call]

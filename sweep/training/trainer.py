@@ -22,6 +22,7 @@ from sweep.device import full_precision, is_out_of_memory
 from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.score import Score
 from sweep.progress import Progress
+from sweep.training.augmentation import Reflections
 from sweep.training.batches import Batches
 from sweep.training.cuda_recorder import open_recorder
 from sweep.training.event_scores import score_each
@@ -71,8 +72,9 @@ class Trainer:
     Args:
         network: Maps x_BCL (B, 4, 4000) to predictions (B, 4000); moved to `device`.
         hyperparameters: At least lr, beta1, beta2, batch_size; without weight_decay the
-            recipe's is taken, without asymmetry 0.
-        seed: Decides the order of events.
+            recipe's is taken, without asymmetry or reflect (the share of events that are reflected)
+            0.
+        seed: Decides the order of events, and how they are reflected.
         is_interrupted: Asked before each batch, of training and validation; True ends the epoch at
             once.
     """
@@ -95,7 +97,15 @@ class Trainer:
         self.is_interrupted = is_interrupted
         self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
         self.validation = Batches(split.validation, VALIDATION_BATCH_SIZE, device)
-        self.step = TrainingStep(self.network, recipe, hyperparameters, len(self.train), device)
+        share = get_number(hyperparameters, "reflect", 0.0)
+        self.step = TrainingStep(
+            self.network,
+            recipe,
+            hyperparameters,
+            len(self.train),
+            device,
+            Reflections(share, seed, device) if share else None,
+        )
         self.player = Player(self.act, self.network, open_recorder(device))
         self.epoch = 0
         self._resumed_s: float | None = None

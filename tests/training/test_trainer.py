@@ -22,6 +22,8 @@ from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.table import EFFICIENCY
 from sweep.plan.recipes import build_recipe
+from sweep.training.augmentation import Reflections
+from sweep.training.augmentation import reflect as reflect_events
 from sweep.training.batches import Batches
 from sweep.training.event_scores import score_each
 from sweep.training.state import capture_state, restore_state
@@ -76,14 +78,18 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 def make_trainer(
-    split: Split, epochs: int = 3, recipe: Recipe | None = None, device: torch.device = CPU
+    split: Split,
+    epochs: int = 3,
+    recipe: Recipe | None = None,
+    device: torch.device = CPU,
+    reflect: float = 0.0,
 ) -> Trainer:
     torch.manual_seed(5)
     return Trainer(
         ARCHITECTURES["cnn"].build(SMALL),
         split,
         recipe or build_recipe("fast", epochs, epochs),
-        HYPERPARAMETERS,
+        {**HYPERPARAMETERS, "reflect": reflect},
         seed=7,
         device=device,
     )
@@ -259,13 +265,14 @@ def test_non_finite_output_is_divergence(split: Split, value: float) -> None:
         list(trainer.run())
 
 
-@pytest.mark.parametrize("num_asked", [1, 3, 5, 6])
+@pytest.mark.parametrize(("num_asked", "reflect"), [(1, 0.0), (3, 1.0), (5, 0.0), (6, 0.0)])
 def test_training_interrupted_within_an_epoch_goes_on_with_the_next_batch(
-    split: Split, num_asked: int
+    split: Split, num_asked: int, reflect: float
 ) -> None:
-    """Before the first batch, in the middle, before the last, in validation: no batch twice."""
-    whole = [get_numbers(result) for result in make_trainer(split).run()]
-    interrupted = make_trainer(split)
+    """Before the first batch, in the middle, before the last, in validation: no batch twice, and
+    with reflections those it would have had."""
+    whole = [get_numbers(result) for result in make_trainer(split, reflect=reflect).run()]
+    interrupted = make_trainer(split, reflect=reflect)
     asked: list[bool] = []
 
     def is_interrupted() -> bool:
@@ -279,12 +286,34 @@ def test_training_interrupted_within_an_epoch_goes_on_with_the_next_batch(
     assert interrupted.get_spent_s() > 0
     state = copy.deepcopy(interrupted.capture())
     torch.manual_seed(999)
-    resumed = make_trainer(split)
+    resumed = make_trainer(split, reflect=reflect)
     resumed.restore(state)
     steps: list[int] = []
     resumed.step.optimizer.register_step_post_hook(lambda *_parts: steps.append(1))
     assert [get_numbers(result) for result in resumed.run()] == whole
     assert len(steps) == 3 * len(resumed.train) - min(num_asked - 1, len(resumed.train))
+
+
+def test_a_training_learns_from_reflected_events(split: Split) -> None:
+    """With `reflect` the network is given the batch that `training.augmentation` makes, anew in
+    each pass; without, the events."""
+    seen: dict[float, list[Tensor]] = {}
+    for share in (0.0, 1.0):
+        trainer = make_trainer(split, epochs=2, reflect=share)
+        seen[share] = given = []
+        trainer.network.register_forward_pre_hook(
+            lambda network, inputs, given=given: (
+                given.append(inputs[0]) if network.training else None
+            )
+        )
+        list(trainer.run())
+    plain, reflected = seen[0.0], seen[1.0]
+    reflections = Reflections(1.0, 7, CPU)
+    for number, (x_BCL, again_BCL) in enumerate(zip(plain, reflected, strict=True)):
+        chosen_B = reflections.choose_B(torch.tensor(number), len(x_BCL))
+        expected_BCL, _ = reflect_events(x_BCL, torch.zeros(len(x_BCL), NUM_BINS), chosen_B)
+        assert torch.equal(again_BCL, expected_BCL)
+    assert any(not torch.equal(*pair) for pair in zip(plain, reflected, strict=True))
 
 
 def test_predictions_are_not_rounded_by_a_gpu(split: Split) -> None:
