@@ -21,7 +21,6 @@ import torch
 
 from models import ARCHITECTURES, count_parameters
 from models.value import Value, read_value
-from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events, take_some
 from sweep.data.toy import open_toy_events
@@ -51,7 +50,7 @@ def main() -> None:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--train", type=Path)
+    parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--val", type=Path, required=True)
     parser.add_argument("--events", type=int, default=3000, help="of TRAIN")
     parser.add_argument("--val-events", type=int, default=1000)
@@ -70,12 +69,9 @@ def _list_options(asked: argparse.Namespace) -> Iterator[str]:
 
 
 def _open_split(asked: argparse.Namespace) -> Split:
-    parts: list[EventSet] = []
-    if asked.train is not None:
-        parts.append(take_some(open_events([asked.train]), "events", asked.events, seed=0))
+    train = take_some(open_events([asked.train]), "events", asked.events, seed=0)
     if asked.toys:
-        parts.append(open_toy_events(asked.toys, TOY_SEED))
-    train = EventSet.join(parts)
+        train = train.join(open_toy_events(asked.toys, TOY_SEED))
     return pair_events(train, open_events([asked.val]), num_validation=asked.val_events)
 
 

@@ -35,14 +35,6 @@ class EventSet:
         self._starts = np.cumsum([0, *(store.num_events for store in stores)], dtype=np.int64)
         self._rows = np.arange(self._starts[-1], dtype=np.int64) if rows is None else rows
 
-    @classmethod
-    def join(cls, parts: Sequence[EventSet]) -> EventSet:
-        """Join sets, one after the other; they share their stores."""
-        sizes = [int(part._starts[-1]) for part in parts]
-        firsts = np.cumsum([0, *sizes])
-        rows = [part._rows + first for part, first in zip(parts, firsts, strict=False)]
-        return cls([store for part in parts for store in part._stores], np.concatenate(rows))
-
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -100,6 +92,11 @@ class EventSet:
             IndexError: When an index is out of range.
         """
         return EventSet(self._stores, self._find_rows(indices))
+
+    def join(self, other: EventSet) -> EventSet:
+        """Append another set; the stores are shared."""
+        moved = other._rows + self._starts[-1]
+        return EventSet((*self._stores, *other._stores), np.concatenate((self._rows, moved)))
 
     def load(self, indices: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Read events into memory.

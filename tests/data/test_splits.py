@@ -70,6 +70,17 @@ def test_copies_are_dropped_but_for_the_first(write_npz: WriteNpz) -> None:
     assert drop_copies(kept) is kept
 
 
+def test_sets_join_one_after_the_other(write_npz: WriteNpz, events: EventSet) -> None:
+    """A set of two sets has the events of the first and then of the second, parts included."""
+    others = open_events([write_npz("b.npz", **dict(zip("Xy", make_arrays(4, 9), strict=True)))])
+    joined = events.take([2, 0]).join(others.take([3, 1]))
+    x_BCL, y_BL = joined.load(np.arange(4))
+    for row, (source, number) in enumerate([(events, 2), (events, 0), (others, 3), (others, 1)]):
+        expected_x, expected_y = source.load([number])
+        np.testing.assert_array_equal(x_BCL[row], expected_x[0])
+        np.testing.assert_array_equal(y_BL[row], expected_y[0])
+
+
 def test_files_that_share_events_are_refused(write_npz: WriteNpz) -> None:
     """Each event is to be given once."""
     x, y = make_arrays(6)
