@@ -276,6 +276,7 @@ def test_help_lists_the_commands_without_torch() -> None:
         "list",
         "best",
         "evaluate",
+        "predict",
         "score",
         "models",
         "dashboard",

@@ -167,7 +167,9 @@ def test_export_runs_for_who_trained_it_and_for_nobody_else_unasked(
 
     be_somebody(monkeypatch, tmp_path / "stranger")
     (tmp_path / "ran").unlink()
-    for command in (("evaluate", model), ("compare", model, model)):
+    predict = ("predict", model, "--data", "events.npz", "--out", "v.csv")
+    (tmp_path / "events.npz").touch()
+    for command in (("evaluate", model), ("compare", model, model), predict):
         answer = call(*command)
         assert answer.code == 1
         assert "it brings code of its own, got my_blocks.py, net.py" in answer.err

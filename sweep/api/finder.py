@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from models.value import Value
-from sweep.device import full_precision
 from sweep.errors import DataError, ModelError
 from sweep.geometry import NUM_BINS, NUM_FEATURES, to_mm
-from sweep.metrics.peaks import INTEGRAL_THRESHOLD, MIN_WIDTH, THRESHOLD, NotFiniteError
+from sweep.metrics.decode import REFERENCE, Decode, check_decode
+from sweep.metrics.peaks import NotFiniteError, find_regions
 from sweep.results.evaluation import ExportedModel, load_export
-from sweep.training.peaks import find_peaks
+from sweep.results.prediction import predict_histograms
 from sweep.training.trainer import VALIDATION_BATCH_SIZE
 
 
@@ -28,7 +28,7 @@ class VertexFinder(nn.Module):
         model: Its architecture, or the file and class of a person's own.
         hyperparameters: Of its trial, those of the training too.
         decode: What counts as a peak of its output: `threshold` and `integral` of its bins, and
-            `min_width`, the number of them.
+            `min_width`, the number of them. They are the trial's; changed ones are used.
     """
 
     def __init__(self, exported: ExportedModel) -> None:
@@ -36,11 +36,7 @@ class VertexFinder(nn.Module):
         self.network = exported.network
         self.model = exported.model
         self.hyperparameters: dict[str, Value] = dict(exported.hyperparameters)
-        self.decode = {
-            "threshold": THRESHOLD,
-            "integral": INTEGRAL_THRESHOLD,
-            "min_width": MIN_WIDTH,
-        }
+        self.decode = exported.decode.to_json()
         self.eval()
 
     def forward(self, x_BCL: Tensor) -> Tensor:
@@ -89,7 +85,7 @@ def predict(model: nn.Module, x: ArrayLike | Tensor) -> NDArray[np.float32]:
     try:
         for first in range(0, len(x_NCL), VALIDATION_BATCH_SIZE):
             part = slice(first, first + VALIDATION_BATCH_SIZE)
-            y_NL[part] = _predict_batch(model, x_NCL[part]).cpu().numpy()
+            y_NL[part] = predict_histograms(model, x_NCL[part])
     finally:
         model.train(was_training)
     return y_NL
@@ -99,7 +95,8 @@ def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.fl
     """Find the primary vertices of events.
 
     Args:
-        model, x: As `predict` takes them.
+        model, x: As `predict` takes them. What counts as a peak is a finder's `decode`, and the
+            reference's of other networks.
 
     Returns:
         For each event the positions along the beam line in mm, rising; empty without a peak.
@@ -108,26 +105,24 @@ def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.fl
         DataError: when `x` has another shape.
         ModelError: when the network's output has another shape, or is infinite.
     """
-    y_NL = torch.from_numpy(predict(model, x))
+    decode = _read_decode(model)
+    y_NL = predict(model, x)
     found: list[NDArray[np.float64]] = []
-    for y_BL in torch.split(y_NL, VALIDATION_BATCH_SIZE) if len(y_NL) else ():
+    for first in range(0, len(y_NL), VALIDATION_BATCH_SIZE):
+        y_BL = y_NL[first : first + VALIDATION_BATCH_SIZE]
         try:
-            peaks = find_peaks(y_BL)
+            regions = find_regions(y_BL, decode)
         except NotFiniteError as exc:
             raise ModelError(str(exc)) from exc
-        z_mm, event_P = to_mm(peaks.position_P), peaks.event_P.numpy()
-        found += [z_mm[event_P == event] for event in range(len(y_BL))]
+        z_mm = to_mm(regions.position_R)
+        found += [z_mm[regions.event_R == event] for event in range(len(y_BL))]
     return found
 
 
-def _predict_batch(model: nn.Module, x_BCL: Tensor) -> Tensor:
-    weight = next(model.parameters(), None)
-    device = torch.device("cpu") if weight is None else weight.device
-    with torch.inference_mode(), full_precision():
-        y_BL: Tensor = model(x_BCL.to(device)).float()
-    if y_BL.shape != (len(x_BCL), NUM_BINS):
-        raise ModelError(
-            f"model: wrong shape of its output, got {tuple(y_BL.shape)}, expected "
-            f"{(len(x_BCL), NUM_BINS)}; correct the network"
-        )
-    return y_BL
+def _read_decode(model: nn.Module) -> Decode:
+    """Read what counts as a peak of a network's output: the reference's where it does not say."""
+    if not isinstance(model, VertexFinder):
+        return REFERENCE
+    decode = Decode(**model.decode)  # type: ignore[arg-type]  # min_width is whole
+    check_decode(decode)
+    return decode

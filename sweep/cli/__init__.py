@@ -29,6 +29,7 @@ from sweep.cli.output import (
     prepare_streams,
     print_error,
 )
+from sweep.cli.predict import predict
 from sweep.cli.report import report
 from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
@@ -95,6 +96,7 @@ app.command()(best)
 app.command()(trials)
 app.command()(epochs)
 app.command()(evaluate)
+app.command()(predict)
 app.command()(score)
 app.command()(curve)
 app.command()(confirm)

@@ -80,6 +80,14 @@ Variant = Annotated[
         autocompletion=offer("kernel", "poca"),
     ),
 ]
+DecodeText = Annotated[
+    str | None,
+    typer.Option(
+        "--decode",
+        help="What counts as a peak: reference, or some of threshold=0.02,integral=0.3,width=3.  "
+        "[the model's own]",
+    ),
+]
 Timeout = Annotated[
     float | None,
     typer.Option("--timeout", help="Seconds after which training stops gently."),

@@ -33,14 +33,20 @@ class EventChecker:
             DataError: When a feature is NaN or infinite (as float32 too), or a target is infinite
                 or negative.
         """
-        # float64 values beyond float32 become infinite here, on purpose
-        with np.errstate(over="ignore"):
-            x_BCL = x_BCL.astype(np.float32, copy=False)
-            y_BL = y_BL.astype(np.float32, copy=False)
-        self._refuse_where(~np.isfinite(x_BCL), x_BCL, "X: NaN or inf", "finite features")
+        self._refuse_features(_make_single(x_BCL))
+        y_BL = _make_single(y_BL)
         self._refuse_where(np.isinf(y_BL), y_BL, "y: inf", "finite targets, or NaN to mask")
         self._refuse_where(y_BL < 0, y_BL, "y: negative target", "targets of 0 or more")
         self._found_target = self._found_target or not bool(np.isnan(y_BL).all())
+        self._first_event += len(x_BCL)
+
+    def check_features(self, x_BCL: NDArray[np.floating[Any]]) -> None:
+        """Check the next chunk of events without a target.
+
+        Raises:
+            DataError: When a feature is NaN or infinite (as float32 too).
+        """
+        self._refuse_features(_make_single(x_BCL))
         self._first_event += len(x_BCL)
 
     def finish(self) -> None:
@@ -55,6 +61,9 @@ class EventChecker:
                 "masked events, expected targets; look at how the file was made"
             )
 
+    def _refuse_features(self, x_BCL: NDArray[np.float32]) -> None:
+        self._refuse_where(~np.isfinite(x_BCL), x_BCL, "X: NaN or inf", "finite features")
+
     def _refuse_where(
         self, bad: NDArray[np.bool_], values: NDArray[np.floating[Any]], what: str, rule: str
     ) -> None:
@@ -68,3 +77,9 @@ class EventChecker:
             f"{self._where}: {what}, got {values[index]} at {spot}, expected {rule}; "
             "mend or leave out such events"
         )
+
+
+def _make_single(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Give values as float32; those of float64 beyond it become infinite, on purpose."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweep.config import Variant
 from sweep.data.cache import get_cache_dir
@@ -44,6 +47,9 @@ class EventReader(Protocol):
 
     def read_chunks(self) -> Iterator[EventChunk]:
         """Read the events in order, x_BCL (B, 4, 4000) and y_BL (B, 4000), a few at a time."""
+
+    def read_features(self) -> Iterator[NDArray[np.floating[Any]]]:
+        """Read x_BCL alone, in order, a few events at a time."""
 
     def verify(self) -> None:
         """Read what checksums there are, because a value was impossible."""
@@ -123,8 +129,59 @@ def _name_store(path: Path, options: tuple[str | None, ...]) -> str:
     return f"file-{hashlib.blake2b(content, digest_size=12).hexdigest()}"
 
 
+@dataclass(frozen=True)
+class Features:
+    """Events whose targets nobody asks for: read in order, a few at a time, and not cached.
+
+    Attributes:
+        num_events: Of all files.
+    """
+
+    paths: tuple[Path, ...]
+    readers: tuple[EventReader, ...]
+
+    @property
+    def num_events(self) -> int:
+        """Number of events of all files."""
+        return sum(reader.num_events for reader in self.readers)
+
+    def read(self) -> Iterator[NDArray[np.float32]]:
+        """Read x_BCL (B, 4, 4000), checked, of one file after the other.
+
+        Raises:
+            DataError: When a file is damaged, or a feature is NaN or infinite.
+        """
+        for path, reader in zip(self.paths, self.readers, strict=True):
+            checker = EventChecker(str(path))
+            for x_BCL in reader.read_features():
+                with _verifying(reader):
+                    checker.check_features(x_BCL)
+                yield np.array(x_BCL, dtype=np.float32)
+
+
+def open_features(
+    paths: Sequence[Path], *, x_key: str | None = None, variant: Variant | None = None
+) -> Features:
+    """Open files of events for their features alone: they need no targets.
+
+    Args:
+        paths, x_key, variant: As `open_events` takes them.
+
+    Raises:
+        DataError: When a file is missing, unreadable, of another form, or its header is wrong.
+    """
+    check_paths(paths)
+    readers = (_open_reader(path, x_key, None, variant, needs_target=False) for path in paths)
+    return Features(tuple(paths), tuple(readers))
+
+
 def _open_reader(
-    path: Path, x_key: str | None, y_key: str | None, variant: Variant | None
+    path: Path,
+    x_key: str | None,
+    y_key: str | None,
+    variant: Variant | None,
+    *,
+    needs_target: bool = True,
 ) -> EventReader:
     """Tell the format of a file by how it begins, and look at what it holds."""
     try:
@@ -135,7 +192,8 @@ def _open_reader(
             "check its permissions"
         ) from exc
     if not is_hdf5:
-        return NpzEvents(path, x_key, y_key, scratch=get_cache_dir())
+        scratch = get_cache_dir() if needs_target else None
+        return NpzEvents(path, x_key, y_key, scratch, needs_target=needs_target)
     if x_key is not None or y_key is not None:
         raise DataError(
             f"{path}: unknown key, got {x_key or y_key}, expected no key names for an HDF5 file; "
@@ -143,7 +201,7 @@ def _open_reader(
         )
     from sweep.data.hdf5 import Hdf5Events  # late: few need h5py
 
-    return Hdf5Events(path, variant)
+    return Hdf5Events(path, variant, needs_target=needs_target)
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -161,10 +219,17 @@ def _is_hdf5(path: Path) -> bool:
 def _read_checked(path: Path, reader: EventReader) -> Iterator[EventChunk]:
     checker = EventChecker(str(path))
     for x_BCL, y_BL in reader.read_chunks():
-        try:
+        with _verifying(reader):
             checker.check(x_BCL, y_BL)
-        except DataError:
-            reader.verify()  # a damaged file unpacks to nonsense: then that is what is wrong
-            raise
         yield x_BCL, y_BL
     checker.finish()
+
+
+@contextlib.contextmanager
+def _verifying(reader: EventReader) -> Iterator[None]:
+    """Tell a damaged file, which unpacks to nonsense, from wrong values."""
+    try:
+        yield
+    except DataError:
+        reader.verify()
+        raise

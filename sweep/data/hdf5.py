@@ -46,12 +46,15 @@ class Hdf5Events:
 
     num_scratch_bytes = 0
 
-    def __init__(self, path: Path, variant: Variant | None = None) -> None:
+    def __init__(
+        self, path: Path, variant: Variant | None = None, *, needs_target: bool = True
+    ) -> None:
         """Choose the variant and look at its arrays; others may be as they are.
 
         Args:
             variant: `kernel` gives [KDE, KDE^2, 2x, 2y], `poca` gives [KDE_A, KDE_B, 2x, 2y]; by
                 default `kernel` where the file has both.
+            needs_target: Whether the targets are looked for; only `read_features` does without.
 
         Raises:
             DataError: When a writer holds the file, it is damaged, has not the keys, their shapes
@@ -59,8 +62,9 @@ class Hdf5Events:
         """
         self._path = path
         with open_file(path) as file:
+            self._target_keys = TARGET_KEYS if needs_target else ()
             self._variant = self._choose_variant(variant, file)
-            self._keys = (*FEATURE_KEYS[self._variant], *TARGET_KEYS)
+            self._keys = self._list_keys(self._variant)
             arrays = {key: find_array(file, path, key) for key in self._keys}
             first = arrays[self._keys[0]]
             num_events = int(first.shape[0]) if first.shape else 0
@@ -74,7 +78,7 @@ class Hdf5Events:
                 raise DataError(f"{path}: no events, got 0, expected at least 1; give another file")
             self.parts = self._check_arrays(file)
             self.num_events = num_events
-            self.dtypes = (first.dtype, arrays["pv"].dtype)
+            self.dtypes = (first.dtype, arrays[self._keys[-1]].dtype)
 
     def read_chunks(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Read the events in order.
@@ -86,6 +90,17 @@ class Hdf5Events:
         Raises:
             DataError: When the file is damaged, or a source of it went away meanwhile.
         """
+        for *features, target, other in self._read_columns():
+            yield self._stack_features(features), mask_target(target, other)
+
+    def read_features(self) -> Iterator[NDArray[Any]]:
+        """Read the features alone, in order, at most 64 events at a time; raises as above."""
+        for columns in self._read_columns():
+            num_targets = len(self._target_keys)
+            yield self._stack_features(columns[: len(columns) - num_targets])
+
+    def _read_columns(self) -> Iterator[list[NDArray[np.float32]]]:
+        """Read all arrays side by side, at most 64 events at a time."""
         with open_file(self._path) as file:
             arrays = [find_array(file, self._path, key) for key in self._keys]
             rows_of_chunks = [array.chunks[0] for array in arrays if array.chunks]
@@ -94,9 +109,7 @@ class Hdf5Events:
                 rows = slice(start, start + block)
                 columns = [read_rows(array, rows, self._path) for array in arrays]
                 for first in range(0, len(columns[0]), CHUNK_EVENTS):
-                    part = [column[first : first + CHUNK_EVENTS] for column in columns]
-                    *features, target, other = part
-                    yield self._stack_features(features), mask_target(target, other)
+                    yield [column[first : first + CHUNK_EVENTS] for column in columns]
             self._check_arrays(file)
 
     def verify(self) -> None:
@@ -128,14 +141,16 @@ class Hdf5Events:
             features = (first, second, STORED_POSITION_SCALE * x_pos, STORED_POSITION_SCALE * y_pos)
             return np.stack(features, axis=1).astype(self.dtypes[0])
 
+    def _list_keys(self, variant: Variant) -> tuple[str, ...]:
+        return (*FEATURE_KEYS[variant], *self._target_keys)
+
     def _choose_variant(self, asked: Variant | None, file: h5py.File) -> Variant:
         keys = list_keys(file, self._path)
         for variant in (asked,) if asked else ("kernel", "poca"):
-            if keys.issuperset((*FEATURE_KEYS[variant], *TARGET_KEYS)):
+            if keys.issuperset(self._list_keys(variant)):
                 return variant
         expected = " or ".join(
-            ", ".join((*FEATURE_KEYS[variant], *TARGET_KEYS))
-            for variant in ((asked,) if asked else FEATURE_KEYS)
+            ", ".join(self._list_keys(variant)) for variant in ((asked,) if asked else FEATURE_KEYS)
         )
         raise DataError(
             f"{self._path}: unknown keys, got {list_content(file)}, expected {expected}; "

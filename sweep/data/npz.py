@@ -31,6 +31,8 @@ class NpzEvents:
         x_key: str | None = None,
         y_key: str | None = None,
         scratch: Path | None = None,
+        *,
+        needs_target: bool = True,
     ) -> None:
         """Read the headers of the two arrays, and of others only to find them by their shape.
 
@@ -38,6 +40,7 @@ class NpzEvents:
             x_key: Name of the features; by default `X`, else the one array of shape (N, 4, 4000).
             y_key: Name of the targets; by default `y`, else the one array of shape (N, 4000).
             scratch: Directory for unnamed copies of arrays in Fortran order.
+            needs_target: Whether the targets are looked for; only `read_features` does without.
 
         Raises:
             DataError: When the file is no archive, encrypted or damaged, claims more than it can
@@ -46,36 +49,41 @@ class NpzEvents:
         """
         self._archive = Archive(path)
         self._scratch = scratch
-        self._x_key, x_header = self._choose_array("X", x_key, X_SHAPE)
-        self._y_key, y_header = self._choose_array("y", y_key, Y_SHAPE)
-        if x_header.shape[0] != y_header.shape[0]:
+        arrays = {"X": (x_key, X_SHAPE)} | ({"y": (y_key, Y_SHAPE)} if needs_target else {})
+        chosen = [self._choose_array(usual, *rule) for usual, rule in arrays.items()]
+        self._keys, headers = [key for key, _ in chosen], [header for _, header in chosen]
+        self.num_events = headers[0].shape[0]
+        if headers[-1].shape[0] != self.num_events:
             raise DataError(
-                f"{path}: {self._x_key} and {self._y_key} differ in length, got "
-                f"{x_header.shape[0]} and {y_header.shape[0]} events, expected as many; "
-                "make the file again"
+                f"{path}: {' and '.join(self._keys)} differ in length, got {self.num_events} and "
+                f"{headers[-1].shape[0]} events, expected as many; make the file again"
             )
-        if x_header.shape[0] == 0:
+        if self.num_events == 0:
             raise DataError(f"{path}: no events, got 0, expected at least 1; give another file")
-        self._archive.check_claim(self._x_key, x_header)
-        self._archive.check_claim(self._y_key, y_header)
-        self.num_events = x_header.shape[0]
-        self.dtypes = (x_header.dtype, y_header.dtype)
+        for key, header in chosen:
+            self._archive.check_claim(key, header)
+        self.dtypes = (headers[0].dtype, headers[-1].dtype)
         self.num_scratch_bytes = sum(
-            header.num_value_bytes for header in (x_header, y_header) if header.fortran_order
+            header.num_value_bytes for header in headers if header.fortran_order
         )
 
     def read_chunks(self) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         """Unpack the events in order, as stored, at most 64 at a time."""
-        x_rows, y_rows = (
-            self._archive.read_rows(key, CHUNK_EVENTS, self._scratch)
-            for key in (self._x_key, self._y_key)
-        )
+        x_rows, y_rows = map(self._read_rows, self._keys)
         yield from zip(x_rows, y_rows, strict=True)
 
+    def read_features(self) -> Iterator[NDArray[Any]]:
+        """Unpack the features alone, in order, as stored, at most 64 events at a time."""
+        yield from self._read_rows(self._keys[0])
+
     def verify(self) -> None:
-        """Unpack both arrays for their checksums alone."""
-        for _ in self.read_chunks():
-            pass
+        """Unpack the arrays for their checksums alone."""
+        for key in self._keys:
+            for _ in self._read_rows(key):
+                pass
+
+    def _read_rows(self, key: str) -> Iterator[NDArray[Any]]:
+        return self._archive.read_rows(key, CHUNK_EVENTS, self._scratch)
 
     def read_vertices(self) -> Vertices | None:
         """Read `pv_z`, `pv_tracks`, `pv_category` and `pv_offsets`, where the file has them all.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from torch import nn
 
@@ -21,11 +21,13 @@ from models.value import Value
 from storage.artifacts import TrialFolder
 from storage.epochs import TrialRow
 from sweep.config import DataConfig, describe_fault
+from sweep.config import Variant as DataVariant
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.errors import ModelError
 from sweep.foreign import parse_json, read_text
+from sweep.metrics.decode import REFERENCE, Decode, parse_decode
 from sweep.metrics.score import Score
 from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.parts import read_variant
@@ -50,6 +52,16 @@ class ExportedModel:
     hyperparameters: Mapping[str, Value]
     data: DataConfig
     network: nn.Module
+    decode: Decode = REFERENCE
+
+    def choose_variant(self, files: Sequence[Path], asked: str | None) -> DataVariant | None:
+        """Choose the features of HDF5 files: those asked for, or those of the training."""
+        is_hdf5 = not any(path.suffix == ".npz" for path in files)
+        return read_variant(asked) or (self.data.variant if is_hdf5 else None)
+
+    def choose_decode(self, asked: str | None) -> Decode:
+        """Choose what counts as a peak: what is asked for over what is the model's own."""
+        return self.decode if asked is None else parse_decode(asked, self.decode)
 
 
 class _SweepPart(BaseModel):
@@ -58,10 +70,19 @@ class _SweepPart(BaseModel):
     data: DataConfig
 
 
+class _DecodePart(BaseModel, strict=True):
+    """How vertices are read off the network's output."""
+
+    threshold: float = Field(gt=0, allow_inf_nan=False)
+    integral: float = Field(ge=0, allow_inf_nan=False)
+    min_width: int = Field(ge=1)
+
+
 class _ExportConfig(BaseModel):
     """What of an export's config file is needed to load the model."""
 
     model: str
+    decode: _DecodePart | None = None
     hyperparameters: dict[str, Value]
     sweep_config: _SweepPart
 
@@ -98,7 +119,8 @@ def load_export(folder: Path) -> ExportedModel:
     network = build_network(_load_own(model).architecture, config.hyperparameters)
     load_weights(network, folder / WEIGHTS_FILE)
     network.eval()
-    return ExportedModel(model, config.hyperparameters, config.sweep_config.data, network)
+    decode = Decode(**config.decode.model_dump()) if config.decode else REFERENCE
+    return ExportedModel(model, config.hyperparameters, config.sweep_config.data, network, decode)
 
 
 def _load_own(model: str) -> Network:
@@ -205,8 +227,7 @@ def evaluate_export(
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
         exported = load_export(folder)
         if files:
-            is_hdf5 = not any(path.suffix == ".npz" for path in files)
-            chosen = read_variant(variant) or (exported.data.variant if is_hdf5 else None)
+            chosen = exported.choose_variant(files, variant)
             events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen, progress=progress)
         else:
             events = reopen_split(exported.data, progress).validation

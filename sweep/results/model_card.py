@@ -93,6 +93,7 @@ def _describe_use(onnx_fault: str | None, source: Source | None) -> str:
 ## Use
 
     sweep evaluate FOLDER --data FILE.npz{flag}
+    sweep predict FOLDER --data FILE.npz --out vertices.csv{flag}
 {caution}
 ```python
 from pathlib import Path
@@ -148,8 +149,9 @@ def _describe_code(source: Source | None) -> tuple[str, str, str]:
         " --trust-code",
         f"""
 This export brings code of its own: {names}. To load it is to run that code, with all the rights of
-whoever does. Read it first. `sweep evaluate` and `sweep compare` run it only with `--trust-code`,
-or where you trained it yourself; in Python, set `SWEEP_TRUST_CODE=1` before `load_export`.
+whoever does. Read it first. `sweep evaluate`, `sweep predict` and `sweep compare` run it only with
+`--trust-code`, or where you trained it yourself; in Python, set `SWEEP_TRUST_CODE=1` before
+`load_export`.
 """,
     )
 
