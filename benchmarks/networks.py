@@ -24,12 +24,10 @@ from models.value import Value, read_value
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events, take_some
 from sweep.data.toy import open_toy_events
-from sweep.metrics.score import Score
 from sweep.plan.recipes import build_recipe
 from sweep.training.trainer import EpochResult, Trainer
 
 TOY_SEED = 20
-MAX_EPOCHS = 1000
 
 
 def main() -> None:
@@ -56,6 +54,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--val-events", type=int, default=1000)
     parser.add_argument("--toys", type=int, default=0, help="own toy events beside them")
     parser.add_argument("--seconds", type=float, default=30.0, help="for each network")
+    parser.add_argument("--epochs", type=int, default=1000, help="at most, for each network")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=4, help="of the CPU for each network")
     parser.add_argument("networks", nargs="+", metavar="NAME[:KEY=VALUE,...]")
@@ -87,16 +86,17 @@ def _train(text: str, split: Split, asked: argparse.Namespace) -> None:
     trainer = Trainer(
         network,
         split,
-        build_recipe("fast", MAX_EPOCHS, MAX_EPOCHS),
+        build_recipe("fast", asked.epochs, asked.epochs),
         settings,
         seed=asked.seed,
         device=device,
     )
     print(f"{text}: {count_parameters(network)} parameters on {device}", flush=True)
-    spent_s = 0.0
+    spent_s, began_s = 0.0, time.process_time()
     for result in trainer.run():
         spent_s += result.duration_s
-        print(f"{text}: {_describe(result, result.score, spent_s)}", flush=True)
+        times = f"{spent_s:.1f} s, of processors {time.process_time() - began_s:.1f} s"
+        print(f"{text}: epoch {result.epoch}, {times}, {_describe(result)}", flush=True)
         if spent_s + result.duration_s > asked.seconds:
             return
 
@@ -115,11 +115,10 @@ def _read_network(text: str, device: str) -> tuple[str, dict[str, Value]]:
     }
 
 
-def _describe(result: EpochResult, score: Score, spent_s: float) -> str:
-    counts = score.counts
+def _describe(result: EpochResult) -> str:
+    counts = result.score.counts
     return (
-        f"epoch {result.epoch}, {spent_s:.1f} s, train {result.train_loss:.4f}, "
-        f"loss {score.validation_loss:.4f}, "
+        f"train {result.train_loss:.4f}, loss {result.score.validation_loss:.4f}, "
         f"efficiency {counts.found / counts.true_peaks:.4f}, "
         f"FP {counts.false_positives / counts.events:.4f}"
     )
