@@ -188,19 +188,32 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
 
 
 def change_config(
-    engine: sa.Engine, sweep_id: int, config: Mapping[str, Any], files: Mapping[str, bytes]
-) -> None:
+    engine: sa.Engine, sweep: Sweep, config: Mapping[str, Any], files: Mapping[str, bytes]
+) -> bool:
     """Store where a sweep's events and its network lie now, or a confirmation's next round.
 
     Whoever calls keeps all else of its config, and what the files of the network do.
+
+    Args:
+        sweep: As it was read, on which the change builds.
+
+    Returns:
+        Whether it is stored; False where somebody else has changed the config since then: it is as
+        they left it, and to be read anew.
     """
     text = json.dumps(config, sort_keys=True)
 
-    def work(connection: sa.Connection) -> None:
-        connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(config=text))
-        write_files(connection, sweep_id, files)
+    def work(connection: sa.Connection) -> bool:
+        _lock(connection, sweep.id)
+        mine = sweeps.c.id == sweep.id
+        stored = connection.execute(sa.select(sweeps.c.config).where(mine)).scalar_one()
+        if parse_column(stored, f"sweep {sweep.name}: config") != sweep.config:
+            return False
+        connection.execute(sweeps.update().where(mine).values(config=text))
+        write_files(connection, sweep.id, files)
+        return True
 
-    transact(engine, work)
+    return transact(engine, work)
 
 
 def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:

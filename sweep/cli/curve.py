@@ -84,12 +84,16 @@ def _run_curve(
         check_picture_path(plot)
     check_folder(options.storage)
     from storage.engine import close_after, create_engine, parse_url  # late: they take a while
+    from sweep.cli.output import print_note
     from sweep.plan.check_request import check_request
     from sweep.results.origin import complete_request, name_curve
 
     with close_after(create_engine(parse_url(options.storage))) as engine:
         name = options.sweep or name_curve(engine, request.model, lender)
         request = complete_request(engine, name, request, asked, lender)
+    origin = request.curve.origin if request.curve else None
+    if origin is not None and origin.note:
+        print_note(origin.note)
     check_request(request, options.storage, name)
     from sweep.cli.curve_job import run_curve  # late: what is wrong is known by now
 

@@ -88,7 +88,7 @@ def prepare_sweep(
             update={key: getattr(plan.config, key) for key in ("data", "model", "model_digest")}
         )
         if moved != config or files != kept:
-            change_config(engine, stored.id, moved.to_json(), files)
+            _store_moves(engine, stored, moved, files)
         notes += _describe_moves(config, moved)
     if stored.stop_requested:
         request_stop(engine, stored.id, stop=False)
@@ -97,6 +97,21 @@ def prepare_sweep(
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes
+
+
+def _store_moves(
+    engine: sa.Engine, stored: Sweep, moved: SweepConfig, files: Mapping[str, bytes]
+) -> None:
+    """Store where a sweep's events and its network lie now.
+
+    Raises:
+        ConflictError: when somebody else has just changed the sweep.
+    """
+    if not change_config(engine, stored, moved.to_json(), files):
+        raise ConflictError(
+            f"sweep {stored.name}: somebody else has just changed it, got two at once, expected "
+            "one; run again to go on with it"
+        )
 
 
 def create_stored(

@@ -18,12 +18,16 @@ NOT_IN_FILES = ("dimensions", "fixed", "curve")
 
 @dataclass(frozen=True)
 class Origin:
-    """The trial of another sweep, with that sweep's config, whose hyperparameters are taken."""
+    """The trial of another sweep, with that sweep's config, whose hyperparameters are taken.
+
+    `note` says what is to be known of how it was chosen, if anything is.
+    """
 
     sweep: str
     trial: int
     config: SweepConfig
     params: Mapping[str, Value]
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ def compare(
     differences = compare_scores(
         scores_a, scores_b, num_resamples=num_resamples, seed=seed, progress=progress
     )
+    notes += [contender.note for contender in (a, b) if contender.note]
     return Comparison(a, b, scores_a, scores_b, differences, tuple(notes))
 
 

@@ -174,11 +174,17 @@ class Confirmation:
             return ["no winner: no training of the confirmation lives"]
         lines = [] if self.is_done else ["not done: what follows is how it stands so far"]
         if self.num_since:
-            lines.append(
-                f"of before: {write_count(self.num_since, 'trial')} of the search finished later; "
-                f"`{write_command(self.design.sweep)}` confirms anew"
-            )
+            lines.append(self.say_age())
         return [*lines, self._say_test(winner), self._say_verdict(winner), *self._say_optimism()]
+
+    def say_age(self) -> str:
+        """Say that its winner is of before, in one sentence; empty where nothing came later."""
+        if not self.num_since:
+            return ""
+        return (
+            f"of before: {write_count(self.num_since, 'trial')} of the search finished later; "
+            f"`{write_command(self.design.sweep)}` confirms anew"
+        )
 
     def measure_optimism(self) -> dict[str, float | None] | None:
         """Give what the search claimed of its best, and what was found afterwards.
@@ -295,6 +301,14 @@ def find_winner_or_best(engine: sa.Engine, status: Status) -> tuple[Status, Tria
     if found is None or winner is None:
         return status, find_best_trial(status)
     return found.status, winner
+
+
+def say_winner_age(engine: sa.Engine, status: Status) -> str:
+    """Say where the winner that a sweep gives is of before; empty where it is of now."""
+    found = find_confirmation(engine, status)
+    if found is None or not found.is_settled or not found.num_since:
+        return ""
+    return f"{found.status.sweep.name}: {found.say_age()}"
 
 
 def add_confirmations(engine: sa.Engine, chosen: Sequence[Sweep]) -> list[Sweep]:

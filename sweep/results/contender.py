@@ -11,7 +11,7 @@ from storage.engine import open_engine, parse_url
 from storage.sweeps import find_sweep
 from storage.tables import check_tables
 from sweep.config import DataConfig
-from sweep.results.confirmation import find_winner_or_best
+from sweep.results.confirmation import find_winner_or_best, say_winner_age
 from sweep.results.contender_check import find_trial
 from sweep.results.evaluation import load_export, rebuild_network
 from sweep.results.export_folder import is_export
@@ -20,11 +20,16 @@ from sweep.results.status import read_status
 
 @dataclass(frozen=True)
 class Contender:
-    """A trained network, with the events it was trained on and chosen by."""
+    """A trained network, with the events it was trained on and chosen by.
+
+    Attributes:
+        note: What is to be known of how it was chosen; empty where nothing is.
+    """
 
     label: str
     network: nn.Module
     data: DataConfig
+    note: str = ""
 
 
 def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
@@ -46,14 +51,16 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
     name, _colon, number = text.rpartition(":")
     engine = open_engine(parse_url(storage))
     check_tables(engine)
-    status = read_status(engine, find_sweep(engine, name or text))
+    note, status = "", read_status(engine, find_sweep(engine, name or text))
     if name:
         trial = find_trial(status, number)
     else:
+        note = say_winner_age(engine, status)
         status, trial = find_winner_or_best(engine, status)
     engine.dispose()
     return Contender(
         f"{status.sweep.name}, trial {trial.number}",
         rebuild_network(status, trial, artifacts),
         status.config.data,
+        note,
     )

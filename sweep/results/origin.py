@@ -98,10 +98,14 @@ def find_origin(engine: sa.Engine, model: str | None, lender: str | None) -> Ori
             f"from: no settings for this curve, got sweep {sweep.name} of {kind}, expected a "
             f"search of {model or 'a model'}; change --from"
         )
-    from sweep.results.confirmation import find_winner_or_best  # late: it loads what computes
+    from sweep.results.confirmation import (  # late: it loads what computes
+        find_winner_or_best,
+        say_winner_age,
+    )
 
     chosen, best = find_winner_or_best(engine, status)
-    return Origin(chosen.sweep.name, get_number(best), status.config, best.params)
+    note = say_winner_age(engine, status)
+    return Origin(chosen.sweep.name, get_number(best), status.config, best.params, note)
 
 
 def _recommend_settings(model: str | None) -> dict[str, Value]:

@@ -1,7 +1,8 @@
 """Begins a confirmation, and its rounds one after the other.
 
 A round is first written into the config and then given its trials: where that was broken off, the
-next one who looks finishes it.
+next one who looks finishes it. Of two who write at once the second finds the config changed: it
+looks again at what is left to do.
 """
 
 from __future__ import annotations
@@ -113,7 +114,9 @@ def join_confirmation(
     )
     config = add_pairs(stored.status.config.model_copy(update={"confirmation": grown}), pairs)
     sweep = stored.status.sweep
-    change_config(engine, sweep.id, config.to_json(), stored.status.load_files())
+    if not change_config(engine, sweep, config.to_json(), stored.status.load_files()):
+        changed = find_confirmation_of_search(engine, search.sweep.name) or stored
+        return join_confirmation(engine, search, changed, top, num_most)
     change_budget(engine, sweep.id, len(config.starting_points))
     outdate_pages(engine, [sweep.name, search.sweep.name])
     return True
@@ -128,7 +131,7 @@ def begin_round(engine: sa.Engine, confirmation: Confirmation) -> bool:
     """Begin the next round of a confirmation all of whose trials are finished.
 
     Returns:
-        Whether there is one.
+        Whether there is one, this one's or that of somebody who was first.
     """
     sweep, config = confirmation.status.sweep, confirmation.status.config
     if sweep.budget == len(confirmation.design.pairs):
@@ -136,6 +139,7 @@ def begin_round(engine: sa.Engine, confirmation: Confirmation) -> bool:
         if not pairs:
             return False
         config = add_pairs(config, pairs)
-        change_config(engine, sweep.id, config.to_json(), confirmation.status.load_files())
+        if not change_config(engine, sweep, config.to_json(), confirmation.status.load_files()):
+            return True
     change_budget(engine, sweep.id, len(config.starting_points))
     return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 import torch
@@ -14,7 +16,7 @@ from sweep.data.selection import reopen_test
 from sweep.errors import ModelError
 from sweep.metrics.writing import describe_score
 from sweep.progress import Progress
-from sweep.results.confirmation import Confirmation
+from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.evaluation import evaluate, rebuild_network
 
 
@@ -45,10 +47,21 @@ def judge_winner(
     network = rebuild_network(status, trial, artifacts)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     score = evaluate(network, reopen_test(status.config.data, progress), device, progress)
-    before = confirmation.design.opened
+    while not _keep(engine, confirmation, trial.slot, describe_score(score)):
+        changed = find_confirmation_of_search(engine, confirmation.design.sweep)
+        if changed is None or (changed.design.opened and changed.design.opened.slot == trial.slot):
+            break
+        confirmation = changed
+    outdate_pages(engine, [status.sweep.name, confirmation.design.sweep])
+
+
+def _keep(
+    engine: sa.Engine, confirmation: Confirmation, slot: int, score: Mapping[str, Any]
+) -> bool:
+    """Keep what the third part showed with the confirmation; False where it has changed since."""
+    before, status = confirmation.design.opened, confirmation.status
     times = before.times + 1 if before else 1
-    opened = OpenedConfig(slot=trial.slot, score=describe_score(score), times=times)
+    opened = OpenedConfig(slot=slot, score=dict(score), times=times)
     design = confirmation.design.model_copy(update={"opened": opened})
     config = status.config.model_copy(update={"confirmation": design})
-    change_config(engine, status.sweep.id, config.to_json(), status.load_files())
-    outdate_pages(engine, [status.sweep.name, design.sweep])
+    return change_config(engine, status.sweep, config.to_json(), status.load_files())

@@ -40,8 +40,14 @@ from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.report.contents import write_report
 from sweep.results.candidates import list_candidates
-from sweep.results.confirmation import Confirmation, find_confirmation_of_search
+from sweep.results.confirmation import (
+    Confirmation,
+    find_confirmation_of_search,
+    say_winner_age,
+)
+from sweep.results.contender import find_contender
 from sweep.results.model_card import write_model_card
+from sweep.results.origin import find_origin
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.set_aside import judge_winner
 from sweep.results.status import Status, read_status
@@ -133,7 +139,7 @@ def test_rounds_go_on_where_a_kill_broke_them_off(
     assert (found.status.counts.finished, len(found.design.pairs)) == (4, 4)
     sweep, pairs = found.status.sweep, [(0, 3), (1, 3)]
     config = add_pairs(found.status.config, pairs)
-    change_config(search.engine, sweep.id, config.to_json(), found.status.load_files())
+    assert change_config(search.engine, sweep, config.to_json(), found.status.load_files())
     assert not search.read().is_done
     assert begin_round(search.engine, search.read())
     search.work("net-confirm")
@@ -181,6 +187,12 @@ def test_search_that_goes_on_is_confirmed_anew(
     search.work("net")
     assert "of before: 3 trials" in call("best", "--storage", sqlite_url).out
     status = read_status(search.engine, search.find("net"))
+    of_before = say_winner_age(search.engine, status)
+    assert of_before.startswith("net-confirm: of before: 3 trials")
+    assert find_contender("net", sqlite_url, search.artifacts).note == of_before
+    lent = find_origin(search.engine, None, "net")
+    assert lent is not None
+    assert lent.note == of_before
     assert not join_confirmation(search.engine, status, search.read(), top=9, num_most=0)
     begin_confirmation(search.engine, status, 5, None)
     found = search.read()
@@ -191,6 +203,23 @@ def test_search_that_goes_on_is_confirmed_anew(
     assert (found.winner, found.opened) == (4, None)
     judge_winner(search.engine, found, search.artifacts)
     assert "(opened for 2 winners so far)" in "".join(search.read().list_findings())
+
+
+def test_of_two_who_extend_a_confirmation_at_once_one_is_first(
+    make_session: MakeSession, database_url: str
+) -> None:
+    """The second stores nothing of its own, and has no candidate join that is there already."""
+    search = make_search(make_session, database_url)
+    begin_confirmation(search.engine, read_status(search.engine, search.find("net")), 1, 3)
+    change_budget(search.engine, search.find("net").id, 3)
+    search.work("net")
+    status, seen = read_status(search.engine, search.find("net")), search.read()
+    assert join_confirmation(search.engine, status, seen, top=3)
+    first = search.read()
+    assert join_confirmation(search.engine, status, seen, top=3)
+    assert search.read().design == first.design
+    assert not change_config(search.engine, seen.status.sweep, {}, {})
+    assert search.read().status.config == first.status.config
 
 
 def test_network_that_was_trusted_may_run_when_a_confirmation_goes_on(
