@@ -20,6 +20,8 @@ from torch import Tensor, nn
 class HostState:
     """What a network has outside of the memory of its tensors, at one moment.
 
+    The tensors themselves live as long as it does, also where the network gives them up.
+
     Args:
         network: It must live as long as this.
     """

@@ -75,6 +75,7 @@ class Player:
         self._act = act
         self._network = network
         self._recorder = recorder
+        self._is_recordable = recorder is not None
         self._num_called: Counter[Hashable] = Counter()
         self._tapes: dict[Hashable, _Tape] = {}
 
@@ -98,14 +99,13 @@ class Player:
         Args:
             given: What it takes; on any device.
         """
-        if self._recorder is None:
-            self._act(*given)
-            return
         form = tuple((part.shape, part.dtype) for part in given)
-        if form not in self._tapes:
+        if form in self._tapes:
+            self._tapes[form].play(given)
+        elif self._recorder is not None and self._is_recordable:
             self._do(self._recorder, form, given)
         else:
-            self._tapes[form].play(given)
+            self._act(*given)
         if self._recorder is not None:
             self._recorder.keep_pace()
 
@@ -132,7 +132,7 @@ class Player:
     def _record(self, recorder: Recorder, form: Hashable, given: tuple[Tensor, ...]) -> bool:
         """Try to record a step; what else the device's memory held for it is given back first."""
         try:
-            self._tapes[form] = _Tape(recorder, self._act, given)
+            self._tapes[form] = _Tape(recorder, self._act, given, HostState(self._network))
         except Exception as exc:  # whatever a person's network or a library does there
             full = "the device's memory is full" if is_out_of_memory(exc) else None
             self._give_up(full or " ".join(str(exc).split())[:200] or repr(exc))
@@ -142,7 +142,7 @@ class Player:
     def _give_up(self, reason: str) -> None:
         """Call all further steps."""
         self.forget()
-        self._recorder = None
+        self._is_recordable = False
         _say_once(type(self._network).__name__, reason)
 
 
@@ -153,13 +153,24 @@ def _say_once(name: str, reason: str) -> None:
 
 
 class _Tape:
-    """A recording of a step, and the memory that it reads its batch from."""
+    """A recording of a step, and the memory that it reads its batch from.
+
+    Args:
+        state: Of the network. What it holds is in the recording by its address, and so has to stay
+            there, also where the network replaces it: tables that it makes for a size of batch.
+    """
 
     def __init__(
-        self, recorder: Recorder, act: Callable[..., None], given: tuple[Tensor, ...]
+        self,
+        recorder: Recorder,
+        act: Callable[..., None],
+        given: tuple[Tensor, ...],
+        state: HostState,
     ) -> None:
-        self._own = [part.to(recorder.device, copy=True) for part in given]
-        self._recording = recorder.record(lambda: act(*self._own))
+        self._state = state
+        own = [part.to(recorder.device, copy=True) for part in given]
+        self._own = own
+        self._recording = recorder.record(lambda: act(*own))
 
     def play(self, given: tuple[Tensor, ...]) -> None:
         for own, part in zip(self._own, given, strict=True):

@@ -106,6 +106,7 @@ class Trainer:
             device,
             Reflections(share, seed, device) if share else None,
         )
+        self.act = _join(self.train, self.step)
         self.player = Player(self.act, self.network, open_recorder(device))
         self.epoch = 0
         self._resumed_s: float | None = None
@@ -236,10 +237,6 @@ class Trainer:
             raise DivergedError(f"epoch {epoch}: training loss {train_loss}")
         return train_loss
 
-    def act(self, *given: Tensor) -> None:
-        """Do the step of a batch."""
-        self.step(*self.train.open(*given))
-
     def _validate(self, epoch: int) -> Score:
         with self._as_judged():
             try:
@@ -257,6 +254,15 @@ class Trainer:
             if not torch.isfinite(prediction_BL).all():
                 raise DivergedError(f"epoch {epoch}: prediction is not finite")
             yield prediction_BL, y_BL
+
+
+def _join(batches: Batches, step: TrainingStep) -> Callable[..., None]:
+    """Give what is done with a batch as `Batches.shuffle` gives it; it holds no trainer."""
+
+    def act(*given: Tensor) -> None:
+        step(*batches.open(*given))
+
+    return act
 
 
 def predict_batches(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -150,6 +151,31 @@ def test_each_size_of_batch_has_its_recording(split: Split) -> None:
     assert trainer.player.num_recorded == 2
 
 
+class TableNet(PlainNet):
+    """Makes a table anew whenever a batch has another size."""
+
+    def act(self, x_BCL: Tensor) -> Tensor:
+        if self.last is None or len(self.last) != len(x_BCL):
+            self.last = torch.ones(len(x_BCL), 1)
+        return self.last
+
+
+def test_tensors_of_a_recording_outlive_what_the_network_does(split: Split) -> None:
+    """A recording knows a table by its address; the network throws it away for another size."""
+    network = TableNet()
+    trainer = make_trainer(split, network, TapeRecorder())
+    for _ in range(4):
+        trainer.player(torch.rand(3, 4, 4000), torch.rand(3, 4000))
+    assert trainer.player.num_recorded == 1
+    assert network.last is not None
+    table = weakref.ref(network.last)
+    network(torch.rand(2, 4, 4000))
+    assert network.last is not table()
+    assert table() is not None
+    trainer.player.forget()
+    assert table() is None
+
+
 def test_restored_training_records_anew(split: Split) -> None:
     """What was recorded speaks of memory that a restored training no longer has."""
     whole = get_numbers(make_trainer(split, recorder=TapeRecorder()).run())
@@ -289,7 +315,8 @@ def test_step_of_each_architecture_can_be_recorded(name: str, recipe: str) -> No
     network = ARCHITECTURES[name].load_network()(**SMALL.get(name, {}), head="softplus")
     network.train()
     step = TrainingStep(network, build_recipe(recipe, 2, 2), HYPERPARAMETERS, 4, CPU)
-    x_BCL, y_BL = torch.rand(2, 4, 4000), torch.rand(2, 4000)
+    num_bins = 4000 if name == "mlp" else 400
+    x_BCL, y_BL = torch.rand(2, 4, num_bins), torch.rand(2, num_bins)
     step(x_BCL, y_BL)
     before = HostState(network)
     with NoWaiting(), torch.random.fork_rng(devices=[]):  # a GPU's dropout has its own numbers
