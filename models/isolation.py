@@ -22,7 +22,24 @@ from typing import Any
 
 from models.source import INIT, Source
 
+PREFIX = "_network_"
 _NUMBERS = itertools.count(1)
+
+
+def find_place(exc: BaseException) -> str | None:
+    """Say where in a person's files an exception was raised, or what they called raised it.
+
+    Returns:
+        File, line and function; None where none of their code was being run.
+    """
+    place, trace = None, exc.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if str(frame.f_globals.get("__name__", "")).startswith(PREFIX):
+            name = Path(frame.f_code.co_filename).name
+            place = f"{name}, line {trace.tb_lineno} ({frame.f_code.co_name})"
+        trace = trace.tb_next
+    return place
 
 
 class Isolation(MetaPathFinder, Loader):
@@ -33,7 +50,7 @@ class Isolation(MetaPathFinder, Loader):
     """
 
     def __init__(self, source: Source, folder: Path) -> None:
-        self.package = f"_network_{next(_NUMBERS)}"
+        self.package = f"{PREFIX}{next(_NUMBERS)}"
         self._source = source
         self._folder = folder
         self._main = f"{self.package}.{Path(source.main).stem.replace('.', '_')}"

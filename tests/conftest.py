@@ -119,6 +119,15 @@ class TalkingNet(MyNet):
             Path(__file__).with_name(os.environ["NET_TABLE"]).read_text()
 
 
+class EndingNet(MyNet):
+    """Ends the process that judges it by real events, from when a file is there."""
+
+    def forward(self, x_BCL):
+        if x_BCL.any() and Path(os.environ.get("NET_END", "no file")).exists():
+            os._exit(7)
+        return super().forward(x_BCL)
+
+
 class DeadNet(MyNet):
     """Never predicts anything."""
 

@@ -5,8 +5,6 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -21,23 +19,15 @@ from sweep.cli.confirm import confirm
 from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
-from sweep.cli.output import (
-    FULL,
-    check_texts,
-    drop_output,
-    finish_streams,
-    prepare_streams,
-    print_error,
-)
+from sweep.cli.faults import conclude
+from sweep.cli.output import check_texts, prepare_streams
 from sweep.cli.predict import predict
 from sweep.cli.report import report
 from sweep.cli.run import run, worker
 from sweep.cli.status import list_sweeps, models, resume, status, stop
 from sweep.cli.storage import storage_app
 from sweep.cli.trials import epochs, trials
-from sweep.errors import ConfigError, SweepError
-
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
+from sweep.errors import ConfigError
 
 
 class Commands(TyperGroup):
@@ -116,25 +106,12 @@ def main() -> None:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
     prepare_streams()
-    try:
-        try:
-            check_texts(sys.argv[1:], os.environ, find_folder())
-            app()
-        finally:
-            finish_streams()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        drop_output()
-        sys.exit(1)
-    except Exception as exc:
-        line = describe_known(exc)
-        if line is None:
-            raise
-        drop_output()
-        with contextlib.suppress(OSError):  # the errors' own stream is full, too
-            print_error(line)
-        sys.exit(1)
+    sys.exit(conclude(_call))
+
+
+def _call() -> None:
+    check_texts(sys.argv[1:], os.environ, find_folder())
+    app()
 
 
 def find_folder() -> str:
@@ -150,20 +127,3 @@ def find_folder() -> str:
             "folder: it is gone, got one that was removed, expected one that is there; "
             "`cd` to another"
         ) from exc
-
-
-def describe_known(exc: Exception) -> str | None:
-    """Give the line of a fault that a person can put right; None of any other."""
-    from storage.errors import StorageError
-
-    if isinstance(exc, (SweepError, StorageError)):
-        return str(exc)
-    if isinstance(exc, OSError) and exc.errno in FULL:
-        where = exc.filename or "output"
-        return f"{where}: cannot be written, got {exc.strerror!r}, expected room; free some"
-    if isinstance(exc, OSError) and exc.errno in REFUSALS and exc.filename is not None:
-        return (
-            f"{exc.filename}: the system does not let this user do that, got {exc.strerror!r}, "
-            "expected the right to; ask the owner, or name another place"
-        )
-    return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,7 +23,10 @@ from sweep.cli.options import (
 )
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from storage.epochs import TrialRow
+    from sweep.results.confirmation import Confirmation
     from sweep.results.status import Status
 
 
@@ -46,8 +49,7 @@ def best(
     Of a search that was confirmed the best is the confirmed winner.
     """
     engine = open_database(storage)
-    from sweep.cli.output import print_json, print_note  # late: a database is there
-    from sweep.cli.progress import show_progress
+    from sweep.cli.output import print_json  # late: a database is there
     from sweep.cli.tables import print_best, print_confirmation
     from sweep.results.best import find_best_trial
     from sweep.results.confirmation import find_confirmation
@@ -67,24 +69,54 @@ def best(
             print_confirmation(found)
     if not json and winner is None and status.ranked:
         print_best(status)
-    if plot is not None:
-        from sweep.report.best_picture import write_best_picture
 
-        with show_progress("drawing") as progress:
-            write_best_picture(engine, status, trial, artifacts, plot, progress)
-        print_note(f"{plot}: trial {trial.number} drawn")
-    if export is not None:
-        from sweep.results.export import export_trial
+    def take() -> None:
+        if plot is not None:
+            _draw(engine, status, trial, artifacts, plot)
+        if export is not None:
+            confirmed = found if winner else None
+            said["export"] = _export(status, trial, artifacts, export, confirmed)
+        if json:
+            print_json(said)
 
-        with show_progress("reading events") as progress:
-            exported = export_trial(
-                status, trial, artifacts, export, progress, print_note, found if winner else None
-            )
-        said["export"] = exported.to_json()
-        onnx = f"without ONNX: {exported.onnx_fault}" if exported.onnx_fault else "with ONNX"
-        print_note(f"{export}: trial {trial.number} written, loaded again and compared, {onnx}")
-    if json:
-        print_json(said)
+    if plot is None and export is None:
+        take()
+        return
+    from sweep.cli.apart import run_apart
+
+    engine.dispose()  # a copy of this process shall not share its connections
+    run_apart(take)
+
+
+def _draw(engine: sa.Engine, status: Status, trial: TrialRow, artifacts: Path, path: Path) -> None:
+    from sweep.cli.output import print_note
+    from sweep.cli.progress import show_progress
+    from sweep.report.best_picture import write_best_picture
+
+    with show_progress("drawing") as progress:
+        write_best_picture(engine, status, trial, artifacts, path, progress)
+    print_note(f"{path}: trial {trial.number} drawn")
+
+
+def _export(
+    status: Status,
+    trial: TrialRow,
+    artifacts: Path,
+    folder: Path,
+    confirmation: Confirmation | None,
+) -> dict[str, Any]:
+    """Export a trial; gives what `--json` says of it."""
+    from sweep.cli.output import print_note
+    from sweep.cli.progress import show_progress
+    from sweep.results.export import export_trial
+
+    with show_progress("reading events") as progress:
+        exported = export_trial(
+            status, trial, artifacts, folder, progress, print_note, confirmation
+        )
+    onnx = f"without ONNX: {exported.onnx_fault}" if exported.onnx_fault else "with ONNX"
+    print_note(f"{folder}: trial {trial.number} written, loaded again and compared, {onnx}")
+    return exported.to_json()
 
 
 def _choose_for_export(status: Status) -> TrialRow:
@@ -121,14 +153,20 @@ def evaluate(
 
     files = [Path(name) for name in data or ()]
     check_paths(files)
-    from sweep.results.evaluation import evaluate_export  # late: it loads torch
 
-    with show_progress("judging") as progress:
-        score = evaluate_export(model, files, x_key, y_key, variant, progress)
-    if json:
-        print_json(describe_score(score))
-    else:
-        print_score(score)
+    def judge() -> None:
+        from sweep.results.evaluation import evaluate_export  # late: it loads torch
+
+        with show_progress("judging") as progress:
+            score = evaluate_export(model, files, x_key, y_key, variant, progress)
+        if json:
+            print_json(describe_score(score))
+        else:
+            print_score(score)
+
+    from sweep.cli.apart import run_apart
+
+    run_apart(judge)
 
 
 def score(

@@ -59,20 +59,26 @@ def compare(
     for text in (a, b):
         check_contender(text, storage)
     check_paths([Path(name) for name in data or ()])
-    from sweep.results.comparison import EventFiles, describe_comparison  # late: it loads torch
-    from sweep.results.comparison import compare as compare_pair
-    from sweep.results.contender import find_contender
 
-    named = EventFiles([Path(name) for name in data or ()], x_key, y_key, variant)
-    first, second = (find_contender(text, storage, artifacts) for text in (a, b))
-    with show_progress("comparing") as progress:
-        found = compare_pair(
-            first, second, named, num_resamples=resamples, seed=seed, progress=progress
-        )
-    if json:
-        print_json({**describe_comparison(found), "resamples": resamples, "seed": seed})
-    else:
-        _print_comparison(found)
+    def judge() -> None:
+        from sweep.results.comparison import EventFiles, describe_comparison  # late: loads torch
+        from sweep.results.comparison import compare as compare_pair
+        from sweep.results.contender import find_contender
+
+        named = EventFiles([Path(name) for name in data or ()], x_key, y_key, variant)
+        first, second = (find_contender(text, storage, artifacts) for text in (a, b))
+        with show_progress("comparing") as progress:
+            found = compare_pair(
+                first, second, named, num_resamples=resamples, seed=seed, progress=progress
+            )
+        if json:
+            print_json({**describe_comparison(found), "resamples": resamples, "seed": seed})
+        else:
+            _print_comparison(found)
+
+    from sweep.cli.apart import run_apart
+
+    run_apart(judge)
 
 
 def _print_comparison(found: Comparison) -> None:

@@ -8,13 +8,17 @@ from typing import Any
 
 import sqlalchemy as sa
 import torch
+from torch import nn
 
+from models.rehearsal import find_ending
 from storage.publications import outdate_pages
 from storage.sweeps import change_config
 from sweep.config import OpenedConfig
+from sweep.data.events import EventSet
 from sweep.data.selection import reopen_test
 from sweep.errors import ModelError
 from sweep.metrics.writing import describe_score
+from sweep.plan.network import is_own
 from sweep.progress import Progress
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.evaluation import evaluate, rebuild_network
@@ -45,8 +49,11 @@ def judge_winner(
             "at its trials with `sweep report`"
         )
     network = rebuild_network(status, trial, artifacts)
+    events = reopen_test(status.config.data, progress)
+    if is_own(status.config.model):
+        _refuse_ending(status.config.model, network, events)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    score = evaluate(network, reopen_test(status.config.data, progress), device, progress)
+    score = evaluate(network, events, device, progress)
     while not _keep(engine, confirmation, trial.slot, describe_score(score)):
         changed = find_confirmation_of_search(engine, confirmation.design.sweep)
         if changed is None or (changed.design.opened and changed.design.opened.slot == trial.slot):
@@ -65,3 +72,17 @@ def _keep(
     design = confirmation.design.model_copy(update={"opened": opened})
     config = status.config.model_copy(update={"confirmation": design})
     return change_config(engine, status.sweep, config.to_json(), status.load_files())
+
+
+def _refuse_ending(model: str, network: nn.Module, events: EventSet) -> None:
+    """Refuse a person's network that ends the process in which it predicts these events.
+
+    Raises:
+        ModelError: when it does.
+    """
+    ending = find_ending(lambda: evaluate(network, events, torch.device("cpu")))
+    if ending is not None:
+        raise ModelError(
+            f"model: {model} ends the process in which it predicts the events set aside, got "
+            f"{ending}, expected a prediction; correct the class"
+        )

@@ -32,7 +32,7 @@ from sweep.cli.job_options import JobOptions
 from sweep.config import SweepConfig
 from sweep.dashboard.publication import write_note
 from sweep.data.selection import reopen_split, reopen_test
-from sweep.errors import DataError
+from sweep.errors import DataError, ModelError
 from sweep.launch.places import Place
 from sweep.plan.confirmation_plan import add_pairs
 from sweep.plan.preparation import prepare_sweep
@@ -404,6 +404,20 @@ def test_end_of_a_search_goes_on_with_what_was_interrupted(
     assert f"on the {NUM_TEST} events set aside" in capsys.readouterr().out
     study = studies.load_study(studies.open_study_storage(parse_url(sqlite_url)), "net")
     assert optuna_dashboard.get_note(study).splitlines()[2].startswith("Confirmed with fresh")
+
+
+def test_winner_that_ends_the_process_on_the_third_part_is_named(
+    make_session: MakeSession, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third part stays closed, and the command that opens it is not ended without a word."""
+    search = make_search(make_session, sqlite_url, network="EndingNet")
+    search.begin()
+    search.work("net-confirm")
+    (tmp_path / "end").touch()
+    monkeypatch.setenv("NET_END", str(tmp_path / "end"))
+    with pytest.raises(ModelError, match="the events set aside, got exit code 7, expected"):
+        judge_winner(search.engine, search.read(), search.artifacts)
+    assert search.read().opened is None
 
 
 def describe_end(search: Search) -> tuple[Status, JobOptions, list[Place]]:
