@@ -17,11 +17,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import sweep.results.comparison  # noqa: F401 - once, not in each copy of this process
+import sweep.results.comparison
 import sweep.results.evaluation  # noqa: F401
 from sweep.cli.apart import run_apart
 
-NETWORK = '''
+NETWORK = """
 import os, signal, time
 import torch
 
@@ -34,7 +34,7 @@ class Net(torch.nn.Module):
         if x_BCL.any():
             ACT
         return x_BCL[:, 0] * self.scale
-'''
+"""
 DATA = {
     "num_train": 1,
     "num_validation": 1,
