@@ -140,7 +140,7 @@ def test_only_the_command_line_prints_or_exits() -> None:
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in ("print", "sys.exit", "exit", "quit", "os._exit")
     ]
-    assert set(found) == FORKED_ENDS
+    assert set(found) == {end for end in FORKED_ENDS if not _is_in(end[0], "sweep.cli")}
 
 
 def test_tests_that_the_documents_name_are_there() -> None:
