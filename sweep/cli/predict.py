@@ -39,18 +39,26 @@ def predict(
         parse_decode(decode)
     from sweep.cli.output import print_json, print_note  # late: all that is named is there
     from sweep.cli.progress import show_progress
-    from sweep.results.prediction import predict_export
 
-    with show_progress("predicting") as progress:
-        found = predict_export(
-            model,
-            files,
-            out,
-            x_key=x_key,
-            variant=variant,
-            decode=decode,
-            progress=progress,
+    def find() -> None:
+        from sweep.results.prediction import predict_export  # late: it loads torch
+
+        with show_progress("predicting") as progress:
+            found = predict_export(
+                model,
+                files,
+                out,
+                x_key=x_key,
+                variant=variant,
+                decode=decode,
+                progress=progress,
+            )
+        print_note(
+            f"{out}: {found.num_vertices} vertices in {found.num_events} events; {found.decode}"
         )
-    print_note(f"{out}: {found.num_vertices} vertices in {found.num_events} events; {found.decode}")
-    if json:
-        print_json(found.to_json())
+        if json:
+            print_json(found.to_json())
+
+    from sweep.cli.apart import run_apart
+
+    run_apart(find)

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 import sweep.results.comparison
-import sweep.results.evaluation  # noqa: F401
+import sweep.results.prediction  # noqa: F401 - both once, not in each copy of this process
 from sweep.cli.apart import run_apart
 
 NETWORK = """
@@ -72,14 +72,14 @@ def write_export(folder: Path, act: str) -> Path:
         ("x_BCL = x_BCL.view(7, -1)", "got \"RuntimeError: shape '[7, -1]'"),
     ],
 )
-@pytest.mark.parametrize("command", ["evaluate", "compare"])
+@pytest.mark.parametrize("command", ["evaluate", "compare", "predict"])
 def test_network_that_ends_the_process_on_events_is_named(
     tmp_path: Path, call: Callable[..., Any], command: str, act: str, got: str
 ) -> None:
     """One line and exit code 1, though its trial run on empty events went well."""
     folder = write_export(tmp_path / "model", act)
-    models = [folder] if command == "evaluate" else [folder, folder]
-    answer = call(command, *models, "--data", "events.npz")
+    named = {"evaluate": [], "compare": [folder], "predict": ["--out", "found.csv"]}[command]
+    answer = call(command, folder, *named, "--data", "events.npz")
     assert (answer.code, answer.out) == (1, "")
     line = answer.err.splitlines()[-1]
     assert line.startswith("error: model: ")
