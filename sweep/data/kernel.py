@@ -8,8 +8,8 @@ with its analytic derivatives. PV-Finder's own (uc-lhcb/pv-finder, ana/) climbs 
 point with MINUIT.
 
 Nothing but IEEE additions, multiplications, divisions and square roots in a fixed order is used
-(numba keeps the order as long as `fastmath` is off, and the exponential is written out below), so
-that a set of toy events has the same content on every machine.
+(numba keeps the order as long as `fastmath` is off, and the exponential is written out) where it
+could be seen in the result, so that a set of toy events has the same content on every machine.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.kernel_grid import (
+    GRID_STEP_MM,
+    MIN_DENSITY,
+    NUM_GRID,
+    REGISTER_LENGTH,
+    SIGMA_MM,
+    WINDOW_MM,
+    compute_exponential,
+    find_grid_maximum,
+    pad_tracks,
+)
 from sweep.data.toy_event import Tracks
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
-
-WINDOW_MM = 0.5
-"""A track says nothing further than this from it, in x or in y."""
 
 LIMIT_MM = 0.55
 """The maximum is looked for within +- this."""
 
-NUM_GRID = 9
-GRID_FIRST_MM = -0.4
-GRID_STEP_MM = 0.1
-MIN_DENSITY = 1e-9
-"""The estimate is 0 where S1 is below this, in 1 / mm^2."""
-
-SIGMA_MM = 0.05
 SIGMA_PER_CHI2_MM = 0.0125
 MAX_GOOD_CHI2 = 6.0
 """Tracks with chi2 / 3 above 2 are drawn wider: 0.05 + 0.0125 (chi2 - 2) mm."""
@@ -49,10 +50,8 @@ LAST_STEP_MM = 1e-4
 SMALLEST_STEP_MM = 1e-7
 MIN_CURVATURE = 1e-6
 
-LINE_LENGTH = 12
-"""Grid lines are padded from 9 to this, which fills whole vector registers."""
-
-GRID_MM = GRID_FIRST_MM + GRID_STEP_MM * np.arange(LINE_LENGTH)
+GATHERED_MM = 0.15
+"""How far a climb goes before it looks anew for the tracks around it."""
 
 
 def compute_kernel(
@@ -76,14 +75,16 @@ def compute_kernel(
 def _compute_kernel(x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[no-untyped-def]
     num_tracks = len(x_mm)
     inverse = _invert_variances(chi2)
-    near_x = np.empty(num_tracks)
-    near_y = np.empty(num_tracks)
-    near_inverse = np.empty(num_tracks)
-    kernel = np.zeros(NUM_BINS)
-    best_x = np.zeros(NUM_BINS)
-    best_y = np.zeros(NUM_BINS)
-    lines = np.empty((2, num_tracks, LINE_LENGTH))
-    sums = np.empty((2, NUM_GRID, NUM_GRID))
+    narrowing = np.empty(num_tracks)
+    for track in range(num_tracks):
+        narrowing[track] = compute_exponential(-0.5 * inverse[track] * GRID_STEP_MM * GRID_STEP_MM)
+    room = num_tracks + REGISTER_LENGTH
+    near = np.empty((4, room))
+    beside = np.empty((11, room))
+    scratch = np.empty((6, room))
+    lines = np.empty((2, NUM_GRID, room), dtype=np.float32)
+    sums = np.empty((2, NUM_GRID, NUM_GRID), dtype=np.float32)
+    estimate = np.zeros((3, NUM_BINS))
     reach = LIMIT_MM + WINDOW_MM
     for index in range(NUM_BINS):
         z = Z_MIN_MM + (index + 0.5) * BIN_WIDTH_MM
@@ -93,45 +94,24 @@ def _compute_kernel(x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[n
             x = x_mm[track] + slope_x[track] * (z - z_mm[track])
             y = y_mm[track] + slope_y[track] * (z - z_mm[track])
             if abs(x) < reach and abs(y) < reach:
-                near_x[num_near] = x
-                near_y[num_near] = y
-                near_inverse[num_near] = inverse[track]
+                near[0, num_near] = x
+                near[1, num_near] = y
+                near[2, num_near] = inverse[track]
+                near[3, num_near] = narrowing[track]
                 num_near += 1
                 if abs(x) < WINDOW_MM and abs(y) < WINDOW_MM:
                     num_central += 1
         if num_central < 2:
             continue
-        _fill_grid(near_x, near_y, near_inverse, num_near, lines, sums)
-        x, y, found = _find_grid_maximum(sums)
-        if found <= 0.0:
+        num_near = pad_tracks(near, num_near)
+        x, y, is_positive = find_grid_maximum(near, num_near, scratch, lines, sums)
+        if not is_positive:
             continue
-        x, y, value = _climb(near_x, near_y, near_inverse, num_near, x, y)
-        kernel[index] = value
-        best_x[index] = x
-        best_y[index] = y
-    return kernel, best_x, best_y
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def _exponential(argument):  # type: ignore[no-untyped-def]
-    """Return e^argument as (e^(argument / 256))^256, the inner one by Taylor's series.
-
-    The relative error is below 1e-13 for arguments above -30 and 1e-8 down to -100.
-    """
-    f = argument * (1.0 / 256.0)
-    power = 1.0 / 362880.0
-    power = power * f + 1.0 / 40320.0
-    power = power * f + 1.0 / 5040.0
-    power = power * f + 1.0 / 720.0
-    power = power * f + 1.0 / 120.0
-    power = power * f + 1.0 / 24.0
-    power = power * f + 1.0 / 6.0
-    power = power * f + 0.5
-    power = power * f + 1.0
-    power = power * f + 1.0
-    for _ in range(8):
-        power = power * power
-    return power
+        x, y, value = _climb(near, num_near, beside, x, y)
+        estimate[0, index] = value
+        estimate[1, index] = x
+        estimate[2, index] = y
+    return estimate[0], estimate[1], estimate[2]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -147,92 +127,56 @@ def _invert_variances(chi2):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill_grid_line(values, coordinate, inverse, scale):  # type: ignore[no-untyped-def]
-    """Fill one track's Gaussian, cut at the window, at the grid coordinates of one axis."""
-    for i in range(LINE_LENGTH):
-        distance = coordinate - GRID_MM[i]
-        inside = 1.0 if abs(distance) <= WINDOW_MM else 0.0
-        argument = -0.5 * inverse * distance * distance * inside
-        values[i] = inside * scale * _exponential(argument)
+def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
+    """Return K, the gradient of log K and its Hessian (xx, xy, yy).
 
-
-@numba.njit(nogil=True, cache=True)
-def _fill_grid(track_x, track_y, inverse, num_tracks, lines, sums):  # type: ignore[no-untyped-def]
-    """Fill S1 and S2 at the grid points; a track's Gaussian is a product of two grid lines.
-
-    Three columns at a time, so that their six sums stay in registers.
+    The terms first, which fills whole vector registers, then their sums in the tracks' order.
     """
-    num_lines = 0
-    edge = -GRID_FIRST_MM + WINDOW_MM
-    for track in range(num_tracks):
-        if abs(track_x[track]) <= edge and abs(track_y[track]) <= edge:
-            w = inverse[track]
-            _fill_grid_line(lines[0, num_lines], track_x[track], w, w / (2.0 * math.pi))
-            _fill_grid_line(lines[1, num_lines], track_y[track], w, 1.0)
-            num_lines += 1
-    for i in range(NUM_GRID):
-        for j in range(0, NUM_GRID, 3):
-            s_0 = s_1 = s_2 = q_0 = q_1 = q_2 = 0.0
-            for line in range(num_lines):
-                p_x = lines[0, line, i]
-                p_0 = p_x * lines[1, line, j]
-                p_1 = p_x * lines[1, line, j + 1]
-                p_2 = p_x * lines[1, line, j + 2]
-                s_0 += p_0
-                s_1 += p_1
-                s_2 += p_2
-                q_0 += p_0 * p_0
-                q_1 += p_1 * p_1
-                q_2 += p_2 * p_2
-            sums[0, i, j], sums[0, i, j + 1], sums[0, i, j + 2] = s_0, s_1, s_2
-            sums[1, i, j], sums[1, i, j + 1], sums[1, i, j + 2] = q_0, q_1, q_2
-
-
-@numba.njit(nogil=True, cache=True)
-def _find_grid_maximum(sums):  # type: ignore[no-untyped-def]
-    """Find the grid point with the largest K: x, y and K there, 0 where there is none."""
-    best = 0.0
-    best_x = 0.0
-    best_y = 0.0
-    for i in range(NUM_GRID):
-        for j in range(NUM_GRID):
-            if sums[0, i, j] < MIN_DENSITY:
-                continue
-            value = sums[0, i, j] - sums[1, i, j] / sums[0, i, j]
-            if value > best:
-                best = value
-                best_x = GRID_MM[i]
-                best_y = GRID_MM[j]
-    return best_x, best_y, best
-
-
-@numba.njit(nogil=True, cache=True)
-def _evaluate(track_x, track_y, inverse, num_tracks, x, y):  # type: ignore[no-untyped-def]
-    """Return K, the gradient of log K and its Hessian (xx, xy, yy)."""
-    s = sx = sy = sxx = sxy = syy = 0.0  # sum p and its derivatives
-    q = qx = qy = qxx = qxy = qyy = 0.0  # sum p^2 and its derivatives
+    track_x, track_y, inverse = beside[0], beside[1], beside[2]
+    p_at, ux_at, uy_at = beside[3], beside[4], beside[5]
     for track in range(num_tracks):
         dx = track_x[track] - x
         dy = track_y[track] - y
-        if abs(dx) > WINDOW_MM or abs(dy) > WINDOW_MM:
-            continue
+        inside = 1.0 if (abs(dx) <= WINDOW_MM) & (abs(dy) <= WINDOW_MM) else 0.0
         w = inverse[track]
-        p = w / (2.0 * math.pi) * _exponential(-0.5 * w * (dx * dx + dy * dy))
-        ux = w * dx
-        uy = w * dy
+        p_at[track] = inside * (
+            w / (2.0 * math.pi) * compute_exponential(inside * (-0.5 * w * (dx * dx + dy * dy)))
+        )
+        ux_at[track] = w * dx
+        uy_at[track] = w * dy
+    a, b, c, d, e = beside[6], beside[7], beside[8], beside[9], beside[10]
+    for track in range(num_tracks):
+        p, w, ux, uy = p_at[track], inverse[track], ux_at[track], uy_at[track]
+        a[track] = p * ux
+        b[track] = p * uy
+        c[track] = p * (ux * ux - w)
+        d[track] = p * ux * uy
+        e[track] = p * (uy * uy - w)
+    s = sx = sy = sxx = sxy = syy = 0.0  # sum p and its derivatives
+    for track in range(num_tracks):
+        s += p_at[track]
+        sx += a[track]
+        sy += b[track]
+        sxx += c[track]
+        sxy += d[track]
+        syy += e[track]
+    for track in range(num_tracks):
+        p, w, ux, uy = p_at[track], inverse[track], ux_at[track], uy_at[track]
         pp = p * p
-        s += p
-        sx += p * ux
-        sy += p * uy
-        sxx += p * (ux * ux - w)
-        sxy += p * ux * uy
-        syy += p * (uy * uy - w)
-        q += pp
-        qx += 2.0 * pp * ux
-        qy += 2.0 * pp * uy
-        qxx += pp * (4.0 * ux * ux - 2.0 * w)
-        qxy += 4.0 * pp * ux * uy
-        qyy += pp * (4.0 * uy * uy - 2.0 * w)
+        p_at[track] = pp
+        a[track] = 2.0 * pp * ux
+        b[track] = 2.0 * pp * uy
+        c[track] = pp * (4.0 * ux * ux - 2.0 * w)
+        d[track] = 4.0 * pp * ux * uy
+        e[track] = pp * (4.0 * uy * uy - 2.0 * w)
+    q = qx = qy = qxx = qxy = qyy = 0.0  # sum p^2 and its derivatives
+    for track in range(num_tracks):
+        q += p_at[track]
+        qx += a[track]
+        qy += b[track]
+        qxx += c[track]
+        qxy += d[track]
+        qyy += e[track]
     if s < MIN_DENSITY:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     r = q / s
@@ -250,9 +194,25 @@ def _evaluate(track_x, track_y, inverse, num_tracks, x, y):  # type: ignore[no-u
 
 
 @numba.njit(nogil=True, cache=True)
-def _climb(track_x, track_y, inverse, num_tracks, x, y):  # type: ignore[no-untyped-def]
+def _gather(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
+    """Copy the tracks that say something within `GATHERED_MM` of (x, y); returns how many."""
+    number = 0
+    reach = WINDOW_MM + GATHERED_MM
+    for track in range(num_near):
+        if abs(near[0, track] - x) <= reach and abs(near[1, track] - y) <= reach:
+            beside[0, number] = near[0, track]
+            beside[1, number] = near[1, track]
+            beside[2, number] = near[2, track]
+            number += 1
+    return pad_tracks(beside, number)
+
+
+@numba.njit(nogil=True, cache=True)
+def _climb(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
     """Climb from (x, y) to a maximum of K inside the limits, by Newton steps that never go down."""
-    k, gx, gy, hxx, hxy, hyy = _evaluate(track_x, track_y, inverse, num_tracks, x, y)
+    center_x, center_y = x, y
+    number = _gather(near, num_near, beside, x, y)
+    k, gx, gy, hxx, hxy, hyy = _evaluate(beside, number, x, y)
     for _ in range(MAX_STEPS):
         if k <= 0.0:
             break
@@ -264,7 +224,10 @@ def _climb(track_x, track_y, inverse, num_tracks, x, y):  # type: ignore[no-unty
         for _ in range(MAX_HALVINGS):
             new_x = min(max(x + scale * step_x, -LIMIT_MM), LIMIT_MM)
             new_y = min(max(y + scale * step_y, -LIMIT_MM), LIMIT_MM)
-            trial = _evaluate(track_x, track_y, inverse, num_tracks, new_x, new_y)
+            if max(abs(new_x - center_x), abs(new_y - center_y)) > 0.99 * GATHERED_MM:
+                center_x, center_y = new_x, new_y
+                number = _gather(near, num_near, beside, new_x, new_y)
+            trial = _evaluate(beside, number, new_x, new_y)
             if trial[0] > k or scale * length < SMALLEST_STEP_MM:
                 break
             scale *= 0.5

@@ -54,17 +54,18 @@ def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> 
     histogram = np.zeros(NUM_BINS)
     first_center_mm = Z_MIN_MM + 0.5 * BIN_WIDTH_MM
     last_center_mm = first_center_mm + (NUM_BINS - 1) * BIN_WIDTH_MM
-    for z, tracks in zip(z_mm.tolist(), num_tracks.tolist(), strict=True):
-        if not first_center_mm < z < last_center_mm:
-            continue
-        sigma = compute_resolution_mm(tracks)
-        area = max(1.0, REFERENCE_SIGMA_MM / sigma)
-        center = math.floor((z - first_center_mm) / BIN_WIDTH_MM)
-        first = max(0, center - HALF_WINDOW_BINS)
-        last = min(NUM_BINS - 1, center + HALF_WINDOW_BINS)
-        edges = Z_MIN_MM + BIN_WIDTH_MM * np.arange(first, last + 2)
-        cdf = [0.5 * math.erf((edge - z) / (sigma * math.sqrt(2.0))) for edge in edges]
-        histogram[first : last + 1] += area * np.diff(cdf)
+    chosen = (z_mm > first_center_mm) & (z_mm < last_center_mm)
+    z_V = z_mm[chosen].astype(np.float64)
+    sigma_V = np.array([compute_resolution_mm(number) for number in num_tracks[chosen].tolist()])
+    center_V = np.floor((z_V - first_center_mm) / BIN_WIDTH_MM).astype(np.int64)
+    bin_VW = center_V[:, None] + np.arange(-HALF_WINDOW_BINS, HALF_WINDOW_BINS + 2)
+    distance_VW = Z_MIN_MM + BIN_WIDTH_MM * bin_VW - z_V[:, None]
+    argument_VW = distance_VW / (sigma_V * math.sqrt(2.0))[:, None]
+    cdf_VW = np.array([0.5 * math.erf(argument) for argument in argument_VW.ravel().tolist()])
+    content_VW = np.diff(cdf_VW.reshape(bin_VW.shape))
+    content_VW *= np.maximum(1.0, REFERENCE_SIGMA_MM / sigma_V)[:, None]
+    is_inside = (bin_VW[:, :-1] >= 0) & (bin_VW[:, :-1] < NUM_BINS)
+    np.add.at(histogram, bin_VW[:, :-1][is_inside], content_VW[is_inside])
     return histogram
 
 

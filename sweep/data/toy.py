@@ -7,9 +7,9 @@ events"). Each event depends on the recipe, the seed and its number only.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ KDE_SCALE = 2500.0
 """Feature 0 is the density estimate over this (docs/PHYSICS.md, "Features")."""
 
 CHUNK_EVENTS = 128
+NUM_CHUNKS_AHEAD = 1
+"""Made while one is written, so that no core waits for the disk and the hashes."""
 
 ToyEvent = tuple[NDArray[np.float16], NDArray[np.float16], Vertices]
 
@@ -109,12 +111,21 @@ def _make_chunks(num_events: int, seed: int, made: list[Vertices]) -> Iterator[E
     """Yield the events in order; note their vertices in `made`."""
     num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     with ThreadPoolExecutor(num_threads or os.cpu_count()) as pool:
+        waiting: deque[list[Future[ToyEvent]]] = deque()
         for start in range(0, num_events, CHUNK_EVENTS):
             indices = range(start, min(start + CHUNK_EVENTS, num_events))
-            events = list(pool.map(partial(make_toy_event, seed), indices))
-            x_BCL, y_BL, vertices = zip(*events, strict=True)
-            made.extend(vertices)
-            yield np.stack(x_BCL), np.stack(y_BL)
+            waiting.append([pool.submit(make_toy_event, seed, index) for index in indices])
+            if len(waiting) > NUM_CHUNKS_AHEAD:
+                yield _stack(waiting.popleft(), made)
+        while waiting:
+            yield _stack(waiting.popleft(), made)
+
+
+def _stack(events: list[Future[ToyEvent]], made: list[Vertices]) -> EventChunk:
+    """Wait for the events of one chunk and put them together."""
+    x_BCL, y_BL, vertices = zip(*(event.result() for event in events), strict=True)
+    made.extend(vertices)
+    return np.stack(x_BCL), np.stack(y_BL)
 
 
 def _join_vertices(parts: list[Vertices]) -> Vertices:

@@ -124,18 +124,20 @@ def _draw_tracks(
     flight_mm = rng.exponential(SECONDARY_FLIGHT_MM, size=num_tracks)
     chi2 = CHI2_SCALE * rng.chisquare(2.0, size=num_tracks)
     chi2 = np.where(is_ghost, rng.uniform(0.0, MAX_CHI2, size=num_tracks), chi2)
-    columns = (
-        x_mm + smear[0],
-        y_mm + smear[1],
-        z_mm + np.where(is_secondary, flight_mm, 0.0),
-        tan_theta * np.cos(phi),
-        tan_theta * np.sin(phi),
-        chi2,
+    columns = np.stack(
+        [
+            x_mm + smear[0],
+            y_mm + smear[1],
+            z_mm + np.where(is_secondary, flight_mm, 0.0),
+            tan_theta * np.cos(phi),
+            tan_theta * np.sin(phi),
+            chi2,
+        ]
     )
     # closest approach to the beam line is the component across the track's direction
     distance_mm = np.abs(columns[0] * np.sin(phi) - columns[1] * np.cos(phi))
     kept = (distance_mm < MAX_DISTANCE_MM) & (chi2 < MAX_CHI2)
-    return Tracks(*(np.round(column[kept], ROUNDING_DIGITS) for column in columns))
+    return Tracks(*np.round(columns[:, kept], ROUNDING_DIGITS))
 
 
 def _draw_tan_theta(rng: np.random.Generator, num_tracks: int) -> NDArray[np.float64]:
