@@ -71,13 +71,14 @@ def make_trainer(
     is_replayed: bool = True,
     device: torch.device | None = None,
     seed: int = 5,
+    values: Mapping[str, Any] = VALUES,
     **options: Any,
 ) -> Trainer:
     torch.manual_seed(seed)
     if isinstance(network, str):
         network = build(network)
     recipe = build_recipe("fast", epochs, epochs)
-    trainer = Trainer(network, split, recipe, VALUES, seed=seed, device=device or GPU, **options)
+    trainer = Trainer(network, split, recipe, values, seed=seed, device=device or GPU, **options)
     if not is_replayed:
         trainer.player = Player(trainer.act, trainer.network, None)
     return trainer
@@ -156,12 +157,19 @@ def draw_otherwise(_self: Odd, x_BCL: Tensor) -> None:
 def check_replays_agree(split: Split) -> str:
     """Recorded, called and called again: losses after three epochs."""
     lines = []
-    for name in (SMALL, "rcnn, 16 cells", "mlp", "dropout"):
-        network: Callable[[], Any] = Dropping if name == "dropout" else lambda name=name: name
+    for name in (SMALL, "rcnn, 16 cells", "mlp", "dropout", "reflected"):
+        network: Callable[[], Any] = {"dropout": Dropping, "reflected": lambda: SMALL}.get(
+            name, lambda name=name: name
+        )
+        values = {**VALUES, "reflect": 0.5} if name == "reflected" else VALUES
         curves = []
         for is_replayed in (True, True, False, False):
             torch.manual_seed(5)
-            curves.append(list_losses(make_trainer(network(), split, 3, is_replayed=is_replayed)))
+            curves.append(
+                list_losses(
+                    make_trainer(network(), split, 3, is_replayed=is_replayed, values=values)
+                )
+            )
         lines.append(
             f"{name}: recorded against called {compare(curves[0], curves[2]):.1e}, recorded twice "
             f"{compare(curves[0], curves[1]):.1e}, called twice {compare(curves[2], curves[3]):.1e}"

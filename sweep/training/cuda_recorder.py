@@ -52,15 +52,13 @@ class CudaRecorder:
     def observe(self, action: Callable[[], None]) -> str | None:
         """Do something, and say whether the host waited for the GPU meanwhile."""
         before = torch.cuda.get_sync_debug_mode()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the mode does not find all of it
-            torch.cuda.set_sync_debug_mode("warn")
+        _set_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 action()
         finally:
-            torch.cuda.set_sync_debug_mode(before)
+            _set_debug_mode(before)
         waits = [warning for warning in caught if WAITING in str(warning.message)]
         for warning in caught:
             if warning not in waits:
@@ -121,6 +119,13 @@ class CudaRecorder:
             now = time.monotonic()
             step_s, self._passed_at = now - self._passed_at, now
             self._lead = max(LEAST_LEAD, min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6))))
+
+
+def _set_debug_mode(mode: int | str) -> None:
+    """Have PyTorch warn where the host waits, without the warning that this finds not all of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode(mode)
 
 
 def open_recorder(device: torch.device) -> CudaRecorder | None:
