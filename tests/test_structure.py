@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ FORBIDDEN = {
     "sweep.search": ("sqlalchemy", "storage.engine", "sweep.plan", "sweep.trial", "sweep.worker"),
     "sweep.plan": ("sweep.trial", "sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
-    "sweep.worker": ("sweep.launch", "sweep.results"),
+    "sweep.worker": ("sweep.launch", "sweep.results", "sweep.plan", "sweep.data", "models"),
     "sweep.results": ("sweep.launch", "sweep.worker", "sweep.dashboard", "sweep.report"),
     "sweep.api": ("sweep.launch", "sweep.worker", "sweep.dashboard", "sweep.report"),
     "sweep.report": ("sweep.launch", "sweep.worker", "sweep.dashboard"),
@@ -183,6 +184,13 @@ def test_every_room_has_its_line() -> None:
     rooms = [f"`sweep/{path.name}/`" for path in (ROOT / "sweep").glob("*/") if path.name[0] != "_"]
     rooms += [f"`sweep/{path.name}`" for path in (ROOT / "sweep").glob("[a-z]*.py")]
     assert [room for room in rooms if room not in page] == []
+
+
+def test_picture_of_the_rooms_shows_what_stands() -> None:
+    """Its rooms, arrows and words are those of today; else draw it: docs/draw_architecture.py."""
+    program = runpy.run_path(str(ROOT / "docs" / "draw_architecture.py"))
+    assert set(program["PLACES"]) == set(program["read_graph"]())
+    assert program["draw"]() == (ROOT / "docs" / "architecture.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

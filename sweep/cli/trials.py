@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli.completion import offer_sweeps
+from sweep.cli.option_groups import spread
 from sweep.cli.options import (
     DEFAULT_STORAGE,
     Json,
@@ -28,30 +30,35 @@ if TYPE_CHECKING:
 
 FORMS = ("csv", "parquet", "json")
 
-Named = Annotated[
-    str | None,
-    typer.Argument(metavar="[NAME]", help="The same as --sweep NAME.", autocompletion=offer_sweeps),
-]
-Csv = Annotated[bool, typer.Option("--csv", help="Write CSV with every column.")]
-Parquet = Annotated[bool, typer.Option("--parquet", help="Write Parquet, which needs pyarrow.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(help="Write into this file: .csv, .parquet or .json.  [standard output]"),
-]
+
+@dataclass(frozen=True)
+class TableOptions:
+    """Of which sweep a table is wanted, and in which form."""
+
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="The same as --sweep NAME.", autocompletion=offer_sweeps
+        ),
+    ] = None
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV with every column.")] = False
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write Parquet, which needs pyarrow.")
+    ] = False
+    json: Json = False
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Write into this file: .csv, .parquet or .json.  [standard output]"),
+    ] = None
+    sweep: SweepName = None
+    storage: Storage = DEFAULT_STORAGE
 
 
-def trials(
-    name: Named = None,
-    csv: Csv = False,
-    parquet: Parquet = False,
-    json: Json = False,
-    out: Out = None,
-    sweep: SweepName = None,
-    storage: Storage = DEFAULT_STORAGE,
-) -> None:
+@spread
+def trials(options: TableOptions) -> None:
     """Show every trial of a sweep: hyperparameters, metrics with intervals, cost, state, reason."""
-    form = choose_form(out, csv=csv, parquet=parquet, json=json)
-    status, curves = _read_sweep(storage, name or sweep)
+    form = choose_form(options)
+    status, curves = _read_sweep(options)
     if form is None:
         from sweep.cli.tables import print_trials
 
@@ -59,21 +66,14 @@ def trials(
         return
     from sweep.results.frames import tabulate_trials  # late: it loads pandas
 
-    write_frame(tabulate_trials(status, curves), form, out)
+    write_frame(tabulate_trials(status, curves), form, options.out)
 
 
-def epochs(
-    name: Named = None,
-    csv: Csv = False,
-    parquet: Parquet = False,
-    json: Json = False,
-    out: Out = None,
-    sweep: SweepName = None,
-    storage: Storage = DEFAULT_STORAGE,
-) -> None:
+@spread
+def epochs(options: TableOptions) -> None:
     """Show every epoch of every trial of a sweep: learning rate, losses, metrics with intervals."""
-    form = choose_form(out, csv=csv, parquet=parquet, json=json)
-    status, curves = _read_sweep(storage, name or sweep)
+    form = choose_form(options)
+    status, curves = _read_sweep(options)
     if form is None:
         from sweep.cli.tables import print_epochs
 
@@ -81,30 +81,28 @@ def epochs(
         return
     from sweep.results.frames import tabulate_epochs  # late: it loads pandas
 
-    write_frame(tabulate_epochs(status, curves), form, out)
+    write_frame(tabulate_epochs(status, curves), form, options.out)
 
 
-def _read_sweep(storage: str, name: str | None) -> tuple[Status, dict[int, list[Epoch]]]:
+def _read_sweep(options: TableOptions) -> tuple[Status, dict[int, list[Epoch]]]:
     """Read a sweep with all curves of its trials."""
-    engine = open_database(storage)
-    found = choose_sweep(engine, name)
+    engine = open_database(options.storage)
+    found = choose_sweep(engine, options.name or options.sweep)
     from storage.epochs import read_curves  # late: a database is there
     from sweep.results.status import read_status
 
     return read_status(engine, found), read_curves(engine, found.id)
 
 
-def choose_form(out: Path | None, **asked: bool) -> str | None:
+def choose_form(options: TableOptions) -> str | None:
     """Choose the form of a table, or None for one that people read.
 
-    Args:
-        out: The file it goes to, whose ending says it where no option does.
-        asked: Which forms were asked for.
+    Where no option says it, the ending of the file does that it goes to.
 
     Raises:
         ConfigError: when more than one is asked for, none can be told, or it cannot be written.
     """
-    forms = [form for form, is_asked in asked.items() if is_asked]
+    out, forms = options.out, [form for form in FORMS if getattr(options, form)]
     if len(forms) > 1:
         raise ConfigError(
             f"{forms[0]}: not alone, got --{' and --'.join(forms)}, expected one of them; leave "

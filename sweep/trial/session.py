@@ -17,10 +17,13 @@ from torch import nn
 from models import Architecture
 from models.space import Dimension
 from models.value import Value
+from storage.sources import read_files
 from storage.standings import Promotion
 from storage.sweeps import Sweep
 from sweep.config import SweepConfig
+from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
+from sweep.plan.network import open_kept
 from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
@@ -79,6 +82,35 @@ class Session:
         """
         names = self.architecture.network_hyperparameters
         return self.architecture.build({k: v for k, v in params.items() if k in names})
+
+
+def open_session(
+    engine: sa.Engine,
+    study_storage: BaseStorage,
+    sweep: Sweep,
+    device: torch.device,
+    artifacts: Path,
+) -> Session:
+    """Open what a worker needs for the trials of a sweep: its network and its events.
+
+    Raises:
+        SweepError: when the network may not run here, or the events are not here.
+    """
+    config = SweepConfig.from_json(sweep.config)
+    network = open_kept(config, read_files(engine, sweep.id), by_worker=True)
+    split = reopen_split(config.data)
+    return Session(
+        engine, study_storage, sweep, config, network.architecture, split, device, artifacts
+    )
+
+
+def renew_session(session: Session, sweep: Sweep) -> Session:
+    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it."""
+    if session.config.confirmation is None or session.sweep.config == sweep.config:
+        return replace(session, sweep=sweep)
+    now = SweepConfig.from_json(sweep.config)
+    rounds = {"confirmation": now.confirmation, "starting_points": now.starting_points}
+    return replace(session, sweep=sweep, config=session.config.model_copy(update=rounds))
 
 
 def fit_session(session: Session, slot: int) -> Session:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,14 +12,10 @@ import torch
 from optuna.storages import BaseStorage
 
 from storage.claims import Claim, claim_trial
-from storage.sources import read_files
 from storage.sweeps import Sweep, count_trials, list_open_sweeps
-from sweep.config import SweepConfig
-from sweep.data.selection import reopen_split
 from sweep.errors import SweepError
-from sweep.plan.network import open_kept
 from sweep.search.judgement import is_failing
-from sweep.trial.session import Session
+from sweep.trial.session import Session, open_session, renew_session
 
 logger = logging.getLogger(__name__)
 
@@ -103,14 +98,16 @@ class Agenda:
         if time.monotonic() < self._shunned_s.get(sweep.id, 0.0):
             return None
         try:
-            session = self._sessions.get(sweep.id) or self._begin(sweep)
+            session = self._sessions.get(sweep.id) or open_session(
+                self._engine, self._study_storage, sweep, self._device, self._artifacts
+            )
         except SweepError as exc:
             if self._name is not None:
                 raise
             self._shunned_s[sweep.id] = time.monotonic() + SHUN_S
             self._say_once(f"not worked on here: {exc}", sweep)
             return None
-        self._sessions[sweep.id] = _renew(session, sweep)
+        self._sessions[sweep.id] = renew_session(session, sweep)
         return self._sessions[sweep.id]
 
     def _say_once(self, text: str, sweep: Sweep) -> None:
@@ -118,27 +115,3 @@ class Agenda:
         if line not in self._said:
             self._said.add(line)
             self._say(line)
-
-    def _begin(self, sweep: Sweep) -> Session:
-        config = SweepConfig.from_json(sweep.config)
-        files = read_files(self._engine, sweep.id)
-        network = open_kept(config, files, by_worker=True)
-        return Session(
-            engine=self._engine,
-            study_storage=self._study_storage,
-            sweep=sweep,
-            config=config,
-            architecture=network.architecture,
-            split=reopen_split(config.data),
-            device=self._device,
-            artifacts=self._artifacts,
-        )
-
-
-def _renew(session: Session, sweep: Sweep) -> Session:
-    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it."""
-    if session.config.confirmation is None or session.sweep.config == sweep.config:
-        return replace(session, sweep=sweep)
-    now = SweepConfig.from_json(sweep.config)
-    rounds = {"confirmation": now.confirmation, "starting_points": now.starting_points}
-    return replace(session, sweep=sweep, config=session.config.model_copy(update=rounds))
