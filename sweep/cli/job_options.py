@@ -28,7 +28,7 @@ class JobOptions:
         artifacts: Folder of checkpoints, weights and pictures.
         workers: How many to start, or None for one a slot.
         gpus: Text that says which GPUs to use, or None for all.
-        per_gpu: Workers that share a GPU, or None.
+        per_gpu: Text that says how many workers share a GPU, or None for auto.
         launcher: What runs the workers, one of `LAUNCHERS`.
         address: Of the Ray cluster, or None for a Ray of this machine alone.
         sweep: Name of the sweep, or None for the model's.
@@ -42,12 +42,15 @@ class JobOptions:
     storage: Storage = DEFAULT_STORAGE
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS)
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes.  [one a GPU, or one a core]")
+        int | None, typer.Option(help="Worker processes.  [--per-gpu on each GPU, or one a core]")
     ] = None
     gpus: Annotated[
         str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")
     ] = None
-    per_gpu: Annotated[int | None, typer.Option(help="Workers that share one GPU.  [1]")] = None
+    per_gpu: Annotated[
+        str | None,
+        typer.Option(help="Workers that share one GPU.  [auto: by its memory, cores and trials]"),
+    ] = None
     launcher: Annotated[
         str,
         typer.Option(
@@ -88,7 +91,7 @@ def check_options(options: JobOptions) -> None:
     Raises:
         ConfigError: when there are any.
     """
-    counts = {"trials": options.trials, "workers": options.workers, "per-gpu": options.per_gpu}
+    counts = {"trials": options.trials, "workers": options.workers}
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ConfigError(f"{name}: got {count}, expected at least 1; raise --{name}")
@@ -117,5 +120,7 @@ def read_wish(options: JobOptions) -> Wish:
     """Give what is wished of the launcher."""
     from sweep.launch.launcher import Wish  # late: help and completion need neither
     from sweep.launch.places import parse_gpus
+    from sweep.launch.sharing import parse_per_gpu
 
-    return Wish(options.workers, parse_gpus(options.gpus), options.per_gpu, options.address)
+    per_gpu = parse_per_gpu(options.per_gpu)
+    return Wish(options.workers, parse_gpus(options.gpus), per_gpu, options.address)

@@ -17,7 +17,7 @@ from sweep.cli.output import print_note
 from sweep.cli.supervision import Supervision
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import choose_launcher
-from sweep.launch.places import Place
+from sweep.launch.places import Place, describe_choice
 from sweep.process import is_gone
 
 
@@ -59,6 +59,8 @@ def train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pla
         print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
     study_storage = studies.open_study_storage(parse_url(options.storage))
     wanted = places if options.workers else places[: counts.unfinished]
+    if (choice := describe_choice(wanted)) is not None:
+        print_note(choice)
     view = LiveView(engine, sweep)
     with keep_fresh(engine, study_storage, sweep.name, view.say, is_hurried=lambda: False), view:
         try:

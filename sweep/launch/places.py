@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 
 from sweep.errors import ConfigError
 from sweep.launch.fork_server import ForkServer
+from sweep.launch.sharing import choose_share, read_free_bytes
 
 NO_GPU = "none"
+
+MOST_THREADS_ON_GPU = 2
+"""Of a worker whose GPU computes: one that begins its steps, one that reads what comes next."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Place:
         num_threads: Of PyTorch and its libraries on the CPU, so that workers do not fight.
         gpu_share: Of one GPU, where a cluster chooses which; 0 elsewhere.
         forks: Forks the worker from a process that has loaded everything, where that can be.
+        reason: Why so many workers share a GPU, where that was chosen here.
     """
 
     device: str
@@ -29,6 +34,7 @@ class Place:
     num_threads: int
     gpu_share: float = 0.0
     forks: ForkServer | None = field(default=None, compare=False)
+    reason: str = field(default="", compare=False)
 
     def describe_environment(self) -> dict[str, str]:
         """Give the environment variables that keep a worker to its place."""
@@ -60,10 +66,12 @@ def choose_places(
     Args:
         num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
         gpus: Numbers of the GPUs to use, none for the CPU, or None for every GPU there is.
-        per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else one.
+        per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else for
+            what memory and cores have room for (`sweep.launch.sharing`).
 
     Returns:
-        The places; workers take turns on the GPUs and divide the cores among themselves.
+        The places; workers take turns on the GPUs and divide the cores among themselves, where a
+        GPU's needs two at most.
 
     Raises:
         ConfigError: when a GPU is not there, or more workers are asked for than GPUs may hold.
@@ -80,11 +88,27 @@ def choose_places(
             f"workers: more than the GPUs may hold, got {num_workers}, expected at most "
             f"{per_gpu * len(used)} ({per_gpu} on each of {len(used)}); raise --per-gpu"
         )
-    wanted = num_workers or (len(used) * (per_gpu or 1) if used else count_cores())
-    threads = max(1, count_cores() // wanted)
     if not used:
-        return [Place("cpu", None, threads)] * wanted
-    return [Place("cuda:0", used[index % len(used)], threads) for index in range(wanted)]
+        wanted = num_workers or count_cores()
+        return [Place("cpu", None, max(1, count_cores() // wanted))] * wanted
+    reason = ""
+    if num_workers is None and per_gpu is None:
+        names = [_name_gpu(number) for number in used]
+        share = choose_share(len(used), count_cores(), read_free_bytes(names))
+        per_gpu, reason = share.per_gpu, share.reason
+    wanted = num_workers or len(used) * (per_gpu or 1)
+    threads = max(1, min(MOST_THREADS_ON_GPU, count_cores() // wanted))
+    return [
+        Place("cuda:0", used[index % len(used)], threads, reason=reason) for index in range(wanted)
+    ]
+
+
+def describe_choice(places: Sequence[Place]) -> str | None:
+    """Say in one line how many workers run and why; None where a person said how many."""
+    if not places or not places[0].reason:
+        return None
+    workers = "1 worker" if len(places) == 1 else f"{len(places)} workers"
+    return f"{workers}, {places[0].reason}; --per-gpu says otherwise"
 
 
 def parse_gpus(text: str | None) -> list[int] | None:

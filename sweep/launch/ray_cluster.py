@@ -14,7 +14,8 @@ from storage.engine import parse_url
 from storage.passwords import hide_password
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launcher import FreeTrials, Job, Launcher, Wish
-from sweep.launch.places import NO_GPU, Place
+from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place
+from sweep.launch.sharing import choose_share
 
 AUTO = "auto"
 CONNECT_TIMEOUT_S = 10.0
@@ -128,7 +129,8 @@ def choose_shares(
 
     Args:
         num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
-        per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else one.
+        per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else for
+            what cores have room for (`sweep.launch.sharing`).
         may_grow: Whether more workers may be asked for than there is room now.
 
     Returns:
@@ -144,8 +146,13 @@ def choose_shares(
             f"per-gpu: no GPU to share, got {per_gpu} workers a GPU and a cluster without, "
             "expected one with GPUs; leave --per-gpu out, or say --workers if GPUs will join"
         )
-    if per_gpu is None and num_gpus:
-        per_gpu = math.ceil((num_workers or num_gpus) / num_gpus)
+    reason = ""
+    if per_gpu is None and num_gpus and num_workers is not None:
+        per_gpu = math.ceil(num_workers / num_gpus)
+    elif per_gpu is None and num_gpus:
+        least = min((n for n in nodes if n.num_gpus), key=lambda n: n.num_cpus / n.num_gpus)
+        chosen = choose_share(least.num_gpus, least.num_cpus, None)
+        per_gpu, reason = chosen.per_gpu, chosen.reason
     room = num_cpus if per_gpu is None else num_gpus * per_gpu
     wanted = num_workers or room
     if wanted > room and not may_grow:
@@ -157,7 +164,8 @@ def choose_shares(
         return [Place("cpu", None, _divide_cores(nodes, wanted))] * wanted
     cores = [node.num_cpus // (node.num_gpus * per_gpu) for node in nodes if node.num_gpus]
     share = math.floor(10_000 / per_gpu) / 10_000  # Ray counts so finely, and must not round up
-    return [Place("cuda:0", None, max(1, min(cores, default=1)), share)] * wanted
+    threads = max(1, min(MOST_THREADS_ON_GPU, *cores)) if cores else 1
+    return [Place("cuda:0", None, threads, share, reason=reason)] * wanted
 
 
 def _divide_cores(nodes: Sequence[Node], num_workers: int) -> int:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from sweep.errors import ConfigError
-from sweep.launch.places import Place, choose_places, count_cores, parse_gpus
+from sweep.launch.places import (
+    Place,
+    choose_places,
+    count_cores,
+    describe_choice,
+    parse_gpus,
+)
+from sweep.launch.sharing import parse_per_gpu
 
 
 @pytest.fixture
@@ -13,6 +23,20 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with two GPUs."""
     monkeypatch.setattr("sweep.launch.places.count_gpus", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+@pytest.fixture
+def free_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has a driver of its own answer for the GPUs: so many MiB free on each, a line each."""
+    program = tmp_path / "nvidia-smi"
+
+    def answer(lines: str) -> None:
+        program.write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("sweep.launch.places.count_cores", lambda: 16)
+    return answer
 
 
 @pytest.fixture
@@ -30,12 +54,59 @@ def test_workers_share_the_cores(no_gpu: None) -> None:
 
 def test_workers_take_turns_on_the_gpus(two_gpus: None) -> None:
     """Each sees one GPU, whichever number it has."""
-    assert [place.gpu for place in choose_places()] == [0, 1]
+    assert [place.gpu for place in choose_places(per_gpu=1)] == [0, 1]
     assert [place.gpu for place in choose_places(3)] == [0, 1, 0]
-    assert [place.gpu for place in choose_places(gpus=[1])] == [1]
+    assert [place.gpu for place in choose_places(gpus=[1], per_gpu=1)] == [1]
     assert [place.gpu for place in choose_places(gpus=[0, 1], per_gpu=2)] == [0, 1, 0, 1]
     assert [place.gpu for place in choose_places(3, [0, 1], 2)] == [0, 1, 0]
     assert {place.device for place in choose_places()} == {"cuda:0"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "per_gpu", "reason"),
+    [
+        ("79000\\n80500\\n", 8, "at most 8 a GPU: 83 GB free, 16 cores"),
+        ("79000\\n24000\\n", 4, "at most 4 a GPU: 25 GB free, 16 cores"),
+        ("300\\n300\\n", 1, "at most 1 a GPU: 0 GB free, 16 cores"),
+        ("[N/A]\\n", 4, "at most 4 a GPU: free memory unknown, 16 cores"),
+    ],
+)
+def test_number_on_a_gpu_is_chosen(
+    two_gpus: None, free_mib: Callable[[str], None], answer: str, per_gpu: int, reason: str
+) -> None:
+    """By what the GPU with least memory has free, and the host's cores; two threads at most."""
+    free_mib(answer)
+    places = choose_places()
+    assert [place.gpu for place in places] == [0, 1] * per_gpu
+    assert {place.num_threads for place in places} == {max(1, min(2, 16 // len(places)))}
+    assert describe_choice(places) == f"{2 * per_gpu} workers, {reason}; --per-gpu says otherwise"
+    assert describe_choice(places[:1]) == f"1 worker, {reason}; --per-gpu says otherwise"
+
+
+def test_cores_bound_the_number_on_a_gpu(
+    two_gpus: None, free_mib: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One a core at most, but at least one a GPU; nothing is said where a person chose."""
+    free_mib("79000\\n79000\\n")
+    monkeypatch.setattr("sweep.launch.places.count_cores", lambda: 6)
+    assert len(choose_places()) == 6
+    monkeypatch.setattr("sweep.launch.places.count_cores", lambda: 1)
+    assert len(choose_places()) == 2
+    assert describe_choice(choose_places(per_gpu=3)) is None
+    assert describe_choice(choose_places(2)) is None
+
+
+@pytest.mark.parametrize(("text", "per_gpu"), [(None, None), ("auto", None), ("3", 3)])
+def test_number_on_a_gpu_is_read(text: str | None, per_gpu: int | None) -> None:
+    """A number, or auto."""
+    assert parse_per_gpu(text) == per_gpu
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "", "many"])
+def test_bad_number_on_a_gpu_is_refused(text: str) -> None:
+    """In one line that names the option."""
+    with pytest.raises(ConfigError, match=f"per-gpu: got {text}, expected auto or at least 1"):
+        parse_per_gpu(text)
 
 
 def test_cpu_is_used_where_no_gpu_is_wanted(two_gpus: None) -> None:
@@ -47,10 +118,10 @@ def test_worker_sees_only_its_gpu_and_its_threads(
     two_gpus: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Numbers count what this process sees, which may be a part of the machine's GPUs."""
-    place = choose_places(gpus=[1])[0]
+    place = choose_places(1, gpus=[1])[0]
     assert place.describe_environment() == {
         "CUDA_VISIBLE_DEVICES": "1",
-        "OMP_NUM_THREADS": str(count_cores()),
+        "OMP_NUM_THREADS": str(min(2, count_cores())),
     }
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-3f")
     assert place.describe_environment()["CUDA_VISIBLE_DEVICES"] == "GPU-3f"

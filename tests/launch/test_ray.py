@@ -262,9 +262,10 @@ def test_missing_ray_gets_one_line(
 
 
 def test_workers_share_the_gpus_of_a_cluster() -> None:
-    """One a GPU, or as many as asked for on each; the cores of a node are divided among them."""
+    """As many as cores carry, or as asked for; the cores of a node are divided among them."""
     nodes = [Node(8, 2), Node(16, 4), Node(4, 0)]
-    assert choose_shares(nodes) == [Place("cuda:0", None, 4, 1.0)] * 6
+    assert choose_shares(nodes) == [Place("cuda:0", None, 1, 0.25)] * 24
+    assert choose_shares(nodes, per_gpu=1) == [Place("cuda:0", None, 2, 1.0)] * 6
     assert choose_shares(nodes, per_gpu=3) == [Place("cuda:0", None, 1, 0.3333)] * 18
     assert choose_shares(nodes, 9) == [Place("cuda:0", None, 2, 0.5)] * 9
     (place, *_) = choose_shares(nodes, per_gpu=7)
