@@ -19,7 +19,7 @@ from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.writing import describe_score
 from sweep.plan.parts import read_variant
 from sweep.training.event_scores import score_each
-from sweep.training.trainer import VALIDATION_BATCH_SIZE
+from sweep.training.forward import BATCH_SIZE
 
 
 def read_events(
@@ -70,7 +70,7 @@ def score(truth: ArrayLike | Tensor, prediction: ArrayLike | Tensor) -> dict[str
             f"prediction: does not fit the truth, got {len(prediction_NL)} events, expected "
             f"{len(y_NL)}; predict the same events"
         )
-    parts = (torch.split(all_NL, VALIDATION_BATCH_SIZE) for all_NL in (prediction_NL, y_NL))
+    parts = (torch.split(all_NL, BATCH_SIZE) for all_NL in (prediction_NL, y_NL))
     try:
         return describe_score(score_each(zip(*parts, strict=True)).score)
     except NotFiniteError as exc:

@@ -17,7 +17,7 @@ from sweep.metrics.decode import REFERENCE, Decode, check_decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
 from sweep.results.evaluation import ExportedModel, load_export
 from sweep.results.prediction import predict_histograms
-from sweep.training.trainer import VALIDATION_BATCH_SIZE
+from sweep.training.forward import BATCH_SIZE
 
 
 class VertexFinder(nn.Module):
@@ -83,8 +83,8 @@ def predict(model: nn.Module, x: ArrayLike | Tensor) -> NDArray[np.float32]:
     was_training = model.training
     model.eval()
     try:
-        for first in range(0, len(x_NCL), VALIDATION_BATCH_SIZE):
-            part = slice(first, first + VALIDATION_BATCH_SIZE)
+        for first in range(0, len(x_NCL), BATCH_SIZE):
+            part = slice(first, first + BATCH_SIZE)
             y_NL[part] = predict_histograms(model, x_NCL[part])
     finally:
         model.train(was_training)
@@ -108,8 +108,8 @@ def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.fl
     decode = _read_decode(model)
     y_NL = predict(model, x)
     found: list[NDArray[np.float64]] = []
-    for first in range(0, len(y_NL), VALIDATION_BATCH_SIZE):
-        y_BL = y_NL[first : first + VALIDATION_BATCH_SIZE]
+    for first in range(0, len(y_NL), BATCH_SIZE):
+        y_BL = y_NL[first : first + BATCH_SIZE]
         try:
             regions = find_regions(y_BL, decode)
         except NotFiniteError as exc:

@@ -26,7 +26,7 @@ from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
 from sweep.training.batches import Batches
 from sweep.training.event_scores import EventScores, score_each
-from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
+from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _check_named(
 
 def _score(contender: Contender, events: EventSet, progress: Progress | None) -> EventScores:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    batches = Batches(events, VALIDATION_BATCH_SIZE, device)
+    batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
         scores = score_each(predict_batches(contender.network.to(device), batches, progress))
     except ValueError as exc:

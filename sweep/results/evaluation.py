@@ -36,8 +36,8 @@ from sweep.results.export_folder import CONFIG_FILE
 from sweep.results.status import Status
 from sweep.training.batches import Batches
 from sweep.training.event_scores import score_each
+from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.state import StateError, restore_state
-from sweep.training.trainer import VALIDATION_BATCH_SIZE, predict_batches
 from sweep.trust import VARIABLE, is_trusted
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -197,7 +197,7 @@ def evaluate(
     Raises:
         ModelError: when the network does not take these events, or its heights are beyond float32.
     """
-    batches = Batches(events, VALIDATION_BATCH_SIZE, device)
+    batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
         return score_each(predict_batches(network.to(device), batches, progress)).score
     except ValueError as exc:

@@ -40,10 +40,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Number of batches in a pass."""
-        num_batches = -(-self.num_events // self.batch_size)
-        if self.batch_size == 1:
-            return num_batches
-        return min(num_batches, max(1, self.num_events // 2))  # three in pairs are one of three
+        return _count_batches(self.num_events, self.batch_size)
 
     def shuffle(self, seed: int, epoch: int, num_skipped: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """Give all events once, in an order that only the seed and the epoch decide.
@@ -55,11 +52,20 @@ class Batches:
             What `open` makes a batch of: places of events on the device, or the events.
         """
         order = np.random.default_rng([seed, epoch]).permutation(self.num_events)
-        return self._serve(order, num_skipped)
+        return self._serve(order, len(self), num_skipped)
 
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give all events once, in the set's order; shapes as `open`."""
-        return (self.open(*given) for given in self._serve(np.arange(self.num_events)))
+    def in_order(
+        self, first: int = 0, end: int | None = None, batch_size: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give events once, in the set's order; shapes as `open`.
+
+        Args:
+            first, end: Which of them; all by default.
+            batch_size: Instead of the batches' own.
+        """
+        order = np.arange(first, self.num_events if end is None else end)
+        num_batches = _count_batches(len(order), batch_size or self.batch_size)
+        return (self.open(*given) for given in self._serve(order, num_batches))
 
     def open(self, *given: Tensor) -> tuple[Tensor, Tensor]:
         """Make a batch on the device of what `shuffle` gave.
@@ -74,16 +80,16 @@ class Batches:
         )
 
     def _serve(
-        self, order: NDArray[np.int64], num_skipped: int = 0
+        self, order: NDArray[np.int64], num_batches: int, num_skipped: int = 0
     ) -> Iterator[tuple[Tensor, ...]]:
         """Lay events out evenly over the batches of a pass; the larger ones come first."""
-        if not self.num_events:
+        if not len(order):
             return
         if self._resident is not None:
             places = torch.from_numpy(order).to(self.device)
-            yield from zip(places.tensor_split(len(self))[num_skipped:])
+            yield from zip(places.tensor_split(num_batches)[num_skipped:])
             return
-        parts = np.array_split(order, len(self))[num_skipped:]
+        parts = np.array_split(order, num_batches)[num_skipped:]
         if not parts:
             return
         with ThreadPoolExecutor(max_workers=1) as reader:
@@ -118,3 +124,11 @@ class Batches:
             y_NL[part] = torch.from_numpy(y_BL).to(self.device)
             done = part.stop
         return x_NCL, y_NL
+
+
+def _count_batches(num_events: int, batch_size: int) -> int:
+    """Count the batches that events are laid out over."""
+    num_batches = -(-num_events // batch_size)
+    if batch_size == 1:
+        return num_batches
+    return min(num_batches, max(1, num_events // 2))  # three in pairs are one of three

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
-from sweep.device import full_precision, is_out_of_memory
+from sweep.device import is_out_of_memory
 from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.score import Score
-from sweep.progress import Progress
 from sweep.training.augmentation import Reflections
 from sweep.training.batches import Batches
 from sweep.training.cuda_recorder import open_recorder
 from sweep.training.event_scores import score_each
+from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.replay import Player
 from sweep.training.state import (
     StateError,
@@ -36,8 +36,6 @@ from sweep.training.state import (
     restore_state,
 )
 from sweep.training.step import TrainingStep, get_number
-
-VALIDATION_BATCH_SIZE = 64
 
 
 class DivergedError(Exception):
@@ -96,7 +94,7 @@ class Trainer:
         self.seed = seed
         self.is_interrupted = is_interrupted
         self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
-        self.validation = Batches(split.validation, VALIDATION_BATCH_SIZE, device)
+        self.validation = Batches(split.validation, FIRST_BATCH_SIZE, device)
         share = get_number(hyperparameters, "reflect", 0.0)
         self.step = TrainingStep(
             self.network,
@@ -248,12 +246,14 @@ class Trainer:
         return score
 
     def _predict(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        is_finite = []
         for prediction_BL, y_BL in predict_batches(self.network, self.validation):
             if self.is_interrupted():
                 raise InterruptedTrainingError
-            if not torch.isfinite(prediction_BL).all():
-                raise DivergedError(f"epoch {epoch}: prediction is not finite")
+            is_finite.append(torch.isfinite(prediction_BL).all())
             yield prediction_BL, y_BL
+        if not torch.stack(is_finite).all():  # read once, at the end
+            raise DivergedError(f"epoch {epoch}: prediction is not finite")
 
 
 def _join(batches: Batches, step: TrainingStep) -> Callable[..., None]:
@@ -263,26 +263,6 @@ def _join(batches: Batches, step: TrainingStep) -> Callable[..., None]:
         step(*batches.open(*given))
 
     return act
-
-
-def predict_batches(
-    network: nn.Module, batches: Batches, progress: Progress | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Predict all events in order, in full precision and evaluation mode.
-
-    Yields:
-        Predictions and targets, each (B, 4000).
-    """
-    network.eval()
-    num_done = 0
-    with torch.inference_mode():
-        for x_BCL, y_BL in batches.in_order():
-            with full_precision():
-                prediction_BL = network(x_BCL).float()
-            yield prediction_BL, y_BL
-            num_done += len(y_BL)
-            if progress is not None:
-                progress(num_done, batches.num_events)
 
 
 def _leave_out_rates(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,13 +26,13 @@ from sweep.training.augmentation import Reflections
 from sweep.training.augmentation import reflect as reflect_events
 from sweep.training.batches import Batches
 from sweep.training.event_scores import score_each
+from sweep.training.forward import predict_batches
 from sweep.training.state import capture_state, restore_state
 from sweep.training.trainer import (
     DivergedError,
     EpochResult,
     InterruptedTrainingError,
     Trainer,
-    predict_batches,
 )
 from sweep.trial.checkpoint import Checkpoint, load_checkpoint, make_epoch, save_checkpoint
 
