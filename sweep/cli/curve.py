@@ -86,7 +86,7 @@ def _run_curve(
     from storage.engine import close_after, create_engine, parse_url  # late: they take a while
     from sweep.cli.output import print_note
     from sweep.plan.check_request import check_request
-    from sweep.results.origin import complete_request, name_curve
+    from sweep.results.curve_origin import complete_request, name_curve
 
     with close_after(create_engine(parse_url(options.storage))) as engine:
         name = options.sweep or name_curve(engine, request.model, lender)

@@ -20,8 +20,8 @@ from models.space import Dimension, Fixed, Int
 from models.value import Value
 from sweep.config import CurveConfig, SweepConfig
 from sweep.errors import ConfigError, ConflictError
+from sweep.plan.curve_trials import list_curve_trials
 from sweep.plan.request import CurveRequest
-from sweep.plan.sample import list_samples
 
 SIZE_NAME, REPEAT_NAME = "num_train", "repeat"
 """What the study calls the two, so that it can be sliced by them."""
@@ -92,7 +92,8 @@ def parse_sizes(text: str | None) -> tuple[int, ...]:
 def list_points(curve: CurveConfig) -> tuple[dict[str, Value], ...]:
     """Give what is special of each trial, as starting points of the sweep."""
     return tuple(
-        {SIZE_NAME: sample.num_train, REPEAT_NAME: sample.repeat} for sample in list_samples(curve)
+        {SIZE_NAME: sample.num_train, REPEAT_NAME: sample.repeat}
+        for sample in list_curve_trials(curve)
     )
 
 

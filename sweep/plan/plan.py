@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from models import Architecture
 from models.source import Source
 from models.space import to_json
-from sweep.config import DataConfig, SweepConfig, describe_fault
+from sweep.config import CurveConfig, DataConfig, OriginConfig, SweepConfig, describe_fault
 from sweep.data.asked import Selection
-from sweep.data.selection import describe_split, open_selection
-from sweep.data.splits import Split
+from sweep.data.selection import describe_split, open_selection, reopen_split
+from sweep.data.splits import Split, count_shared
 from sweep.errors import ConfigError, DataError
 from sweep.plan.curve import extend_space, plan_curve
 from sweep.plan.defaults import fill_request
@@ -31,11 +31,10 @@ from sweep.plan.parts import (
     refuse_changes,
 )
 from sweep.plan.profile import Profile, choose_profile
-from sweep.plan.request import Request
+from sweep.plan.request import CurveRequest, Request
 from sweep.plan.space import check_space
 from sweep.plan.starting_points import plan_starting_points
 from sweep.plan.steps import list_fits
-from sweep.plan.trial_seeds import finish_curve
 from sweep.progress import Progress
 
 
@@ -93,7 +92,7 @@ def plan_sweep(
         space = plan_space(request, profile, stored, architecture, recipe, num_train)
         fits = list_fits(usual, space)
     if curve is not None:
-        curve = finish_curve(curve, request.curve, split)
+        curve = _finish_curve(curve, request.curve, split)
     data = _describe_data(request, stored, selection, split)
     start = plan_starting_points(request, stored, architecture, space, curve, profile, recipe)
     try:
@@ -115,6 +114,31 @@ def plan_sweep(
         refuse_changes(stored, config)
     notes = (*fits, *start.notes, *network.list_cautions())
     return Plan(config, split, architecture, network.source, notes)
+
+
+def _finish_curve(curve: CurveConfig, asked: CurveRequest | None, split: Split) -> CurveConfig:
+    """Check a curve's sizes against the events, and note whose hyperparameters it trains with.
+
+    Raises:
+        DataError: when there are too few events, or those of the other sweep are not there to be
+            compared.
+    """
+    if curve.sizes[-1] > len(split.train):
+        raise DataError(
+            f"events: fewer than the largest size, got {len(split.train)} training events, "
+            f"expected at least {curve.sizes[-1]}; ask for fewer with --events or give more files"
+        )
+    if asked is None or asked.origin is None:
+        return curve
+    lender = asked.origin
+    tuned_on = reopen_split(lender.config.data).validation
+    origin = OriginConfig(
+        sweep=lender.sweep,
+        trial=lender.trial,
+        num_train=lender.config.data.num_train,
+        num_shared_validation=count_shared(split.validation, tuned_on),
+    )
+    return curve.model_copy(update={"origin": origin})
 
 
 def _describe_data(

@@ -1,42 +1,13 @@
-"""The events, weights and order that each trial of a sample-size curve is trained with."""
+"""What each trial draws: its training events, in a curve; the seed of its weights and order."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sweep.config import CurveConfig, OriginConfig, SweepConfig
+from sweep.config import SweepConfig
 from sweep.data.events import EventSet
-from sweep.data.selection import reopen_split
-from sweep.data.splits import Split, count_shared
-from sweep.errors import DataError
-from sweep.plan.request import CurveRequest
-from sweep.plan.sample import list_samples
+from sweep.plan.curve_trials import list_curve_trials
 from sweep.seeds import derive_seed
-
-
-def finish_curve(curve: CurveConfig, asked: CurveRequest | None, split: Split) -> CurveConfig:
-    """Check a curve's sizes against the events, and note whose hyperparameters it trains with.
-
-    Raises:
-        DataError: when there are too few events, or those of the other sweep are not there to be
-            compared.
-    """
-    if curve.sizes[-1] > len(split.train):
-        raise DataError(
-            f"events: fewer than the largest size, got {len(split.train)} training events, "
-            f"expected at least {curve.sizes[-1]}; ask for fewer with --events or give more files"
-        )
-    if asked is None or asked.origin is None:
-        return curve
-    lender = asked.origin
-    tuned_on = reopen_split(lender.config.data).validation
-    origin = OriginConfig(
-        sweep=lender.sweep,
-        trial=lender.trial,
-        num_train=lender.config.data.num_train,
-        num_shared_validation=count_shared(split.validation, tuned_on),
-    )
-    return curve.model_copy(update={"origin": origin})
 
 
 def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
@@ -49,10 +20,10 @@ def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
     """
     if config.curve is None:
         return train
-    sample = list_samples(config.curve)[slot]
-    seed = derive_seed(config.search.seed, "events", sample.repeat)
+    drawn = list_curve_trials(config.curve)[slot]
+    seed = derive_seed(config.search.seed, "events", drawn.repeat)
     order = np.random.default_rng(seed).permutation(len(train))
-    return train.take(order[: sample.num_train])
+    return train.take(order[: drawn.num_train])
 
 
 def choose_draw(config: SweepConfig, slot: int) -> int:
@@ -63,4 +34,4 @@ def choose_draw(config: SweepConfig, slot: int) -> int:
     """
     if config.confirmation is not None:
         return config.confirmation.pairs[slot][1]
-    return slot if config.curve is None else list_samples(config.curve)[slot].repeat
+    return slot if config.curve is None else list_curve_trials(config.curve)[slot].repeat

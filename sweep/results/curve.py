@@ -1,4 +1,4 @@
-"""Sample-size curves: the metrics against the number of training events, with their spread.
+"""CurveTrial-size curves: the metrics against the number of training events, with their spread.
 
 With few repeats their mean is given with the lowest and the highest of them, which assume nothing
 about their distribution. Beside that stands the 68 % interval from the finite number of validation
@@ -19,7 +19,7 @@ from sweep.config import CurveConfig, SweepConfig
 from sweep.metrics.score import average_scores, get_score
 from sweep.metrics.table import EFFICIENCY, METRICS, Metric
 from sweep.metrics.writing import describe_metrics
-from sweep.plan.sample import Sample, list_samples
+from sweep.plan.curve_trials import CurveTrial, list_curve_trials
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
 
@@ -102,13 +102,13 @@ def compute_curve(status: Status) -> SampleSizeCurve:
     design = status.config.curve
     if design is None:
         raise ValueError(f"sweep {status.sweep.name}: got a search, expected sizes")
-    samples = list_samples(design)
+    samples = list_curve_trials(design)
     trials = [(samples[trial.slot], trial) for trial in status.begun]
     points = [_compute_point(size, trials) for size in design.sizes]
     return SampleSizeCurve(status.sweep.name, status.config, design, points)
 
 
-def _compute_point(size: int, trials: Sequence[tuple[Sample, TrialRow]]) -> SizePoint:
+def _compute_point(size: int, trials: Sequence[tuple[CurveTrial, TrialRow]]) -> SizePoint:
     mine = [(sample.repeat, trial) for sample, trial in trials if sample.num_train == size]
     finished = [trial for _repeat, trial in mine if trial.finished_s is not None]
     epochs = {repeat: get_epoch(trial) for repeat, trial in mine if trial.feasible}

@@ -12,7 +12,7 @@ from storage.workers import WorkerRow
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, list_phrases, write_plain
-from sweep.plan.sample import fit_config
+from sweep.plan.curve_trials import fit_config
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
 from sweep.wording import write_duration

@@ -10,7 +10,7 @@ from models.value import write_value
 from storage.epochs import TrialRow
 from sweep.metrics.score import Score
 from sweep.metrics.writing import list_known, write_ends, write_plain
-from sweep.plan.sample import fit_config
+from sweep.plan.curve_trials import fit_config
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from storage.epochs import TrialRow
 from storage.sweeps import RUNNING
 from sweep.config import SweepConfig
-from sweep.plan.sample import fit_config
+from sweep.plan.curve_trials import fit_config
 from sweep.search.strategy import build_promotion
 
 

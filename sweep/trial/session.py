@@ -23,8 +23,8 @@ from storage.sweeps import Sweep
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
+from sweep.plan.curve_trials import fit_config
 from sweep.plan.network import open_kept
-from sweep.plan.sample import fit_config
 from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook

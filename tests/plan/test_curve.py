@@ -21,11 +21,11 @@ from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
 from sweep.plan.curve import parse_sizes
+from sweep.plan.curve_trials import fit_config, list_curve_trials
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import CurveRequest, Request
-from sweep.plan.sample import fit_config, list_samples
 from sweep.plan.trial_seeds import choose_draw, draw_events
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
@@ -90,7 +90,7 @@ def test_config_of_before_is_readable(config: SweepConfig) -> None:
 
 def test_every_size_has_its_trial_in_every_repeat(config: SweepConfig) -> None:
     """Repeat after repeat, so that a study stopped early has whole curves."""
-    samples = list_samples(get_study(config))
+    samples = list_curve_trials(get_study(config))
     assert [(s.num_train, s.repeat) for s in samples] == [
         (size, repeat) for repeat in (1, 2) for size in SIZES
     ]

@@ -46,8 +46,8 @@ from sweep.results.confirmation import (
     say_winner_age,
 )
 from sweep.results.contender import find_contender
+from sweep.results.curve_origin import find_origin
 from sweep.results.model_card import write_model_card
-from sweep.results.origin import find_origin
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.set_aside import judge_winner
 from sweep.results.status import Status, read_status

@@ -31,7 +31,7 @@ from sweep.results.curve import (
     compute_gain,
     describe_caveats,
 )
-from sweep.results.origin import complete_request, find_origin
+from sweep.results.curve_origin import complete_request, find_origin
 from sweep.results.status import Status
 from sweep.signals import Signals
 from sweep.trial.session import Session
