@@ -23,7 +23,7 @@ SMALL: dict[str, dict[str, Value]] = {
     "unet": {"hidden_size": 4},
     "unetpp": {"hidden_size": 4},
     "densenet": {"hidden_size": 4, "num_layers": 3},
-    "allcnn": {"hidden_size": 4, "num_layers": 2},
+    "allcnn": {"hidden_size": 4, "num_layers": 2, "position_size": 4},
     "coarsefine": {"hidden_size": 4, "num_deep": 1, "fine_size": 4},
 }
 ENDS = [("identity", "none"), ("softplus", "relu")]

@@ -22,6 +22,7 @@ from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
 from sweep.plan.recipes import build_recipe
 from sweep.training import replay
+from sweep.training.augmentation import Reflections
 from sweep.training.host_state import HostState
 from sweep.training.replay import Player
 from sweep.training.schedule import list_rates
@@ -35,6 +36,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "cnn": {"hidden_size": 4, "num_layers": 2},
     "mlp": {"hidden_size": 4, "num_layers": 1},
     "rcnn": {"hidden_size": 2, "num_layers": 1, "channels": 2},
+    "unet": {"hidden_size": 4},
+    "unetpp": {"hidden_size": 4},
+    "densenet": {"hidden_size": 4, "num_layers": 3},
+    "allcnn": {"hidden_size": 4, "num_layers": 2, "position_size": 4},
+    "coarsefine": {"hidden_size": 4, "fine_size": 4},
 }
 
 
@@ -314,7 +320,8 @@ def test_step_of_each_architecture_can_be_recorded(name: str, recipe: str) -> No
     """It reads no value from the device, and changes nothing that a recording does not hold."""
     network = ARCHITECTURES[name].load_network()(**SMALL.get(name, {}), head="softplus")
     network.train()
-    step = TrainingStep(network, build_recipe(recipe, 2, 2), HYPERPARAMETERS, 4, CPU)
+    reflections = Reflections(1.0, 1, CPU)
+    step = TrainingStep(network, build_recipe(recipe, 2, 2), HYPERPARAMETERS, 4, CPU, reflections)
     num_bins = 4000 if name == "mlp" else 400
     x_BCL, y_BL = torch.rand(2, 4, num_bins), torch.rand(2, num_bins)
     step(x_BCL, y_BL)
