@@ -20,6 +20,7 @@ PACKAGES = ("models", "storage", "sweep")
 PLACES = {  # left edge and width; the row follows from who imports whom
     "api": (20, 160),
     "cli": (195, 685),
+    "trackers": (20, 160),
     "report": (195, 160),
     "dashboard": (370, 160),
     "worker": (545, 160),

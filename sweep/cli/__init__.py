@@ -19,6 +19,7 @@ from sweep.cli.confirm import confirm
 from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
+from sweep.cli.export_to import export_to
 from sweep.cli.faults import conclude
 from sweep.cli.output import check_texts, prepare_streams
 from sweep.cli.predict import predict
@@ -92,6 +93,7 @@ app.command()(curve)
 app.command()(confirm)
 app.command()(compare)
 app.command()(report)
+app.command()(export_to)
 app.command()(models)
 app.command()(dashboard)
 app.add_typer(data_app, name="data")

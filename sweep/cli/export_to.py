@@ -1,0 +1,31 @@
+"""`sweep export-to`: a sweep written for a tracker of experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweep.cli.options import DEFAULT_STORAGE, Storage, SweepName, choose_sweep, open_database
+
+
+def export_to(
+    tracker: Annotated[str, typer.Argument(help="mlflow, tensorboard or wandb.")],
+    folder: Annotated[Path, typer.Argument(help="Folder, which may hold other sweeps already.")],
+    sweep: SweepName = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Write a sweep for MLflow, TensorBoard or Weights & Biases, on this machine alone."""
+    from sweep.trackers.trackers import require_tracker
+
+    chosen = require_tracker(tracker)
+    engine = open_database(storage)
+    found = choose_sweep(engine, sweep)
+    from storage.epochs import read_curves  # late: a database is there
+    from sweep.cli.output import print_note
+    from sweep.results.status import read_status
+    from sweep.trackers.export import export_sweep
+
+    number = export_sweep(chosen, read_status(engine, found), read_curves(engine, found.id), folder)
+    print_note(f"{folder}: {found.name}: {number} runs; to see them: {chosen.show(folder)}")

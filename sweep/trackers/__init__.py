@@ -1,0 +1,1 @@
+"""Sweeps written for the trackers of experiments that people use, through their own libraries."""
