@@ -85,3 +85,17 @@ def full_precision() -> Iterator[None]:
     finally:
         for kernel, precision in zip(kernels, before, strict=True):
             kernel.fp32_precision = precision
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Compute on a GPU so that the same again gives the same bits.
+
+    Some kernels of convolutions add up in whatever order their threads come.
+    """
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before

@@ -11,12 +11,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sweep.training.state import StateError, check_form
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Means of one kind of number, one after the other, and each step's share in that kind."""
+
+    names: list[str]
+    means: Tensor
+    shares: Tensor
 
 
 class WeightAverage:
@@ -28,31 +38,32 @@ class WeightAverage:
         network: As it begins.
         exponent: gamma: a step's weight rises with its number to that power. The standard
             deviation of the steps averaged over is about 1 / gamma of all of them.
+        num_steps: The most steps that the training can have.
     """
 
-    def __init__(self, network: nn.Module, exponent: float) -> None:
+    def __init__(self, network: nn.Module, exponent: float, num_steps: int) -> None:
         self._network = network
-        self._exponent = exponent
+        numbers = torch.arange(1, num_steps + 1, dtype=torch.float64)
+        self._shares = 1.0 - (1.0 - 1.0 / numbers) ** (exponent + 1.0)
         parts = dict(self._list_parts())
         device = next((part.device for part in parts.values()), torch.device("cpu"))
-        self._num_steps = torch.zeros((), dtype=torch.float64, device=device)
+        self._num_steps = torch.zeros((), dtype=torch.int64, device=device)
         self._means: dict[str, Tensor] = {}
-        self._rows: list[tuple[list[str], Tensor]] = []
+        self._rows: list[_Row] = []
         self._lay_out(parts)
 
     @torch.no_grad()
     def update(self) -> None:
         """Take the weights as a training step left them into the average.
 
-        Only tensors change, so that a GPU can record it; the shares follow from its own count.
+        Only tensors change, so that a GPU can record it; the share is found by its own count.
         """
         parts = dict(self._list_parts())
         self._fit(parts)
+        for row in self._rows:
+            own = torch.cat([parts[name].reshape(-1) for name in row.names])
+            row.means.lerp_(own, row.shares.take(self._num_steps))
         self._num_steps += 1
-        share = 1.0 - (1.0 - 1.0 / self._num_steps) ** (self._exponent + 1.0)
-        for names, row in self._rows:
-            own = torch.cat([parts[name].reshape(-1) for name in names])
-            row.lerp_(own, share.to(row.device, row.dtype))
 
     def _fit(self, parts: Mapping[str, Tensor]) -> None:
         """Forget what the network has no longer, and begin anew what is new or has grown."""
@@ -70,9 +81,9 @@ class WeightAverage:
         for name, mean in means.items():
             kinds[mean.device, mean.dtype].append(name)
         self._rows = []
-        for names in kinds.values():
+        for kind, names in kinds.items():
             row = torch.cat([means[name].reshape(-1) for name in names])
-            self._rows.append((names, row))
+            self._rows.append(_Row(names, row, self._shares.to(*kind)))
             lengths = [means[name].numel() for name in names]
             for name, part in zip(names, torch.split(row, lengths), strict=True):
                 self._means[name] = part.view(means[name].shape)
@@ -110,10 +121,13 @@ class WeightAverage:
             if lost := weights & self._means.keys() - means.keys():
                 raise StateError(f"checkpoint.average: got no {', '.join(sorted(lost))}")
         check_form("checkpoint.average", own, state)
+        assert isinstance(state, Mapping)
+        if not 0 <= state["num_steps"] <= len(self._shares):
+            raise StateError(f"checkpoint.average: got {state['num_steps']} steps")
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a captured average, whose tensors may be on another device."""
-        self._num_steps.fill_(state["num_steps"])
+        self._num_steps.fill_(int(state["num_steps"]))
         devices = {name: part.device for name, part in self._list_parts()}
         self._lay_out(
             {name: mean.to(devices.get(name, mean.device)) for name, mean in state["means"].items()}

@@ -114,11 +114,15 @@ class CudaRecorder:
         mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record()
         self._marks.append(mark)
+        while self._marks[0] is not mark and self._marks[0].query():
+            self._marks.popleft()
+            self._passed_at = time.monotonic()
         while len(self._marks) > self._lead:
             self._marks.popleft().synchronize()
             now = time.monotonic()
             step_s, self._passed_at = now - self._passed_at, now
-            self._lead = max(LEAST_LEAD, min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6))))
+            most = min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6)))
+            self._lead = max(LEAST_LEAD, min(self._lead + 1, most))
 
 
 def _set_debug_mode(mode: int | str) -> None:

@@ -60,14 +60,16 @@ class TrainingStep:
             including_emulation=False
         )
         self.rates = list_rates(recipe, get_number(hyperparameters, "lr"), num_batches)
+        num_steps = num_batches * recipe.epochs
+        rest = [self.rates[-1]] * (num_steps - len(self.rates))
         # As PyTorch's kernels of Adam take it: a GPU's reads it where it is, in single precision.
         dtype = torch.float32 if device.type == "cuda" else torch.float64
-        self._rates = torch.tensor(self.rates, dtype=dtype, device=device)
+        self._rates = torch.tensor([*self.rates, *rest], dtype=dtype, device=device)
         self._rate = self._rates[0].clone()
         self._num_steps = torch.zeros((), dtype=torch.int64, device=device)
         self.total_loss = torch.zeros((), dtype=torch.float64, device=device)
         self.optimizer = _build_optimizer(network, recipe, hyperparameters, self._rate)
-        self.average = WeightAverage(network, recipe.average) if recipe.average else None
+        self.average = WeightAverage(network, recipe.average, num_steps) if recipe.average else None
 
     def __call__(self, x_BCL: Tensor, y_BL: Tensor) -> None:
         """Learn from one batch.
@@ -84,7 +86,7 @@ class TrainingStep:
         loss_B.mean().backward()  # type: ignore[no-untyped-call]
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
-        self._rate.copy_(self._rates.take(self._num_steps.clamp(max=len(self.rates) - 1)))
+        torch.take(self._rates, self._num_steps, out=self._rate)
         self.optimizer.step()
         if self.average:
             self.average.update()

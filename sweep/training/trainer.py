@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
-from sweep.device import is_out_of_memory
+from sweep.device import is_out_of_memory, repeatable
 from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.score import Score
 from sweep.training.augmentation import Reflections
@@ -121,8 +121,9 @@ class Trainer:
         while self.epoch < self.recipe.epochs:
             self._resumed_s = time.monotonic()
             try:
-                train_loss = self._train_once(self.epoch + 1)
-                score = self._validate(self.epoch + 1)
+                with repeatable():
+                    train_loss = self._train_once(self.epoch + 1)
+                    score = self._validate(self.epoch + 1)
             except InterruptedTrainingError:
                 self._spent_s = self.get_spent_s()
                 self._resumed_s = None

@@ -34,7 +34,7 @@ class _Growing(nn.Module):
 def test_weights_follow_the_power_of_their_step() -> None:
     """A step's share in the average rises with its number to the power of the exponent."""
     network = _Growing()
-    average = WeightAverage(network, GAMMA)
+    average = WeightAverage(network, GAMMA, 20)
     values = torch.randn(20, generator=torch.Generator().manual_seed(1)).tolist()
     shares = [1.0]
     for number, value in enumerate(values, start=1):
@@ -50,7 +50,7 @@ def test_weights_follow_the_power_of_their_step() -> None:
 def test_own_weights_come_back() -> None:
     """Bit for bit, also where what happens in between fails."""
     network = _Growing()
-    average = WeightAverage(network, GAMMA)
+    average = WeightAverage(network, GAMMA, 20)
     for value in (1.0, 2.0, 0.3):
         network.step(value)
         average.update()
@@ -65,7 +65,7 @@ def test_own_weights_come_back() -> None:
 def test_what_cannot_be_averaged_is_as_it_is() -> None:
     """A count and a buffer that has grown are those of the last step."""
     network = _Growing()
-    average = WeightAverage(network, GAMMA)
+    average = WeightAverage(network, GAMMA, 20)
     for value in (1.0, 2.0):
         network.step(value)
         average.update()
@@ -77,7 +77,7 @@ def test_what_cannot_be_averaged_is_as_it_is() -> None:
 def test_restored_average_goes_on() -> None:
     """From a captured state, another object averages on to the same numbers."""
     first, second = _Growing(), _Growing()
-    averages = [WeightAverage(network, GAMMA) for network in (first, second)]
+    averages = [WeightAverage(network, GAMMA, 20) for network in (first, second)]
     for value in (1.0, 2.0):
         first.step(value)
         averages[0].update()
@@ -105,4 +105,4 @@ def test_restored_average_goes_on() -> None:
 def test_state_of_another_average_is_refused(state: object) -> None:
     """Where a weight is missing or has another shape, or the count is none."""
     with pytest.raises(StateError, match="checkpoint"):
-        WeightAverage(_Growing(), GAMMA).check(state)
+        WeightAverage(_Growing(), GAMMA, 20).check(state)
