@@ -114,7 +114,7 @@ class CudaRecorder:
         mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record()
         self._marks.append(mark)
-        while self._marks[0] is not mark and self._marks[0].query():
+        while self._marks[0] is not mark and self._marks[0].query():  # type: ignore[no-untyped-call]
             self._marks.popleft()
             self._passed_at = time.monotonic()
         while len(self._marks) > self._lead:
