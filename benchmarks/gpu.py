@@ -163,7 +163,7 @@ def check_replays_agree(split: Split) -> str:
         network: Callable[[], Any] = {"dropout": Dropping, "reflected": lambda: SMALL}.get(
             name, lambda name=name: name
         )
-        values = {**VALUES, "reflect": 0.5} if name == "reflected" else VALUES
+        values = {**VALUES, "reflected_share": 0.5} if name == "reflected" else VALUES
         curves = []
         for is_replayed in (True, True, False, False):
             torch.manual_seed(5)

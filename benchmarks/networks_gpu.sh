@@ -7,10 +7,10 @@ cd "$(dirname "$0")/.."
 "${PYTHON:-.venv/bin/python}" benchmarks/networks.py --train "$1" --val "$2" \
     --events 3000 --toys "${4:-12000}" --seconds "${3:-40}" --threads 2 \
     cnn:hidden_size=64,num_layers=4,lr=0.002 \
-    cnn:hidden_size=64,num_layers=4,lr=0.002,reflect=1 \
+    cnn:hidden_size=64,num_layers=4,lr=0.002,reflected_share=1 \
     unet:hidden_size=32,widening=1.4,lr=0.003 \
-    unet:hidden_size=32,widening=1.4,lr=0.003,reflect=1 \
+    unet:hidden_size=32,widening=1.4,lr=0.003,reflected_share=1 \
     coarsefine:hidden_size=48,num_deep=2,fine_size=32,lr=0.005 \
-    coarsefine:hidden_size=48,num_deep=2,fine_size=32,lr=0.005,reflect=1 \
-    coarsefine:hidden_size=48,num_deep=2,fine_size=32,lr=0.005,reflect=1,positions=signed \
-    mlp:hidden_size=2048,num_layers=1,lr=0.001,reflect=1
+    coarsefine:hidden_size=48,num_deep=2,fine_size=32,lr=0.005,reflected_share=1 \
+    coarsefine:hidden_size=48,num_deep=2,fine_size=32,lr=0.005,reflected_share=1,positions=signed \
+    mlp:hidden_size=2048,num_layers=1,lr=0.001,reflected_share=1

@@ -24,7 +24,7 @@ TRAINING_HYPERPARAMETERS = (
     "batch_size",
     "weight_decay",
     "asymmetry",
-    "reflect",
+    "reflected_share",
 )
 """Hyperparameters that the training takes; every other one goes to the network."""
 

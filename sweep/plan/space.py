@@ -29,7 +29,7 @@ TRAINING_BOUNDS = {
     "batch_size": (1, 2**31, "a whole number from 1"),
     "weight_decay": (0.0, 1e3, "a number from 0"),
     "asymmetry": (0.0, 1e6, "a number from 0"),
-    "reflect": (0.0, 1.0 + 1e-9, "a number from 0 to 1"),
+    "reflected_share": (0.0, 1.0 + 1e-9, "a number from 0 to 1"),
 }
 """Lowest value, the one that is too high, and the rule in words, for what the training takes."""
 
@@ -115,7 +115,7 @@ def read_assignment(
         raise ConfigError(
             f"{option}: not readable, got {text!r}, expected name=value; as lr=1e-4:1e-2:log"
         )
-    extra = {"weight_decay", "asymmetry", "reflect"}
+    extra = {"weight_decay", "asymmetry", "reflected_share"}
     if name not in space and name not in extra:
         raise ConfigError(
             f"{option} {name}: no such hyperparameter, got {name!r}, expected one of "

@@ -70,8 +70,8 @@ class Trainer:
     Args:
         network: Maps x_BCL (B, 4, 4000) to predictions (B, 4000); moved to `device`.
         hyperparameters: At least lr, beta1, beta2, batch_size; without weight_decay the
-            recipe's is taken, without asymmetry or reflect (the share of events that are reflected)
-            0.
+            recipe's is taken, without asymmetry or reflected_share (of the events, those that are
+            reflected) 0.
         seed: Decides the order of events, and how they are reflected.
         is_interrupted: Asked before each batch, of training and validation; True ends the epoch at
             once.
@@ -95,7 +95,7 @@ class Trainer:
         self.is_interrupted = is_interrupted
         self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
         self.validation = Batches(split.validation, FIRST_BATCH_SIZE, device)
-        share = get_number(hyperparameters, "reflect", 0.0)
+        share = get_number(hyperparameters, "reflected_share", 0.0)
         self.step = TrainingStep(
             self.network,
             recipe,

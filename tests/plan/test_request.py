@@ -222,7 +222,11 @@ def test_differences_are_listed_by_place(plan: Plan) -> None:
         ({"dimensions": ("lr=2:1",)}, ConfigError, "space.lr: .*low must be below high"),
         ({"dimensions": ("weight_decay=true",)}, ConfigError, "space.weight_decay: impossible"),
         ({"dimensions": ("batch_size=null",)}, ConfigError, "batch_size: impossible, got None"),
-        ({"dimensions": ("reflect=0:1.5",)}, ConfigError, "space.reflect: impossible, got 1.5"),
+        (
+            {"dimensions": ("reflected_share=0:1.5",)},
+            ConfigError,
+            "space.reflected_share: impossible, got 1.5",
+        ),
         ({"dimensions": ("hidden_size=[8]",)}, ConfigError, "numbers are needed here, got"),
         ({"fixed": ("lr=1e-4:1e-3",)}, ConfigError, "--fix lr: not one value"),
     ],

@@ -89,7 +89,7 @@ def make_trainer(
         ARCHITECTURES["cnn"].build(SMALL),
         split,
         recipe or build_recipe("fast", epochs, epochs),
-        {**HYPERPARAMETERS, "reflect": reflect},
+        {**HYPERPARAMETERS, "reflected_share": reflect},
         seed=7,
         device=device,
     )
@@ -295,8 +295,8 @@ def test_training_interrupted_within_an_epoch_goes_on_with_the_next_batch(
 
 
 def test_a_training_learns_from_reflected_events(split: Split) -> None:
-    """With `reflect` the network is given the batch that `training.augmentation` makes, anew in
-    each pass; without, the events."""
+    """With `reflected_share` the network is given the batch that `training.augmentation` makes,
+    anew in each pass; without, the events."""
     seen: dict[float, list[Tensor]] = {}
     for share in (0.0, 1.0):
         trainer = make_trainer(split, epochs=2, reflect=share)
