@@ -256,6 +256,7 @@ class ConfirmationConfig(_Part):
             theirs at the end.
         finished: How many trials of the search had finished when its best were last looked for.
         opened: What the third part showed; None before, or without one.
+        is_audit: Whether its candidates are pruned trials, to see if that was right; nobody wins.
     """
 
     sweep: str
@@ -264,6 +265,7 @@ class ConfirmationConfig(_Part):
     pairs: tuple[tuple[int, int], ...] = ()
     finished: int = Field(default=0, ge=0)
     opened: OpenedConfig | None = None
+    is_audit: bool = False
 
 
 class SweepConfig(_Part):
@@ -297,7 +299,7 @@ class SweepConfig(_Part):
     def kind(self) -> str:
         """What the sweep is, in one word for people."""
         if self.confirmation is not None:
-            return "confirmation"
+            return "audit" if self.confirmation.is_audit else "confirmation"
         return "search" if self.curve is None else "curve"
 
     @property

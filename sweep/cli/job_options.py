@@ -36,6 +36,7 @@ class JobOptions:
         trial_timeout_s: For how long a trial may train, or None for what was said before.
         is_detached: Whether to register the sweep only, for workers elsewhere.
         is_unconfirmed: Whether the best trials of a search are not trained again at its end.
+        audit: How many pruned trials are trained to the end when the search has ended, or None.
     """
 
     timeout_s: Timeout = None
@@ -70,6 +71,7 @@ class JobOptions:
     trial_timeout_s: float | None = None
     is_detached: bool = False
     is_unconfirmed: bool = False
+    audit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def check_options(options: JobOptions) -> None:
     Raises:
         ConfigError: when there are any.
     """
-    counts = {"trials": options.trials, "workers": options.workers}
+    counts = {"trials": options.trials, "workers": options.workers, "audit": options.audit}
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ConfigError(f"{name}: got {count}, expected at least 1; raise --{name}")

@@ -42,6 +42,10 @@ class RunOptions(SweepJobOptions):
     is_unconfirmed: Annotated[
         bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
     ] = False
+    audit: Annotated[
+        int | None,
+        typer.Option(help="Pruned trials to train whole at the end: how many were false?  [none]"),
+    ] = None
 
 
 @spread

@@ -14,7 +14,9 @@ import sqlalchemy as sa
 
 from storage.passwords import hide_password
 from storage.sweeps import Sweep, change_trial_timeout, find_sweep
+from sweep.cli.audit_job import audit_search
 from sweep.cli.confirm_job import end_search
+from sweep.cli.console import open_console
 from sweep.cli.job_options import JobOptions, read_wish
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
@@ -29,6 +31,7 @@ from sweep.plan.network import is_own
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request
+from sweep.results.audit import describe_pruning, read_audit, tell_pruning
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
@@ -81,6 +84,9 @@ def carry_out(
         if is_done and not options.is_unconfirmed:
             left = take_time(options, time.monotonic() - start_s)
             is_done = end_search(engine, status, left, places, is_shown=not as_json)
+        if is_done and options.audit is not None:
+            left = take_time(options, time.monotonic() - start_s)
+            is_done = audit_search(engine, status, left, places, is_shown=not as_json)
         if as_json:
             show(engine, status, True)
     if not is_done:
@@ -89,10 +95,19 @@ def carry_out(
 
 def _show_best(engine: sa.Engine, status: Status, as_json: bool) -> None:
     if as_json:
-        found = find_confirmation(engine, status)
-        print_json({**status.to_json(), "confirmation": found.describe() if found else None})
+        found, audit = find_confirmation(engine, status), read_audit(engine, status)
+        print_json(
+            {
+                **status.to_json(),
+                "pruning": describe_pruning(status),
+                "confirmation": found.describe() if found else None,
+                "audit": audit.describe() if audit else None,
+            }
+        )
     else:
         print_best(status)
+        if told := tell_pruning(status):
+            open_console().print(told)
 
 
 def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tuple[sa.Engine, Sweep]:

@@ -17,6 +17,7 @@ from sweep.search.strategy import choose_pruner, choose_sampler
 from sweep.seeds import derive_seed
 
 SUFFIX = "-confirm"
+AUDIT_SUFFIX = "-audit"
 DEFAULT_TOP, DEFAULT_SEEDS = 4, 3
 FIRST_SEEDS = 2
 """Trainings of each candidate before any is dropped: one says nothing of the spread."""
@@ -27,6 +28,11 @@ SHARE = 0.25
 def name_confirmation(search: str) -> str:
     """Name the confirmation of a search."""
     return f"{search}{SUFFIX}"
+
+
+def name_audit(search: str) -> str:
+    """Name the audit of a search's pruning."""
+    return f"{search}{AUDIT_SUFFIX}"
 
 
 def write_command(search: str) -> str:
@@ -114,6 +120,26 @@ def plan_confirmation(
         update={"search": judged, "num_hand_tuned": 0, "confirmation": confirmation}
     )
     return add_pairs(config, first)
+
+
+def plan_audit(
+    search: SweepConfig, name: str, finished: int, candidates: Sequence[CandidateConfig]
+) -> SweepConfig:
+    """Plan the audit of a search: its candidates are pruned trials, each trained once more.
+
+    Args:
+        search, name, finished, candidates: As for `plan_confirmation`.
+    """
+    config = plan_confirmation(search, name, finished, candidates, 1)
+    if config.confirmation is None:
+        raise ValueError("audit: got no plan of given trials")
+    seed = derive_seed(search.search.seed, "audit", 0)
+    return config.model_copy(
+        update={
+            "confirmation": config.confirmation.model_copy(update={"is_audit": True}),
+            "search": config.search.model_copy(update={"seed": seed}),
+        }
+    )
 
 
 def add_pairs(config: SweepConfig, pairs: Sequence[tuple[int, int]]) -> SweepConfig:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from models.value import Value
+from storage.epochs import TrialRow
 from sweep.config import CandidateConfig
 from sweep.plan.space import read_space
 from sweep.results.status import Status
@@ -39,15 +40,7 @@ def list_candidates(
     own = None if slot is None else begun.get(slot)
     best = search.ranked[:top]
     chosen = [*best, own] if own is not None and own not in best else list(best)
-    candidates = [
-        CandidateConfig(
-            trial=trial.number,
-            params=dict(trial.params),
-            claimed=get_value(trial.best, objective) if trial.feasible and trial.best else None,
-            is_recommended=trial is own,
-        )
-        for trial in chosen
-    ]
+    candidates = [make_candidate(trial, objective, is_own=trial is own) for trial in chosen]
     if own is None and slot is not None:
         # What neither a point nor the defaults name is as in the first trial, for every seed.
         first = begun[min(begun)].params
@@ -60,3 +53,17 @@ def list_candidates(
             CandidateConfig(trial=None, params=known, claimed=None, is_recommended=True)
         )
     return tuple(candidates)
+
+
+def make_candidate(trial: TrialRow, objective: str, *, is_own: bool = False) -> CandidateConfig:
+    """Make a candidate of a trial.
+
+    Args:
+        is_own: Whether it is the recommended point.
+    """
+    return CandidateConfig(
+        trial=trial.number,
+        params=dict(trial.params),
+        claimed=get_value(trial.best, objective) if trial.feasible and trial.best else None,
+        is_recommended=is_own,
+    )

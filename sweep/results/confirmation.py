@@ -280,7 +280,7 @@ def find_confirmation_of_search(engine: sa.Engine, search: str) -> Confirmation 
 def read_confirmation(engine: sa.Engine, status: Status) -> Confirmation | None:
     """Read what a confirmation has shown so far; None of any other sweep."""
     design = status.config.confirmation
-    if design is None:
+    if design is None or design.is_audit:
         return None
     search = find_stored(engine, design.sweep)
     finished = design.finished if search is None else count_trials(engine, search.id).finished
