@@ -15,9 +15,10 @@ SWEEP_ARGUMENTS ?= --model cnn --trials 50
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
 
+# One process more than there are cores: many tests wait for a lease, a server or a browser.
 test: $(VENV)/.installed-for-tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
-		--no-loadscope-reorder
+	$(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses \
+		$$($(BIN)/python -c 'import os; print(min(5, 1 + (os.cpu_count() or 1)))')
 
 check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

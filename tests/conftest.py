@@ -136,13 +136,23 @@ class DeadNet(MyNet):
 '''
 
 
-LONGEST = ("acceptance/test_soak.py", "launch/test_ray.py", "acceptance/test_main_job.py")
-"""Files that take longest, most of it waiting."""
+LONGEST = (
+    "launch/test_ray.py",
+    "acceptance/test_soak.py",
+    "acceptance/test_main_job.py",
+    "acceptance/test_dashboard.py",
+    "acceptance/test_interruptions.py",
+    "deploy/test_services.py",
+    "acceptance/test_outages.py",
+    "results/test_export.py",
+)
+"""Files that take longest, the longest first; most of it is waiting."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that no process is left alone with one in the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{f}" for f in LONGEST)))
+    places = {f"tests/{file}": place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

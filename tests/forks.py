@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -44,17 +44,29 @@ WITHOUT_PICTURES = "SWEEP_TESTS_WITHOUT_PICTURES"
 """Set for commands whose trials are to have no pictures, which take longer than the trainings."""
 
 
+def start(
+    arguments: Sequence[str],
+    streams: Sequence[int],
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    is_session: bool = False,
+) -> ForkedProcess:
+    """Start a command with three standard streams, which stay the caller's to close."""
+    environment = {**os.environ, **(settings or {})}
+    request = ProcessRequest(arguments, environment, str(folder), is_session=is_session)
+    return _start_server().fork(request, streams)
+
+
 class Command(ForkedProcess):
     """A `sweep` command whose output is read here, with the methods of a `subprocess.Popen`."""
 
     def __init__(
         self, *arguments: str, folder: Path, settings: Mapping[str, str] | None = None
     ) -> None:
-        environment = {**os.environ, **(settings or {})}
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
-        request = ProcessRequest(arguments, environment, str(folder), is_session=False)
         with open(os.devnull, "rb") as nothing:
-            started = _start_server().fork(request, [nothing.fileno(), out_end, err_end])
+            started = start(arguments, [nothing.fileno(), out_end, err_end], folder, settings)
         super().__init__(started.pid)
         os.close(out_end)
         os.close(err_end)

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from typing import Annotated, Any
@@ -113,7 +114,13 @@ def main() -> None:
 
 def _call() -> None:
     check_texts(sys.argv[1:], os.environ, find_folder())
-    app()
+    _build_command()()
+
+
+@functools.cache
+def _build_command() -> Any:
+    """Build the parser of all commands, which takes longer than most refusals."""
+    return typer.main.get_command(app)
 
 
 def find_folder() -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import pyte
 import pytest
 
+import forks
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, record_epochs
 from storage.workers import enter_worker, leave_worker
@@ -39,16 +40,8 @@ class Terminal:
         self.written = b""
         self.side, end = pty.openpty()
         self.resize(columns)
-        inherited = {key: os.environ[key] for key in os.environ.keys() - {"COLUMNS", "LINES"}}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sweep", *command],
-            cwd=folder,
-            env={**inherited, "TERM": "xterm-256color", **settings},
-            stdin=end,
-            stdout=end,
-            stderr=end,
-            start_new_session=True,
-        )
+        settings = {"TERM": "xterm-256color", **settings}
+        self.process = forks.start(command, [end] * 3, folder, settings, is_session=True)
         os.close(end)
 
     def resize(self, columns: int) -> None:
@@ -93,8 +86,12 @@ class Terminal:
 
 
 @pytest.fixture
-def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+def open_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Terminal]]:
     """Run a command in a terminal, which is closed at the end."""
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
     opened = []
 
     def run(*command: str, **options: Any) -> Terminal:
@@ -183,13 +180,16 @@ def test_tables_fit(
 
 @pytest.mark.parametrize("settings", [{}, {"NO_COLOR": "1"}], ids=["colour", "no colour"])
 def test_no_color_is_honoured(
-    open_terminal: Callable[..., Terminal], tmp_path: Path, settings: dict[str, str]
+    open_terminal: Callable[..., Terminal],
+    events_file: Path,
+    tmp_path: Path,
+    settings: dict[str, str],
 ) -> None:
     """The progress bar is coloured, unless the person asks for none."""
-    words = ("data", "make", "--events", "60", "--seed", "1", "--out", str(tmp_path / "toys.npz"))
+    words = ("data", "describe", str(events_file))
     terminal = open_terminal(*words, SWEEP_CACHE=str(tmp_path / "cache"), **settings)
     terminal.end()
-    assert b"60/60" in terminal.written
+    assert b"36/36" in terminal.written
     assert bool(re.search(rb"\x1b\[[0-9;]*3[0-9]", terminal.written)) is not settings
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from workers import work
 
+import sweep.cli.apart
 import sweep.results.export
 import sweep.results.onnx_program
 import sweep.trial.ending
@@ -234,6 +235,8 @@ def test_export_without_the_extra_is_whole(
     The JSON is alone on standard output: what the network prints stands beside the notes.
     """
     monkeypatch.setattr(sweep.results.onnx_program, "EXTRA", ("no_such_package",))
+    # What forks processes forks them for this one, not for a copy of it.
+    monkeypatch.setattr(sweep.cli.apart, "run_apart", lambda act: act())
     session, _status = trained
     place = ("--storage", str(session.engine.url), "--artifacts", session.artifacts)
     answer = call("best", "--json", "--trust-code", "--export", tmp_path / "model", *place)
