@@ -11,8 +11,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-BLOCK = 16
-"""Bins that are passed together where all of them are low: a processor compares them at once."""
+STRETCH, BLOCK = 80, 8
+"""Bins that are passed together where all of them are low: a processor compares several at once."""
 
 ZERO = np.float32(0)
 LOWEST = np.float32(-np.inf)
@@ -46,29 +46,33 @@ def walk(histogram_BL, threshold, least_integral, min_width):  # type: ignore[no
     for event in range(num_events):
         num_before = num_kept
         width, height, integral, weighted = 0, ZERO, ZERO, ZERO
-        for first in range(0, num_bins, BLOCK):
-            block_K = histogram_BL[event, first : first + BLOCK]
-            if width == 0 and _is_low(block_K, threshold):
+        for first in range(0, num_bins, STRETCH):
+            stretch_K = histogram_BL[event, first : first + STRETCH]
+            if width == 0 and _is_low(stretch_K, threshold):
                 continue
-            for offset in range(len(block_K)):
-                index, value = first + offset, block_K[offset]
-                if value >= threshold:
-                    width += 1
-                    height = max(height, value)
-                    integral += value
-                    weighted = np.float32(np.float64(weighted) + index * np.float64(value))
-                    num_infinite += value == HIGHEST
-                num_infinite += value == LOWEST
-                if width > 0 and (value < threshold or index == num_bins - 1):
-                    if width >= min_width:
-                        num_overflows += not (np.isfinite(integral) and np.isfinite(weighted))
-                        if integral >= least_integral:
-                            values_3P[0, num_kept] = weighted / integral
-                            values_3P[1, num_kept] = height
-                            values_3P[2, num_kept] = integral
-                            width_P[num_kept] = width
-                            num_kept += 1
-                    width, height, integral, weighted = 0, ZERO, ZERO, ZERO
+            for start in range(first, first + len(stretch_K), BLOCK):
+                block_K = histogram_BL[event, start : min(start + BLOCK, num_bins)]
+                if width == 0 and _is_low(block_K, threshold):
+                    continue
+                for index in range(start, start + len(block_K)):
+                    value = histogram_BL[event, index]
+                    if value >= threshold:
+                        width += 1
+                        height = max(height, value)
+                        integral += value
+                        weighted = np.float32(np.float64(weighted) + index * np.float64(value))
+                        num_infinite += value == HIGHEST
+                    num_infinite += value == LOWEST
+                    if width > 0 and (value < threshold or index == num_bins - 1):
+                        if width >= min_width:
+                            num_overflows += not (np.isfinite(integral) and np.isfinite(weighted))
+                            if integral >= least_integral:
+                                values_3P[0, num_kept] = weighted / integral
+                                values_3P[1, num_kept] = height
+                                values_3P[2, num_kept] = integral
+                                width_P[num_kept] = width
+                                num_kept += 1
+                        width, height, integral, weighted = 0, ZERO, ZERO, ZERO
         count_B[event] = num_kept - num_before
     position_P, height_P, integral_P = values_3P[:, :num_kept].copy()
     kept = position_P, height_P, integral_P, width_P[:num_kept].copy()
@@ -83,3 +87,57 @@ def _is_low(block_K, threshold):  # type: ignore[no-untyped-def]
         value = block_K[offset]
         num_others += np.int32(not ((value < threshold) & (value > LOWEST)))
     return num_others == 0
+
+
+@numba.njit(nogil=True, cache=True)
+def match(truth_BL, true_T, num_true_B, predicted_P, num_predicted_B, distance, um_per_bin):  # type: ignore[no-untyped-def]
+    """Compare the peaks of each event pair by pair, as the reference does.
+
+    Args:
+        truth_BL: float32; NaN masks a bin.
+        true_T, predicted_P: Positions in bins, float32, of one event after the other.
+        num_true_B, num_predicted_B: How many of them each event has.
+        distance: Of the farthest match, in bins, float32.
+
+    Returns:
+        Counts, shape (B, 9), int64, columns as in `sweep.metrics.score.EVENT_COUNTS`.
+    """
+    counts_BK = np.zeros((len(truth_BL), 9), np.int64)
+    first_true = first_predicted = 0
+    for event in range(len(truth_BL)):
+        true = true_T[first_true : first_true + num_true_B[event]]
+        predicted = predicted_P[first_predicted : first_predicted + num_predicted_B[event]]
+        first_true += len(true)
+        first_predicted += len(predicted)
+        for position in true:
+            offset = _find_nearest(position, predicted, distance)
+            if offset < HIGHEST:
+                counts_BK[event, 0] += 1
+                counts_BK[event, 4] += 1
+                um = np.int64(np.rint(np.float64(offset) * um_per_bin))
+                power = um
+                for column in range(5, 9):
+                    counts_BK[event, column] += power
+                    power *= um
+            else:
+                counts_BK[event, 2] += 1
+        for position in predicted:
+            index = min(max(np.int64(np.rint(position)), 0), truth_BL.shape[1] - 1)
+            if not np.isnan(truth_BL[event, index]):
+                is_near = _find_nearest(position, true, distance) < HIGHEST
+                counts_BK[event, 1 if is_near else 3] += 1
+    return counts_BK
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _find_nearest(position, others, distance):  # type: ignore[no-untyped-def]
+    """Find how far beyond a position the nearest of others is; infinity where none is near.
+
+    Of two equally near ones it is the first.
+    """
+    found, least = HIGHEST, HIGHEST
+    for other in others:
+        offset = other - position
+        if abs(offset) <= distance and abs(offset) < least:
+            found, least = offset, abs(offset)
+    return found

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sweep.metrics.peaks import Regions
 from sweep.metrics.score import EVENT_COUNTS, MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import match_peaks
+from sweep.training.matching import count_matches, find_true_regions
 from sweep.training.peaks import check_faults
 
 
@@ -55,26 +56,39 @@ class EventScores:
         return Score(counts=counts, validation_loss=loss if math.isfinite(loss) else None)
 
 
-def score_each(batches: Iterable[tuple[Tensor, Tensor]]) -> EventScores:
+def score_each(
+    batches: Iterable[tuple[Tensor, Tensor]], true_regions: list[Regions | None] | None = None
+) -> EventScores:
     """Score predictions event by event, on their device, and read the results once at the end.
 
     Args:
         batches: Predictions and targets, each (B, L), as `predict_batches` gives them; NaN in a
             target masks a bin. At least one batch.
+        true_regions: What an earlier call found in the same targets; empty for the first one, which
+            fills it.
 
     Raises:
         ValueError: When shapes differ.
         NotFiniteError: When a value is infinite.
     """
     counts, losses, faults = [], [], []
-    for prediction_BL, y_BL in batches:
+    known = [] if true_regions is None else true_regions
+    for number, (prediction_BL, y_BL) in enumerate(batches):
+        if number < len(known) and not _fits(known[number], y_BL):
+            del known[number:]  # the batches are cut otherwise from here on
+        if number == len(known):
+            known.append(find_true_regions(y_BL))
         with torch.no_grad():  # not around the loop: the batches may come from inference mode
-            match = match_peaks(y_BL, prediction_BL)
-            counts.append(match.count())
-            faults.append(match.faults_2)
+            counts_BK, faults_2 = count_matches(y_BL, prediction_BL, known[number])
             losses.append(compute_ratio_loss_B(prediction_BL, y_BL))
+        counts.append(counts_BK)
+        faults.append(faults_2)
     check_faults(torch.stack(faults).sum(0))
     return EventScores(
         counts_NK=torch.cat(counts).cpu().numpy(),
         loss_N=torch.cat(losses).cpu().to(torch.float64).numpy(),
     )
+
+
+def _fits(regions: Regions | None, y_BL: Tensor) -> bool:
+    return regions is None or len(regions.count_B) == len(y_BL)

@@ -10,8 +10,8 @@ one pair, with the predicted peak nearest to it, at masked bins too, as the refe
 two equally near ones with the lower. So a predicted peak may be in two pairs. Residuals are rounded
 to a micrometre, so that their sums are whole numbers: the same in any order, on any device.
 
-Everything is done on tables of fixed shape where the histograms are (`sweep.training.peaks`): no
-step waits for a GPU, and the first number that is read is a final count.
+On a GPU everything is done on tables of fixed shape (`sweep.training.peaks`): no step waits for it,
+and the first number that is read is a final count.
 
 Shapes: B event, L bin, K count in the order of `EVENT_COUNTS`, T column of the true peaks, R column
 of predicted regions, P peak.
@@ -19,18 +19,28 @@ of predicted regions, P peak.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sweep.geometry import BIN_WIDTH_MM
 from sweep.metrics.decode import REFERENCE, Decode
+from sweep.metrics.peaks import Regions
 from sweep.metrics.score import EVENT_COUNTS
-from sweep.training.peaks import RegionTable, check_table, tabulate_regions
+from sweep.training.peaks import (
+    RegionTable,
+    check_faults,
+    check_table,
+    list_regions,
+    tabulate_regions,
+)
 
 MAX_DISTANCE_BINS = 5.0
 """Farthest match, included: 0.5 mm (uc-lhcb/pv-finder, model/training.py, PARAM_EFF)."""
+UM_PER_BIN = 1000.0 * BIN_WIDTH_MM
 _MOST_NEAR = 8
 """More than there can be regions within that distance of a peak on both sides: a bin apart each."""
 
@@ -75,12 +85,12 @@ class Match:
     @property
     def is_found_BT(self) -> Tensor:
         """Whether each is a true peak with a predicted one near."""
-        return self.offset_BT.isfinite()
+        return self.offset_BT < math.inf
 
     @property
     def is_false_BR(self) -> Tensor:
         """Whether each is a predicted peak without a true one near, and not masked."""
-        return self.prediction.position_BR.isfinite() & ~self.is_near_BR & ~self.is_masked_BR
+        return (self.prediction.position_BR < math.inf) & ~(self.is_near_BR | self.is_masked_BR)
 
     @property
     def faults_2(self) -> Tensor:
@@ -132,7 +142,7 @@ class Match:
     def _measure_residuals_um(self) -> Tensor:
         """Measure the residual of each found true peak, to a whole micrometre; 0 elsewhere."""
         offset_bins_BT = torch.where(self.is_found_BT, self.offset_BT, 0.0).to(torch.float64)
-        return (offset_bins_BT * (1000.0 * BIN_WIDTH_MM)).round().to(torch.int64)
+        return (offset_bins_BT * UM_PER_BIN).round().to(torch.int64)
 
 
 def match_peaks(truth_BL: Tensor, prediction_BL: Tensor, decode: Decode = REFERENCE) -> Match:
@@ -148,37 +158,77 @@ def match_peaks(truth_BL: Tensor, prediction_BL: Tensor, decode: Decode = REFERE
     Raises:
         ValueError: When the shapes differ or are not (B, L).
     """
-    if truth_BL.shape != prediction_BL.shape:
-        raise ValueError(
-            f"matching: truth and prediction do not fit, got {tuple(truth_BL.shape)} and "
-            f"{tuple(prediction_BL.shape)}, expected one shape (events, bins); check the model's "
-            "output"
-        )
+    _check_shapes(truth_BL, prediction_BL)
     truth, prediction = tabulate_regions(truth_BL), tabulate_regions(prediction_BL, decode)
     offset_BT = _find_nearest(truth.position_BR, prediction.position_BR)
     return Match(
         truth=truth,
         prediction=prediction,
         offset_BT=offset_BT,
-        is_missed_BT=truth.position_BR.isfinite() & ~offset_BT.isfinite(),
-        is_near_BR=_find_nearest(prediction.position_BR, truth.position_BR).isfinite(),
+        is_missed_BT=(truth.position_BR < math.inf) & (offset_BT == math.inf),
+        is_near_BR=_find_nearest(prediction.position_BR, truth.position_BR) < math.inf,
         is_masked_BR=_is_masked(truth_BL, prediction.position_BR),
     )
 
 
-def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
+def count_matches(
+    truth_BL: Tensor, prediction_BL: Tensor, true_regions: Regions | None = None
+) -> tuple[Tensor, Tensor]:
     """Count found, missed and false peaks of each event by the reference's settings.
 
+    A GPU does it by `match_peaks`, and nothing is read back from it; a CPU pair by pair, which it
+    does faster.
+
+    Args:
+        truth_BL, prediction_BL: As `match_peaks` takes them.
+        true_regions: Of the truth, where they are known from `find_true_regions`.
+
     Returns:
-        Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, on the inputs' device.
+        Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, and what is not finite as
+        `Match.faults_2`, on the inputs' device.
+
+    Raises:
+        ValueError: When the shapes differ or are not (B, L).
+    """
+    if truth_BL.device.type != "cpu":
+        match = match_peaks(truth_BL, prediction_BL)
+        return match.count(), match.faults_2
+    _check_shapes(truth_BL, prediction_BL)
+    from sweep.metrics.walk import match as match_lists  # late: numba compiles or loads on import
+
+    truth, prediction = true_regions or list_regions(truth_BL), list_regions(prediction_BL)
+    counts_BK = match_lists(
+        truth_BL.detach().float().numpy(),
+        *(truth.position_R, truth.count_B, prediction.position_R, prediction.count_B),
+        np.float32(MAX_DISTANCE_BINS),
+        UM_PER_BIN,
+    )
+    faults = [
+        truth.num_infinite + prediction.num_infinite,
+        truth.num_overflows + prediction.num_overflows,
+    ]
+    return torch.from_numpy(counts_BK), torch.tensor(faults)
+
+
+def find_true_regions(truth_BL: Tensor) -> Regions | None:
+    """Find the true peaks for `count_matches`, for who scores the same events again and again.
+
+    Returns:
+        None on a GPU, which finds them in less than the time of a network's layer.
+    """
+    return list_regions(truth_BL) if truth_BL.device.type == "cpu" else None
+
+
+def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
+    """Count as `count_matches` does, and wait for what is not finite.
 
     Raises:
         ValueError: When the shapes differ or are not (B, L).
         NotFiniteError: When a value, or a sum of them, is infinite.
     """
-    match = match_peaks(truth_BL, prediction_BL)
-    check_table(match.truth, match.prediction)
-    return match.count()
+    counts_BK, faults_2 = count_matches(truth_BL, prediction_BL)
+    check_faults(faults_2)
+    return counts_BK
 
 
 def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
@@ -196,11 +246,20 @@ def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
     )
 
 
+def _check_shapes(truth_BL: Tensor, prediction_BL: Tensor) -> None:
+    if truth_BL.shape != prediction_BL.shape:
+        raise ValueError(
+            f"matching: truth and prediction do not fit, got {tuple(truth_BL.shape)} and "
+            f"{tuple(prediction_BL.shape)}, expected one shape (events, bins); check the model's "
+            "output"
+        )
+
+
 def _is_masked(truth_BL: Tensor, position_BR: Tensor) -> Tensor:
     """Say of positions whether the bin they fall into is masked; never where there is no peak."""
     # torch.round takes halves to the even bin, as the reference's Python round does.
     bin_BR = position_BR.nan_to_num().clamp(0, truth_BL.shape[1] - 1).round().to(torch.int64)
-    return truth_BL.gather(1, bin_BR).isnan() & position_BR.isfinite()
+    return truth_BL.gather(1, bin_BR).isnan() & (position_BR < math.inf)
 
 
 def _find_nearest(position_BP: Tensor, others_BQ: Tensor) -> Tensor:
@@ -213,12 +272,8 @@ def _find_nearest(position_BP: Tensor, others_BQ: Tensor) -> Tensor:
         Offsets, shape (B, P): of two equally near the negative one, infinite where none is within
         the distance.
     """
-    offset_BP = torch.full_like(position_BP, torch.inf)
     after_BP = torch.searchsorted(others_BQ, position_BP)
-    for column_BP in (after_BP - 1, after_BP):
-        other_BP = others_BQ.gather(1, column_BP.clamp(0, others_BQ.shape[1] - 1))
-        difference_BP = other_BP - position_BP
-        distance_BP = difference_BP.abs()
-        is_nearer_BP = (distance_BP <= MAX_DISTANCE_BINS) & (distance_BP < offset_BP.abs())
-        offset_BP = torch.where(is_nearer_BP, difference_BP, offset_BP)
-    return offset_BP
+    lower_BP = others_BQ.gather(1, (after_BP - 1).clamp(min=0)) - position_BP
+    upper_BP = others_BQ.gather(1, after_BP.clamp(max=others_BQ.shape[1] - 1)) - position_BP
+    nearest_BP = torch.where(upper_BP.abs() < lower_BP.abs(), upper_BP, lower_BP)
+    return torch.where(nearest_BP.abs() <= MAX_DISTANCE_BINS, nearest_BP, math.inf)

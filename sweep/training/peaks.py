@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.metrics.decode import REFERENCE, Decode
@@ -61,8 +62,7 @@ def tabulate_regions(histogram_BL: Tensor, decode: Decode = REFERENCE) -> Region
     histogram_BL = histogram_BL.detach().to(torch.float32).contiguous()
     walk = find_walk(histogram_BL.device)
     if walk is None:
-        regions = gather_regions(histogram_BL.cpu().numpy(), decode)
-        return _fill_table(regions, histogram_BL.device)
+        return _fill_table(list_regions(histogram_BL.cpu(), decode), histogram_BL.device)
     num_events, num_bins = histogram_BL.shape
     table = _make_table(num_events, 1 + num_bins // (decode.min_width + 1), histogram_BL.device)
     faults_B2 = torch.zeros((num_events, 2), dtype=torch.int32, device=histogram_BL.device)
@@ -73,6 +73,15 @@ def tabulate_regions(histogram_BL: Tensor, decode: Decode = REFERENCE) -> Region
     )
     table.faults_2.copy_(faults_B2.sum(0))
     return table
+
+
+def list_regions(histogram_BL: Tensor, decode: Decode = REFERENCE) -> Regions:
+    """Find the same on a CPU, as lists.
+
+    Raises:
+        ValueError: When the shape is not (B, L).
+    """
+    return gather_regions(histogram_BL.detach().float().numpy(), decode, torch.get_num_threads())
 
 
 def check_table(*tables: RegionTable) -> None:
@@ -120,15 +129,19 @@ def _make_table(num_events: int, num_columns: int, device: torch.device) -> Regi
 
 def _fill_table(regions: Regions, device: torch.device) -> RegionTable:
     """Set regions of a CPU's walk out in rows."""
-    table = _make_table(
-        len(regions.count_B), max(1, int(regions.count_B.max(initial=0))), torch.device("cpu")
+    num_columns = max(1, int(regions.count_B.max(initial=0)))
+    has_region_BR = np.arange(num_columns) < regions.count_B[:, None]
+
+    def lay_out(value_R: NDArray[np.generic], rest: float, dtype: str) -> Tensor:
+        table_BR = np.full(has_region_BR.shape, rest, dtype)
+        table_BR[has_region_BR] = value_R
+        return torch.from_numpy(table_BR).to(device)
+
+    faults_2 = torch.tensor([regions.num_infinite, regions.num_overflows])
+    return RegionTable(
+        position_BR=lay_out(regions.position_R, math.inf, "float32"),
+        height_BR=lay_out(regions.height_R, 0.0, "float32"),
+        integral_BR=lay_out(regions.integral_R, 0.0, "float32"),
+        width_BR=lay_out(regions.width_R, 0, "int32"),
+        faults_2=faults_2.to(device),
     )
-    first_B = np.cumsum(regions.count_B) - regions.count_B
-    column_R = np.arange(len(regions.event_R)) - first_B[regions.event_R]
-    cells = torch.from_numpy(regions.event_R), torch.from_numpy(column_R)
-    table.position_BR[cells] = torch.from_numpy(regions.position_R)
-    table.height_BR[cells] = torch.from_numpy(regions.height_R)
-    table.integral_BR[cells] = torch.from_numpy(regions.integral_R)
-    table.width_BR[cells] = torch.from_numpy(regions.width_R).to(torch.int32)
-    table.faults_2[0], table.faults_2[1] = regions.num_infinite, regions.num_overflows
-    return RegionTable(*(part.to(device) for part in vars(table).values()))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
 from sweep.device import is_out_of_memory, repeatable
-from sweep.metrics.peaks import NotFiniteError
+from sweep.metrics.peaks import NotFiniteError, Regions
 from sweep.metrics.score import Score
 from sweep.training.augmentation import Reflections
 from sweep.training.batches import Batches
@@ -95,6 +95,7 @@ class Trainer:
         self.is_interrupted = is_interrupted
         self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
         self.validation = Batches(split.validation, FIRST_BATCH_SIZE, device)
+        self._true_regions: list[Regions | None] = []
         share = get_number(hyperparameters, "reflected_share", 0.0)
         self.step = TrainingStep(
             self.network,
@@ -239,7 +240,7 @@ class Trainer:
     def _validate(self, epoch: int) -> Score:
         with self._as_judged():
             try:
-                score = score_each(self._predict(epoch)).score
+                score = score_each(self._predict(epoch), self._true_regions).score
             except NotFiniteError as exc:  # finite heights whose sums are not
                 raise DivergedError(f"epoch {epoch}: {exc}") from exc
         if score.validation_loss is None:

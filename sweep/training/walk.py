@@ -100,11 +100,13 @@ def find_walk(device: torch.device) -> GpuWalk | None:
 
 
 def _open_compiler() -> Any:
-    """Open the NVRTC that PyTorch has with it, by its name or through PyTorch's own stub."""
-    stub = Path(torch.__file__).parent / "lib" / "libcaffe2_nvrtc.so"
-    for name in (f"libnvrtc.so.{str(torch.version.cuda).split('.')[0]}", str(stub)):
+    """Open the NVRTC that PyTorch has with it: by its name, its own stub, or its wheel's file."""
+    name = f"libnvrtc.so.{str(torch.version.cuda).split('.')[0]}"
+    torch_folder = Path(torch.__file__).parent
+    files = sorted(torch_folder.parent.glob(f"nvidia/*/lib/{name}"))
+    for place in (name, torch_folder / "lib" / "libcaffe2_nvrtc.so", *files):
         try:
-            return ctypes.CDLL(name)
+            return ctypes.CDLL(str(place))
         except OSError:  # not there: PyTorch may have been built without it
             continue
     return None

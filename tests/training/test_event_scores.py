@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from sweep.metrics.peaks import Regions
 from sweep.metrics.score import MatchCounts
 from sweep.training.event_scores import score_each
 from sweep.training.loss import compute_ratio_loss_B
@@ -50,3 +51,15 @@ def test_no_number_leaves_its_event_without_a_loss() -> None:
     scores = score_each([(prediction_BL, truth_BL)])
     assert [math.isnan(loss) for loss in scores.loss_N] == [False, True]
     assert scores.score.validation_loss is None
+
+
+def test_known_true_peaks_change_nothing() -> None:
+    """Not from one pass to the next, nor where the batches are cut otherwise."""
+    truth_BL, prediction_BL = make_pairs(13, 40, 300)
+    prediction_BL = prediction_BL.nan_to_num()
+    expected = score_each([(prediction_BL, truth_BL)]).counts_NK
+    known: list[Regions | None] = []
+    for sizes in ([16, 12, 12], [16, 12, 12], [16, 24], [16, 8, 8, 8], [40]):
+        parts = zip(prediction_BL.split(sizes), truth_BL.split(sizes), strict=True)
+        assert score_each(parts, known).counts_NK.tolist() == expected.tolist()
+        assert len(known) == len(sizes)

@@ -17,7 +17,8 @@ from torch import Tensor
 import sweep.training.peaks
 import sweep.training.walk
 from sweep.metrics.decode import REFERENCE, Decode
-from sweep.training.matching import Match, match_peaks
+from sweep.metrics.peaks import gather_regions
+from sweep.training.matching import Match, count_matches_per_event, match_peaks
 from sweep.training.peaks import RegionTable, tabulate_regions
 from tests.training.test_matching import make_pairs, peak_at, place
 from tests.training.test_peaks import GOLDEN, draw_at_threshold, make_histogram
@@ -132,9 +133,10 @@ def test_a_gpu_counts_the_reference_cases(shared_data: Path) -> None:
 def test_wide_tables_match_as_narrow_ones(
     gpu_walk: CompiledWalk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU's columns without a peak change no count and no residual."""
+    """A GPU's columns without a peak change no count and no residual, nor do a CPU's tables."""
     truth_BL, prediction_BL = make_pairs(seed=21, num_events=150, num_bins=250)
-    expected = match_peaks(truth_BL, prediction_BL).count()
+    expected = count_matches_per_event(truth_BL, prediction_BL)
+    assert torch.equal(match_peaks(truth_BL, prediction_BL).count(), expected)
     monkeypatch.setattr(sweep.training.peaks, "find_walk", lambda _device: gpu_walk)
     assert torch.equal(match_peaks(truth_BL, prediction_BL).count(), expected)
 
@@ -184,3 +186,13 @@ def test_one_match_serves_every_least_integral(min_width: int) -> None:
         assert [found, false] == scan_slowly(match, bound)
         assert [found, false] == [int(own[:, 0].sum()), int(own[:, 3].sum())]
         assert found > 0
+
+
+def test_many_threads_find_what_one_does() -> None:
+    """In the same order, and all that is not finite."""
+    histogram_BL = np.tile(make_hard_histograms(300).numpy(), (5, 1))
+    histogram_BL[7, 3] = histogram_BL[900, 5] = math.inf
+    alone, together = (gather_regions(histogram_BL, REFERENCE, number) for number in (1, 4))
+    for one, other in zip(vars(alone).values(), vars(together).values(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert together.num_infinite == 2
