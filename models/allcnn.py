@@ -94,4 +94,8 @@ def _build_branch(widths: list[int], dropout: float, last_kernel_size: int) -> n
             nn.LeakyReLU(),
             nn.Dropout(dropout),
         ]
-    return nn.Sequential(*layers, build_convolution(1, 1, last_kernel_size))
+    branch = nn.Sequential(*layers, build_convolution(1, 1, last_kernel_size))
+    for layer in branch:
+        if isinstance(layer, nn.Conv2d):  # without norms PyTorch's own start would fade out
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="leaky_relu")
+    return branch
