@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 	--no-build-isolation
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
 
-.PHONY: sweep test check soak measure lock clean
+.PHONY: sweep test check package soak measure lock clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -24,6 +24,9 @@ check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+package: $(VENV)/.installed
+	$(BIN)/python deploy/package.py
 
 soak: $(VENV)/.installed-for-tests
 	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py -n 2

@@ -1,0 +1,50 @@
+"""The source package and the wheel: whole, and installable beside what a project has of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A fresh environment with the wheel, which was built from the source package.
+
+    What the program depends on is that of these tests, which is not installed again.
+    """
+    folder = tmp_path_factory.mktemp("package")
+    subprocess.run([sys.executable, ROOT / "deploy" / "package.py", folder], check=True)
+    (wheel,) = folder.glob("*.whl")
+    python = folder / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    command = [sys.executable, "-m", "pip", "--quiet", "--python", python, "install", "--no-deps"]
+    subprocess.run([*command, wheel], check=True)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    path = f"{folder / 'venv' / 'bin'}:{os.environ['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": sysconfig.get_path("purelib")}
+
+
+def test_installed_program_runs(environment: dict[str, str], tmp_path: Path) -> None:
+    """Its version is its own, and what it reads beside its code came along."""
+    code = (
+        "import importlib.metadata, pathlib, sweep\n"
+        "folder = pathlib.Path(sweep.__file__).parent\n"
+        "assert folder.parts[-2] == 'site-packages', folder\n"
+        "assert {'page.html', 'page.css', 'page.js'} <= {p.name for p in folder.glob('report/*')}\n"
+        "assert (folder / 'py.typed').is_file()\n"
+        "print(importlib.metadata.version('pv-sweep'))"
+    )
+    calls = (["python", "-c", code], ["sweep", "--version"])
+    said = [
+        subprocess.run(call, env=environment, cwd=tmp_path, capture_output=True, text=True)
+        for call in calls
+    ]
+    assert [done.returncode for done in said] == [0, 0], [done.stderr for done in said]
+    assert said[1].stdout == f"sweep {said[0].stdout}"
