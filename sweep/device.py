@@ -73,21 +73,6 @@ def free_memory(device: torch.device) -> None:
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
-    """Compute float32 as such on a GPU: PyTorch rounds in convolutions and LSTMs unless told so."""
-    cudnn: Any = torch.backends.cudnn
-    kernels = cudnn.conv, cudnn.rnn
-    before = [kernel.fp32_precision for kernel in kernels]
-    for kernel in kernels:
-        kernel.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        for kernel, precision in zip(kernels, before, strict=True):
-            kernel.fp32_precision = precision
-
-
-@contextmanager
 def repeatable() -> Iterator[None]:
     """Compute on a GPU so that the same again gives the same bits.
 
@@ -99,3 +84,22 @@ def repeatable() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.deterministic = before
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute float32 as such on a GPU, and repeatably: whoever predicts gets the same last bits.
+
+    PyTorch rounds in convolutions and LSTMs unless told so.
+    """
+    cudnn: Any = torch.backends.cudnn
+    kernels = cudnn.conv, cudnn.rnn
+    before = [kernel.fp32_precision for kernel in kernels]
+    for kernel in kernels:
+        kernel.fp32_precision = "ieee"
+    try:
+        with repeatable():
+            yield
+    finally:
+        for kernel, precision in zip(kernels, before, strict=True):
+            kernel.fp32_precision = precision

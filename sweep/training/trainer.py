@@ -122,9 +122,8 @@ class Trainer:
         while self.epoch < self.recipe.epochs:
             self._resumed_s = time.monotonic()
             try:
-                with repeatable():
-                    train_loss = self._train_once(self.epoch + 1)
-                    score = self._validate(self.epoch + 1)
+                train_loss = self._train_once(self.epoch + 1)
+                score = self._validate(self.epoch + 1)
             except InterruptedTrainingError:
                 self._spent_s = self.get_spent_s()
                 self._resumed_s = None
@@ -226,7 +225,7 @@ class Trainer:
 
     def _train_once(self, epoch: int) -> float:
         self.network.train()
-        with self.player.open_lane():
+        with repeatable(), self.player.open_lane():
             for given in self.train.shuffle(self.seed, epoch, self._num_batches):
                 if self.is_interrupted():
                     raise InterruptedTrainingError

@@ -334,6 +334,24 @@ def test_predictions_are_not_rounded_by_a_gpu(split: Split) -> None:
     assert seen == [("ieee", "ieee")]
 
 
+def test_gpu_is_asked_for_the_same_bits_again(split: Split) -> None:
+    """In each step and each prediction; what else runs in the process may have other kernels."""
+    seen: set[tuple[bool, bool]] = set()
+
+    class Probe(_Nan):
+        """Notes which kernels a GPU may take."""
+
+        def forward(self, x_BCL: Tensor) -> Tensor:
+            seen.add((self.training, torch.backends.cudnn.deterministic))
+            return super().forward(x_BCL)
+
+    recipe = build_recipe("fast", 1, 1)
+    before = torch.backends.cudnn.deterministic
+    list(Trainer(Probe(0.5), split, recipe, HYPERPARAMETERS, seed=1, device=CPU).run())
+    assert seen == {(True, True), (False, True)}
+    assert torch.backends.cudnn.deterministic == before
+
+
 @pytest.mark.parametrize(
     ("num_events", "batch_size", "sizes"),
     [
