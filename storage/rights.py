@@ -74,6 +74,12 @@ def _describe(
 def _describe_grant(said: str, url: URL, schema: str, statement: str) -> RightsError:
     """Say which right a role of PostgreSQL lacks, and the statement that gives it."""
     role = url.username or url.query.get("user") or name_user().removeprefix("user ")
+    if "row-level security" in said:
+        return RightsError(
+            f"storage: a row policy stops role {role} in {show_url(url)}, got {said!r}, expected a "
+            "policy that lets it read and write all rows; its owner disables row-level security "
+            "on the tables of sweep"
+        )
     kind, name = _name_object(said)
     right, cure = _choose_cure(kind, name, schema, statement)
     of = f" {'on' if cure else 'of'} {kind} {name}" if kind else ""

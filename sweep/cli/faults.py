@@ -59,7 +59,21 @@ def describe_known(exc: BaseException) -> str | None:
             f"{exc.filename}: the system does not let this user do that, got {exc.strerror!r}, "
             "expected the right to; ask the owner, or name another place"
         )
-    return _describe_network_fault(exc)
+    return _describe_want_of_memory(exc) or _describe_network_fault(exc)
+
+
+def _describe_want_of_memory(exc: BaseException) -> str | None:
+    if "torch" not in sys.modules:  # which nothing large was done without
+        return None
+    from sweep.device import is_out_of_memory
+
+    if not isinstance(exc, Exception) or not is_out_of_memory(exc):
+        return None
+    reason = " ".join(f"{type(exc).__name__}: {exc}".split())[:300]
+    return (
+        f"memory: not enough, got {reason!r}, expected room; use a machine with more, a smaller "
+        "network or fewer events"
+    )
 
 
 def _describe_network_fault(exc: BaseException) -> str | None:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 import sweep.results.comparison
 import sweep.results.prediction  # noqa: F401 - both once, not in each copy of this process
 from sweep.cli.apart import run_apart
+from sweep.cli.faults import conclude
 
 NETWORK = """
 import os, signal, time
@@ -84,6 +85,21 @@ def test_network_that_ends_the_process_on_events_is_named(
     line = answer.err.splitlines()[-1]
     assert line.startswith("error: model: ")
     assert got in line
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [MemoryError(), torch.OutOfMemoryError("tried to allocate 80 GiB")],
+    ids=["host", "gpu"],
+)
+def test_want_of_memory_is_one_line(capsys: pytest.CaptureFixture[str], fault: Exception) -> None:
+    """Whatever the command was doing."""
+
+    def fill() -> None:
+        raise fault
+
+    assert conclude(fill) == 1
+    assert capsys.readouterr().err.startswith("error: memory: not enough, got ")
 
 
 def test_results_of_a_copy_are_those_of_the_command(

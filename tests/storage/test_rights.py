@@ -190,6 +190,25 @@ def test_role_that_may_only_read_transactions_can_read(role_url: str, shared_url
     assert "may only be read, got 'cannot execute UPDATE" in refuse(stop, role_url)
 
 
+def test_row_policy_is_told_of_as_such(role_url: str, shared_url: str) -> None:
+    """No GRANT mends it."""
+    role = sa.make_url(role_url).username
+    run_sql(
+        shared_url,
+        WRITING.format(role=role),
+        "CREATE POLICY reading ON sweep_versions FOR SELECT USING (true)",
+        "ALTER TABLE sweep_versions ENABLE ROW LEVEL SECURITY",
+    )
+
+    def insert(url: str) -> None:
+        with close_after(open_engine(parse_url(url))) as engine, engine.begin() as connection:
+            connection.exec_driver_sql("INSERT INTO sweep_versions SELECT * FROM sweep_versions")
+
+    line = refuse(insert, role_url)
+    assert "a row policy stops role" in line
+    assert "GRANT" not in line
+
+
 def test_right_to_make_tables_is_asked_for_before_work(
     postgres_url: str, postgres_server: sa.Engine
 ) -> None:
