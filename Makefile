@@ -54,8 +54,10 @@ $(VENV)/.made: constraints.txt constraints-cuda.txt constraints-cpu.txt
 	$(INSTALL) --require-hashes -r constraints.txt
 	touch $@
 
+# Compiled like all that pip installs, also where Python is told to write no bytecode itself.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
 	$(INSTALL) -e .
+	$(BIN)/python -m compileall -q models storage sweep
 	touch $@
 
 $(VENV)/.installed-for-tests: $(VENV)/.installed constraints-test.txt \
