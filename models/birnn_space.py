@@ -34,7 +34,7 @@ ARCHITECTURE = Architecture(
         "activation": Fixed("none"),
     },
     cpu_space={
-        "lr": Float(3e-3, 3e-2, "log"),
+        "lr": Float(3e-3, 4e-2, "log"),
         **SHORT_BETAS,
         "hidden_size": Int(8, 32, step=8),
         "num_layers": Int(1, 3),

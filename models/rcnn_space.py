@@ -54,7 +54,9 @@ ARCHITECTURE = Architecture(
         "num_layers": 1,
     },
     cpu_recommended={
-        "lr": 7e-3,
+        "lr": 8e-3,
+        "beta1": 0.8,
+        "beta2": 0.99,
         "hidden_size": 16,
         "num_layers": 1,
         "channels": 10,
