@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.compiled import compiled
 from sweep.data.kernel_grid import (
     GRID_STEP_MM,
     MIN_DENSITY,
@@ -71,7 +71,7 @@ def compute_kernel(
 
 
 # numba infers the types of what it compiles: these functions carry none
-@numba.njit(nogil=True, cache=True, fastmath=False)
+@compiled(fastmath=False)
 def _compute_kernel(x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[no-untyped-def]
     num_tracks = len(x_mm)
     inverse = _invert_variances(chi2)
@@ -114,7 +114,7 @@ def _compute_kernel(x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[n
     return estimate[0], estimate[1], estimate[2]
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _invert_variances(chi2):  # type: ignore[no-untyped-def]
     """Return 1 / sigma^2 of each track."""
     inverse = np.empty(len(chi2))
@@ -126,7 +126,7 @@ def _invert_variances(chi2):  # type: ignore[no-untyped-def]
     return inverse
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
     """Return K, the gradient of log K and its Hessian (xx, xy, yy).
 
@@ -193,7 +193,7 @@ def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
     return k, gx, gy, hxx, hxy, hyy
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _gather(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
     """Copy the tracks that say something within `GATHERED_MM` of (x, y); returns how many."""
     number = 0
@@ -207,7 +207,7 @@ def _gather(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
     return pad_tracks(beside, number)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _climb(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
     """Climb from (x, y) to a maximum of K inside the limits, by Newton steps that never go down."""
     center_x, center_y = x, y
@@ -241,7 +241,7 @@ def _climb(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
     return x, y, k
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _choose_step(x, y, gx, gy, hxx, hxy, hyy):  # type: ignore[no-untyped-def]
     """Choose the step |H|^-1 g: Newton's near a maximum, uphill where a curvature is positive.
 

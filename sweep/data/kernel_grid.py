@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from sweep.compiled import compiled
 
 WINDOW_MM = 0.5
 """A track says nothing further than this from it, in x or in y."""
@@ -37,7 +38,7 @@ GRID_MM = GRID_FIRST_MM + GRID_STEP_MM * np.arange(NUM_GRID)
 
 
 # numba infers the types of what it compiles: these functions carry none
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def compute_exponential(argument):  # type: ignore[no-untyped-def]
     """Return e^argument as (e^(argument / 256))^256, the inner one by Taylor's series.
 
@@ -59,7 +60,7 @@ def compute_exponential(argument):  # type: ignore[no-untyped-def]
     return power
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def pad_tracks(columns, number):  # type: ignore[no-untyped-def]
     """Add tracks that say nothing until all fill whole vector registers; returns the new number."""
     while number % REGISTER_LENGTH:
@@ -69,7 +70,7 @@ def pad_tracks(columns, number):  # type: ignore[no-untyped-def]
     return number
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def find_grid_maximum(near, num_near, scratch, lines, sums):  # type: ignore[no-untyped-def]
     """Find the grid point with the largest K, the first of equal ones: x, y, whether K is positive.
 
@@ -108,7 +109,7 @@ def find_grid_maximum(near, num_near, scratch, lines, sums):  # type: ignore[no-
     return GRID_MM[best_i], GRID_MM[best_j], best > 0.0
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _fill_lines(near, num_near, scratch, lines):  # type: ignore[no-untyped-def]
     """Fill the tracks' Gaussians at the grid coordinates of both axes quickly.
 
@@ -132,7 +133,7 @@ def _fill_lines(near, num_near, scratch, lines):  # type: ignore[no-untyped-def]
         _fill_side(middle, u, near[axis], narrowing, num_near, scratch[4:], lines[axis], -1)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _fill_side(middle, u, at, narrowing, num_near, scratch, lines, side):  # type: ignore[no-untyped-def]
     value, step = scratch[0], scratch[1]
     for track in range(num_near):
@@ -150,7 +151,7 @@ def _fill_side(middle, u, at, narrowing, num_near, scratch, lines, side):  # typ
             step[track] *= narrowing[track] * narrowing[track]
 
 
-@numba.njit(nogil=True, cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _sum_lines(lines, num_lines, sums):  # type: ignore[no-untyped-def]
     """Sum S1 and S2 at the grid points; a track's Gaussian is a product of two grid lines."""
     for i in range(NUM_GRID):
@@ -171,7 +172,7 @@ def _sum_lines(lines, num_lines, sums):  # type: ignore[no-untyped-def]
             sums[1, i, j], sums[1, i, j + 1], sums[1, i, j + 2] = q_0, q_1, q_2
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _evaluate_grid_point(near, num_near, x, y):  # type: ignore[no-untyped-def]
     """Return K at one grid point, 0 where S1 is too small."""
     s = q = 0.0

@@ -8,8 +8,9 @@ Shapes: B event, L bin, K bin of a block, P region that is kept.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from sweep.compiled import compiled
 
 STRETCH, BLOCK = 80, 8
 """Bins that are passed together where all of them are low: a processor compares several at once."""
@@ -20,7 +21,7 @@ HIGHEST = np.float32(np.inf)
 
 
 # numba infers the types of what it compiles: these functions carry none
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def walk(histogram_BL, threshold, least_integral, min_width):  # type: ignore[no-untyped-def]
     """Walk along each histogram bin by bin in float32, as the reference does.
 
@@ -79,7 +80,7 @@ def walk(histogram_BL, threshold, least_integral, min_width):  # type: ignore[no
     return kept, count_B, num_infinite, num_overflows
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _is_low(block_K, threshold):  # type: ignore[no-untyped-def]
     """Say whether all bins are finite and below the threshold: they change nothing."""
     num_others = np.int32(0)
@@ -89,7 +90,7 @@ def _is_low(block_K, threshold):  # type: ignore[no-untyped-def]
     return num_others == 0
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def match(truth_BL, true_T, num_true_B, predicted_P, num_predicted_B, distance, um_per_bin):  # type: ignore[no-untyped-def]
     """Compare the peaks of each event pair by pair, as the reference does.
 
@@ -129,7 +130,7 @@ def match(truth_BL, true_T, num_true_B, predicted_P, num_predicted_B, distance, 
     return counts_BK
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _find_nearest(position, others, distance):  # type: ignore[no-untyped-def]
     """Find how far beyond a position the nearest of others is; infinity where none is near.
 
