@@ -63,7 +63,9 @@ def run(per_gpu: str, args: argparse.Namespace, folder: Path) -> str:
     status = status[0] if isinstance(status, list) else status
     epochs = json.loads(ask("epochs", status["name"], *place, "--json"))
     num_events = args.events * len(epochs)
-    chosen = next((line for line in (done.stdout + done.stderr).splitlines() if "--per-gpu says" in line), "")
+    chosen = next(
+        (line for line in (done.stdout + done.stderr).splitlines() if "--per-gpu says" in line), ""
+    )
     return (
         f"| {per_gpu} | {len(epochs)} | {num_events / spent_s:,.0f} | {watch.busy:.0f} % | "
         f"{watch.used_gb:.1f} GB | {spent_s:.0f} s | {chosen} |"

@@ -1,20 +1,24 @@
 """Where the trials of a sweep stand that pause to be compared, and what is to be done next.
 
-Which trial goes on is the search's to say: a pure function of the standings chooses. They are
-read in the transaction that claims it, and by one statement, so that they are of one moment.
+Which trial goes on is the search's to say: a pure function of the standings chooses. Who stands
+where is read in the transaction that claims, by one statement, so that it is of one moment; what a
+trial came to at a rung never changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from storage.ranking import Ranking
-from storage.sweeps import RUNNING, WAITING
+from storage.sweeps import PAUSED, RUNNING, WAITING
 from storage.tables import epochs, trials
+
+MOST_NAMED = 500
+"""Trials that a statement names; more are asked for as all of their sweep."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Promotion:
     rungs: Sequence[int]
     ranking: Ranking
     choose: Callable[[Sequence[Standing]], NextTrial | None]
+    known: dict[tuple[sa.Engine, int], dict[int, tuple[tuple[Any, ...], Standing]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """Standings that were read, by database and sweep, then by slot, with the state they are of."""
 
 
 def choose_trial(
@@ -113,27 +121,54 @@ def _lock_first(
 def _read_standings(
     connection: sa.Connection, sweep_id: int, promotion: Promotion
 ) -> dict[int, Standing]:
-    """Read where all trials of a sweep stand, by slot."""
+    """Read where all trials of a sweep stand, by slot.
+
+    What a trial came to at a rung stays, so that it is read once where the trial's state says which
+    rungs it has reached; of one that is on its way it is read each time.
+    """
     given_back = sa.and_(trials.c.state == WAITING, trials.c.until_epoch.is_not(None))
-    state = sa.case((given_back, RUNNING), else_=trials.c.state)
-    at_rung = sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch.in_(promotion.rungs))
-    rows = connection.execute(
+    found = connection.execute(
         sa.select(
             trials.c.slot,
-            state.label("state"),
+            sa.case((given_back, RUNNING), else_=trials.c.state),
             trials.c.outcome,
-            epochs.c.epoch,
-            promotion.ranking.make_value().label("value"),
+            trials.c.until_epoch,
         )
-        .outerjoin(epochs, at_rung)
         .where(trials.c.sweep_id == sweep_id)
+        .order_by(trials.c.slot)
+    )
+    rows: list[tuple[Any, ...]] = list(map(tuple, found))
+    known = promotion.known.setdefault((connection.engine, sweep_id), {})
+    changed = [
+        row for row in rows if row[1] == RUNNING or row[0] not in known or known[row[0]][0] != row
+    ]
+    values = _read_values(connection, sweep_id, promotion, [row[0] for row in changed])
+    for row in changed:
+        slot, state, outcome, until_epoch = row
+        reached = values.get(slot, ())
+        if state == PAUSED and until_epoch is not None:  # promoted since, it may be further now
+            reached = tuple(one for one in reached if one[0] <= until_epoch)
+        known[slot] = row, Standing(slot, state, outcome, tuple(value for _epoch, value in reached))
+    return {row[0]: known[row[0]][1] for row in rows}
+
+
+def _read_values(
+    connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Sequence[int]
+) -> dict[int, tuple[tuple[int, float], ...]]:
+    """Read what trials came to at each rung that they have reached: epochs with values, by slot."""
+    if not slots:
+        return {}
+    sign = -1 if promotion.ranking.is_highest_first else 1
+    mine = sa.and_(trials.c.sweep_id == sweep_id, epochs.c.epoch.in_(promotion.rungs))
+    if len(slots) <= MOST_NAMED:
+        mine = sa.and_(mine, trials.c.slot.in_(slots))
+    rows = connection.execute(
+        sa.select(trials.c.slot, epochs.c.epoch, promotion.ranking.make_value())
+        .join(epochs, epochs.c.trial_id == trials.c.id)
+        .where(mine)
         .order_by(trials.c.slot, epochs.c.epoch)
     )
-    sign = -1 if promotion.ranking.is_highest_first else 1
-    standings: dict[int, Standing] = {}
-    for row in rows:
-        values = standings[row.slot].values if row.slot in standings else ()
-        if row.epoch is not None:
-            values = (*values, sign * row.value)
-        standings[row.slot] = Standing(row.slot, row.state, row.outcome, values)
-    return standings
+    values: dict[int, tuple[tuple[int, float], ...]] = {}
+    for slot, epoch, value in rows:
+        values[slot] = (*values.get(slot, ()), (epoch, sign * value))
+    return values

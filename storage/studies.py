@@ -22,6 +22,7 @@ from storage.engine import get_engine_options, prepare_engine, retry
 from storage.errors import StorageError
 from storage.names import COMPANION_SUFFIX
 from storage.rights import find_missing_right
+from storage.study_cache import StudyCache
 
 SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
@@ -59,7 +60,7 @@ def open_study_storage(url: URL) -> BaseStorage:
     """
     storage = retry(lambda: _open_study_storage(url))
     prepare_engine(storage.engine)
-    return optuna.storages.get_storage(storage)
+    return StudyCache(storage)
 
 
 def _open_study_storage(url: URL) -> RDBStorage:

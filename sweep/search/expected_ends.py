@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +45,17 @@ def expect_ends(curves: Sequence[Sequence[float]], num_epochs: int, worst: float
         num_epochs: Of a whole trial.
         worst: Value of a network that has found nothing; what is above it, or no number, is it.
     """
+    whole = [worst] * num_epochs
+    seen = [list(curve[:num_epochs]) or whole for curve in curves]
+    last_N = np.array([len(values) for values in seen])
+    flat = np.fromiter(chain.from_iterable(seen), np.float64, last_N.sum())
     value_NE = np.full((len(curves), num_epochs), np.nan)
-    last_N = np.full(len(curves), num_epochs)
-    for number, curve in enumerate(curves):
-        seen = np.asarray(curve[:num_epochs] or [worst] * num_epochs, dtype=np.float64)
-        value_NE[number, : len(seen)] = np.where(seen < worst, seen, worst)
-        last_N[number] = len(seen)
+    value_NE[np.arange(num_epochs) < last_N[:, None]] = np.where(flat < worst, flat, worst)
     gain_E, doubt_E = _measure_gains(value_NE)
     seen_N = value_NE[np.arange(len(curves)), last_N - 1]
-    value_N = seen_N + np.array([gain_E[last - 1 :].sum() for last in last_N])
-    doubt_N = np.array([np.sqrt((doubt_E[last - 1 :] ** 2).sum()) for last in last_N])
+    rest = range(num_epochs)  # from each epoch on
+    value_N = seen_N + np.array([gain_E[last:].sum() for last in rest])[last_N - 1]
+    doubt_N = np.array([np.sqrt((doubt_E[last:] ** 2).sum()) for last in rest])[last_N - 1]
     median, best = float(np.median(value_N)), float(value_N.min())
     return Expectation(np.minimum(value_N, median + CAP * (median - best) + 1e-9), doubt_N)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,38 @@ from optuna.trial import FrozenTrial, TrialState
 
 from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
-from sweep.search.draw import Draw
+from sweep.search.draw import Draw, Outlook
 from sweep.search.expected_ends import expect_ends
-from sweep.search.proposal import Seen, propose
+from sweep.search.proposal import Arm, Seen, propose
 
 NUM_TRIES = 20
 """To find a configuration that no trial has: a space of few may have no other."""
 PROPOSAL_KEY = "sweep:proposal"
+
+MOST_HELD = 50_000
+"""Trials of which is kept what was taken from them."""
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What the sampler looks at of a trial.
+
+    Attributes:
+        values: Of the hyperparameters that are searched, in their order.
+        place: Their coordinates; a setting tuned by hand may lie outside the space.
+        curve: Of its epochs.
+        arm: Which proposed it.
+    """
+
+    values: tuple[Any, ...]
+    place: Sequence[float]
+    curve: Sequence[float]
+    arm: Arm | None
+    is_inside: bool
+
+
+_held: dict[int, tuple[FrozenTrial, tuple[tuple[str, ...], Outlook], _Taken]] = {}
+"""By the identity of a trial as it was read: one that has changed since is another object."""
 
 
 class MixedSampler(CoordinateSampler):
@@ -52,8 +78,7 @@ class MixedSampler(CoordinateSampler):
             for other in read_study_trials(study)
             if other.number != trial.number
             and other.state != TrialState.FAIL
-            and all(name in other.params for name in draw.names)
-            and all(0.0 <= u <= 1.0 for u in self._find_place(other))
+            and self._take(other).is_inside
         ]
         seen = self.see(others)
         centers = [
@@ -62,7 +87,7 @@ class MixedSampler(CoordinateSampler):
             if other.system_attrs.get(SLOT_KEY) == draw.outlook.center_slot
         ]
         center_D, rng = centers[0] if centers else None, np.random.default_rng(draw.seed)
-        taken = {tuple(other.params[name] for name in draw.names) for other in others}
+        taken = {self._take(other).values for other in others}
         for _try in range(NUM_TRIES):  # a shift within whole numbers may end where it began
             u_D, arm = propose(seen, center_D, rng)
             point = dict(zip(draw.names, map(float, u_D), strict=True))
@@ -74,23 +99,44 @@ class MixedSampler(CoordinateSampler):
         """Give a point's values, in the distributions of another trial."""
         return tuple(find_value(point[n], alike.distributions[n]) for n in self._draw.names)
 
-    def _find_place(self, trial: FrozenTrial) -> list[float]:
-        """Find a trial's coordinates; a setting tuned by hand may lie outside the space."""
-        return [find_coordinate(trial.params[n], trial.distributions[n]) for n in self._draw.names]
-
     def see(self, trials: Sequence[FrozenTrial]) -> Seen:
         """See what is known of other trials of the study."""
         names, outlook = self._draw.names, self._draw.outlook
-        u_ND = np.array([self._find_place(t) for t in trials]).reshape(len(trials), len(names))
-        curves = [self._read_curve(trial) for trial in trials]
-        is_known = [bool(c) or t.state.is_finished() for c, t in zip(curves, trials, strict=True)]
+        found = [self._take(trial) for trial in trials]
+        u_ND = np.array([one.place for one in found]).reshape(len(trials), len(names))
+        is_known = [
+            bool(one.curve) or trial.state.is_finished()
+            for one, trial in zip(found, trials, strict=True)
+        ]
         value_N, doubt_N = np.full(len(trials), math.nan), np.zeros(len(trials))
         if any(is_known):
-            known = [curve for curve, is_one in zip(curves, is_known, strict=True) if is_one]
+            known = [one.curve for one, is_one in zip(found, is_known, strict=True) if is_one]
             ends = expect_ends(known, outlook.num_epochs, self._worst)
             value_N[is_known], doubt_N[is_known] = ends.value_N, ends.doubt_N
-        arms = [trial.system_attrs.get(PROPOSAL_KEY, {}).get("arm") for trial in trials]
-        return Seen(u_ND, value_N, doubt_N, arms)
+        return Seen(u_ND, value_N, doubt_N, [one.arm for one in found])
+
+    def _take(self, trial: FrozenTrial) -> _Taken:
+        """Take from a trial what is looked at; from one that does not run that is done once."""
+        draw = self._draw
+        of = tuple(draw.names), draw.outlook
+        held = _held.get(id(trial))
+        if held is not None and held[0] is trial and held[1] == of:
+            return held[2]
+        values = tuple(trial.params.get(name) for name in draw.names)
+        has_all = all(name in trial.params for name in draw.names)
+        place = (
+            [find_coordinate(trial.params[n], trial.distributions[n]) for n in draw.names]
+            if has_all
+            else []
+        )
+        arm = trial.system_attrs.get(PROPOSAL_KEY, {}).get("arm")
+        is_inside = has_all and all(0.0 <= u <= 1.0 for u in place)
+        taken = _Taken(values, place, self._read_curve(trial), arm, is_inside)
+        if trial.state != TrialState.RUNNING:
+            if len(_held) >= MOST_HELD:
+                _held.clear()
+            _held[id(trial)] = trial, of, taken
+        return taken
 
     @property
     def _worst(self) -> float:

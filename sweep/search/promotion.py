@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from storage.standings import NextTrial, Standing
 from storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
@@ -103,46 +104,43 @@ def choose_next_trial(
     Returns:
         The trial; None where there is none before the running ones are further, or ever.
     """
-    halts = [_gather(standings, index, reduction_factor) for index in range(len(rungs) - 1)]
+    waiting = [standing.slot for standing in standings if standing.state == WAITING]
+    begun = [standing for standing in standings if standing.state != WAITING]
+    halts = [
+        _gather(begun, len(waiting), index, reduction_factor) for index in range(len(rungs) - 1)
+    ]
     for index, rung in reversed(list(enumerate(halts))):
+        num_free = rung.num_free
         for place, (_rank, standing) in enumerate(rung.list_paused(index)):
-            if place < rung.num_free or standing.slot == kept_slot:
+            if place < num_free or standing.slot == kept_slot:
                 return NextTrial(standing.slot, rungs[index + 1])
     for index, rung in enumerate(halts):
+        num_ever = rung.largest_quota - rung.num_promoted
         for place, (rank, standing) in enumerate(rung.list_paused(index)):
-            if place >= rung.largest_quota - rung.num_promoted:
+            if place >= num_ever:
                 return NextTrial(standing.slot, rungs[index], _explain(rung, rank, rungs[index]))
-    waiting = [standing.slot for standing in standings if standing.state == WAITING]
     return NextTrial(min(waiting), rungs[0]) if waiting else None
 
 
-def _gather(standings: Sequence[Standing], index: int, reduction_factor: int) -> _Rung:
-    """Gather the trials at one rung."""
-    reached = [
-        (math.inf if _has_died(standing) else standing.values[index], standing)
-        for standing in standings
-        if len(standing.values) > index
-    ]
-    reached += [
-        (math.inf, standing)
-        for standing in standings
-        if len(standing.values) == index and _has_died(standing)
-    ]
-    ranked = [
-        standing for _value, standing in sorted(reached, key=lambda one: (one[0], one[1].slot))
-    ]
-    num_coming = sum(
-        standing.state in (WAITING, RUNNING, PAUSED) and len(standing.values) <= index
-        for standing in standings
-    )
-    num_promoted = sum(_is_promoted(standing, index) for standing in standings)
+def _gather(
+    begun: Sequence[Standing], num_waiting: int, index: int, reduction_factor: int
+) -> _Rung:
+    """Gather the trials at one rung; who died on the way leaves its place to another."""
+    reached: list[tuple[float, int, Standing]] = []
+    num_coming, num_promoted = num_waiting, 0
+    for standing in begun:
+        num_values, state = len(standing.values), standing.state
+        if num_values > index:
+            value = math.inf if _has_died(standing) else standing.values[index]
+            reached.append((value, standing.slot, standing))
+            num_promoted += num_values > index + 1 or state == RUNNING
+        elif state in (RUNNING, PAUSED):
+            num_coming += 1
+        elif num_values == index and _has_died(standing):
+            reached.append((math.inf, standing.slot, standing))
+    reached.sort(key=itemgetter(0, 1))
+    ranked = [standing for _value, _slot, standing in reached]
     return _Rung(ranked, num_coming, num_promoted, reduction_factor)
-
-
-def _is_promoted(standing: Standing, index: int) -> bool:
-    """Say whether a trial went on from a rung; who died on the way leaves its place to another."""
-    is_on_its_way = standing.state == RUNNING and len(standing.values) == index + 1
-    return is_on_its_way or len(standing.values) > index + 1
 
 
 def _has_died(standing: Standing) -> bool:

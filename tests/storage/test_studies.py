@@ -253,3 +253,62 @@ def test_file_without_room_is_not_attached(study: optuna.Study, tmp_path: Path) 
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert optuna.artifacts.get_all_artifact_meta(trial) == []
     assert list(folder.iterdir()) == []
+
+
+def begin_two(study: optuna.Study) -> list[optuna.Trial]:
+    """Begin two trials, each with a parameter, an attribute and an epoch; the first one waits."""
+    begun = [studies.begin_trial(study, slot, {}, is_first=True) for slot in range(2)]
+    for trial in begun:
+        trial.suggest_float("lr", 1e-4, 1e-1, log=True)
+        trial.suggest_categorical("norm", ["batch", None])
+        trial.set_user_attr("efficiency", 0.9)
+        trial.report(float("nan") if trial.number else 0.5, 1)
+    studies.suspend_trial(begun[0])
+    return begun
+
+
+def write(trial: optuna.trial.FrozenTrial) -> dict[str, str]:
+    """Write all of a trial, whatever the order of its attributes; two NaN are alike so."""
+    parts = vars(trial).items()
+    return {k: repr(sorted(v.items()) if isinstance(v, dict) else v) for k, v in parts}
+
+
+def test_trials_that_changed_elsewhere_are_seen(study: optuna.Study, database_url: str) -> None:
+    """Read with what was read before they are what Optuna reads anew, at each step of a trial."""
+    other = studies.load_study(studies.open_study_storage(parse_url(database_url)), NAME)
+
+    def compare() -> None:
+        anew = optuna.storages.RDBStorage(database_url, skip_compatibility_check=True)
+        expected = anew.get_all_trials(study._study_id)
+        anew.engine.dispose()
+        assert list(map(write, studies.read_study_trials(study))) == list(map(write, expected))
+
+    compare()
+    first, second = begin_two(other)
+    compare()
+    going_on = studies.begin_trial(other, 0, {}, number=first.number)
+    compare()
+    going_on.report(0.4, 2)
+    studies.suspend_trial(going_on)
+    compare()
+    studies.finish_trial(other, second, TrialState.PRUNED, None)
+    third = studies.begin_trial(other, 2, {}, is_first=True)
+    compare()
+    studies.finish_trial(other, third, TrialState.COMPLETE, 0.1)
+    going_on = studies.begin_trial(other, 0, {}, number=first.number)
+    studies.finish_trial(other, going_on, TrialState.COMPLETE, 0.3)
+    compare()
+
+
+def test_trial_is_read_again_only_once_it_has_changed(
+    study: optuna.Study, database_url: str
+) -> None:
+    """One that waits stays as it was read, which is most of a sweep whose trials pause."""
+    other = studies.load_study(studies.open_study_storage(parse_url(database_url)), NAME)
+    begin_two(other)
+    waiting, running = studies.read_study_trials(study)
+    again, running_again = studies.read_study_trials(study)
+    assert again is waiting
+    assert running_again is not running
+    studies.begin_trial(other, 0, {}, number=0)
+    assert studies.read_study_trials(study)[0] is not waiting

@@ -1,0 +1,332 @@
+"""What the service costs a trial beside its training: milliseconds, by how many trials there were.
+
+    PYTHONPATH=.:tests python benchmarks/overhead.py --begun 100,1000,10000 [--backends sqlite]
+    PYTHONPATH=.:tests python benchmarks/overhead.py --begun 1000 --workers 1,8,64
+
+A sweep of the default search (mixed, rungs) is filled with trials that have begun, half of them
+paused at a rung, as many again wait. Then workers go on with it by the product's own functions, in
+the order of `sweep.worker` and `sweep.trial`, with no training. The processor time of a worker is
+given beside the wall: where several workers share a core their wall is mostly queueing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from optuna.pruners import NopPruner
+from optuna.trial import TrialState, create_trial
+
+from models.space import Float
+from storage import studies
+from storage.artifacts import NUM_KEPT_WEIGHTS
+from storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
+from storage.engine import create_engine, open_engine, parse_url
+from storage.epochs import Epoch, find_complete, read_best, record_epochs
+from storage.migrations import create_tables
+from storage.standings import Promotion
+from storage.sweeps import COMPLETE, PAUSED, PRUNED, count_trials, create_sweep, list_open_sweeps
+from storage.sweeps import is_stop_requested as look_for_stop
+from storage.tables import epochs as epoch_table
+from storage.tables import trials as trial_table
+from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.search.draw import Outlook
+from sweep.search.judgement import get_ranking
+from sweep.search.promotion import choose_next_trial
+from sweep.search.strategy import build_sampler
+from sweep.search.suggestion import suggest
+from sweep.trial.retention import NUM_PICTURED
+
+SPACE = {name: Float(1e-4, 1e-1, "log") for name in ("lr", "weight_decay", "clip_norm", "a", "b")}
+RUNGS = (3, 6, 12)
+RANKING = get_ranking("validation_loss")
+SEARCH = SearchConfig(sampler=SamplerConfig(name="mixed"), pruner=PrunerConfig(name="rungs"))
+OUTLOOK = Outlook(num_epochs=RUNGS[-1], null_loss=1.0)
+LEASE_S = 60.0
+
+Times = dict[str, list[tuple[float, float]]]
+
+
+class Stopwatch:
+    """Keeps wall and processor time of each kind of operation, in seconds."""
+
+    def __init__(self) -> None:
+        self.times: Times = defaultdict(list)
+
+    @contextmanager
+    def measure(self, what: str) -> Iterator[None]:
+        began = time.perf_counter(), time.process_time()
+        yield
+        spent = time.perf_counter() - began[0], time.process_time() - began[1]
+        self.times[what].append(spent)
+
+
+def make_epoch(number: int, quality: float) -> Epoch:
+    loss = 0.03 + 0.3 * quality / number
+    return Epoch(number, 1000 * number, loss, loss, 400, 1800, 200, 1800, 30, 1e-3, 0.1)
+
+
+def make_promotion() -> Promotion:
+    return Promotion(RUNGS, RANKING, lambda all_: choose_next_trial(all_, RUNGS, 2))
+
+
+def fill(engine: sa.Engine, url: str, num_begun: int) -> int:
+    """Make a sweep of twice as many trials, so many of which have begun; give its id."""
+    create_tables(engine)
+    study_storage: Any = studies.open_study_storage(parse_url(url))
+    study = studies.create_study(study_storage, "net", direction="minimize", metric_name="loss")
+    sweep = create_sweep(engine, "net", {}, {}, 2 * num_begun)
+    rng = np.random.default_rng(1)
+    quality_N = rng.random(num_begun)
+    place_N = quality_N.argsort().argsort() / num_begun
+    template = None
+    metadata = sa.MetaData()
+    metadata.reflect(engine)
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    ours: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    with engine.connect() as connection:
+        query = sa.select(trial_table.c.slot, trial_table.c.id)
+        found = connection.execute(query.where(trial_table.c.sweep_id == sweep.id)).all()
+    ids = {row.slot: row.id for row in found}
+    frozen = create_trial(state=TrialState.RUNNING, system_attrs={studies.SLOT_KEY: 0})
+    study_storage.create_new_trial(study._study_id, template_trial=frozen)
+    sampler = build_sampler(SEARCH, SPACE, 0, OUTLOOK)
+    template = studies.begin_trial(
+        studies.load_study(study_storage, "net", sampler, NopPruner()), 0, {}, number=0
+    )
+    suggest(template, SPACE, {})
+    distributions = {n: d for n, d in template.distributions.items()}
+    from optuna.distributions import distribution_to_json
+
+    for slot in range(num_begun):
+        share = place_N[slot]
+        last = RUNGS[2] if share < 0.25 else RUNGS[1] if share < 0.5 else RUNGS[0]
+        is_done = last == RUNGS[2]
+        key = slot + 1  # the study's trials are the database's first
+        state = "COMPLETE" if is_done else "WAITING"
+        if slot:
+            rows["trials"].append({"trial_id": key, "number": slot, "study_id": study._study_id,
+                                   "state": state})  # fmt: skip
+            values = 10.0 ** rng.uniform(-4, -1, len(SPACE))
+            for (name, distribution), value in zip(distributions.items(), values, strict=True):
+                rows["trial_params"].append(
+                    {"trial_id": key, "param_name": name, "param_value": float(value),
+                     "distribution_json": distribution_to_json(distribution)}
+                )  # fmt: skip
+            proposal = {"arm": "model", "point": dict.fromkeys(SPACE, 0.5)}
+            for name, value in (("sweep:slot", slot), ("fixed_params", {}),
+                                ("sweep:proposal", proposal)):  # fmt: skip
+                rows["trial_system_attributes"].append(
+                    {"trial_id": key, "key": name, "value_json": json.dumps(value)}
+                )
+            for name in ("efficiency", "fp_rate", "validation_loss", "best_epoch"):
+                rows["trial_user_attributes"].append(
+                    {"trial_id": key, "key": name, "value_json": "0.5"}
+                )
+            if is_done:
+                rows["trial_values"].append(
+                    {"trial_id": key, "objective": 0, "value": 0.1, "value_type": "FINITE"}
+                )
+        for number in range(1, last + 1):
+            epoch = make_epoch(number, quality_N[slot])
+            curves.append({"trial_id": ids[slot], "attempt": 1, "recorded_s": 0.0, **vars(epoch)})
+            if slot:
+                rows["trial_intermediate_values"].append(
+                    {"trial_id": key, "step": number, "intermediate_value": epoch.validation_loss,
+                     "intermediate_value_type": "FINITE"}
+                )  # fmt: skip
+        ours.append(
+            {"key": ids[slot], "new_state": COMPLETE if is_done else PAUSED, "new_number": slot,
+             "text": json.dumps(dict.fromkeys(SPACE, 1e-3)), "last": last, "ok": is_done,
+             "until": None if is_done else last}
+        )  # fmt: skip
+    with engine.begin() as connection:
+        for name, values_of in rows.items():
+            connection.execute(metadata.tables[name].insert(), values_of)
+        if engine.dialect.name == "postgresql":
+            for table, column in (("trials", "trial_id"),):
+                connection.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), {num_begun})"
+                )
+        connection.execute(epoch_table.insert(), curves)
+        connection.execute(
+            trial_table.update()
+            .where(trial_table.c.id == sa.bindparam("key"))
+            .values(
+                state=sa.bindparam("new_state"), number=sa.bindparam("new_number"), attempts=1,
+                params=sa.bindparam("text"), best_epoch=sa.bindparam("last"),
+                feasible=sa.bindparam("ok"), outcome="complete", started_s=0.0,
+                until_epoch=sa.bindparam("until"),
+            ),
+            ours,
+        )  # fmt: skip
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("ANALYZE")
+    study_storage.remove_session()
+    return sweep.id
+
+
+def work(url: str, sweep_id: int, name: str, num_trials: int, out: Any) -> None:
+    """Be one worker for so many claims; what it comes to is put into a queue."""
+    engine = open_engine(parse_url(url))
+    storage = studies.open_study_storage(parse_url(url))
+    promotion = make_promotion()
+    watch = Stopwatch()
+    for index in range(num_trials + 1):
+        if index == 1:  # the first reads all: a worker's start, shown apart
+            first, watch = watch, Stopwatch()
+        serve(engine, storage, sweep_id, name, promotion, watch)
+    engine.dispose()
+    out.put((dict(first.times), dict(watch.times)))
+
+
+def serve(
+    engine: sa.Engine,
+    storage: Any,
+    sweep_id: int,
+    name: str,
+    promotion: Promotion,
+    watch: Stopwatch,
+) -> None:
+    """Do what a worker does for one claim, without training."""
+    with watch.measure("look for open sweeps"):
+        list_open_sweeps(engine)
+        count_trials(engine, sweep_id)
+    with watch.measure("claim"):
+        claim = claim_trial(engine, sweep_id, name, LEASE_S, promotion)
+    if claim is None:
+        return
+    study = studies.load_study(
+        storage, "net", build_sampler(SEARCH, SPACE, claim.slot, OUTLOOK), NopPruner()
+    )
+    with watch.measure("begin and suggest" if claim.attempt == 1 else "go on"):
+        trial = studies.begin_trial(
+            study, claim.slot, {}, is_first=claim.attempt == 1, number=claim.number
+        )
+        suggest(trial, SPACE, {})
+    with watch.measure("begin"):
+        begin_claimed(engine, claim, trial.number, {"lr": 1e-3})
+    quality = (claim.slot * 7919 % 1000) / 1000
+    until = claim.until_epoch or RUNGS[-1]
+    first = 1 if claim.attempt == 1 else until // 2 + 1
+    for number in range(first, 1 if claim.account else until + 1):
+        with watch.measure("an epoch: renew, record, report, look for a stop"):
+            renew_claim(engine, claim, LEASE_S)
+            epoch = make_epoch(number, quality)
+            record_epochs(engine, claim, [epoch])
+            studies.report_epochs(trial, {number: epoch.validation_loss})
+            look_for_stop(engine, sweep_id)
+    if until < RUNGS[-1] and claim.account is None:
+        with watch.measure("pause"):
+            studies.suspend_trial(trial)
+            pause_claim(engine, claim)
+        return
+    state = PRUNED if claim.account else COMPLETE
+    with watch.measure("tell and finish"):
+        studies.set_attributes(trial, {"outcome": state, "efficiency": 0.9, "fp_rate": 0.1})
+        studies.set_feasible(trial, True)
+        read_best(engine, sweep_id, RANKING, NUM_PICTURED)
+        ours = TrialState.PRUNED if claim.account else TrialState.COMPLETE
+        studies.finish_trial(study, trial, ours, 0.1)
+        finish_claim(
+            engine, claim, state=state, outcome="complete", reason=None, feasible=not claim.account,
+            best_epoch=until,
+        )  # fmt: skip
+        find_complete(engine, sweep_id, range(NUM_KEPT_WEIGHTS))
+        read_best(engine, sweep_id, RANKING, NUM_KEPT_WEIGHTS)
+
+
+def measure(url: str, num_begun: int, num_workers: int, num_trials: int) -> tuple[Times, Times]:
+    """Fill a database, have workers go on, and give what each operation took."""
+    engine = create_engine(parse_url(url))
+    sweep_id = fill(engine, url, num_begun)
+    engine.dispose()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "storage.studies"])
+    out = context.Queue()
+    processes = [
+        context.Process(target=work, args=(url, sweep_id, f"w{index}", num_trials, out))
+        for index in range(num_workers)
+    ]
+    for process in processes:
+        process.start()
+    firsts: Times = defaultdict(list)
+    merged: Times = defaultdict(list)
+    for _process in processes:
+        for into, found in zip((firsts, merged), out.get(timeout=1200), strict=True):
+            for what, times in found.items():
+                into[what] += times
+    for process in processes:
+        process.join()
+    return firsts, merged
+
+
+def show(title: str, firsts: Times, merged: Times, num_trials: int) -> None:
+    write = sys.stdout.write
+    total = [sum(column) for column in zip(*chain.from_iterable(merged.values()), strict=True)]
+    write(
+        f"\n{title}: {1000 * total[0] / num_trials:.0f} ms a claim, "
+        f"{1000 * total[1] / num_trials:.0f} ms of its worker's processor\n"
+    )
+    write(
+        "| operation | times | median ms | 95 % | processor, median ms |\n|---|---|---|---|---|\n"
+    )
+    for what, times in sorted(merged.items()):
+        walls, cpus = zip(*times, strict=True)
+        high = statistics.quantiles(walls, n=20, method="inclusive")[-1] if len(walls) > 1 else 0.0
+        write(
+            f"| {what} | {len(walls)} | {1000 * statistics.median(walls):.1f} | "
+            f"{1000 * high:.1f} | {1000 * statistics.median(cpus):.1f} |\n"
+        )
+    start = max((wall for times in firsts.values() for wall, _cpu in times), default=0.0)
+    write(f"a worker's first claim: its slowest operation {1000 * start:.0f} ms\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--begun", default="100,1000,10000")
+    parser.add_argument("--workers", default="1")
+    parser.add_argument("--claims", type=int, default=30, help="of each worker")
+    parser.add_argument("--backends", default="sqlite,postgres")
+    asked = parser.parse_args()
+    for backend in asked.backends.split(","):
+        for num_begun in map(int, asked.begun.split(",")):
+            for num_workers in map(int, asked.workers.split(",")):
+                title = f"{backend}, {num_begun} trials begun, {num_workers} workers"
+                with open_database(backend, num_workers) as url:
+                    times = measure(url, num_begun, num_workers, asked.claims)
+                show(title, *times, num_workers * asked.claims)
+
+
+@contextmanager
+def open_database(backend: str, num_workers: int) -> Iterator[str]:
+    if backend == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/sweep.db"
+        return
+    from measure.claims import allow_connections  # of tests/, beside its server
+
+    from servers import run_postgres
+
+    with run_postgres() as url:
+        if num_workers > 20:
+            allow_connections(url, 4 * num_workers + 20)
+        yield url
+
+
+if __name__ == "__main__":
+    main()
