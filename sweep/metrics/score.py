@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from storage.epochs import Epoch
+    from sweep.storage.epochs import Epoch
 
 LOSS = "validation_loss"
 """The one raw value of a score that is a mean over events, not a sum."""

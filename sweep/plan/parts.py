@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models import Architecture
-from models.space import Dimension
 from sweep.config import (
     Recipe,
     SearchConfig,
@@ -17,6 +15,8 @@ from sweep.config import (
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
 from sweep.errors import ConfigError, ConflictError
+from sweep.models import Architecture
+from sweep.models.space import Dimension
 from sweep.plan.defaults import DEFAULTS
 from sweep.plan.profile import Profile
 from sweep.plan.recipes import build_recipe
