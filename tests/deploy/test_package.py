@@ -48,3 +48,32 @@ def test_installed_program_runs(environment: dict[str, str], tmp_path: Path) -> 
     ]
     assert [done.returncode for done in said] == [0, 0], [done.stderr for done in said]
     assert said[1].stdout == f"sweep {said[0].stdout}"
+
+
+def test_names_of_a_project_beside_it_stay_the_projects(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A project with its own `models` and `storage` keeps them, and so does the program its own."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "__init__.py").write_text("OWNER = 'the project'\n")
+    (tmp_path / "storage.py").write_text("OWNER = 'the project'\n")
+    code = (
+        "import models, storage, sweep\n"
+        "sweep.open, sweep.VertexFinder\n"
+        "import sweep.models, sweep.storage.sweeps\n"
+        "assert models.OWNER == storage.OWNER == 'the project'\n"
+        "print(*sorted(sweep.models.ARCHITECTURES))"
+    )
+    done = subprocess.run(
+        ["python", "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cnn" in done.stdout.split()
+    listed = subprocess.run(
+        ["python", "-m", "sweep", "--help"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert listed.returncode == 0, listed.stderr

@@ -135,5 +135,5 @@ def test_parts_must_agree(change: dict[str, object], message: str) -> None:
 def test_unknown_name_is_refused() -> None:
     """An unknown name is refused with the known ones."""
     assert find_architecture("cnn") is ARCHITECTURES["cnn"]
-    with pytest.raises(ValueError, match="model: unknown, got 'cmm', expected one of birnn, cnn"):
+    with pytest.raises(ValueError, match="model: unknown, got 'cmm', expected one of allcnn"):
         find_architecture("cmm")
