@@ -96,6 +96,7 @@ def find_walk(device: torch.device) -> GpuWalk | None:
     major, minor = torch.cuda.get_device_capability(device)
     source = Path(__file__).with_suffix(".cu").read_bytes()
     with torch.cuda.device(device):
+        torch.zeros(1, device=device)  # PyTorch makes the driver's context when it first needs one
         return GpuWalk(_compile(compiler, source, f"--gpu-architecture=sm_{major}{minor}"))
 
 
