@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sweep.errors import ConfigError, list_allowed
+from sweep.limits import LimitsConfig
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 from sweep.search.pruners import PRUNERS
 from sweep.search.samplers import SAMPLERS
@@ -170,6 +171,7 @@ class SearchConfig(_Part):
     """How configurations are chosen and judged."""
 
     objective: str = DEFAULT_OBJECTIVE
+    limits: LimitsConfig = LimitsConfig()
     sampler: SamplerConfig
     pruner: PrunerConfig
     seed: int = Field(default=1, ge=0)
@@ -178,6 +180,11 @@ class SearchConfig(_Part):
     @classmethod
     def _check_objective(cls, name: str) -> str:
         return _check_allowed(name, OBJECTIVES)
+
+    @property
+    def fixed_fp(self) -> float | None:
+        """The rate of false positives that the objective is measured at; None where at none."""
+        return self.limits.max_fp if OBJECTIVES[self.objective].is_at_fp else None
 
 
 class OriginConfig(_Part):

@@ -378,6 +378,7 @@ def make_session(
         fixed: tuple[str, ...] = ("batch_size=12", "lr=0.05"),
         events: int = NUM_TRAIN,
         test_events: int | None = None,
+        limits: dict[str, float] | None = None,
     ) -> Session:
         request = Request(
             model=f"{own_network}:{network}",
@@ -391,6 +392,7 @@ def make_session(
             objective=objective,
             seed=seed,
             fixed=fixed,
+            **(limits or {}),
         )
         plan = plan_sweep(request, CPU)
         recipe = plan.config.recipe.model_copy(update={"grace_events": grace_events})

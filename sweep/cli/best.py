@@ -11,6 +11,7 @@ from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
     Artifacts,
+    DecodeText,
     Json,
     Storage,
     SweepName,
@@ -135,6 +136,14 @@ def _choose_for_export(status: Status) -> TrialRow:
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder that `sweep best --export` wrote.")],
     data: Annotated[list[str] | None, typer.Option(help="Events; again for more.")] = None,
+    decode: DecodeText = None,
+    missed: Annotated[
+        bool,
+        typer.Option(
+            "--missed",
+            help="Also: which true peaks it misses, by tracks too, and one-to-one matchings.",
+        ),
+    ] = False,
     x_key: XKey = None,
     y_key: YKey = None,
     variant: Variant = None,
@@ -145,24 +154,37 @@ def evaluate(
     from sweep.results.export_folder import check_export
 
     check_export(model)
-    from sweep.cli.output import print_json  # late: the folder is there
+    from sweep.cli.output import print_json, print_note  # late: the folder is there
     from sweep.cli.progress import show_progress
     from sweep.cli.tables import print_score
     from sweep.data.paths import check_paths
+    from sweep.metrics.decode import REFERENCE, parse_decode
     from sweep.metrics.writing import describe_score
 
     files = [Path(name) for name in data or ()]
     check_paths(files)
+    if decode is not None:
+        parse_decode(decode)
 
     def judge() -> None:
         from sweep.results.evaluation import evaluate_export  # late: it loads torch
 
         with show_progress("judging") as progress:
-            score = evaluate_export(model, files, x_key, y_key, variant, progress)
+            score = evaluate_export(model, files, x_key, y_key, variant, progress, decode)
+            told = None
+            if missed:
+                from sweep.results.examination import examine_export  # late: few ask for it
+
+                told = examine_export(model, files, x_key, y_key, variant, progress, decode)
+        used = score.operating.decode if score.operating else REFERENCE
         if json:
-            print_json(describe_score(score))
+            more = told.to_json() if told else {}
+            print_json({**describe_score(score), "decode": used.to_json(), **more})
         else:
             print_score(score)
+            print_note(f"peaks: {used}; matching: the reference's, within 0.5 mm")
+            for line in told.list_lines() if told else ():
+                print_note(line)
 
     from sweep.cli.apart import run_apart
 

@@ -37,11 +37,11 @@ def predict(
     check_paths(files)
     if decode is not None:
         parse_decode(decode)
-    from sweep.cli.output import print_json, print_note  # late: all that is named is there
-    from sweep.cli.progress import show_progress
 
     def find() -> None:
-        from sweep.results.prediction import predict_export  # late: it loads torch
+        from sweep.cli.output import print_json, print_note  # late: all that is named is there
+        from sweep.cli.progress import show_progress
+        from sweep.results.prediction import predict_export
 
         with show_progress("predicting") as progress:
             found = predict_export(

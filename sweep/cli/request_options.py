@@ -107,6 +107,20 @@ class SearchOptions(RequestOptions):
             autocompletion=offer(*OBJECTIVES),
         ),
     ] = None
+    max_fp: Annotated[
+        float | None,
+        typer.Option(
+            help="Most false positives per event of a network that may win; the fixed rate of "
+            "efficiency_at_fp.  [none; 0.1]"
+        ),
+    ] = None
+    max_parameters: Annotated[
+        int | None, typer.Option(help="Most parameters; larger networks are not trained.")
+    ] = None
+    max_latency_us: Annotated[
+        float | None,
+        typer.Option(help="Most microseconds for an event on its device; slower are not trained."),
+    ] = None
     dimensions: Annotated[
         list[str] | None,
         typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweep.data.store import EventStore
+from sweep.data.vertices import Vertices
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.progress import Progress
 
@@ -78,6 +79,29 @@ class EventSet:
                 return None
             counts.append(store.vertices.count_by_event(1))
         return np.concatenate(counts)[self._rows]
+
+    def load_vertices(self) -> Vertices | None:
+        """Read the generated vertices of the events, in their order; None where not all are known.
+
+        Returns:
+            The vertices of all categories; `offsets` has shape (N + 1,).
+        """
+        known = [store.vertices for store in self._stores]
+        parts: list[tuple[Vertices, slice]] = []
+        for row in self._rows.tolist():
+            number = int(np.searchsorted(self._starts, row, side="right")) - 1
+            vertices = known[number]
+            if vertices is None:
+                return None
+            event = row - int(self._starts[number])
+            parts.append((vertices, slice(*vertices.offsets[event : event + 2].tolist())))
+        counts = [rows.stop - rows.start for _vertices, rows in parts]
+        return Vertices(
+            z_mm=np.concatenate([v.z_mm[rows] for v, rows in parts]),
+            num_tracks=np.concatenate([v.num_tracks[rows] for v, rows in parts]),
+            category=np.concatenate([v.category[rows] for v, rows in parts]),
+            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        )
 
     def take(self, indices: ArrayLike) -> EventSet:
         """Select events.

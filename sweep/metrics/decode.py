@@ -6,7 +6,9 @@ Nothing heavy is loaded here, so that commands that only read the database answe
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from sweep.errors import ConfigError
 
@@ -38,6 +40,37 @@ class Decode:
 
 REFERENCE = Decode(threshold=1e-2, integral=0.2, min_width=3)
 """PV-Finder's own (uc-lhcb/pv-finder, model/training.py, PARAM_EFF)."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Settings that a score was counted with, where they are not just the reference's.
+
+    Attributes:
+        decode: The settings.
+        low, high: Ends of the efficiency's 68 % interval, from events drawn again.
+    """
+
+    decode: Decode
+    low: float
+    high: float
+
+    def to_row(self) -> dict[str, float | int]:
+        """Give what an epoch keeps of it."""
+        return {**asdict(self.decode), "bootstrap_low": self.low, "bootstrap_high": self.high}
+
+
+OPERATING_FIELDS = ("threshold", "integral", "min_width", "bootstrap_low", "bootstrap_high")
+"""What an epoch keeps of an operating point; None of all where there is none."""
+
+
+def make_operating(row: Mapping[str, Any]) -> OperatingPoint | None:
+    """Make the operating point that a row holds; None where it holds none."""
+    if any(row.get(name) is None for name in OPERATING_FIELDS):
+        return None
+    threshold, integral, min_width, low, high = (row[name] for name in OPERATING_FIELDS)
+    return OperatingPoint(Decode(threshold, integral, min_width), low, high)
+
 
 REFERENCE_WORD = "reference"
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from sweep.metrics.decode import OPERATING_FIELDS, OperatingPoint, make_operating
+
 if TYPE_CHECKING:
     from sweep.storage.epochs import Epoch
 
@@ -73,19 +75,24 @@ class Score:
         counts: Matched and unmatched peaks, and the number of events.
         validation_loss: Mean over events of the ratio loss with asymmetry 0 and epsilon 1e-5; None
             when there are no events or a prediction at a valid bin is not finite.
+        operating: With which settings peaks were counted; None with the reference's, unchosen.
     """
 
     counts: MatchCounts
     validation_loss: float | None
+    operating: OperatingPoint | None = None
 
     def read(self, name: str) -> float | None:
-        """Read a raw value by its name: one of `COUNT_FIELDS`, or the loss."""
+        """Read a raw value by its name: of `COUNT_FIELDS`, `OPERATING_FIELDS`, or the loss."""
+        if name in OPERATING_FIELDS:
+            return self.operating.to_row()[name] if self.operating else None
         value: float | None = self.validation_loss if name == LOSS else getattr(self.counts, name)
         return value
 
     def to_row(self) -> dict[str, Any]:
         """Give all raw values by the names of the columns that an epoch has for them."""
-        return {**asdict(self.counts), LOSS: self.validation_loss}
+        operating = self.operating.to_row() if self.operating else dict.fromkeys(OPERATING_FIELDS)
+        return {**asdict(self.counts), LOSS: self.validation_loss, **operating}
 
 
 def get_score(epoch: Epoch) -> Score:
@@ -99,7 +106,7 @@ def make_score(row: Mapping[str, Any]) -> Score:
     A count that is missing, or None as in rows of an older version, is 0.
     """
     counts = {name: row[name] for name in COUNT_FIELDS if row.get(name) is not None}
-    return Score(MatchCounts(**counts), row.get(LOSS))
+    return Score(MatchCounts(**counts), row.get(LOSS), make_operating(row))
 
 
 def average_scores(scores: Sequence[Score]) -> Score:

@@ -27,16 +27,20 @@ class Ratio:
     Attributes:
         numerator, denominator: Names of raw values of a score. Without a denominator it is 1; where
             it is 0, so is the ratio.
+        needed: Names of raw values without which it is not known.
     """
 
     numerator: tuple[str, ...]
     denominator: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
 
     def __call__(self, score: Score) -> float | None:
         """Compute the ratio; None where a value is missing."""
         above, below = (
             [score.read(name) for name in names] for names in (self.numerator, self.denominator)
         )
+        if any(score.read(name) is None for name in self.needed):
+            return None
         known = [value for value in (*above, *below) if value is not None]
         if len(known) < len(above) + len(below):
             return None
@@ -69,6 +73,8 @@ class Metric:
         is_objective: Whether a sweep may search by it.
         is_main: Whether the companion study has it as one of its objectives, and every line its
             value; the others are attributes there, and left out of a line that is too short.
+        is_at_fp: Whether it is measured at a fixed rate of false positives, by settings of the peak
+            finder that are chosen in each evaluation.
         more: What it means to have more of it.
         describe: Tells what it is made of.
     """
@@ -90,6 +96,7 @@ class Metric:
     is_main: bool
     more: str
     describe: Callable[[MatchCounts], str]
+    is_at_fp: bool = False
 
     def compute(self, score: Score) -> float | None:
         """Compute its value; None where there is nothing to compute it of."""
@@ -288,12 +295,38 @@ RESIDUAL_MEAN = Metric(
     describe=lambda counts: f"{counts.pairs} matched peaks",
 )
 
+EFFICIENCY_AT_FP = Metric(
+    key="efficiency_at_fp",
+    label="efficiency at fixed FP rate",
+    head="eff at FP",
+    title="efficiency at the fixed rate of false positives",
+    phrase="efficiency at fixed FP rate {}",
+    sentence="efficiency {} at the fixed rate of false positives",
+    unit="",
+    direction="maximize",
+    form=".3f",
+    fine=".4f",
+    axis="share",
+    formula=Ratio(("found",), ("found", "missed"), needed=("threshold",)),
+    find_interval=lambda score: (
+        None if score.operating is None else (score.operating.low, score.operating.high)
+    ),
+    is_objective=True,
+    is_main=False,
+    more="finds more of the true peaks at that rate",
+    describe=lambda counts: (
+        f"{counts.found} of {counts.true_peaks} true peaks, {counts.false_positives} false"
+    ),
+    is_at_fp=True,
+)
+
 METRICS: tuple[Metric, ...] = (
     VALIDATION_LOSS,
     EFFICIENCY,
     FP_RATE,
     RESIDUAL_WIDTH,
     RESIDUAL_MEAN,
+    EFFICIENCY_AT_FP,
 )
 """In the order in which they are shown."""
 

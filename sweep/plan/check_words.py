@@ -11,6 +11,7 @@ from sweep.data.paths import check_counts, check_paths
 from sweep.models import ARCHITECTURES
 from sweep.models.space import Fixed
 from sweep.plan.network import check_name, is_own
+from sweep.plan.parts import plan_limits
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
 from sweep.plan.request import Request
@@ -36,6 +37,7 @@ def check_words(request: Request) -> None:
         build_recipe(request.recipe or DEFAULT_RECIPE, request.epochs, CPU.epochs)
     if request.objective is not None:
         choose_objective(request.objective)
+    plan_limits(request)
     if request.sampler is not None:
         choose_sampler(request.sampler)
     if request.pruner is not None:

@@ -68,6 +68,7 @@ def describe_request(config: SweepConfig) -> Request:
         sampler=search.sampler.name,
         pruner=search.pruner.name,
         objective=search.objective,
+        **search.limits.model_dump(),
         seed=search.seed,
         profile=config.profile,
     )

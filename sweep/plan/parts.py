@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from sweep.config import (
@@ -15,6 +16,8 @@ from sweep.config import (
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
 from sweep.errors import ConfigError, ConflictError
+from sweep.limits import LimitsConfig
+from sweep.metrics.table import OBJECTIVES
 from sweep.models import Architecture
 from sweep.models.space import Dimension
 from sweep.plan.defaults import DEFAULTS
@@ -24,6 +27,10 @@ from sweep.plan.request import Request
 from sweep.plan.space import choose_space, read_assignments, read_space, write_space
 from sweep.plan.steps import fit_grace
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
+
+DEFAULT_FP = 0.1
+"""False positives per event at which published efficiencies are quoted, about
+(docs/PHYSICS.md, "Published results")."""
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
@@ -62,10 +69,30 @@ def plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
     pruner = old.pruner if old and old.pruner.name == asked.pruner else None
     return SearchConfig(
         objective=choose_objective(str(asked.objective)),
+        limits=plan_limits(asked),
         sampler=sampler or choose_sampler(str(asked.sampler)),
         pruner=pruner or choose_pruner(str(asked.pruner)),
         seed=asked.seed if asked.seed is not None else DEFAULTS.seed,
     )
+
+
+def plan_limits(asked: Request) -> LimitsConfig:
+    """Give the limits asked for; an objective at a fixed rate of false positives has one.
+
+    Raises:
+        ConfigError: when a limit is not above 0.
+    """
+    limits = {name: getattr(asked, name) for name in LimitsConfig.model_fields}
+    for name, value in limits.items():
+        if value is not None and not 0 < value < math.inf:
+            option = name.replace("_", "-")
+            raise ConfigError(
+                f"{option}: got {value:g}, expected a number above 0; change --{option}"
+            )
+    objective = OBJECTIVES.get(str(asked.objective))
+    if limits["max_fp"] is None and objective is not None and objective.is_at_fp:
+        limits["max_fp"] = DEFAULT_FP
+    return LimitsConfig(**limits)
 
 
 def plan_space(

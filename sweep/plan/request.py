@@ -63,6 +63,9 @@ class Request:
     sampler: str | None = None
     pruner: str | None = None
     objective: str | None = None
+    max_fp: float | None = None
+    max_parameters: int | None = None
+    max_latency_us: float | None = None
     seed: int | None = None
     profile: str | None = None
     dimensions: tuple[str, ...] = ()
@@ -124,7 +127,11 @@ def _read_value(path: Path, key: str, value: Any) -> Any:
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
             raise ConfigError(f"{path}: {key}: got {value!r}, expected a list of file names")
         return tuple(value)
-    whole = key in ("events", "val_events", "test_events", "epochs", "seed")
+    if key in ("max_fp", "max_latency_us"):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{path}: {key}: got {value!r}, expected a number; mend it")
+        return float(value)
+    whole = key in ("events", "val_events", "test_events", "epochs", "seed", "max_parameters")
     if isinstance(value, bool) or not isinstance(value, int if whole else str):
         kind = "a whole number" if whole else "text"
         raise ConfigError(f"{path}: {key}: got {value!r}, expected {kind}; mend it")

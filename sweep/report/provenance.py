@@ -80,6 +80,8 @@ def write_command(status: Status) -> str:
         options += [("--trials", status.sweep.budget), ("--events", data.num_train)]
         options += [("--sampler", search.sampler.name), ("--pruner", search.pruner.name)]
         options += [("--objective", search.objective), ("--test-events", data.num_test)]
+        limits = search.limits.model_dump()
+        options += [(f"--{name.replace('_', '-')}", value) for name, value in limits.items()]
     else:
         words = ["sweep", "curve"]
         options += [("--events", ",".join(str(size) for size in curve.sizes))]

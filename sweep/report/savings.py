@@ -15,6 +15,7 @@ from sweep.wording import write_count, write_percent, write_time
 OUTCOMES = {
     "complete": "trained to the end and found something",
     "pruned": "worse than the other trials at the same epoch",
+    "over_limit": "beyond what the sweep allows a network to cost",
     "diverged": "its loss was no number any more",
     "timeout": "trained for longer than a trial may",
     "error": "the network raised an error",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sweep.errors import SweepError
-from sweep.metrics.score import LOSS
+from sweep.metrics.decode import Decode
+from sweep.metrics.score import LOSS, get_score
 from sweep.models.space import Fixed
 from sweep.plan.space import read_space
 from sweep.results.status import Status
 from sweep.search.judgement import rank_trials
+from sweep.search.limits import OVER_LIMIT
 from sweep.storage.epochs import Epoch, TrialRow
 from sweep.wording import write_count
 
@@ -29,8 +31,9 @@ def find_best_trial(status: Status) -> TrialRow:
 
 
 def find_least_bad(status: Status) -> TrialRow | None:
-    """Find the dead trial that comes nearest to living; None where none trained to its end."""
-    dead = [replace(trial, feasible=True) for trial in status.begun if trial.outcome == "dead"]
+    """Find the trial that comes nearest to what may win; None where none trained to its end."""
+    beaten = ("dead", OVER_LIMIT)
+    dead = [replace(trial, feasible=True) for trial in status.begun if trial.outcome in beaten]
     ranked = rank_trials(dead, status.config.search.objective)
     return replace(ranked[0], feasible=False) if ranked else None
 
@@ -44,6 +47,10 @@ def _say_why(status: Status) -> str:
     finished = status.counts.finished
     if not finished:
         return "none finished yet"
+    if status.num_over_limit:
+        over = f"{status.num_over_limit} of {write_count(finished, 'finished trial')} over a limit"
+        last = [trial.reason for trial in status.begun if trial.outcome == OVER_LIMIT][-1]
+        return f"{over} (the last: {last})"
     if not status.num_dead:
         return f"none of {write_count(finished, 'finished trial')} trained to the end"
     found = f"{status.num_dead} of {write_count(finished, 'finished trial')} dead"
@@ -52,6 +59,8 @@ def _say_why(status: Status) -> str:
 
 def _say_cure(status: Status) -> str:
     """Say what to try where nothing lives: within the sweep only waiting, else a new one."""
+    if status.num_over_limit:
+        return "let more trials train, or allow more with a new --sweep NAME"
     if not status.num_dead:
         return "let more trials train"
     config = status.config
@@ -64,6 +73,12 @@ def _say_cure(status: Status) -> str:
         cures.append("--objective efficiency, which ranks those that find true peaks")
     waiting = "train the trials that wait, or " if status.counts.idle else ""
     return f"{waiting}try with a new --sweep NAME: {', '.join(cures)}"
+
+
+def get_decode(trial: TrialRow) -> Decode | None:
+    """Give the settings of the peak finder that were chosen with a trial's network, if any were."""
+    operating = get_score(get_epoch(trial)).operating
+    return None if operating is None else operating.decode
 
 
 def get_epoch(trial: TrialRow) -> Epoch:

@@ -25,7 +25,8 @@ from sweep.progress import Progress
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
 from sweep.training.batches import Batches
-from sweep.training.event_scores import EventScores, score_each
+from sweep.training.decode_scan import score_chosen
+from sweep.training.event_scores import EventScores
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 
 
@@ -118,6 +119,11 @@ def compare(
             _score(contender, events, _join_passes(progress, number, 2))
             for number, contender in enumerate((a, b))
         )
+    notes += [
+        f"{contender.label}: peaks by {contender.decode}, chosen on its validation events"
+        for contender in (a, b)
+        if contender.decode is not None
+    ]
     notes.append(
         "chance is that of the events alone: trained again, each may differ by more "
         "(`sweep curve` shows how much)"
@@ -199,7 +205,8 @@ def _score(contender: Contender, events: EventSet, progress: Progress | None) ->
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
-        scores = score_each(predict_batches(contender.network.to(device), batches, progress))
+        predicted = predict_batches(contender.network.to(device), batches, progress)
+        scores = score_chosen(predicted, contender.decode)
     except ValueError as exc:
         raise ModelError(f"{contender.label}: {exc}") from exc
     if not np.isfinite(scores.loss_N).all():

@@ -8,6 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from sweep.config import DataConfig
+from sweep.metrics.decode import Decode
+from sweep.results.best import get_decode
 from sweep.results.confirmation import find_winner_or_best, say_winner_age
 from sweep.results.contender_check import find_trial
 from sweep.results.evaluation import load_export, rebuild_network
@@ -24,12 +26,14 @@ class Contender:
 
     Attributes:
         note: What is to be known of how it was chosen; empty where nothing is.
+        decode: What counts as a peak of its output, where that was chosen with it.
     """
 
     label: str
     network: nn.Module
     data: DataConfig
     note: str = ""
+    decode: Decode | None = None
 
 
 def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
@@ -47,7 +51,9 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
     folder = Path(text)
     if is_export(text):
         exported = load_export(folder)
-        return Contender(f"export {text}", exported.network, exported.data)
+        return Contender(
+            f"export {text}", exported.network, exported.data, decode=exported.own_decode
+        )
     name, _colon, number = text.rpartition(":")
     engine = open_engine(parse_url(storage))
     check_tables(engine)
@@ -63,4 +69,5 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
         rebuild_network(status, trial, artifacts),
         status.config.data,
         note,
+        get_decode(trial),
     )

@@ -35,7 +35,7 @@ from sweep.results.status import Status
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.epochs import TrialRow
 from sweep.training.batches import Batches
-from sweep.training.event_scores import score_each
+from sweep.training.decode_scan import score_chosen
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.state import StateError, restore_state
 from sweep.trust import VARIABLE, is_trusted
@@ -52,16 +52,26 @@ class ExportedModel:
     hyperparameters: Mapping[str, Value]
     data: DataConfig
     network: nn.Module
-    decode: Decode = REFERENCE
+    own_decode: Decode | None = None
+    """What counts as a peak, where that was chosen with the network."""
+
+    @property
+    def decode(self) -> Decode:
+        """What counts as a peak of its output."""
+        return self.own_decode or REFERENCE
 
     def choose_variant(self, files: Sequence[Path], asked: str | None) -> DataVariant | None:
         """Choose the features of HDF5 files: those asked for, or those of the training."""
         is_hdf5 = not any(path.suffix == ".npz" for path in files)
         return read_variant(asked) or (self.data.variant if is_hdf5 else None)
 
-    def choose_decode(self, asked: str | None) -> Decode:
-        """Choose what counts as a peak: what is asked for over what is the model's own."""
-        return self.decode if asked is None else parse_decode(asked, self.decode)
+    def choose_decode(self, asked: str | None) -> Decode | None:
+        """Choose what counts as a peak: what is asked for over what is the model's own.
+
+        Returns:
+            The settings; None for the reference's, which nobody chose.
+        """
+        return self.own_decode if asked is None else parse_decode(asked, self.decode)
 
 
 class _SweepPart(BaseModel):
@@ -119,7 +129,7 @@ def load_export(folder: Path) -> ExportedModel:
     network = build_network(_load_own(model).architecture, config.hyperparameters)
     load_weights(network, folder / WEIGHTS_FILE)
     network.eval()
-    decode = Decode(**config.decode.model_dump()) if config.decode else REFERENCE
+    decode = Decode(**config.decode.model_dump()) if config.decode else None
     return ExportedModel(model, config.hyperparameters, config.sweep_config.data, network, decode)
 
 
@@ -185,6 +195,7 @@ def evaluate(
     events: EventSet,
     device: torch.device,
     progress: Progress | None = None,
+    decode: Decode | None = None,
 ) -> Score:
     """Judge a network on events: loss, efficiency, false positives per event.
 
@@ -193,13 +204,15 @@ def evaluate(
         events: At least one.
         device: Where to compute, in full precision.
         progress: Told how many of how many events are judged.
+        decode: What counts as a peak of its output, where that was chosen.
 
     Raises:
         ModelError: when the network does not take these events, or its heights are beyond float32.
     """
     batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
-        return score_each(predict_batches(network.to(device), batches, progress)).score
+        predicted = predict_batches(network.to(device), batches, progress)
+        return score_chosen(predicted, decode).score
     except ValueError as exc:
         raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
 
@@ -211,6 +224,7 @@ def evaluate_export(
     y_key: str | None = None,
     variant: str | None = None,
     progress: Progress | None = None,
+    decode: str | None = None,
 ) -> Score:
     """Judge an exported model on files of events, or on its sweep's own validation events.
 
@@ -220,19 +234,37 @@ def evaluate_export(
         x_key, y_key: Names of the arrays in the files, where they are not found by shape.
         variant: Which features of an HDF5 file that has both; those of the training by default.
         progress: Told how many of how many events are read, then judged.
+        decode: What counts as a peak, as `--decode` takes it; the model's own by default.
 
     Raises:
         ModelError, DataError: when the model or the events cannot be used.
     """
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
-        exported = load_export(folder)
-        if files:
-            chosen = exported.choose_variant(files, variant)
-            events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen, progress=progress)
-        else:
-            events = reopen_split(exported.data, progress).validation
+        exported, events = open_judged(folder, files, x_key, y_key, variant, progress)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return evaluate(exported.network, events, device, progress)
+        settings = exported.choose_decode(decode)
+        return evaluate(exported.network, events, device, progress, settings)
+
+
+def open_judged(
+    folder: Path,
+    files: Sequence[Path],
+    x_key: str | None,
+    y_key: str | None,
+    variant: str | None,
+    progress: Progress | None,
+) -> tuple[ExportedModel, EventSet]:
+    """Load an exported model, and open the events that it is to be judged by.
+
+    Raises:
+        ModelError, DataError: as `evaluate_export`.
+    """
+    exported = load_export(folder)
+    if not files:
+        return exported, reopen_split(exported.data, progress).validation
+    chosen = exported.choose_variant(files, variant)
+    events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen, progress=progress)
+    return exported, events
 
 
 def _read_config(folder: Path) -> _ExportConfig:

@@ -149,6 +149,7 @@ def _write_parts(
         {
             "model": config.model,
             "hyperparameters": dict(trial.params),
+            **({"decode": score.operating.decode.to_json()} if score.operating else {}),
             "sweep": status.sweep.name,
             "trial": trial.number,
             "sweep_config": config.to_json(),

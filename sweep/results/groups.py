@@ -10,8 +10,9 @@ from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
 from sweep.search.judgement import get_value, is_better
+from sweep.search.limits import OVER_LIMIT
 from sweep.storage.epochs import TrialRow
-from sweep.storage.sweeps import PRUNED
+from sweep.storage.sweeps import COMPLETE, PRUNED
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ def group_trials(status: Status, max_points: int) -> list[Group]:
     shown = sorted(list(kept.values())[:max_points], key=lambda trial: trial.slot)
     dead = [trial for trial in shown if trial.outcome == "dead"]
     pruned = [trial for trial in shown if trial.state == PRUNED and trial.outcome != "dead"]
+    over = [t for t in shown if t.state == COMPLETE and t.outcome == OVER_LIMIT]
     complete = [trial for trial in shown if trial.feasible and best and trial.id != best.id]
     return [
         Group("pruned", "#bbbbbb", "circle", 6, pruned),
         Group("dead", "#d62728", "x", 6, dead),
+        *([Group("over a limit", "#9467bd", "circle-open", 6, over)] if over else []),
         Group("complete", "#1f77b4", "circle", 7, complete),
         Group("best", "#ff7f0e", "star", 13, [best] if best else []),
     ]

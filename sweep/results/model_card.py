@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweep.metrics.decode import REFERENCE
 from sweep.metrics.score import Score
 from sweep.metrics.writing import list_known, write_ends, write_plain
 from sweep.models.source import Source
@@ -61,8 +62,7 @@ from -100 mm to 300 mm) to a histogram with a peak at each vertex.
 {_say_choice(status, trial, confirmation)}
 
 Features, in this order: KDE / 2500, its square, 2 x and 2 y (mm) where the KDE is largest. Peaks:
-bins of at least 0.01, at least 3 of them, sum at least 0.2; a true peak is found when a predicted
-one lies within 5 bins (0.5 mm).
+{_say_decode(score)}; a true peak is found when a predicted one lies within 5 bins (0.5 mm).
 
 ## Trained with
 
@@ -74,6 +74,22 @@ one lies within 5 bins (0.5 mm).
 `{config.recipe.name}`, {config.recipe.epochs} epochs, best epoch {best_epoch}; \
 validation fingerprint {config.data.validation_fingerprint}.
 """
+
+
+def _say_decode(score: Score) -> str:
+    """Say what counts as a peak, and who chose it."""
+    decode = score.operating.decode if score.operating else REFERENCE
+    said = (
+        f"bins of at least {decode.threshold:g}, at least {decode.min_width} of them, sum at "
+        f"least {decode.integral:g}"
+    )
+    if score.operating is None:
+        return said
+    return (
+        f"{said}, chosen on the validation events for the most true\npeaks at the fixed rate of "
+        "false positives, which flatters the numbers on those events a little;\n`sweep evaluate` "
+        "and `sweep predict` take these settings"
+    )
 
 
 def _describe_use(onnx_fault: str | None, source: Source | None) -> str:

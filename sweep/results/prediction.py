@@ -24,7 +24,7 @@ from sweep.data.formats import open_features
 from sweep.device import full_precision
 from sweep.errors import ModelError
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, to_mm
-from sweep.metrics.decode import Decode
+from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
 from sweep.progress import Progress
 from sweep.results.evaluation import load_export
@@ -78,7 +78,7 @@ def predict_export(
     """
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
         exported = load_export(folder)
-        chosen = exported.choose_decode(decode)
+        chosen = exported.choose_decode(decode) or REFERENCE
         events = open_features(files, x_key=x_key, variant=exported.choose_variant(files, variant))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = exported.network.to(device).eval()

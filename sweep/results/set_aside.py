@@ -18,6 +18,7 @@ from sweep.metrics.writing import describe_score
 from sweep.models.rehearsal import find_ending
 from sweep.plan.network import is_own
 from sweep.progress import Progress
+from sweep.results.best import get_decode
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.evaluation import evaluate, rebuild_network
 from sweep.storage.publications import outdate_pages
@@ -53,7 +54,7 @@ def judge_winner(
     if is_own(status.config.model):
         _refuse_ending(status.config.model, network, events)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    score = evaluate(network, events, device, progress)
+    score = evaluate(network, events, device, progress, get_decode(trial))
     while not _keep(engine, confirmation, trial.slot, describe_score(score)):
         changed = find_confirmation_of_search(engine, confirmation.design.sweep)
         if changed is None or (changed.design.opened and changed.design.opened.slot == trial.slot):

@@ -14,6 +14,7 @@ from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.time_left import estimate_time_left_s
 from sweep.search.judgement import explain_death, is_failing, judge_again, rank_trials
+from sweep.search.limits import OVER_LIMIT
 from sweep.storage.epochs import TrialRow, read_trials
 from sweep.storage.pace import measure_work_s
 from sweep.storage.sources import read_files
@@ -30,6 +31,7 @@ class Status:
         running: Those in a worker's hands, with their last epoch.
         ranked: Complete and feasible trials, best first.
         num_dead: Finished trials whose network is no better than predicting zero.
+        num_over_limit: Finished trials beyond a limit of the sweep.
         workers: Those that are there and work on this sweep or on nothing.
         trials_per_hour: The pace at which the trials that are left will be finished; None before
             the first epoch and where none runs.
@@ -45,6 +47,7 @@ class Status:
     running: Sequence[TrialRow]
     ranked: Sequence[TrialRow]
     num_dead: int
+    num_over_limit: int
     workers: Sequence[WorkerRow]
     trials_per_hour: float | None
     time_left_s: float | None
@@ -110,6 +113,7 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
         running=[row for row in rows if row.state == RUNNING],
         ranked=rank_trials(rows, config.search.objective),
         num_dead=sum(row.outcome == "dead" for row in rows),
+        num_over_limit=sum(row.outcome == OVER_LIMIT for row in rows),
         workers=list_workers(engine, sweep.id),
         trials_per_hour=3600 * counts.unfinished / left_s if left_s else None,
         time_left_s=left_s,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from sweep.config import SweepConfig
 from sweep.metrics.score import LOSS, get_score
 from sweep.metrics.table import OBJECTIVES
+from sweep.search.limits import is_within_fp
 from sweep.storage.epochs import Epoch, TrialRow
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import COMPLETE, TrialCounts
@@ -70,10 +71,14 @@ def get_value(epoch: Epoch, objective: str) -> float:
     return OBJECTIVES[objective].measure(get_score(epoch))
 
 
-def get_ranking(objective: str) -> Ranking:
-    """Tell how the database ranks trials by the objective."""
+def get_ranking(objective: str, max_fp: float | None = None) -> Ranking:
+    """Tell how the database ranks trials by the objective.
+
+    Args:
+        max_fp: Behind those with no more false positives per event come all others, at a rung.
+    """
     metric = OBJECTIVES[objective]
-    return Ranking(*metric.columns, is_highest_first=metric.goal == "maximize")
+    return Ranking(*metric.columns, is_highest_first=metric.goal == "maximize", max_fp=max_fp)
 
 
 def is_better(value: float, other: float, objective: str) -> bool:
@@ -81,14 +86,18 @@ def is_better(value: float, other: float, objective: str) -> bool:
     return OBJECTIVES[objective].is_better(value, other)
 
 
-def find_best_epoch(curve: Sequence[Epoch], objective: str, null_loss: float) -> Epoch | None:
+def find_best_epoch(
+    curve: Sequence[Epoch], objective: str, null_loss: float, max_fp: float | None = None
+) -> Epoch | None:
     """Find the epoch whose weights and metrics are the trial's own.
 
     Returns:
-        The epoch with the best objective among those that are not dead; among all where every one
-        is; None for an empty curve. The earliest of equals.
+        The epoch with the best objective among those that are not dead and have no more false
+        positives per event than `max_fp`; where there is none, among those that are not dead; among
+        all where every one is; None for an empty curve. The earliest of equals.
     """
     alive = [epoch for epoch in curve if not is_dead(epoch, objective, null_loss)] or list(curve)
+    alive = [epoch for epoch in alive if is_within_fp(epoch, max_fp)] or alive
     sign = OBJECTIVES[objective].sign
     return min(alive, key=lambda epoch: sign * get_value(epoch, objective), default=None)
 

@@ -117,7 +117,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     kept_slot = config.recommended_slot
     return Promotion(
         rungs,
-        get_ranking(config.search.objective),
+        get_ranking(config.search.objective, config.search.limits.max_fp),
         lambda standings: choose_next_trial(standings, rungs, factor, kept_slot=kept_slot),
     )
 

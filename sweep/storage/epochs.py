@@ -23,6 +23,8 @@ class Epoch:
     Losses are per event; `found`, `missed`, `predicted_found` and `false_positives` are the S,
     MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1. The sums
     of the position residuals' powers over `pairs` are None where an older version wrote the epoch.
+    `threshold`, `integral` and `min_width` are the settings that peaks were counted with, where
+    they were chosen in the validation; `bootstrap_low` and `_high` are the efficiency's interval.
     """
 
     epoch: int
@@ -41,6 +43,11 @@ class Epoch:
     residual_um2: int | None = None
     residual_um3: int | None = None
     residual_um4: int | None = None
+    threshold: float | None = None
+    integral: float | None = None
+    min_width: int | None = None
+    bootstrap_low: float | None = None
+    bootstrap_high: float | None = None
 
 
 @dataclass(frozen=True)

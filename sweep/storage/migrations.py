@@ -127,6 +127,13 @@ def _add_points(operations: Operations) -> None:
     operations.add_column("sweep_trials", sa.Column("point", sa.Text))
 
 
+def _add_decode(operations: Operations) -> None:
+    """With which settings peaks were counted; epochs that are there have the reference's."""
+    for name in ("threshold", "integral", "bootstrap_low", "bootstrap_high"):
+        operations.add_column("sweep_epochs", sa.Column(name, sa.Double))
+    operations.add_column("sweep_epochs", sa.Column("min_width", sa.Integer))
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
@@ -134,5 +141,6 @@ _STEPS: dict[int, Callable[[Operations], None]] = {
     4: _add_residuals,
     5: _add_pauses,
     6: _add_points,
+    7: _add_decode,
 }
 """By the version they begin with."""

@@ -163,7 +163,7 @@ def _read_values(
     if len(slots) <= MOST_NAMED:
         mine = sa.and_(mine, trials.c.slot.in_(slots))
     rows = connection.execute(
-        sa.select(trials.c.slot, epochs.c.epoch, promotion.ranking.make_value())
+        sa.select(trials.c.slot, epochs.c.epoch, promotion.ranking.make_rung_value())
         .join(epochs, epochs.c.trial_id == trials.c.id)
         .where(mine)
         .order_by(trials.c.slot, epochs.c.epoch)

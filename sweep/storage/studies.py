@@ -319,9 +319,13 @@ def set_attributes(trial: Trial, attributes: Mapping[str, Any]) -> None:
         retry(lambda key=key, value=value: trial.set_user_attr(key, value))  # type: ignore[misc]
 
 
-def set_feasible(trial: Trial, feasible: bool) -> None:
-    """Tell the sampler and the dashboard whether the trial keeps the sweep's conditions."""
-    constraints = [0.0 if feasible else 1.0]
+def set_constraints(trial: Trial, feasible: bool, excesses: Sequence[float] = ()) -> None:
+    """Tell the sampler and the dashboard whether the trial keeps the sweep's conditions.
+
+    Beside whether the network lives these are how far it is beyond each limit of the sweep, 0 or
+    less within it; as many for each trial.
+    """
+    constraints = [0.0 if feasible else 1.0, *excesses]
     retry(
         lambda: trial.storage.set_trial_system_attr(trial._trial_id, CONSTRAINTS_KEY, constraints)
     )

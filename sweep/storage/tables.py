@@ -19,7 +19,7 @@ from sweep.storage.engine import read, transact
 from sweep.storage.errors import RightsError, StorageError
 from sweep.storage.passwords import show_url
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 metadata = sa.MetaData()
 
@@ -122,6 +122,11 @@ epochs = sa.Table(
     sa.Column("residual_um2", sa.BigInteger),
     sa.Column("residual_um3", sa.BigInteger),
     sa.Column("residual_um4", sa.BigInteger),
+    sa.Column("threshold", sa.Double),  # this and the following: none before version 8
+    sa.Column("integral", sa.Double),
+    sa.Column("min_width", sa.Integer),
+    sa.Column("bootstrap_low", sa.Double),
+    sa.Column("bootstrap_high", sa.Double),
 )
 
 

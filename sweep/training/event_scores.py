@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sweep.metrics.decode import REFERENCE, Decode, OperatingPoint
 from sweep.metrics.peaks import Regions
 from sweep.metrics.score import EVENT_COUNTS, MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
@@ -31,10 +32,12 @@ class EventScores:
     Attributes:
         counts_NK: Matched and unmatched peaks, shape (N, K), columns as in `EVENT_COUNTS`.
         loss_N: Symmetric ratio loss, shape (N,); NaN where a prediction at a valid bin is.
+        operating: As `Score` has it.
     """
 
     counts_NK: NDArray[np.int64]
     loss_N: NDArray[np.float64]
+    operating: OperatingPoint | None = None
 
     def __len__(self) -> int:
         return len(self.loss_N)
@@ -53,11 +56,15 @@ class EventScores:
         """The score of the whole set."""
         counts = MatchCounts(len(self), *self.counts_NK.sum(axis=0).tolist())
         loss = float(self.loss_N.mean()) if len(self) else math.nan
-        return Score(counts=counts, validation_loss=loss if math.isfinite(loss) else None)
+        known = loss if math.isfinite(loss) else None
+        return Score(counts=counts, validation_loss=known, operating=self.operating)
 
 
 def score_each(
-    batches: Iterable[tuple[Tensor, Tensor]], true_regions: list[Regions | None] | None = None
+    batches: Iterable[tuple[Tensor, Tensor]],
+    true_regions: list[Regions | None] | None = None,
+    *,
+    decode: Decode = REFERENCE,
 ) -> EventScores:
     """Score predictions event by event, on their device, and read the results once at the end.
 
@@ -66,6 +73,7 @@ def score_each(
             target masks a bin. At least one batch.
         true_regions: What an earlier call found in the same targets; empty for the first one, which
             fills it.
+        decode: What counts as a peak of a prediction.
 
     Raises:
         ValueError: When shapes differ.
@@ -79,7 +87,7 @@ def score_each(
         if number == len(known):
             known.append(find_true_regions(y_BL))
         with torch.no_grad():  # not around the loop: the batches may come from inference mode
-            counts_BK, faults_2 = count_matches(y_BL, prediction_BL, known[number])
+            counts_BK, faults_2 = count_matches(y_BL, prediction_BL, known[number], decode)
             losses.append(compute_ratio_loss_B(prediction_BL, y_BL))
         counts.append(counts_BK)
         faults.append(faults_2)

@@ -20,6 +20,7 @@ of predicted regions, P peak.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,26 +119,31 @@ class Match:
             sums[f"residual_{name}"] = power_BT.sum(1)
         return torch.stack([sums[name] for name in EVENT_COUNTS], dim=1)
 
-    def find_best_integrals(self) -> Tensor:
+    def find_best_integrals(self, least_widths: Sequence[int] = (1,)) -> list[Tensor]:
         """Find the largest integral among the predicted regions near each true peak.
 
-        So a scan over the least integral needs one match for each threshold and width, made with
-        integral 0: a true peak is found at a least integral of c where this is at least c, and a
+        So a scan over integral and width needs one match for each threshold, made with integral 0
+        and width 1: a true peak is found at a least integral of c where this is at least c, and a
         false positive is one there where `prediction.integral_BR` of `is_false_BR` is at least c.
+
+        Args:
+            least_widths: Narrower regions are left out; one result for each.
 
         Returns:
             Integrals, shape (B, T), float32; 0 where none is near, or there is no true peak.
         """
         true_BT, others_BR = self.truth.position_BR, self.prediction.position_BR
         first_BT = torch.searchsorted(others_BR, true_BT - (MAX_DISTANCE_BINS + 1.0))
-        best_BT = torch.zeros_like(true_BT)
+        best = [torch.zeros_like(true_BT) for _ in least_widths]
         for step in range(_MOST_NEAR):
             column_BT = (first_BT + step).clamp(max=others_BR.shape[1] - 1)
             distance_BT = (others_BR.gather(1, column_BT) - true_BT).abs()
             integral_BT = self.prediction.integral_BR.gather(1, column_BT)
-            is_near_BT = distance_BT <= MAX_DISTANCE_BINS
-            best_BT = torch.maximum(best_BT, torch.where(is_near_BT, integral_BT, 0.0))
-        return best_BT
+            width_BT = self.prediction.width_BR.gather(1, column_BT)
+            near_BT = torch.where(distance_BT <= MAX_DISTANCE_BINS, integral_BT, 0.0)
+            for best_BT, width in zip(best, least_widths, strict=True):
+                torch.maximum(best_BT, near_BT * (width_BT >= width), out=best_BT)
+        return best
 
     def _measure_residuals_um(self) -> Tensor:
         """Measure the residual of each found true peak, to a whole micrometre; 0 elsewhere."""
@@ -145,7 +151,12 @@ class Match:
         return (offset_bins_BT * UM_PER_BIN).round().to(torch.int64)
 
 
-def match_peaks(truth_BL: Tensor, prediction_BL: Tensor, decode: Decode = REFERENCE) -> Match:
+def match_peaks(
+    truth_BL: Tensor,
+    prediction_BL: Tensor,
+    decode: Decode = REFERENCE,
+    truth: RegionTable | None = None,
+) -> Match:
     """Find the peaks of both sides and those of the other that are near.
 
     Nothing is read back from a GPU, so what is not finite is only counted: `Match.faults_2`.
@@ -154,12 +165,14 @@ def match_peaks(truth_BL: Tensor, prediction_BL: Tensor, decode: Decode = REFERE
         truth_BL: Target histograms, shape (B, L); NaN masks a bin.
         prediction_BL: Predicted histograms, shape (B, L), on the same device; NaN is allowed.
         decode: What counts as a predicted peak; a true one is always the reference's.
+        truth: The true peaks, where they are known already.
 
     Raises:
         ValueError: When the shapes differ or are not (B, L).
     """
     _check_shapes(truth_BL, prediction_BL)
-    truth, prediction = tabulate_regions(truth_BL), tabulate_regions(prediction_BL, decode)
+    truth = truth or tabulate_regions(truth_BL)
+    prediction = tabulate_regions(prediction_BL, decode)
     offset_BT = _find_nearest(truth.position_BR, prediction.position_BR)
     return Match(
         truth=truth,
@@ -172,9 +185,12 @@ def match_peaks(truth_BL: Tensor, prediction_BL: Tensor, decode: Decode = REFERE
 
 
 def count_matches(
-    truth_BL: Tensor, prediction_BL: Tensor, true_regions: Regions | None = None
+    truth_BL: Tensor,
+    prediction_BL: Tensor,
+    true_regions: Regions | None = None,
+    decode: Decode = REFERENCE,
 ) -> tuple[Tensor, Tensor]:
-    """Count found, missed and false peaks of each event by the reference's settings.
+    """Count found, missed and false peaks of each event.
 
     A GPU does it by `match_peaks`, and nothing is read back from it; a CPU pair by pair, which it
     does faster.
@@ -182,6 +198,7 @@ def count_matches(
     Args:
         truth_BL, prediction_BL: As `match_peaks` takes them.
         true_regions: Of the truth, where they are known from `find_true_regions`.
+        decode: What counts as a predicted peak.
 
     Returns:
         Counts, shape (B, K), int64, columns as in `EVENT_COUNTS`, and what is not finite as
@@ -191,12 +208,13 @@ def count_matches(
         ValueError: When the shapes differ or are not (B, L).
     """
     if truth_BL.device.type != "cpu":
-        match = match_peaks(truth_BL, prediction_BL)
+        match = match_peaks(truth_BL, prediction_BL, decode)
         return match.count(), match.faults_2
     _check_shapes(truth_BL, prediction_BL)
     from sweep.metrics.walk import match as match_lists  # late: numba compiles or loads on import
 
-    truth, prediction = true_regions or list_regions(truth_BL), list_regions(prediction_BL)
+    truth = true_regions or list_regions(truth_BL)
+    prediction = list_regions(prediction_BL, decode)
     counts_BK = match_lists(
         truth_BL.detach().float().numpy(),
         *(truth.position_R, truth.count_B, prediction.position_R, prediction.count_B),

@@ -24,6 +24,7 @@ from sweep.metrics.score import Score
 from sweep.training.augmentation import Reflections
 from sweep.training.batches import Batches
 from sweep.training.cuda_recorder import open_recorder
+from sweep.training.decode_scan import score_at_fp
 from sweep.training.event_scores import score_each
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.replay import Player
@@ -73,6 +74,8 @@ class Trainer:
             recipe's is taken, without asymmetry or reflected_share (of the events, those that are
             reflected) 0.
         seed: Decides the order of events, and how they are reflected.
+        max_fp: The most false positives per event where validation chooses the settings of the peak
+            finder; None where they are the reference's.
         is_interrupted: Asked before each batch, of training and validation; True ends the epoch at
             once.
     """
@@ -86,12 +89,14 @@ class Trainer:
         *,
         seed: int,
         device: torch.device,
+        max_fp: float | None = None,
         is_interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.network = network.to(device)
         self.device = device
         self.recipe = recipe
         self.seed = seed
+        self.max_fp = max_fp
         self.is_interrupted = is_interrupted
         self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
         self.validation = Batches(split.validation, FIRST_BATCH_SIZE, device)
@@ -239,7 +244,11 @@ class Trainer:
     def _validate(self, epoch: int) -> Score:
         with self._as_judged():
             try:
-                score = score_each(self._predict(epoch), self._true_regions).score
+                predicted = self._predict(epoch)
+                if self.max_fp is None:
+                    score = score_each(predicted, self._true_regions).score
+                else:
+                    score = score_at_fp(predicted, self.max_fp).score
             except NotFiniteError as exc:  # finite heights whose sums are not
                 raise DivergedError(f"epoch {epoch}: {exc}") from exc
         if score.validation_loss is None:

@@ -19,15 +19,24 @@ from torch import nn
 
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
+from sweep.models import count_parameters
 from sweep.plan.trial_seeds import choose_draw
 from sweep.search.judgement import explain_death, find_best_epoch, get_value, is_dead, is_stuck
+from sweep.search.limits import (
+    OVER_LIMIT,
+    Excess,
+    find_fp_excess,
+    find_latency_excess,
+    find_size_excess,
+)
 from sweep.seeds import derive_seed
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import Claim
 from sweep.storage.epochs import Epoch, read_curve, record_epochs
 from sweep.storage.errors import StorageError
-from sweep.storage.sweeps import FAILED, PRUNED, is_stop_requested
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED, is_stop_requested
+from sweep.training.latency import measure_latency_us
 from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (
     DivergedError,
@@ -79,12 +88,21 @@ class Attempt:
         self.best_weights: Weights = {}
         self.needs_to_be_alone = False
         """Whether the trial filled its device's memory, beside others."""
+        self.cost: dict[str, float] = {}
+        """Parameters and latency of the network, where they were measured."""
+        self.cost_excesses: list[Excess] = []
         self._trainer: Trainer | None = None
 
     @property
     def best(self) -> Epoch | None:
         """The epoch whose weights and metrics are the trial's own so far."""
-        return find_best_epoch(self.curve, self.config.search.objective, self.config.data.null_loss)
+        search, null_loss = self.config.search, self.config.data.null_loss
+        return find_best_epoch(self.curve, search.objective, null_loss, search.limits.max_fp)
+
+    def list_excesses(self) -> list[Excess]:
+        """List how far the trial is beyond each limit of its sweep, as far as that is known."""
+        fp = find_fp_excess(self.config.search.limits, self.best)
+        return [excess for excess in (fp, *self.cost_excesses) if excess is not None]
 
     def reach_end(self) -> Verdict | Pause | None:
         """Train until there is a verdict or the claim's last epoch is reached.
@@ -175,12 +193,13 @@ class Attempt:
             self.begun.params,
             seed=derive_seed(seed, "order", draw),
             device=self.session.device,
+            max_fp=self.config.search.fixed_fp,
             is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
         )
 
     def _train(self) -> Verdict | Pause | None:
         trainer = self._trainer = self._begin_training()
-        end = self._judge() if self.curve else None
+        end = self._judge() if self.curve else self._judge_cost(trainer)
         if end is not None:
             return end
         try:
@@ -201,9 +220,26 @@ class Attempt:
             return None
         best = self.best
         objective, null_loss = self.config.search.objective, self.config.data.null_loss
-        if best and not is_dead(best, objective, null_loss):
-            return DONE
-        return replace(DEAD, reason=explain_death(objective))
+        if best is None or is_dead(best, objective, null_loss):
+            return replace(DEAD, reason=explain_death(objective))
+        over = find_fp_excess(self.config.search.limits, best)
+        if over is not None and over.value > 0:
+            return Verdict(COMPLETE, OVER_LIMIT, over.told)
+        return DONE
+
+    def _judge_cost(self, trainer: Trainer) -> Verdict | None:
+        """Say whether the network is too large or too slow to be trained at all."""
+        limits, network = self.config.search.limits, trainer.network
+        found = []
+        if limits.max_parameters is not None:
+            self.cost["parameters"] = num_parameters = count_parameters(network)
+            found.append(find_size_excess(limits, num_parameters))
+        if limits.max_latency_us is not None:
+            self.cost["latency_us"] = measure_latency_us(network, trainer.validation)
+            found.append(find_latency_excess(limits, self.cost["latency_us"]))
+        self.cost_excesses = [excess for excess in found if excess is not None]
+        over = next((excess for excess in self.cost_excesses if excess.value > 0), None)
+        return None if over is None else Verdict(PRUNED, OVER_LIMIT, over.told)
 
     def _take(self, trainer: Trainer, result: EpochResult) -> None:
         """Keep one epoch: checkpoint first, then the curve, then the study."""

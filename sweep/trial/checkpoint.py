@@ -167,8 +167,9 @@ def _read_epoch(number: int, entry: Mapping[str, Any]) -> Epoch:
     counts = [entry[name] for name, zero in form.items() if isinstance(zero, int)]
     if epoch.epoch != number or not all(isinstance(n, int) and n >= 0 for n in counts):
         raise StateError(f"curve.{number}: got {epoch}, expected counts in this order")
-    if not all(value is None or type(value) is int for value in sums.values()):
-        raise StateError(f"curve.{number}: got {epoch}, expected whole sums")
+    kinds = {field.name: float if "float" in str(field.type) else int for field in fields(Epoch)}
+    if not all(value is None or type(value) is kinds[name] for name, value in sums.items()):
+        raise StateError(f"curve.{number}: got {epoch}, expected whole sums, and numbers")
     return epoch
 
 

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import get_value
+from sweep.search.limits import OVER_LIMIT
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.attachments import attach_file
@@ -39,8 +40,8 @@ def end_trial(study: optuna.Study, attempt: Attempt, verdict: Verdict) -> None:
     session, trial, best = attempt.session, attempt.begun.trial, attempt.best
     is_feasible = verdict == DONE
     studies.set_attributes(trial, _describe(attempt, verdict))
-    if verdict.outcome in (DONE.outcome, DEAD.outcome):
-        studies.set_feasible(trial, is_feasible)
+    if verdict.outcome in (DONE.outcome, DEAD.outcome, OVER_LIMIT):
+        _tell_constraints(attempt, verdict)
     value = get_value(best, session.config.search.objective) if best else None
     if verdict.state == COMPLETE and value is not None:
         save_weights(attempt.folder, attempt.best_weights)
@@ -52,6 +53,14 @@ def end_trial(study: optuna.Study, attempt: Attempt, verdict: Verdict) -> None:
     if verdict.state != COMPLETE:
         attempt.folder.drop()
     drop_beaten_weights(session)
+
+
+def _tell_constraints(attempt: Attempt, verdict: Verdict) -> None:
+    """Tell the study whether the trial lives, and how far it is beyond each limit of the sweep."""
+    known = {excess.name: excess.value for excess in attempt.list_excesses()}
+    limits = attempt.session.config.search.limits.model_dump(exclude_none=True)
+    excesses = [round_shown(known.get(name, 0.0)) for name in limits]
+    studies.set_constraints(attempt.begun.trial, verdict.outcome != DEAD.outcome, excesses)
 
 
 def spend_slot(session: Session, claim: Claim, told: FrozenTrial) -> Verdict:
@@ -96,6 +105,7 @@ def _describe(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:
         metrics = describe_metrics(get_score(best))
         attributes |= {key: round_shown(value) for key, value in metrics.items()}
         attributes["best_epoch"] = best.epoch
+    attributes |= {key: round_shown(value) for key, value in attempt.cost.items()}
     if verdict.reason:
         attributes["reason"] = verdict.reason
     return attributes

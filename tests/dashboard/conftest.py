@@ -52,7 +52,7 @@ def finish_trial() -> FinishTrial:
         studies.set_attributes(trial, describe_metrics(get_score(epoch)))
         is_pruned, is_feasible = outcome == "pruned", outcome == "complete"
         if not is_pruned:
-            studies.set_feasible(trial, is_feasible)
+            studies.set_constraints(trial, is_feasible)
         state = TrialState.PRUNED if is_pruned else TrialState.COMPLETE
         studies.finish_trial(study, trial, state, loss)
         finish_claim(

@@ -129,7 +129,7 @@ def work(storage: str, sweep_id: int, name: str, num_epochs: int, sampler: str, 
                 loss = curve[-1].validation_loss
                 shown = {"outcome": "complete", "validation_loss": loss, "efficiency": 0.9}
                 studies.set_attributes(trial, {**shown, "fp_rate": 0.1, "best_epoch": num_epochs})
-                studies.set_feasible(trial, True)
+                studies.set_constraints(trial, True)
                 studies.finish_trial(study, trial, TrialState.COMPLETE, loss)
         with watch.measure("finish"):
             finish_claim(

@@ -125,7 +125,7 @@ def begin(study: optuna.Study, slot: int, name: str, folder: Path) -> optuna.Tri
     for step, value in enumerate(AWKWARD if slot == 1 else (0.5,), 1):
         studies.report_epochs(trial, {step: value})
     studies.set_attributes(trial, {"efficiency": 0.1 + 0.2, "reason": "long é " * 5000})
-    studies.set_feasible(trial, slot % 2 == 0)
+    studies.set_constraints(trial, slot % 2 == 0)
     optuna_dashboard.save_note(trial, f"of trial {trial.number}")
     picture = folder.parent / "picture.png"
     picture.write_bytes(f"{name} {slot}".encode())

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from together import run_together
 
+from sweep.metrics.decode import REFERENCE, OperatingPoint
 from sweep.metrics.table import OBJECTIVES
 from sweep.search.judgement import get_ranking, get_value, rank_trials
 from sweep.storage import claims, epochs, sweeps
@@ -393,7 +394,8 @@ class TestEpochs:
         ]:
             held = claim(engine, sweep)
             claims.begin_claimed(engine, held, held.slot, {})
-            result = replace(EPOCH, validation_loss=loss, found=found, missed=4 - found)
+            point = OperatingPoint(REFERENCE, 0.0, 1.0).to_row()
+            result = replace(EPOCH, validation_loss=loss, found=found, missed=4 - found, **point)
             epochs.record_epochs(engine, held, [replace(result, epoch=2, found=4), result])
             claims.finish_claim(
                 engine,

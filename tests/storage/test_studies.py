@@ -174,7 +174,7 @@ def test_infeasible_trial_is_never_best(study: optuna.Study, database_url: str) 
     """Optuna's own best obeys the constraint, and the dashboard finds it where it looks."""
     for slot, value, feasible in ((0, 0.1, False), (1, 0.9, True)):
         trial = studies.begin_trial(study, slot, {})
-        studies.set_feasible(trial, feasible)
+        studies.set_constraints(trial, feasible)
         studies.finish_trial(study, trial, TrialState.COMPLETE, value)
     again = reopen(database_url)
     assert again.best_trial.number == 1
@@ -195,7 +195,7 @@ def test_sampler_goes_on_beside_trials_without_constraints(study: optuna.Study) 
         value = trial.suggest_float("lr", 0.0, 1.0)
         studies.report_epochs(trial, {1: value})
         if state == TrialState.COMPLETE:
-            studies.set_feasible(trial, slot > 0)
+            studies.set_constraints(trial, slot > 0)
         studies.finish_trial(study, trial, state, value)
     assert [trial.state for trial in study.trials] == list(states)
 

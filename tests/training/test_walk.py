@@ -177,7 +177,7 @@ def test_one_match_serves_every_least_integral(min_width: int) -> None:
     """Best integrals and those of false peaks say what a match of its own would, for each."""
     truth_BL, prediction_BL = make_pairs(seed=23, num_events=120, num_bins=250)
     match = match_peaks(truth_BL, prediction_BL, Decode(0.01, 0.0, min_width))
-    best_BT, false_BR = match.find_best_integrals(), match.is_false_BR
+    (best_BT,), false_BR = match.find_best_integrals(), match.is_false_BR
     for least in (0.1, 0.2, 0.25, 0.3, 0.45):
         bound = float(np.float32(least))
         found = int((best_BT >= bound).sum())
