@@ -4,6 +4,7 @@
 # network side by side for so many seconds (40), 1,000 events of VAL judge every epoch.
 set -eu
 cd "$(dirname "$0")/.."
+export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 "${PYTHON:-.venv/bin/python}" benchmarks/networks.py --train "$1" --val "$2" \
     --events 3000 --toys "${4:-12000}" --seconds "${3:-40}" --threads 2 \
     cnn:hidden_size=64,num_layers=4,lr=0.002 \
