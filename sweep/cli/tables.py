@@ -8,7 +8,6 @@ from typing import Any
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
-from sweep.metrics.table import METRICS
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import describe_nothing, get_epoch, get_own_epoch
 from sweep.results.candidates import name_candidate
@@ -143,7 +142,7 @@ def _has_any(statuses: Sequence[Status], kind: str) -> bool:
 def print_score(score: Score) -> None:
     """Print the metrics of a score with their 68 % intervals and counts."""
     table = Grid(name_columns("metric", "value", ""))
-    for metric in METRICS:
+    for metric in list_known([score]):
         value = write_bars(metric, score) or NOTHING
         table.add_row(metric.label, value, metric.describe(score.counts))
     open_console().print(table)
