@@ -23,6 +23,8 @@ RUN python -m venv --without-pip /opt/sweep \
         -r "constraints-${TORCH}.txt"
 RUN python -m pip --python /opt/sweep/bin/python install --require-hashes -r constraints.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY models models
+COPY storage storage
 COPY sweep sweep
 RUN python -m pip --python /opt/sweep/bin/python install --no-build-isolation .
 

@@ -57,7 +57,7 @@ $(VENV)/.made: constraints.txt constraints-cuda.txt constraints-cpu.txt
 # Compiled like all that pip installs, also where Python is told to write no bytecode itself.
 $(VENV)/.installed: $(VENV)/.made pyproject.toml
 	$(INSTALL) -e .
-	$(BIN)/python -m compileall -q sweep
+	$(BIN)/python -m compileall -q models storage sweep
 	touch $@
 
 $(VENV)/.installed-for-tests: $(VENV)/.installed constraints-test.txt \

@@ -3,10 +3,11 @@
     PYTHONPATH=.:tests python benchmarks/overhead.py --begun 100,1000,10000 [--backends sqlite]
     PYTHONPATH=.:tests python benchmarks/overhead.py --begun 1000 --workers 1,8,64
 
-A sweep of the default search (mixed, rungs) is filled with trials that have begun, half of them
-paused at a rung, as many again wait. Then workers go on with it by the product's own functions, in
-the order of `sweep.worker` and `sweep.trial`, with no training. The processor time of a worker is
-given beside the wall: where several workers share a core their wall is mostly queueing.
+A sweep of the default search (mixed, rungs) is filled with trials that have begun, three quarters
+of them paused at a rung, as many again wait. Then workers go on with it by the product's own
+functions, in the order of `sweep.worker` and `sweep.trial`, with no training. The processor time
+of a worker is given beside the wall: where several workers share a core their wall is mostly
+queueing.
 """
 
 from __future__ import annotations
@@ -29,31 +30,24 @@ import sqlalchemy as sa
 from optuna.pruners import NopPruner
 from optuna.trial import TrialState, create_trial
 
+from models.space import Float
+from storage import studies
+from storage.artifacts import NUM_KEPT_WEIGHTS
+from storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
+from storage.engine import create_engine, open_engine, parse_url
+from storage.epochs import Epoch, find_complete, read_best, record_epochs
+from storage.migrations import create_tables
+from storage.standings import Promotion
+from storage.sweeps import COMPLETE, PAUSED, PRUNED, count_trials, create_sweep, list_open_sweeps
+from storage.sweeps import is_stop_requested as look_for_stop
+from storage.tables import epochs as epoch_table
+from storage.tables import trials as trial_table
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
-from sweep.models.space import Float
 from sweep.search.draw import Outlook
 from sweep.search.judgement import get_ranking
 from sweep.search.promotion import choose_next_trial
 from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import suggest
-from sweep.storage import studies
-from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
-from sweep.storage.engine import create_engine, open_engine, parse_url
-from sweep.storage.epochs import Epoch, find_complete, read_best, record_epochs
-from sweep.storage.migrations import create_tables
-from sweep.storage.standings import Promotion
-from sweep.storage.sweeps import (
-    COMPLETE,
-    PAUSED,
-    PRUNED,
-    count_trials,
-    create_sweep,
-    list_open_sweeps,
-)
-from sweep.storage.sweeps import is_stop_requested as look_for_stop
-from sweep.storage.tables import epochs as epoch_table
-from sweep.storage.tables import trials as trial_table
 from sweep.trial.retention import NUM_PICTURED
 
 SPACE = {name: Float(1e-4, 1e-1, "log") for name in ("lr", "weight_decay", "clip_norm", "a", "b")}
@@ -262,7 +256,7 @@ def measure(url: str, num_begun: int, num_workers: int, num_trials: int) -> tupl
     sweep_id = fill(engine, url, num_begun)
     engine.dispose()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "sweep.storage.studies"])
+    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "storage.studies"])
     out = context.Queue()
     processes = [
         context.Process(target=work, args=(url, sweep_id, f"w{index}", num_trials, out))

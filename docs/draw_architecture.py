@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
+PACKAGES = ("models", "storage", "sweep")
 PLACES = {  # left edge and width; the row follows from who imports whom
     "api": (20, 160),
     "cli": (195, 685),
@@ -42,30 +43,29 @@ COLOURS = ("#1f5fbf", "#1d7d3c", "#b3261e", "#8a5a00", "#6a3d9a")
 def read_graph() -> dict[str, set[str]]:
     """Read which room imports which; the single files of `sweep/` are none."""
     graph: dict[str, set[str]] = {}
-    for path in (ROOT / "sweep").rglob("*.py"):
-        room = find_room(".".join(path.relative_to(ROOT).with_suffix("").parts))
-        if room is None:
-            continue
-        graph.setdefault(room, set())
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            graph[room] |= {other for name in names if (other := find_room(name))} - {room}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            room = find_room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            if room is None:
+                continue
+            graph.setdefault(room, set())
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    names = [f"{node.module}.{alias.name}" for alias in node.names]
+                graph[room] |= {other for name in names if (other := find_room(name))} - {room}
     return graph
 
 
 def find_room(module: str) -> str | None:
     """Find the room of a module; None of another's and of the files at the top of `sweep/`."""
     first, _, rest = module.partition(".")
+    if first != "sweep":
+        return first if first in PACKAGES else None
     room = rest.partition(".")[0]
-    return (
-        room
-        if first == "sweep" and (ROOT / "sweep" / room).is_dir() and room.isidentifier()
-        else None
-    )
+    return room if (ROOT / "sweep" / room).is_dir() and room.isidentifier() else None
 
 
 def drop_implied(graph: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -178,7 +178,7 @@ def draw_room(room: str, row: int, words: str, marks: list[int]) -> str:
     """Draw a room with what it is for and the flows that go through it."""
     left, width = PLACES[room]
     y = TOP + row * PITCH
-    fill = "#efe6f7" if room in ("models", "storage") else "#e3eefb"
+    fill = "#efe6f7" if room in PACKAGES else "#e3eefb"
     parts = [
         f'<rect x="{left}" y="{y}" width="{width}" height="{HEIGHT}" rx="5" fill="{fill}" '
         'stroke="#4a5a6a"/>',

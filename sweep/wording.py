@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from sweep.models.value import Value
+from models.value import Value
 
 Interval = tuple[float, float]
 

@@ -19,13 +19,13 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from forks import Command
+from storage import studies
+from storage.engine import create_engine, parse_url
+from storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from storage.migrations import create_tables
+from storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
+from storage.tables import attempts, trials
 from sweep.signals import Signals
-from sweep.storage import studies
-from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from sweep.storage.migrations import create_tables
-from sweep.storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
-from sweep.storage.tables import attempts, trials
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -16,11 +16,11 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw, Outlook
 from sweep.search.expected_ends import expect_ends
 from sweep.search.proposal import Arm, Seen, propose
-from sweep.storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 
 NUM_TRIES = 20
 """To find a configuration that no trial has: a space of few may have no other."""

@@ -9,7 +9,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from sweep.models.value import write_value
+from models.value import write_value
 from sweep.trackers.runs import Run
 
 FILE = "mlflow.db"

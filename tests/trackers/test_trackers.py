@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import Epoch, record_epochs
-from sweep.storage.workers import enter_worker
+from storage.claims import begin_claimed, claim_trial, finish_claim
+from storage.epochs import Epoch, record_epochs
+from storage.workers import enter_worker
 from sweep.trial.session import Session
 
 PARAMS = {"hidden_size": 4, "lr": 0.1 + 0.2, "batch_size": 12, "beta1": 0.9, "beta2": 0.999}

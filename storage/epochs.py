@@ -1,0 +1,210 @@
+"""The learning curves: one row for each epoch of each trial, and trials read with their best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.claims import Claim, update_claimed
+from storage.content import parse_column
+from storage.engine import read, read_clock_s, read_rows, transact
+from storage.ranking import Ranking
+from storage.sweeps import COMPLETE
+from storage.tables import epochs, trials
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training events, and the validation that followed it.
+
+    Losses are per event; `found`, `missed`, `predicted_found` and `false_positives` are the S,
+    MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1. The sums
+    of the position residuals' powers over `pairs` are None where an older version wrote the epoch.
+    `threshold`, `integral` and `min_width` are the settings that peaks were counted with, where
+    they were chosen in the validation; `bootstrap_low` and `_high` are the efficiency's interval.
+    """
+
+    epoch: int
+    events_seen: int
+    train_loss: float
+    validation_loss: float
+    events: int
+    found: int
+    missed: int
+    predicted_found: int
+    false_positives: int
+    lr: float
+    duration_s: float
+    pairs: int | None = None
+    residual_um: int | None = None
+    residual_um2: int | None = None
+    residual_um3: int | None = None
+    residual_um4: int | None = None
+    threshold: float | None = None
+    integral: float | None = None
+    min_width: int | None = None
+    bootstrap_low: float | None = None
+    bootstrap_high: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial as stored, with the epoch whose metrics are its own (None before the first).
+
+    `is_added` says that a person wanted it tried.
+    """
+
+    id: int
+    slot: int
+    number: int | None
+    state: str
+    outcome: str | None
+    reason: str | None
+    attempts: int
+    worker: str | None
+    started_s: float | None
+    finished_s: float | None
+    params: Mapping[str, Any]
+    feasible: bool | None
+    best: Epoch | None
+    last: Epoch | None
+    is_added: bool = False
+
+
+Curves = Mapping[int, Sequence[Epoch]]
+"""The epochs of each trial of a sweep, by the trials' ids."""
+
+_COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
+_OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last", "is_added"}
+
+
+def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> None:
+    """Store epochs of a claimed trial; those already stored stay as they are.
+
+    Raises:
+        LostClaimError: when another worker took the trial over meanwhile.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        update_claimed(connection, claim, worker=claim.worker)
+        stored = set(
+            connection.execute(
+                sa.select(epochs.c.epoch).where(epochs.c.trial_id == claim.trial_id)
+            ).scalars()
+        )
+        now_s = read_clock_s(connection)
+        mine = {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
+        rows = [asdict(result) | mine for result in results if result.epoch not in stored]
+        if rows:
+            connection.execute(epochs.insert(), rows)
+
+    transact(engine, work)
+
+
+def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:
+    """Read a trial's epochs in order."""
+    query = sa.select(*_COLUMNS).where(epochs.c.trial_id == trial_id).order_by(epochs.c.epoch)
+    return [Epoch(*row) for row in read_rows(engine, query)]
+
+
+def read_curves(engine: sa.Engine, sweep_id: int) -> dict[int, list[Epoch]]:
+    """Read the epochs of all trials of a sweep, in order, by the trials' ids."""
+    query = (
+        sa.select(epochs.c.trial_id, *_COLUMNS)
+        .join(trials, trials.c.id == epochs.c.trial_id)
+        .where(trials.c.sweep_id == sweep_id)
+        .order_by(epochs.c.trial_id, epochs.c.epoch)
+    )
+    curves: dict[int, list[Epoch]] = {}
+    for row in read_rows(engine, query):
+        curves.setdefault(row[0], []).append(Epoch(*row[1:]))
+    return curves
+
+
+def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
+    """Read all trials of a sweep that have begun, by slot, with their best and last epochs."""
+    query = (
+        sa.select(trials)
+        .where(trials.c.sweep_id == sweep_id, trials.c.number.is_not(None))
+        .order_by(trials.c.slot)
+    )
+    last = (
+        sa.select(epochs.c.trial_id, sa.func.max(epochs.c.epoch).label("epoch"))
+        .join(trials, trials.c.id == epochs.c.trial_id)
+        .where(trials.c.sweep_id == sweep_id)
+        .group_by(epochs.c.trial_id)
+        .subquery()
+    )
+    last_query = sa.select(epochs.c.trial_id, *_COLUMNS).join(
+        last, sa.and_(epochs.c.trial_id == last.c.trial_id, epochs.c.epoch == last.c.epoch)
+    )
+    best_query = (
+        sa.select(epochs.c.trial_id, *_COLUMNS)
+        .join(
+            trials,
+            sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
+        )
+        .where(trials.c.sweep_id == sweep_id)
+    )
+
+    def work(connection: sa.Connection) -> list[TrialRow]:
+        found = connection.execute(query).all()
+        lasts = {row[0]: Epoch(*row[1:]) for row in connection.execute(last_query)}
+        bests = {row[0]: Epoch(*row[1:]) for row in connection.execute(best_query)}
+        return [_make_trial(row, bests.get(row.id), lasts.get(row.id)) for row in found]
+
+    return read(engine, work)
+
+
+def read_best(
+    engine: sa.Engine,
+    sweep_id: int,
+    ranking: Ranking,
+    limit: int,
+    *,
+    are_feasible: bool = True,
+) -> list[tuple[int, float]]:
+    """Read the best trials of a sweep: complete and feasible, the earlier slot of equals first.
+
+    The database ranks them, so that the end of a trial costs no more in a sweep of thousands.
+
+    Args:
+        are_feasible: Whether those are ranked that live, or those that are dead.
+
+    Returns:
+        Their slots with the values they are ranked by, best first.
+    """
+    value = ranking.make_value()
+    query = (
+        sa.select(trials.c.slot, value)
+        .join(
+            epochs,
+            sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
+        )
+        .where(
+            trials.c.sweep_id == sweep_id,
+            trials.c.state == COMPLETE,
+            trials.c.feasible == are_feasible,
+        )
+        .order_by(value.desc() if ranking.is_highest_first else value, trials.c.slot)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in read_rows(engine, query)]
+
+
+def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set[int]:
+    """Find which of some slots of a sweep hold complete trials."""
+    query = sa.select(trials.c.slot).where(
+        trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.slot.in_(list(slots))
+    )
+    return {row.slot for row in read_rows(engine, query)}
+
+
+def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:
+    columns = {name: getattr(row, name) for name in _OWN}
+    params = parse_column(row.params, f"trial {row.id}: params") if row.params else {}
+    is_added = row.point is not None
+    return TrialRow(**columns, params=params, best=best, last=last, is_added=is_added)

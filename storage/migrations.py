@@ -1,0 +1,146 @@
+"""Makes the tables, and brings those of an older version forward, step by step.
+
+A step is never changed once it was released: databases have gone through it. Each is written out
+here instead of being derived from `storage.tables`, which describes the newest version only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from storage.engine import transact
+from storage.tables import (
+    SCHEMA_VERSION,
+    check_tables,
+    has_tables,
+    metadata,
+    read_version,
+    versions,
+)
+
+if TYPE_CHECKING:
+    from alembic.operations import Operations
+
+
+def create_tables(engine: sa.Engine) -> None:
+    """Make the tables where they are missing. Only one process may do this (DESIGN 0).
+
+    Raises:
+        StorageError: when the database was written by another version of this project.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        if sa.inspect(connection).has_table(versions.name):
+            return
+        metadata.create_all(connection)
+        connection.execute(versions.insert().values(version=SCHEMA_VERSION))
+
+    transact(engine, work)
+    check_tables(engine)
+
+
+def migrate_tables(engine: sa.Engine) -> tuple[int, int]:
+    """Bring the tables of an older version forward, all steps in one transaction.
+
+    Returns:
+        The version found and the version now: equal when there was nothing to do.
+
+    Raises:
+        StorageError: when the database holds no sweeps, or those of a newer version.
+    """
+    if not has_tables(engine) or read_version(engine) >= SCHEMA_VERSION:
+        check_tables(engine)  # says what is wrong, if anything
+        return SCHEMA_VERSION, SCHEMA_VERSION
+    from alembic.migration import MigrationContext  # late: only this step needs it
+    from alembic.operations import Operations
+
+    def work(connection: sa.Connection) -> int:
+        found = int(
+            connection.execute(sa.select(versions.c.version).with_for_update()).scalar_one()
+        )
+        operations = Operations(MigrationContext.configure(connection))
+        for version in range(found, SCHEMA_VERSION):
+            _STEPS[version](operations)
+        if found < SCHEMA_VERSION:
+            connection.execute(versions.update().values(version=SCHEMA_VERSION))
+        return found
+
+    found = transact(engine, work)
+    check_tables(engine)
+    return found, SCHEMA_VERSION
+
+
+def _add_workers(operations: Operations) -> None:
+    """Time limits of trials, trials that need a device for themselves, and the workers."""
+    operations.add_column("sweep_sweeps", sa.Column("trial_timeout_s", sa.Double))
+    operations.add_column(
+        "sweep_trials",
+        sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
+    operations.create_table(
+        "sweep_workers",
+        sa.Column("name", sa.String(200), primary_key=True),
+        sa.Column("device", sa.String(200), nullable=False),
+        sa.Column("started_s", sa.Double, nullable=False),
+        sa.Column("seen_s", sa.Double, nullable=False),
+        sa.Column("ended_s", sa.Double),
+    )
+
+
+def _add_publisher(operations: Operations) -> None:
+    """Who refreshes a sweep's pages in the dashboard, and what they show."""
+    for column in (
+        sa.Column("publisher", sa.String(200)),
+        sa.Column("publisher_until_s", sa.Double),
+        sa.Column("published_s", sa.Double),
+        sa.Column("published", sa.String(200)),
+    ):
+        operations.add_column("sweep_sweeps", column)
+
+
+def _add_sources(operations: Operations) -> None:
+    """The files of a person's own network; sweeps that are there have none."""
+    operations.create_table(
+        "sweep_sources",
+        sa.Column("sweep_id", sa.Integer, sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
+        sa.Column("path", sa.String(400), primary_key=True),
+        sa.Column("content", sa.LargeBinary, nullable=False),
+    )
+
+
+def _add_residuals(operations: Operations) -> None:
+    """Sums of the position residuals; epochs that are there have none."""
+    for name in ("pairs", "residual_um", "residual_um2", "residual_um3", "residual_um4"):
+        operations.add_column("sweep_epochs", sa.Column(name, sa.BigInteger))
+
+
+def _add_pauses(operations: Operations) -> None:
+    """How far a trial trains before it is compared; those that are there train to their end."""
+    operations.add_column("sweep_trials", sa.Column("until_epoch", sa.Integer))
+
+
+def _add_points(operations: Operations) -> None:
+    """What a person wants tried next; trials that are there are the search's."""
+    operations.add_column("sweep_trials", sa.Column("point", sa.Text))
+
+
+def _add_decode(operations: Operations) -> None:
+    """With which settings peaks were counted; epochs that are there have the reference's."""
+    for name in ("threshold", "integral", "bootstrap_low", "bootstrap_high"):
+        operations.add_column("sweep_epochs", sa.Column(name, sa.Double))
+    operations.add_column("sweep_epochs", sa.Column("min_width", sa.Integer))
+
+
+_STEPS: dict[int, Callable[[Operations], None]] = {
+    1: _add_workers,
+    2: _add_publisher,
+    3: _add_sources,
+    4: _add_residuals,
+    5: _add_pauses,
+    6: _add_points,
+    7: _add_decode,
+}
+"""By the version they begin with."""

@@ -1,0 +1,69 @@
+"""A person's own points: what is tried next, in trials of the budget that nobody has begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.content import parse_column
+from storage.engine import transact
+from storage.errors import StorageError
+from storage.sweeps import WAITING, Sweep
+from storage.tables import trials
+
+
+def add_points(
+    engine: sa.Engine, sweep: Sweep, points: Sequence[Mapping[str, Any]], first_slot: int
+) -> list[int]:
+    """Put points next: into the first trials that wait and that nobody has claimed yet.
+
+    The budget stays as it is. Points that were added before stay before these.
+
+    Args:
+        sweep: Whose trials they are.
+        points: Values by the hyperparameters' names; the sampler chooses the others.
+        first_slot: The first one that is not a starting point's.
+
+    Returns:
+        Their slots.
+
+    Raises:
+        StorageError: when fewer trials are left than there are points; none is stored then.
+    """
+    query = (
+        sa.select(trials.c.id, trials.c.slot)
+        .where(
+            trials.c.sweep_id == sweep.id,
+            trials.c.state == WAITING,
+            trials.c.attempts == 0,
+            trials.c.point.is_(None),
+            trials.c.slot >= first_slot,
+        )
+        .order_by(trials.c.slot)
+        .limit(len(points))
+        .with_for_update(skip_locked=True)
+    )
+
+    def work(connection: sa.Connection) -> list[int]:
+        rows = connection.execute(query).all()
+        if len(rows) < len(points):
+            missing = len(points) - len(rows)
+            raise StorageError(
+                f"sweep {sweep.name}: too few trials are left, got {len(points)} points for "
+                f"{len(rows)} that nobody has begun, expected one each; raise the budget first: "
+                f"`sweep run --detach --trials {sweep.budget + missing}`"
+            )
+        for row, point in zip(rows, points, strict=True):
+            stored = trials.update().where(trials.c.id == row.id)
+            connection.execute(stored.values(point=json.dumps(dict(point))))
+        return [row.slot for row in rows]
+
+    return transact(engine, work)
+
+
+def get_point(row: sa.Row[Any]) -> Mapping[str, Any]:
+    """Read the point of a trial's row; nothing where the search chooses all of it."""
+    return parse_column(row.point, f"trial {row.id}: point") if row.point else {}

@@ -1,0 +1,174 @@
+"""Where the trials of a sweep stand that pause to be compared, and what is to be done next.
+
+Which trial goes on is the search's to say: a pure function of the standings chooses. Who stands
+where is read in the transaction that claims, by one statement, so that it is of one moment; what a
+trial came to at a rung never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.ranking import Ranking
+from storage.sweeps import PAUSED, RUNNING, WAITING
+from storage.tables import epochs, trials
+
+MOST_NAMED = 500
+"""Trials that a statement names; more are asked for as all of their sweep."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one trial stands.
+
+    Attributes:
+        slot: Of the budget, from 0.
+        state: waiting, running, paused, complete, pruned or failed. A trial that was begun and
+            given back between two rungs counts as running: it goes on before anything is chosen.
+        outcome: Of a finished trial, the state more closely; None before.
+        values: The objective at each rung that it has reached, in their order; lower is better.
+    """
+
+    slot: int
+    state: str
+    outcome: str | None = None
+    values: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class NextTrial:
+    """What a worker is to do next: which trial, and how far.
+
+    Attributes:
+        until_epoch: It trains up to this epoch, and is paused there unless it is the last; None to
+            its end.
+        account: Why a paused trial never goes on: it is ended. None where it trains.
+    """
+
+    slot: int
+    until_epoch: int | None
+    account: str | None = None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """How the next trial of a sweep is chosen whose trials pause.
+
+    Attributes:
+        rungs: The epochs at which trials are compared, rising; the last one is a trial's end.
+        choose: Chooses the next trial, or None where there is none before others are further.
+    """
+
+    rungs: Sequence[int]
+    ranking: Ranking
+    choose: Callable[[Sequence[Standing]], NextTrial | None]
+    known: dict[tuple[sa.Engine, int], dict[int, tuple[tuple[Any, ...], Standing]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """Standings that were read, by database and sweep, then by slot, with the state they are of."""
+
+
+def choose_trial(
+    connection: sa.Connection, sweep_id: int, now_s: float, promotion: Promotion | None
+) -> tuple[sa.Row[Any], NextTrial] | None:
+    """Lock the first trial that lost its worker, or else the first that waits.
+
+    With a rule that is the first that was given back on its way to a rung, or else what it chooses.
+
+    Returns:
+        The trial's row and what is to be done, or None where there is nothing now.
+    """
+    mine = trials.c.sweep_id == sweep_id
+    lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+    waiting = trials.c.state == WAITING
+    if promotion is not None:
+        waiting = sa.and_(waiting, trials.c.until_epoch.is_not(None))
+    for is_free in (lost, waiting):
+        row = _lock_first(connection, mine, is_free)
+        if row is not None:
+            return row, NextTrial(row.slot, row.until_epoch)
+    if promotion is None:
+        return None
+    standings = _read_standings(connection, sweep_id, promotion)
+    while (next_trial := promotion.choose(list(standings.values()))) is not None:
+        standing = standings[next_trial.slot]
+        row = _lock_first(
+            connection, mine, trials.c.slot == next_trial.slot, trials.c.state == standing.state
+        )
+        if row is not None:
+            return row, next_trial
+        standings[next_trial.slot] = replace(standing, state=RUNNING)  # somebody else has it now
+    return None
+
+
+def _lock_first(
+    connection: sa.Connection, *conditions: sa.ColumnElement[bool]
+) -> sa.Row[Any] | None:
+    """Lock the first trial that nobody else holds locked."""
+    return connection.execute(
+        sa.select(trials)
+        .where(*conditions)
+        .order_by(trials.c.slot)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+
+
+def _read_standings(
+    connection: sa.Connection, sweep_id: int, promotion: Promotion
+) -> dict[int, Standing]:
+    """Read where all trials of a sweep stand, by slot.
+
+    What a trial came to at a rung stays, so that it is read once where the trial's state says which
+    rungs it has reached; of one that is on its way it is read each time.
+    """
+    given_back = sa.and_(trials.c.state == WAITING, trials.c.until_epoch.is_not(None))
+    found = connection.execute(
+        sa.select(
+            trials.c.slot,
+            sa.case((given_back, RUNNING), else_=trials.c.state),
+            trials.c.outcome,
+            trials.c.until_epoch,
+        )
+        .where(trials.c.sweep_id == sweep_id)
+        .order_by(trials.c.slot)
+    )
+    rows: list[tuple[Any, ...]] = list(map(tuple, found))
+    known = promotion.known.setdefault((connection.engine, sweep_id), {})
+    changed = [
+        row for row in rows if row[1] == RUNNING or row[0] not in known or known[row[0]][0] != row
+    ]
+    values = _read_values(connection, sweep_id, promotion, [row[0] for row in changed])
+    for row in changed:
+        slot, state, outcome, until_epoch = row
+        reached = values.get(slot, ())
+        if state == PAUSED and until_epoch is not None:  # promoted since, it may be further now
+            reached = tuple(one for one in reached if one[0] <= until_epoch)
+        known[slot] = row, Standing(slot, state, outcome, tuple(value for _epoch, value in reached))
+    return {row[0]: known[row[0]][1] for row in rows}
+
+
+def _read_values(
+    connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Sequence[int]
+) -> dict[int, tuple[tuple[int, float], ...]]:
+    """Read what trials came to at each rung that they have reached: epochs with values, by slot."""
+    if not slots:
+        return {}
+    sign = -1 if promotion.ranking.is_highest_first else 1
+    mine = sa.and_(trials.c.sweep_id == sweep_id, epochs.c.epoch.in_(promotion.rungs))
+    if len(slots) <= MOST_NAMED:
+        mine = sa.and_(mine, trials.c.slot.in_(slots))
+    rows = connection.execute(
+        sa.select(trials.c.slot, epochs.c.epoch, promotion.ranking.make_rung_value())
+        .join(epochs, epochs.c.trial_id == trials.c.id)
+        .where(mine)
+        .order_by(trials.c.slot, epochs.c.epoch)
+    )
+    values: dict[int, tuple[tuple[int, float], ...]] = {}
+    for slot, epoch, value in rows:
+        values[slot] = (*values.get(slot, ()), (epoch, sign * value))
+    return values

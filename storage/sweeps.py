@@ -1,0 +1,298 @@
+"""Sweeps in the database: created once with a frozen config, found by name, stopped, counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage.content import parse_column
+from storage.engine import read, read_clock_s, read_rows, transact
+from storage.errors import UnknownSweepError
+from storage.sources import write_files
+from storage.tables import attempts, check_tables, has_tables, sweeps, trials
+
+WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
+PAUSED = "paused"
+"""At a rung, with its checkpoint: to be promoted by any worker, or ended."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One search. `config` and `provenance` are JSON objects.
+
+    The config never changes but for where the events and a person's own network lie, and for the
+    rounds and the end of a confirmation.
+    """
+
+    id: int
+    name: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    budget: int
+    created_s: float
+    stop_requested: bool
+    trial_timeout_s: float | None
+
+    @classmethod
+    def from_row(cls, row: sa.Row[Any]) -> Sweep:
+        return cls(
+            id=row.id,
+            name=row.name,
+            config=parse_column(row.config, f"sweep {row.name}: config"),
+            provenance=parse_column(row.provenance, f"sweep {row.name}: provenance"),
+            budget=row.budget,
+            created_s=row.created_s,
+            stop_requested=row.stop_requested,
+            trial_timeout_s=row.trial_timeout_s,
+        )
+
+
+@dataclass(frozen=True)
+class TrialCounts:
+    """How many trials of a sweep's budget are in each state; `budget` is their sum."""
+
+    waiting: int
+    running: int
+    complete: int
+    pruned: int
+    failed: int
+    paused: int = 0
+
+    @property
+    def budget(self) -> int:
+        return self.unfinished + self.finished
+
+    @property
+    def unfinished(self) -> int:
+        return self.idle + self.running
+
+    @property
+    def idle(self) -> int:
+        """Those in nobody's hands that are not finished."""
+        return self.waiting + self.paused
+
+    @property
+    def finished(self) -> int:
+        return self.complete + self.pruned + self.failed
+
+
+def create_sweep(
+    engine: sa.Engine,
+    name: str,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    budget: int,
+    files: Mapping[str, bytes] = MappingProxyType({}),
+) -> Sweep:
+    """Store a new sweep with one waiting trial for each slot of its budget.
+
+    Args:
+        files: of a person's own network, by path from its folder.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: when the name is taken.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        sweep_id = connection.execute(
+            sweeps.insert()
+            .values(
+                name=name,
+                config=json.dumps(config, sort_keys=True),
+                provenance=json.dumps(provenance, sort_keys=True),
+                budget=budget,
+                created_s=read_clock_s(connection),
+                stop_requested=False,
+            )
+            .returning(sweeps.c.id)
+        ).scalar_one()
+        write_files(connection, sweep_id, files)
+        _add_slots(connection, sweep_id, range(budget))
+
+    transact(engine, work)
+    return find_sweep(engine, name)
+
+
+def find_sweep(engine: sa.Engine, name: str) -> Sweep:
+    """Read a sweep.
+
+    Raises:
+        UnknownSweepError: when there is none of that name.
+    """
+    query = sa.select(sweeps).where(sweeps.c.name == name)
+    rows = read_rows(engine, query)
+    if not rows:
+        known = ", ".join(sweep.name for sweep in list_sweeps(engine)) or "none"
+        raise UnknownSweepError(
+            f"sweep: not in the database, got {name!r}, expected one of: {known}; "
+            "name one with --sweep or start it with `sweep run`"
+        )
+    return Sweep.from_row(rows[0])
+
+
+def find_stored(engine: sa.Engine, name: str) -> Sweep | None:
+    """Find a sweep; None where there is none, or not even a database of sweeps.
+
+    Raises:
+        StorageError: when the database is of another version.
+    """
+    if not has_tables(engine):
+        return None
+    check_tables(engine)
+    try:
+        return find_sweep(engine, name)
+    except UnknownSweepError:
+        return None
+
+
+def list_sweeps(engine: sa.Engine) -> list[Sweep]:
+    """Read all sweeps, oldest first."""
+    query = sa.select(sweeps).order_by(sweeps.c.id)
+    return [Sweep.from_row(row) for row in read_rows(engine, query)]
+
+
+def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
+    """Set how many trials a sweep trains.
+
+    A larger budget adds waiting trials; a smaller one takes waiting trials away, never one that
+    has begun.
+
+    Returns:
+        The budget now: `budget`, or more where more trials have begun already.
+    """
+
+    def work(connection: sa.Connection) -> int:
+        _lock(connection, sweep_id)
+        mine = trials.c.sweep_id == sweep_id
+        connection.execute(
+            trials.delete().where(
+                mine,
+                trials.c.state == WAITING,
+                trials.c.attempts == 0,
+                trials.c.slot >= budget,
+            )
+        )
+        held = set(connection.execute(sa.select(trials.c.slot).where(mine)).scalars())
+        free = (slot for slot in range(budget) if slot not in held)
+        _add_slots(connection, sweep_id, list(free)[: max(0, budget - len(held))])
+        result = max(len(held), budget)
+        connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(budget=result))
+        return result
+
+    return transact(engine, work)
+
+
+def change_config(
+    engine: sa.Engine, sweep: Sweep, config: Mapping[str, Any], files: Mapping[str, bytes]
+) -> bool:
+    """Store where a sweep's events and its network lie now, or a confirmation's next round.
+
+    Whoever calls keeps all else of its config, and what the files of the network do.
+
+    Args:
+        sweep: As it was read, on which the change builds.
+
+    Returns:
+        Whether it is stored; False where somebody else has changed the config since then: it is as
+        they left it, and to be read anew.
+    """
+    text = json.dumps(config, sort_keys=True)
+
+    def work(connection: sa.Connection) -> bool:
+        _lock(connection, sweep.id)
+        mine = sweeps.c.id == sweep.id
+        stored = connection.execute(sa.select(sweeps.c.config).where(mine)).scalar_one()
+        if parse_column(stored, f"sweep {sweep.name}: config") != sweep.config:
+            return False
+        connection.execute(sweeps.update().where(mine).values(config=text))
+        write_files(connection, sweep.id, files)
+        return True
+
+    return transact(engine, work)
+
+
+def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:
+    """Set for how long a trial may train; workers heed it from their next trial on."""
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(trial_timeout_s=timeout_s)
+    transact(engine, lambda connection: connection.execute(statement))
+
+
+def request_stop(engine: sa.Engine, sweep_id: int, stop: bool = True) -> None:
+    """Ask all workers of a sweep to stop after the epoch they are in, or take that back."""
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(stop_requested=stop)
+    transact(engine, lambda connection: connection.execute(statement))
+
+
+def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:
+    """Say whether the workers of a sweep are to stop."""
+    query = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == sweep_id)
+    return bool(read(engine, lambda connection: connection.execute(query).scalar_one()))
+
+
+def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
+    """Read the sweeps that are not to stop and whose budget is not spent, in fair turn.
+
+    Returns:
+        First the one with the fewest trials in training, of equals the one whose last trial was
+        claimed longest ago.
+    """
+
+    def work(connection: sa.Connection) -> list[Sweep]:
+        now_s = read_clock_s(connection)
+        held = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
+        turn = (
+            sa.select(trials.c.sweep_id, sa.func.sum(sa.case((held, 1), else_=0)).label("num_held"))
+            .where(trials.c.state.in_((WAITING, RUNNING, PAUSED)))
+            .group_by(trials.c.sweep_id)
+            .subquery()
+        )
+        last = (
+            sa.select(trials.c.sweep_id, sa.func.max(attempts.c.started_s).label("claimed_s"))
+            .join(attempts, attempts.c.trial_id == trials.c.id)
+            .group_by(trials.c.sweep_id)
+            .subquery()
+        )
+        query = (
+            sa.select(sweeps)
+            .join(turn, turn.c.sweep_id == sweeps.c.id)
+            .outerjoin(last, last.c.sweep_id == sweeps.c.id)
+            .where(sweeps.c.stop_requested.is_(False))
+            .order_by(turn.c.num_held, sa.func.coalesce(last.c.claimed_s, 0), sweeps.c.id)
+        )
+        return [Sweep.from_row(row) for row in connection.execute(query)]
+
+    return read(engine, work)
+
+
+def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:
+    """Count a sweep's trials by state; a trial whose lease has run out counts as waiting."""
+
+    def work(connection: sa.Connection) -> TrialCounts:
+        now_s = read_clock_s(connection)
+        lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+        state = sa.case((lost, WAITING), else_=trials.c.state).label("now")
+        rows = connection.execute(
+            sa.select(state, sa.func.count()).where(trials.c.sweep_id == sweep_id).group_by("now")
+        ).all()
+        found = {str(name): int(count) for name, count in rows}
+        return TrialCounts(
+            *(found.get(name, 0) for name in (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED))
+        )
+
+    return read(engine, work)
+
+
+def _lock(connection: sa.Connection, sweep_id: int) -> None:
+    """Hold the sweep's row until the transaction ends (SQLite holds the whole file anyway)."""
+    connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
+
+
+def _add_slots(connection: sa.Connection, sweep_id: int, slots: Iterable[int]) -> None:
+    rows = [{"sweep_id": sweep_id, "slot": slot, "state": WAITING, "attempts": 0} for slot in slots]
+    if rows:
+        connection.execute(trials.insert(), rows)

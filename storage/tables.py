@@ -1,0 +1,207 @@
+"""The tables of this project, which stand beside Optuna's in the same database.
+
+    sweeps    one search: its frozen config, its budget, whether it is to stop
+    trials    one slot of a budget: who holds it until when, what came of it
+    attempts  one process's time with a trial
+    epochs    one epoch of a trial: all metrics
+    workers   one process that trains or has trained, and when it was last heard of
+    sources   one file of a person's own network, kept with its sweep
+    versions  the schema's version
+
+Times are seconds since 1970 by the database's clock.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from storage.engine import read, transact
+from storage.errors import RightsError, StorageError
+from storage.passwords import show_url
+
+SCHEMA_VERSION = 8
+
+metadata = sa.MetaData()
+
+versions = sa.Table(
+    "sweep_versions",
+    metadata,
+    sa.Column("version", sa.Integer, primary_key=True),
+)
+
+sweeps = sa.Table(
+    "sweep_sweeps",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("config", sa.Text, nullable=False),  # JSON, frozen
+    sa.Column("provenance", sa.Text, nullable=False),  # JSON: versions, machine, command
+    sa.Column("budget", sa.Integer, nullable=False),
+    sa.Column("created_s", sa.Double, nullable=False),
+    sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("trial_timeout_s", sa.Double),  # of training, or none
+    sa.Column("publisher", sa.String(200)),  # who refreshes its pages now
+    sa.Column("publisher_until_s", sa.Double),
+    sa.Column("published_s", sa.Double),
+    sa.Column("published", sa.String(200)),  # what the pages show: trials by state
+)
+
+sources = sa.Table(
+    "sweep_sources",
+    metadata,
+    sa.Column("sweep_id", sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
+    sa.Column("path", sa.String(400), primary_key=True),  # from the folder of the network's file
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+trials = sa.Table(
+    "sweep_trials",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("sweep_id", sa.ForeignKey("sweep_sweeps.id"), nullable=False),
+    sa.Column("slot", sa.Integer, nullable=False),  # 0 .. budget - 1
+    sa.Column("number", sa.Integer),  # Optuna's, once it has begun
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("outcome", sa.String(32)),  # complete, pruned, dead, diverged, error, ...
+    sa.Column("reason", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, default=0),
+    sa.Column("worker", sa.String(200)),
+    sa.Column("lease_until_s", sa.Double),
+    sa.Column("started_s", sa.Double),
+    sa.Column("finished_s", sa.Double),
+    sa.Column("params", sa.Text),  # JSON: every hyperparameter, by its own name
+    sa.Column("feasible", sa.Boolean),
+    sa.Column("best_epoch", sa.Integer),
+    sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),  # on its device
+    sa.Column("until_epoch", sa.Integer),  # where it was paused or will be; none: to the end
+    sa.Column("point", sa.Text),  # JSON: what a person wants tried, by its own names
+    sa.UniqueConstraint("sweep_id", "slot"),
+)
+sa.Index("sweep_trials_by_state", trials.c.sweep_id, trials.c.state, trials.c.slot)
+
+attempts = sa.Table(
+    "sweep_attempts",
+    metadata,
+    sa.Column("trial_id", sa.ForeignKey("sweep_trials.id"), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),  # from 1
+    sa.Column("worker", sa.String(200), nullable=False),
+    sa.Column("started_s", sa.Double, nullable=False),
+    sa.Column("ended_s", sa.Double),
+    sa.Column("ending", sa.String(32)),  # finished, released, paused, expired, or its process's
+)
+
+workers = sa.Table(
+    "sweep_workers",
+    metadata,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("device", sa.String(200), nullable=False),
+    sa.Column("started_s", sa.Double, nullable=False),
+    sa.Column("seen_s", sa.Double, nullable=False),
+    sa.Column("ended_s", sa.Double),
+)
+
+epochs = sa.Table(
+    "sweep_epochs",
+    metadata,
+    sa.Column("trial_id", sa.ForeignKey("sweep_trials.id"), primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),  # from 1
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("events_seen", sa.Integer, nullable=False),
+    sa.Column("train_loss", sa.Double, nullable=False),
+    sa.Column("validation_loss", sa.Double, nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("found", sa.Integer, nullable=False),
+    sa.Column("missed", sa.Integer, nullable=False),
+    sa.Column("predicted_found", sa.Integer, nullable=False),
+    sa.Column("false_positives", sa.Integer, nullable=False),
+    sa.Column("lr", sa.Double, nullable=False),
+    sa.Column("duration_s", sa.Double, nullable=False),
+    sa.Column("recorded_s", sa.Double, nullable=False),
+    sa.Column("pairs", sa.BigInteger),  # this and the sums of powers: none before version 5
+    sa.Column("residual_um", sa.BigInteger),
+    sa.Column("residual_um2", sa.BigInteger),
+    sa.Column("residual_um3", sa.BigInteger),
+    sa.Column("residual_um4", sa.BigInteger),
+    sa.Column("threshold", sa.Double),  # this and the following: none before version 8
+    sa.Column("integral", sa.Double),
+    sa.Column("min_width", sa.Integer),
+    sa.Column("bootstrap_low", sa.Double),
+    sa.Column("bootstrap_high", sa.Double),
+)
+
+
+def has_tables(engine: sa.Engine) -> bool:
+    """Say whether the database holds this project's tables."""
+    return read(engine, lambda connection: sa.inspect(connection).has_table(versions.name))
+
+
+def check_tables(engine: sa.Engine) -> None:
+    """Refuse a database without sweeps, or one of another schema version.
+
+    Raises:
+        StorageError: in either case.
+    """
+    shown = show_url(engine.url)
+    if not has_tables(engine):
+        if (schema := _find_hidden_schema(engine)) is not None:
+            raise RightsError(
+                f"storage: the tables in {shown} are out of reach, got a role without the right to "
+                f"use their schema, expected USAGE on schema {schema}; its owner gives it: "
+                f"GRANT USAGE ON SCHEMA {schema} TO {engine.url.username or 'the role'}"
+            )
+        raise StorageError(
+            f"storage: no sweeps in {shown}, got a database without this project's tables, "
+            "expected one that `sweep run` made; check --storage or SWEEP_STORAGE"
+        )
+    found = read_version(engine)
+    if found < SCHEMA_VERSION:
+        raise StorageError(
+            f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; bring it "
+            "forward with `sweep storage migrate` when no worker of the older version runs"
+        )
+    if found > SCHEMA_VERSION:
+        raise StorageError(
+            f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; "
+            "use the newer version of sweep that made it"
+        )
+
+
+def _find_hidden_schema(engine: sa.Engine) -> str | None:
+    """Find a schema of PostgreSQL that has the tables and that this role may not use, or None."""
+    if engine.dialect.name != "postgresql":
+        return None
+    query = sa.text(
+        "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+        "WHERE relname = :name AND NOT has_schema_privilege(n.oid, 'USAGE')"
+    ).bindparams(name=versions.name)
+    found = read(engine, lambda connection: connection.execute(query).scalar())
+    return None if found is None else str(found)
+
+
+def check_writable(engine: sa.Engine) -> None:
+    """See that this role or user may write to the tables or make them, before work is done.
+
+    Nothing is changed: no row is touched, and what is made is taken back, but the rights to do so
+    are asked for.
+
+    Raises:
+        RightsError: when a right is missing.
+    """
+
+    def work(connection: sa.Connection) -> None:
+        metadata.create_all(connection)
+        for table in metadata.sorted_tables:
+            columns = list(table.columns)
+            connection.execute(table.update().where(sa.false()).values({columns[0]: columns[0]}))
+            connection.execute(table.delete().where(sa.false()))
+            none = sa.select(*columns).where(sa.false())
+            connection.execute(table.insert().from_select(columns, none))
+
+        connection.rollback()
+
+    transact(engine, work)
+
+
+def read_version(engine: sa.Engine) -> int:
+    """Read the schema's version of a database that has one."""
+    return int(read(engine, lambda c: c.execute(sa.select(versions.c.version)).scalar_one()))

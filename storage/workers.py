@@ -1,0 +1,112 @@
+"""Who works: one row for each worker process, with the time it was last heard of.
+
+Only people look at these rows. Whether a trial may be taken over is decided by its lease alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from storage.engine import read, read_clock_s, read_rows, transact
+from storage.sweeps import RUNNING
+from storage.tables import sweeps, trials, workers
+
+SILENT_S = 300.0
+"""A worker not heard of for so long is not listed: its process or its machine has ended."""
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker at work.
+
+    `silent_s` is the time since it was last heard of. `sweep`, `trial` (its number in the study)
+    and `lease_s` (time left) say what it holds, None when it holds nothing.
+    """
+
+    name: str
+    device: str
+    silent_s: float
+    sweep: str | None
+    trial: int | None
+    lease_s: float | None
+
+
+def enter_worker(engine: sa.Engine, name: str, device: str) -> None:
+    """Note that a worker has begun. Those that ended or fell silent long ago are forgotten."""
+
+    def work(connection: sa.Connection) -> None:
+        now_s = read_clock_s(connection)
+        connection.execute(
+            workers.delete().where(
+                sa.or_(
+                    workers.c.ended_s.is_not(None),
+                    workers.c.seen_s < now_s - 100 * SILENT_S,
+                    workers.c.name == name,  # it could not take leave, or its entry was repeated
+                )
+            )
+        )
+        connection.execute(
+            workers.insert().values(name=name, device=device, started_s=now_s, seen_s=now_s)
+        )
+
+    transact(engine, work)
+
+
+def see_worker(engine: sa.Engine, name: str) -> None:
+    """Note that a worker is there."""
+    transact(engine, lambda connection: see(connection, name))
+
+
+def see(connection: sa.Connection, name: str) -> None:
+    """Note within a transaction that a worker is there."""
+    _note_time(connection, name, "seen_s")
+
+
+def leave_worker(engine: sa.Engine, name: str) -> None:
+    """Note that a worker has ended."""
+    transact(engine, lambda connection: _note_time(connection, name, "ended_s"))
+
+
+def _note_time(connection: sa.Connection, name: str, column: str) -> None:
+    now_s = read_clock_s(connection)
+    connection.execute(workers.update().where(workers.c.name == name).values({column: now_s}))
+
+
+def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerRow]:
+    """List the workers that are there, oldest first.
+
+    Args:
+        sweep_id: only those that hold a trial of this sweep or none at all; None for all.
+    """
+
+    def work(connection: sa.Connection) -> list[WorkerRow]:
+        now_s = read_clock_s(connection)
+        held = sa.and_(trials.c.worker == workers.c.name, trials.c.state == RUNNING)
+        query = (
+            sa.select(
+                workers.c.name,
+                workers.c.device,
+                (now_s - workers.c.seen_s).label("silent_s"),
+                sweeps.c.name.label("sweep"),
+                trials.c.number.label("trial"),
+                (trials.c.lease_until_s - now_s).label("lease_s"),
+            )
+            .select_from(
+                workers.outerjoin(trials, held).outerjoin(sweeps, sweeps.c.id == trials.c.sweep_id)
+            )
+            .where(workers.c.ended_s.is_(None), workers.c.seen_s >= now_s - SILENT_S)
+            .order_by(workers.c.started_s, workers.c.name)
+        )
+        if sweep_id is not None:
+            query = query.where(sa.or_(trials.c.sweep_id.is_(None), trials.c.sweep_id == sweep_id))
+        return [WorkerRow(*row) for row in connection.execute(query)]
+
+    return read(engine, work)
+
+
+def read_devices(engine: sa.Engine) -> dict[str, str]:
+    """Read the device of each worker by name; those that ended are forgotten soon."""
+    query = sa.select(workers.c.name, workers.c.device)
+    return {row.name: row.device for row in read_rows(engine, query)}
