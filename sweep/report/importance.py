@@ -7,6 +7,7 @@ view of the study neither holds.
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import optuna
@@ -36,8 +37,8 @@ def compute_importances(status: Status) -> dict[str, dict[str, float]]:
     """Compute the importance of each searched hyperparameter for what a sweep may search by.
 
     Returns:
-        For each metric, importances that add up to 1 by hyperparameter, largest first; empty where
-        fewer than MIN_TRIALS finished trials lie in the search space.
+        For each metric that the sweep measured, importances that add up to 1 by hyperparameter,
+        largest first; empty where fewer than MIN_TRIALS finished trials lie in the search space.
     """
     space = read_space(status.config)
     trials = list_comparable(status, space)
@@ -49,6 +50,8 @@ def compute_importances(status: Status) -> dict[str, dict[str, float]]:
     names = {get_study_name(name, dimension): name for name, dimension in space.items()}
     found = {}
     for metric in OBJECTIVES.values():
+        if all(math.isnan(_measure(trial, metric)) for trial in trials):
+            continue
         study = optuna.create_study(direction="minimize")
         study.add_trials([_copy(trial, space, metric) for trial in trials])
         with warnings.catch_warnings():
@@ -88,9 +91,12 @@ def _copy(trial: TrialRow, space: dict[str, Dimension], metric: Metric) -> Froze
 
 def _rate(trial: TrialRow, metric: Metric) -> float:
     """Give a trial's value, lower being better."""
-    if trial.outcome == "dead" or trial.best is None:
-        return WORST
-    return metric.sign * metric.measure(get_score(trial.best))
+    value = _measure(trial, metric)
+    return WORST if trial.outcome == "dead" or math.isnan(value) else metric.sign * value
+
+
+def _measure(trial: TrialRow, metric: Metric) -> float:
+    return metric.measure(get_score(trial.best)) if trial.best else math.nan
 
 
 def describe_importances(status: Status, key: str) -> list[Block]:

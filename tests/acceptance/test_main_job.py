@@ -142,6 +142,9 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     printed = json.loads(place.out)
     best = printed.pop("best")
     assert printed.pop("confirmation") is None
+    assert printed.pop("audit") is None
+    account = {"epochs": 9, "epochs_of_all": 9, "finished": 3, "pruned": 0}
+    assert printed.pop("pruning") == account
     assert printed == dict(zip(STATES, [NAME, "search", 3, 3, 0, 0, 0, 0, 0, None], strict=True))
     assert best["efficiency"] > 0.5
     for number in range(3):

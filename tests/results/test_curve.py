@@ -88,6 +88,7 @@ def make_status(config: SweepConfig, found: list[int | None]) -> Status:
         running=[],
         ranked=[],
         num_dead=found.count(None),
+        num_over_limit=0,
         workers=[],
         trials_per_hour=None,
         time_left_s=None,
