@@ -7,6 +7,7 @@ trial came to at a rung never changes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,7 +31,8 @@ class Standing:
         state: waiting, running, paused, complete, pruned or failed. A trial that was begun and
             given back between two rungs counts as running: it goes on before anything is chosen.
         outcome: Of a finished trial, the state more closely; None before.
-        values: The objective at each rung that it has reached, in their order; lower is better.
+        values: The objective at each rung that it has reached, in their order; lower is better. A
+            running one has not reached the rung that it was sent to, also where it is ended there.
     """
 
     slot: int
@@ -101,7 +103,10 @@ def choose_trial(
         )
         if row is not None:
             return row, next_trial
-        standings[next_trial.slot] = replace(standing, state=RUNNING)  # somebody else has it now
+        num_reached = sum(epoch < (next_trial.until_epoch or math.inf) for epoch in promotion.rungs)
+        standings[next_trial.slot] = replace(  # somebody else has it now, likely for the same
+            standing, state=RUNNING, values=standing.values[:num_reached]
+        )
     return None
 
 
@@ -146,8 +151,11 @@ def _read_standings(
     for row in changed:
         slot, state, outcome, until_epoch = row
         reached = values.get(slot, ())
-        if state == PAUSED and until_epoch is not None:  # promoted since, it may be further now
-            reached = tuple(one for one in reached if one[0] <= until_epoch)
+        if state in (RUNNING, PAUSED) and until_epoch is not None:
+            # A paused one may have been promoted since, and be further now. A running one comes to
+            # its rung when it pauses there: before, or where it is ended, it has not gone on.
+            last = until_epoch if state == PAUSED else until_epoch - 1
+            reached = tuple(one for one in reached if one[0] <= last)
         known[slot] = row, Standing(slot, state, outcome, tuple(value for _epoch, value in reached))
     return {row[0]: known[row[0]][1] for row in rows}
 

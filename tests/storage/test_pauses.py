@@ -20,6 +20,7 @@ from storage.ranking import Ranking
 from storage.standings import NextTrial, Promotion, Standing
 from storage.tables import attempts, trials
 from storage.tables import epochs as epochs_table
+from sweep.search.promotion import choose_next_trial
 
 HOUR_S = 3600.0
 LOSS = Ranking(("validation_loss",), (), is_highest_first=False)
@@ -200,6 +201,50 @@ def test_rule_is_asked_again_where_somebody_else_was_quicker(postgres_url: str) 
     assert claim is not None
     assert claim.slot == 1
     assert [told[0].state for told in rule.told] == ["waiting", "running"]
+
+
+def test_trial_that_somebody_else_ends_has_not_gone_on(postgres_url: str) -> None:
+    """The rule is asked again without it at the rung where it ends, as if it had not got there."""
+    engine = create_engine(parse_url(postgres_url))
+    create_tables(engine)
+    sweep = sweeps.create_sweep(engine, "cnn", {}, {}, 3)
+    held = take(engine, sweep, NextTrial(0, 1))
+    record(engine, held, 0.5)
+    claims.pause_claim(engine, held)
+    rule = Rule(NextTrial(0, 1, "ranked last"), NextTrial(1, 1))
+    with engine.begin() as other:
+        other.execute(sa.select(trials).where(trials.c.slot == 0).with_for_update())
+        claims.claim_trial(engine, sweep.id, "b", HOUR_S, Promotion((1, 2), LOSS, rule))
+    assert [told[0].values for told in rule.told] == [(0.5,), ()]
+
+
+def test_trial_on_its_way_to_a_rung_takes_no_place_of_those_that_go_on(engine: sa.Engine) -> None:
+    """Neither one that is being ended at its rung nor one that is not paused there yet.
+
+    Of six at most three go on. Two did, and the third best of four may be the third: ended is the
+    fourth alone, also for who asks meanwhile.
+    """
+    sweep = sweeps.create_sweep(engine, "six", {}, {}, 6)
+    promotion = Promotion((1, 2), LOSS, lambda known: choose_next_trial(known, (1, 2), 2))
+
+    def claim() -> claims.Claim:
+        found = claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
+        assert found is not None
+        return found
+
+    for slot in range(4):
+        held = take(engine, sweep, NextTrial(slot, 1))
+        record(engine, held, 0.1 * (slot + 1))
+        claims.pause_claim(engine, held)
+    promoted = [claim() for _ in range(2)]
+    assert [(one.slot, one.until_epoch) for one in promoted] == [(0, 2), (1, 2)]
+    ending = claim()
+    assert (ending.slot, ending.account is None) == (3, False)
+    begun = claim()
+    assert (begun.slot, begun.account) == (4, None)
+    record(engine, begun, 0.05)
+    again = claim()
+    assert (again.slot, again.account) == (5, None)
 
 
 def test_sweep_with_paused_trials_is_open(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
