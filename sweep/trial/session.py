@@ -105,7 +105,12 @@ def open_session(
 
 
 def renew_session(session: Session, sweep: Sweep) -> Session:
-    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it."""
+    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it.
+
+    Where nothing has changed it is the session itself, which keeps what it has read.
+    """
+    if session.sweep == sweep:
+        return session
     if session.config.confirmation is None or session.sweep.config == sweep.config:
         return replace(session, sweep=sweep)
     now = SweepConfig.from_json(sweep.config)

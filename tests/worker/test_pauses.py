@@ -24,6 +24,7 @@ from storage.tables import trials
 from sweep.results.status import read_status
 from sweep.signals import Signals
 from sweep.trial.session import Session
+from sweep.worker.agenda import Agenda
 
 MakeSession = Callable[..., Session]
 NUM_TRIALS, NUM_EPOCHS = 4, 4
@@ -233,6 +234,20 @@ def test_stopped_sweep_goes_on_where_it_paused(
     request_stop(session.engine, session.sweep.id, stop=False)
     work(session)
     assert describe(session) == describe(undisturbed)
+
+
+def test_worker_keeps_what_it_knows_of_the_rungs(
+    make_pausing: MakeSession, sqlite_url: str
+) -> None:
+    """From one claim to the next, as long as the sweep is as it was."""
+    made = make_pausing(sqlite_url)
+    agenda = Agenda(
+        made.engine, made.study_storage, None, made.device, made.artifacts, lambda _text: None
+    )
+    first, second = (agenda.claim("a", 3600.0, lambda: False) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first[0].promotion is second[0].promotion is not None
 
 
 def test_larger_budget_leaves_what_was_ended(make_pausing: MakeSession, sqlite_url: str) -> None:
