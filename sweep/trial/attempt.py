@@ -199,7 +199,8 @@ class Attempt:
 
     def _train(self) -> Verdict | Pause | None:
         trainer = self._trainer = self._begin_training()
-        end = self._judge() if self.curve else self._judge_cost(trainer)
+        costly = self._judge_cost(trainer)
+        end = self._judge() if self.curve else costly
         if end is not None:
             return end
         try:
@@ -228,15 +229,21 @@ class Attempt:
         return DONE
 
     def _judge_cost(self, trainer: Trainer) -> Verdict | None:
-        """Say whether the network is too large or too slow to be trained at all."""
+        """Say whether the network is too large or too slow to be trained at all.
+
+        How slow is measured once: a trial that goes on has what its first attempt found.
+        """
         limits, network = self.config.search.limits, trainer.network
+        known = self.begun.trial.user_attrs.get("latency_us")
         found = []
         if limits.max_parameters is not None:
             self.cost["parameters"] = num_parameters = count_parameters(network)
             found.append(find_size_excess(limits, num_parameters))
         if limits.max_latency_us is not None:
-            self.cost["latency_us"] = measure_latency_us(network, trainer.validation)
-            found.append(find_latency_excess(limits, self.cost["latency_us"]))
+            latency_us = known or measure_latency_us(network, trainer.validation)
+            self.cost["latency_us"] = latency_us
+            studies.set_attributes(self.begun.trial, {"latency_us": round_shown(latency_us)})
+            found.append(find_latency_excess(limits, latency_us))
         self.cost_excesses = [excess for excess in found if excess is not None]
         over = next((excess for excess in self.cost_excesses if excess.value > 0), None)
         return None if over is None else Verdict(PRUNED, OVER_LIMIT, over.told)

@@ -11,13 +11,14 @@ import pytest
 from storage import studies
 from storage.claims import claim_trial
 from storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from storage.standings import NextTrial, Promotion
 from sweep.errors import ConfigError, SweepError
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY_AT_FP
 from sweep.results.best import find_best_trial, get_decode
 from sweep.results.export import export_trial
 from sweep.results.status import read_status
-from sweep.search.judgement import find_best_epoch
+from sweep.search.judgement import find_best_epoch, get_ranking
 from sweep.signals import Signals
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
@@ -86,6 +87,27 @@ def test_network_within_its_limits_trains_as_ever(
     told = studies.load_study(session.study_storage, session.sweep.name).trials[0]
     assert told.user_attrs["parameters"] == 3
     assert told.user_attrs["latency_us"] > 0
+
+
+def test_cost_of_a_trial_that_went_on_is_that_of_its_first_attempt(
+    sqlite_url: str, make_session: MakeSession
+) -> None:
+    """It is measured before the first epoch, kept with the study, and told at the end."""
+    limits = {"max_parameters": 5, "max_latency_us": 1e9}
+    session = make_session(sqlite_url, epochs=2, fixed=("hidden_size=3",), limits=limits)
+    ranking, told = get_ranking("validation_loss"), []
+    for until_epoch in (1, 2):
+        promotion = Promotion((1, 2), ranking, lambda _all, until=until_epoch: NextTrial(0, until))
+        claim = claim_trial(session.engine, session.sweep.id, "a", 3600.0, promotion)
+        assert claim is not None
+        run_trial(session, claim, Lease(session.engine, claim, 3600.0, Signals()))
+        study = studies.load_study(session.study_storage, session.sweep.name)
+        told.append(study.trials[0].user_attrs)
+    assert told[1]["parameters"] == 3
+    assert told[1]["latency_us"] == told[0]["latency_us"] > 0
+    _lives, size, latency = read_constraints(session)
+    assert size == -2
+    assert latency < 0
 
 
 def test_network_with_too_many_false_positives_is_never_the_best(
