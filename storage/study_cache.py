@@ -69,6 +69,11 @@ class StudyCache(_CachedStorage):
             self._read_up_to[study_id] = max([newest, *(trial._trial_id for trial in trials)])
 
 
+def get_row_id(trial: FrozenTrial) -> int:
+    """Give the number of a trial's row: its own among all studies of a database."""
+    return trial._trial_id
+
+
 def _list_changed(
     connection: sa.Connection, study_id: int, cached: Collection[FrozenTrial], newest: int
 ) -> list[int]:

@@ -129,14 +129,15 @@ def begin_audit(engine: sa.Engine, search: Status, count: int) -> bool:
             files = search.load_files()
             create_stored(engine, name, config, len(config.starting_points), files)
         return bool(joining)
+    config = read_status(engine, stored).config
     if joining and design is not None:
-        old = read_status(engine, stored).config
         grown = design.model_copy(update={"candidates": (*design.candidates, *joining)})
         pairs = [(len(known) + index, 1) for index in range(len(joining))]
-        config = add_pairs(old.model_copy(update={"confirmation": grown}), pairs)
+        config = add_pairs(config.model_copy(update={"confirmation": grown}), pairs)
         if not change_config(engine, stored, config.to_json(), search.load_files()):
             return begin_audit(engine, search, count)
-        change_budget(engine, stored.id, len(config.starting_points))
+    # Also where somebody was killed between the config and its trials.
+    change_budget(engine, stored.id, len(config.starting_points))
     return True
 
 

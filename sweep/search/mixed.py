@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
+from storage.study_cache import get_row_id
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw, Outlook
 from sweep.search.expected_ends import expect_ends
@@ -49,7 +50,8 @@ class _Taken:
 
 
 _held: dict[int, tuple[FrozenTrial, tuple[tuple[str, ...], Outlook], _Taken]] = {}
-"""By the identity of a trial as it was read: one that has changed since is another object."""
+"""By a trial's row, with the trial as it was read: one that has changed since, or is of another
+database, is another object."""
 
 
 class MixedSampler(CoordinateSampler):
@@ -119,7 +121,7 @@ class MixedSampler(CoordinateSampler):
         """Take from a trial what is looked at; from one that does not run that is done once."""
         draw = self._draw
         of = tuple(draw.names), draw.outlook
-        held = _held.get(id(trial))
+        held = _held.get(get_row_id(trial))
         if held is not None and held[0] is trial and held[1] == of:
             return held[2]
         values = tuple(trial.params.get(name) for name in draw.names)
@@ -135,7 +137,7 @@ class MixedSampler(CoordinateSampler):
         if trial.state != TrialState.RUNNING:
             if len(_held) >= MOST_HELD:
                 _held.clear()
-            _held[id(trial)] = trial, of, taken
+            _held[get_row_id(trial)] = trial, of, taken
         return taken
 
     @property

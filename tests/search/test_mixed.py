@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import optuna
@@ -211,3 +213,24 @@ def test_diverged_trials_are_kept_away_from() -> None:
     sampler = build_sampler(search, SPACE, 3, OUTLOOK)
     assert isinstance(sampler, MixedSampler)
     assert int(np.argmax(sampler.see(study.trials).value_N)) == 1
+
+
+def test_earlier_reading_of_a_trial_is_let_go() -> None:
+    """A trial that has changed is another object: of a long search only the last ones are kept."""
+    study = optuna.create_study()
+    trial = begin(study, 0)
+    sampler = build_sampler(
+        SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none")),
+        SPACE,
+        1,
+        OUTLOOK,
+    )
+    assert isinstance(sampler, MixedSampler)
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+    first, second = (study.get_trials()[0] for _ in range(2))
+    sampler.see([first])
+    earlier = weakref.ref(first)
+    del first
+    sampler.see([second])
+    gc.collect()
+    assert earlier() is None
