@@ -208,7 +208,7 @@ class Database:
                 time.sleep(refresh_s)
 
     def stop(self, name: str) -> None:
-        """Ask all workers of a sweep and of its confirmation to stop after their epoch.
+        """Ask all workers of a sweep, its confirmation and its audit to stop after their epoch.
 
         Raises:
             UnknownSweepError: when there is no sweep of that name.

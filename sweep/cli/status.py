@@ -62,7 +62,7 @@ def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
 def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Ask all workers of a sweep, wherever they are, to stop after their epoch.
 
-    Those of its confirmation, too.
+    Those of its confirmation and of its audit, too.
     """
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)

@@ -92,7 +92,7 @@ def copy(
 
 
 def _complete(source: URL, names: Sequence[str]) -> list[str]:
-    """Add to the names of searches those of their confirmations."""
+    """Add to the names of searches those of their confirmations and audits."""
     from storage.engine import close_after, open_engine  # late: they take half a second
     from storage.sweeps import find_sweep
     from storage.tables import check_tables

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.metrics.decode import OperatingPoint
 from sweep.metrics.score import MatchCounts, Score
 from sweep.metrics.table import METRICS, Metric
 from sweep.progress import Progress
@@ -72,7 +73,10 @@ def compare_scores(
     """
     columns_NK = np.concatenate([_tabulate(scores) for scores in (a, b)], axis=1)
     sums_RK = np.concatenate(list(_resample(columns_NK, num_resamples, seed, progress)))
-    drawn_a, drawn_b = ([_sum_up(row) for row in half] for half in _split(sums_RK))
+    drawn_a, drawn_b = (
+        [_sum_up(row, scores.operating) for row in half]
+        for scores, half in zip((a, b), _split(sums_RK), strict=True)
+    )
     whole_a, whole_b = a.score, b.score
     differences = {}
     for metric in METRICS:
@@ -95,10 +99,10 @@ def _split(sums_RK: NDArray[np.float64]) -> Iterator[list[list[float]]]:
     return (half.tolist() for half in np.split(sums_RK, 2, axis=1))
 
 
-def _sum_up(row: Sequence[float]) -> Score:
-    """Make the score of columns summed over events."""
+def _sum_up(row: Sequence[float], operating: OperatingPoint | None) -> Score:
+    """Make the score of columns summed over events, counted with the settings of all."""
     *counts, loss = row
-    return Score(MatchCounts(*map(round, counts)), loss / counts[0])
+    return Score(MatchCounts(*map(round, counts)), loss / counts[0], operating)
 
 
 def _measure(metric: Metric, scores: Sequence[Score]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from sweep.config import ConfirmationConfig
 from sweep.metrics.score import LOSS, Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.metrics.writing import list_phrases
-from sweep.plan.confirmation_plan import name_confirmation, write_command
+from sweep.plan.confirmation_plan import name_audit, name_confirmation, write_command
 from sweep.results.best import find_best_trial, get_epoch
 from sweep.results.candidates import name_candidate
 from sweep.results.status import Status, read_status
@@ -312,17 +312,16 @@ def say_winner_age(engine: sa.Engine, status: Status) -> str:
 
 
 def add_confirmations(engine: sa.Engine, chosen: Sequence[Sweep]) -> list[Sweep]:
-    """Give sweeps and, after each, its confirmation where there is one, each sweep once."""
+    """Give sweeps and, after each, its confirmation and audit where they are, each once."""
     every = {sweep.name: sweep for sweep in list_sweeps(engine)}
     added: dict[str, Sweep] = {}
     for sweep in chosen:
         added[sweep.name] = sweep
-        other = every.get(name_confirmation(sweep.name))
-        if (
-            other is not None
-            and (other.config.get("confirmation") or {}).get("sweep") == sweep.name
-        ):
-            added[other.name] = other
+        for name in (name_confirmation(sweep.name), name_audit(sweep.name)):
+            other = every.get(name)
+            design = other.config.get("confirmation") if other is not None else None
+            if other is not None and (design or {}).get("sweep") == sweep.name:
+                added[name] = other
     return list(added.values())
 
 

@@ -26,6 +26,8 @@ def export_sweep(tracker: Tracker, status: Status, curves: Curves, folder: Path)
     Raises:
         SweepError: when it holds this sweep already, or cannot be written.
     """
+    if folder.exists() and not folder.is_dir():
+        raise SweepError(f"{folder}: not a folder, got a file, expected one; choose another name")
     runs = list_runs(status, curves)
     name = status.sweep.name
     try:

@@ -16,7 +16,7 @@ from sweep.results.audit import (
     read_audit,
     tell_pruning,
 )
-from sweep.results.confirmation import find_confirmation
+from sweep.results.confirmation import add_confirmations, find_confirmation
 from sweep.results.status import read_status
 from sweep.signals import Signals
 from sweep.trial.session import Session
@@ -26,7 +26,10 @@ from sweep.worker.worker import WorkerOptions, run_worker
 def test_pruned_trials_are_trained_to_the_end_and_judged(
     make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As trials of an audit of their own; further ones join it, and none is trained twice."""
+    """As trials of an audit of their own, which is stopped and copied with its search.
+
+    Further ones join it, and none is trained twice.
+    """
     monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     session = make_session(sqlite_url, sampler="random", epochs=1, events=18)
     engine = session.engine
@@ -55,6 +58,8 @@ def test_pruned_trials_are_trained_to_the_end_and_judged(
     status = read("net-audit")
     assert (status.config.kind, status.counts.budget) == ("audit", 1)
     assert find_confirmation(engine, status) is None
+    named = [one.name for one in add_confirmations(engine, [read("net").sweep])]
+    assert named == ["net", "net-audit"]
     work("net-audit")
     audit = read_audit(engine, read("net"))
     assert audit is not None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sweep.metrics.decode import REFERENCE, OperatingPoint
 from sweep.metrics.score import EVENT_COUNTS
 from sweep.metrics.writing import describe_metrics
 from sweep.results.bootstrap import Difference, compare_scores
@@ -66,6 +69,14 @@ def test_fast_bootstrap_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch) -> 
         ):
             tail = (1 - confidence) / 2
             assert interval == pytest.approx(np.quantile(slow[:, column], [tail, 1 - tail]))
+
+
+def test_networks_with_chosen_settings_are_compared_with_them() -> None:
+    """Their efficiency at a fixed rate has the interval that their efficiency has."""
+    point = OperatingPoint(REFERENCE, 0.7, 0.9)
+    a, b = (replace(one, operating=point) for one in draw_pair(np.random.default_rng(3), 50))
+    found = compare_scores(a, b, num_resamples=40, seed=9)
+    assert found["efficiency_at_fp"] == found["efficiency"]
 
 
 def test_values_are_those_of_the_whole_set() -> None:

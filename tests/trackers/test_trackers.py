@@ -14,6 +14,10 @@ import pytest
 from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.epochs import Epoch, record_epochs
 from storage.workers import enter_worker
+from sweep.errors import SweepError
+from sweep.results.status import read_status
+from sweep.trackers.export import export_sweep
+from sweep.trackers.trackers import TRACKERS
 from sweep.trial.session import Session
 
 PARAMS = {"hidden_size": 4, "lr": 0.1 + 0.2, "batch_size": 12, "beta1": 0.9, "beta2": 0.999}
@@ -45,6 +49,19 @@ def database(make_session: Callable[..., Session], sqlite_url: str) -> str:
             best_epoch=2 if epochs else None,
         )
     return sqlite_url
+
+
+def test_a_file_in_the_place_of_the_folder_is_called_one(
+    make_session: Callable[..., Session], sqlite_url: str, tmp_path: Path
+) -> None:
+    """And not a folder that holds the sweep already."""
+    place = tmp_path / "notes.txt"
+    place.write_text("mine")
+    session = make_session(sqlite_url)
+    status = read_status(session.engine, session.sweep)
+    with pytest.raises(SweepError, match=r"notes\.txt: not a folder, got a file"):
+        export_sweep(TRACKERS["mlflow"], status, {}, place)
+    assert place.read_text() == "mine"
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own
