@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
 from sweep.data.toy import open_toy_events
-from sweep.device import free_memory, full_precision, repeatable
+from sweep.device import free_memory, full_precision
 from sweep.training import trainer as trainer_module
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.trainer import Trainer
@@ -132,9 +133,8 @@ def measure_speed(split: Split, seconds: float) -> Iterator[str]:
             time_trainer(make_trainer(name, part, 999, is_replayed=replayed), size, seconds)
             for replayed in (True, False)
         )
-        trainer_module.repeatable = nullcontext
-        free = time_trainer(make_trainer(name, part, 999), size, seconds)
-        trainer_module.repeatable = repeatable
+        with patch.object(trainer_module, "repeatable", nullcontext):
+            free = time_trainer(make_trainer(name, part, 999), size, seconds)
         size = 1000 if "birnn" in name else 5000
         part = take(split, BATCH_SIZE, size)
         validated = time_trainer(make_trainer(name, part, 999), size, seconds)

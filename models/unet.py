@@ -94,10 +94,7 @@ class UNet(nn.Module):
         )
         self.num_features = num_features
         self.skip = skip
-        self.last = nn.Sequential(
-            build_convolution(joined * hidden_size, hidden_size, DECODER_KERNEL_SIZE),
-            build_convolution(hidden_size, 1, DECODER_KERNEL_SIZE),
-        )
+        self.last = build_last(joined * hidden_size, hidden_size)
         self.head = OutputHead(head)
 
     def forward(self, x_BCL: Tensor) -> Tensor:
@@ -125,3 +122,11 @@ class UNet(nn.Module):
         if self.skip == "add":
             return hidden + shortcut
         return torch.cat((hidden, shortcut), dim=1)
+
+
+def build_last(before: int, hidden_size: int) -> nn.Sequential:
+    """Build the two convolutions that make heights of a row as long as the bins."""
+    return nn.Sequential(
+        build_convolution(before, hidden_size, DECODER_KERNEL_SIZE),
+        build_convolution(hidden_size, 1, DECODER_KERNEL_SIZE),
+    )

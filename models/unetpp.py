@@ -11,13 +11,12 @@ from torch.nn import functional
 
 from models.convolution import (
     build_block,
-    build_convolution,
     build_upsample,
     require_share,
     to_row,
 )
 from models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
-from models.unet import DECODER_KERNEL_SIZE, ENCODER_KERNEL_SIZES, NUM_HALVINGS
+from models.unet import DECODER_KERNEL_SIZE, ENCODER_KERNEL_SIZES, NUM_HALVINGS, build_last
 
 
 class UNetPlusPlus(nn.Module):
@@ -74,10 +73,7 @@ class UNetPlusPlus(nn.Module):
         self.shortcut_upsample, self.outer_upsample, self.second_upsample = (
             build_upsample(upsample, hidden_size, hidden_size) for _ in range(3)
         )
-        self.last = nn.Sequential(
-            build_convolution(2 * hidden_size, hidden_size, DECODER_KERNEL_SIZE),
-            build_convolution(hidden_size, 1, DECODER_KERNEL_SIZE),
-        )
+        self.last = build_last(2 * hidden_size, hidden_size)
         self.head = OutputHead(head)
 
     def forward(self, x_BCL: Tensor) -> Tensor:

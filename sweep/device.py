@@ -29,7 +29,7 @@ def open_device(name: str) -> torch.device:
         ConfigError: when it is not there.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = choose_device().type
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -40,6 +40,11 @@ def open_device(name: str) -> torch.device:
             "that is there; change --device"
         ) from exc
     return device
+
+
+def choose_device() -> torch.device:
+    """Choose where one process computes: the first GPU, or the CPU where there is none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def describe_device(device: torch.device) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -20,8 +21,9 @@ from optuna.trial import TrialState
 
 from forks import Command
 from storage import studies
+from storage.claims import begin_claimed, claim_trial, finish_claim
 from storage.engine import create_engine, parse_url
-from storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from storage.epochs import Epoch, TrialRow, read_curve, read_trials, record_epochs
 from storage.migrations import create_tables
 from storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
 from storage.tables import attempts, trials
@@ -158,6 +160,29 @@ def register(make_session: Callable[..., Session], storage: str) -> Session:
         pruner="median",
         sampler="random",
         num_startup_trials=5,
+    )
+
+
+def end_trial(
+    session: Session,
+    params: Mapping[str, Any],
+    epochs: Sequence[Epoch],
+    state: str,
+    reason: str | None = None,
+) -> None:
+    """Have the next trial end so, without a training; its last epoch is its best."""
+    claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
+    assert claim is not None
+    begin_claimed(session.engine, claim, claim.slot, params)
+    record_epochs(session.engine, claim, epochs)
+    finish_claim(
+        session.engine,
+        claim,
+        state=state,
+        outcome=state,
+        reason=reason,
+        feasible=state == "complete",
+        best_epoch=epochs[-1].epoch if epochs else None,
     )
 
 

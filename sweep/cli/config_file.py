@@ -8,7 +8,7 @@ from typing import Any
 
 from sweep.cli.job_options import JobOptions
 from sweep.errors import ConfigError
-from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_request
+from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_number, read_request
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
 WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
@@ -45,8 +45,12 @@ def lay_over_file(
         raise ConfigError(f"{path}: {TRUST_KEY}: got {trusts!r}, expected true or false; mend it")
     known = {
         field: _take(path, others, key, kind)
-        for kind, keys in ((int, WHOLE_NUMBERS), ((int, float), NUMBERS), (str, {"sweep": "sweep"}))
+        for kind, keys in ((int, WHOLE_NUMBERS), (str, {"sweep": "sweep"}))
         for key, field in keys.items()
+    } | {
+        field: read_number(path, key, others.pop(key))
+        for key, field in NUMBERS.items()
+        if key in others
     }
     if others:
         raise ConfigError(

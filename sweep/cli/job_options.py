@@ -111,11 +111,16 @@ def check_options(options: JobOptions) -> None:
             f"launcher: no worker is started here, got {options.launcher} beside --detach, "
             "expected one of them; leave one out"
         )
-    if options.is_detached and options.timeout_s is not None:
-        raise ConfigError(
-            f"timeout: nothing is trained here, got {options.timeout_s} beside --detach, expected "
-            "it where the workers are started; give it to `sweep worker`"
-        )
+    where = {
+        "timeout": "it where the workers are started; give it to `sweep worker`",
+        "audit": "it where the sweep ends; the same `sweep run` without --detach does it then",
+    }
+    for name, value in (("timeout", options.timeout_s), ("audit", options.audit)):
+        if options.is_detached and value is not None:
+            raise ConfigError(
+                f"{name}: nothing is trained here, got {value} beside --detach, expected "
+                f"{where[name]}"
+            )
 
 
 def read_wish(options: JobOptions) -> Wish:

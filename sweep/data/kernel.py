@@ -177,6 +177,12 @@ def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
         qxx += c[track]
         qxy += d[track]
         qyy += e[track]
+    return _combine(s, sx, sy, sxx, sxy, syy, q, qx, qy, qxx, qxy, qyy)
+
+
+@compiled()
+def _combine(s, sx, sy, sxx, sxy, syy, q, qx, qy, qxx, qxy, qyy):  # type: ignore[no-untyped-def]
+    """Return K, the gradient of log K and its Hessian, of the sums of p and of p^2."""
     if s < MIN_DENSITY:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     r = q / s

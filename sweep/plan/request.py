@@ -128,14 +128,29 @@ def _read_value(path: Path, key: str, value: Any) -> Any:
             raise ConfigError(f"{path}: {key}: got {value!r}, expected a list of file names")
         return tuple(value)
     if key in ("max_fp", "max_latency_us"):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{path}: {key}: got {value!r}, expected a number; mend it")
-        return float(value)
+        return read_number(path, key, value)
     whole = key in ("events", "val_events", "test_events", "epochs", "seed", "max_parameters")
     if isinstance(value, bool) or not isinstance(value, int if whole else str):
         kind = "a whole number" if whole else "text"
         raise ConfigError(f"{path}: {key}: got {value!r}, expected {kind}; mend it")
     return value
+
+
+def read_number(path: Path, key: str, value: Any) -> float:
+    """Read a number of a TOML file, whose whole numbers have no end.
+
+    Raises:
+        ConfigError: when it is none, or too large.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{path}: {key}: got {value!r}, expected a number; mend it")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigError(
+            f"{path}: {key}: got a number of {len(str(value))} digits, expected one below 1e308; "
+            "mend it"
+        ) from None
 
 
 def _write_dimension(path: Path, name: str, value: Any) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
+from sweep.device import choose_device
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.metrics.score import EVENT_COUNTS, LOSS
 from sweep.metrics.table import METRICS, Metric
@@ -202,7 +202,7 @@ def _check_named(
 
 
 def _score(contender: Contender, events: EventSet, progress: Progress | None) -> EventScores:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
         predicted = predict_batches(contender.network.to(device), batches, progress)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors.torch
 import torch
 from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from models import Architecture
 from models.custom import refuse_ending
@@ -25,6 +26,7 @@ from sweep.config import Variant as DataVariant
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
+from sweep.device import choose_device
 from sweep.errors import ModelError
 from sweep.foreign import parse_json, read_text
 from sweep.metrics.decode import REFERENCE, Decode, parse_decode
@@ -40,6 +42,7 @@ from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.state import StateError, restore_state
 from sweep.trust import VARIABLE, is_trusted
 
+Judgement = TypeVar("Judgement")
 WEIGHTS_FILE = "weights.safetensors"
 METRICS_FILE = "metrics.json"
 
@@ -209,10 +212,28 @@ def evaluate(
     Raises:
         ModelError: when the network does not take these events, or its heights are beyond float32.
     """
+    return judge(network, events, device, lambda seen: score_chosen(seen, decode).score, progress)
+
+
+def judge(
+    network: nn.Module,
+    events: EventSet,
+    device: torch.device,
+    look: Callable[[Iterator[tuple[Tensor, Tensor]]], Judgement],
+    progress: Progress | None = None,
+) -> Judgement:
+    """Look at what a network predicts of events.
+
+    Args:
+        network, events, device, progress: As `evaluate` takes them.
+        look: Given predictions and targets, batch by batch, each (B, 4000).
+
+    Raises:
+        ModelError: as `evaluate`.
+    """
     batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
-        predicted = predict_batches(network.to(device), batches, progress)
-        return score_chosen(predicted, decode).score
+        return look(predict_batches(network.to(device), batches, progress))
     except ValueError as exc:
         raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
 
@@ -241,9 +262,8 @@ def evaluate_export(
     """
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
         exported, events = open_judged(folder, files, x_key, y_key, variant, progress)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         settings = exported.choose_decode(decode)
-        return evaluate(exported.network, events, device, progress, settings)
+        return evaluate(exported.network, events, choose_device(), progress, settings)
 
 
 def open_judged(

@@ -13,25 +13,23 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.vertices import Vertices
+from sweep.device import choose_device
 from sweep.geometry import BIN_WIDTH_MM, to_mm
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.metrics.peaks import Regions, find_regions
 from sweep.progress import Progress
-from sweep.results.evaluation import open_judged
-from sweep.training.batches import Batches
-from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
+from sweep.results.evaluation import judge, open_judged
 from sweep.training.matching import MAX_DISTANCE_BINS
 
 NEAR_MM = 1.0
@@ -150,11 +148,13 @@ def examine_export(
     """
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
         exported, events = open_judged(folder, files, x_key, y_key, variant, progress)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        batches = Batches(events, FIRST_BATCH_SIZE, device)
-        predicted = predict_batches(exported.network.to(device), batches, progress)
         settings = exported.choose_decode(decode) or REFERENCE
-        return examine(predicted, settings, events.load_vertices())
+        vertices = events.load_vertices()
+
+        def look(seen: Iterator[tuple[Tensor, Tensor]]) -> Examination:
+            return examine(seen, settings, vertices)
+
+        return judge(exported.network, events, choose_device(), look, progress)
 
 
 def examine(

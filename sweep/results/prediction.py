@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sweep.data.formats import open_features
-from sweep.device import full_precision
+from sweep.device import choose_device, full_precision
 from sweep.errors import ModelError
 from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, to_mm
 from sweep.metrics.decode import REFERENCE, Decode
@@ -80,7 +80,7 @@ def predict_export(
         exported = load_export(folder)
         chosen = exported.choose_decode(decode) or REFERENCE
         events = open_features(files, x_key=x_key, variant=exported.choose_variant(files, variant))
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = choose_device()
         network = exported.network.to(device).eval()
         origin = Origin(exported.model, events.num_events, chosen)
         num_vertices = 0

@@ -16,6 +16,7 @@ from storage.sweeps import change_config
 from sweep.config import OpenedConfig
 from sweep.data.events import EventSet
 from sweep.data.selection import reopen_test
+from sweep.device import choose_device
 from sweep.errors import ModelError
 from sweep.metrics.writing import describe_score
 from sweep.plan.network import is_own
@@ -53,7 +54,7 @@ def judge_winner(
     events = reopen_test(status.config.data, progress)
     if is_own(status.config.model):
         _refuse_ending(status.config.model, network, events)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device()
     score = evaluate(network, events, device, progress, get_decode(trial))
     while not _keep(engine, confirmation, trial.slot, describe_score(score)):
         changed = find_confirmation_of_search(engine, confirmation.design.sweep)

@@ -79,11 +79,15 @@ class VertexBatch:
         return self.event_V, self.z_mm_V, self.height_V, self.width_mm_V, self.integral_V
 
 
-class VertexFile(Protocol):
-    """A file being written."""
+class VertexSink(Protocol):
+    """What takes vertices, some events at a time."""
 
     def add(self, batch: VertexBatch) -> None:
         """Add the vertices of the next events."""
+
+
+class VertexFile(VertexSink, Protocol):
+    """A file being written."""
 
     def finish(self) -> None:
         """Write what is left, once all events were added."""
@@ -263,22 +267,49 @@ def check_vertex_path(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_vertex_file(path: Path, origin: Origin) -> Iterator[VertexFile]:
+def open_vertex_file(path: Path, origin: Origin) -> Iterator[VertexSink]:
     """Write a file of vertices, whole or not at all.
 
     Raises:
         DataError: as `check_vertex_path`, and when the disk is full or the folder not writable.
     """
     check_vertex_path(path)
-    try:
-        with open_scratch(path.parent) as scratch:
+    with contextlib.ExitStack() as stack:
+        with _writing(path):
+            scratch = stack.enter_context(open_scratch(path.parent))
             temporary = scratch / f"file{path.suffix}"
-            with contextlib.closing(FORMS[path.suffix](temporary, origin)) as file:
-                yield file
-                file.finish()
+            file = FORMS[path.suffix](temporary, origin)
+        stack.callback(file.close)
+        yield _Told(file, path)
+        with _writing(path):
+            file.finish()
+            file.close()
             flush(temporary)
             temporary.replace(path)
             flush(path.parent)
+
+
+class _Told:
+    """A file that says of a fault in writing what file it is; others' faults are not its own."""
+
+    def __init__(self, file: VertexFile, path: Path) -> None:
+        self._file = file
+        self._path = path
+
+    def add(self, batch: VertexBatch) -> None:
+        with _writing(self._path):
+            self._file.add(batch)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Tell of a fault of the disk as one of the file.
+
+    Raises:
+        DataError: when there is any.
+    """
+    try:
+        yield
     except OSError as exc:
         raise DataError(
             f"{path}: cannot be written, got {exc.strerror or exc}, expected room and the right "

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import SQLAlchemyError
 
 from models.value import write_value
+from storage.files import write_file
+from sweep.errors import SweepError
 from sweep.trackers.runs import Run
 
 FILE = "mlflow.db"
@@ -20,20 +25,37 @@ MOST_VALUES = 1000
 
 
 def write_runs(folder: Path, sweep: str, runs: Sequence[Run]) -> None:
-    """Write the runs of a sweep into `mlflow.db`, which `mlflow ui` shows.
+    """Write the runs of a sweep into `mlflow.db`, which `mlflow ui` shows, all of them or none.
 
     Args:
         folder: Whose database may hold other sweeps already.
 
     Raises:
         FileExistsError: when it holds this sweep already.
+        SweepError: when MLflow cannot read what is there.
     """
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder.resolve() / FILE}")
+    path = folder.resolve() / FILE
+
+    def write(copy: Path) -> None:
+        if path.exists():
+            shutil.copyfile(path, copy)
+        _write_all(copy, folder.resolve() / "artifacts" / sweep, sweep, runs)
+
+    try:
+        write_file(path, write)
+    except (MlflowException, SQLAlchemyError) as exc:
+        reason = " ".join(str(exc).split())[:200]
+        raise SweepError(
+            f"{path}: MLflow cannot use it, got {reason!r}, expected its database; choose another "
+            "folder"
+        ) from exc
+
+
+def _write_all(database: Path, artifacts: Path, sweep: str, runs: Sequence[Run]) -> None:
+    client = MlflowClient(tracking_uri=f"sqlite:///{database}")
     if client.get_experiment_by_name(sweep) is not None:
         raise FileExistsError(sweep)
-    experiment = client.create_experiment(
-        sweep, artifact_location=(folder.resolve() / "artifacts" / sweep).as_uri()
-    )
+    experiment = client.create_experiment(sweep, artifact_location=artifacts.as_uri())
     began_s = min((run.started_s for run in runs), default=0.0)
     parent = client.create_run(experiment, start_time=_to_ms(began_s), run_name=sweep).info.run_id
     for run in runs:

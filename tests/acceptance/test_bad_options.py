@@ -29,6 +29,7 @@ REFUSED = [
     (["--gpus", "99"], "gpus: not there, got 99"),
     (["--profile", "tpu"], "profile: unknown, got 'tpu'"),
     (["--detach", "--timeout", "9"], "timeout: nothing is trained here"),
+    (["--detach", "--audit", "3"], "audit: nothing is trained here"),
     (["--events", "0"], "events: too few, got 0"),
     (["--events", "99"], "fewer events than asked"),
     (["--val-events", "-1"], "val-events: too few, got -1"),
@@ -119,6 +120,7 @@ def test_looking_where_nothing_is_makes_nothing(
     [
         ("trials = 'many'", "trials: got 'many'"),
         ("trials = true", "trials: got True"),
+        pytest.param("timeout = 1" + "0" * 400, "timeout: got a number of 401", id="endless"),
         ("model = 'cnn'\ntrails = 3", "unknown key, got trails"),
         ("[space]\nsize = 3", "--set size: no such hyperparameter"),
         ("model = ", "not TOML"),

@@ -13,8 +13,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import sweep
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.epochs import Epoch, record_epochs
+from jobs import end_trial
+from storage.epochs import Epoch
 from storage.workers import enter_worker
 from sweep.errors import SweepError
 from sweep.trial.session import Session
@@ -23,30 +23,13 @@ PARAMS = {"hidden_size": 4, "lr": 0.1 + 0.2, "batch_size": 12, "beta1": 0.9, "be
 GOOD = Epoch(1, 24, 0.2, 1 / 30, 12, 30, 20, 30, 9, 1e-3, 0.5, 30, 12, 900, 1200, 90_000)
 
 
-def end_trial(session: Session, epochs: list[Epoch], state: str, reason: str | None) -> None:
-    """Have the next trial end so."""
-    claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
-    assert claim is not None
-    begin_claimed(session.engine, claim, claim.slot, PARAMS)
-    record_epochs(session.engine, claim, epochs)
-    finish_claim(
-        session.engine,
-        claim,
-        state=state,
-        outcome=state,
-        reason=reason,
-        feasible=state == "complete",
-        best_epoch=1 if epochs else None,
-    )
-
-
 @pytest.fixture
 def database(make_session: Callable[..., Session], sqlite_url: str) -> str:
     """A sweep `net` with a complete trial, one that failed, and one that has not begun."""
     session = make_session(sqlite_url, trials=3)
     enter_worker(session.engine, "w", "cpu")
-    end_trial(session, [GOOD], "complete", None)
-    end_trial(session, [], "failed", 'Traceback:\nKeyError: "a, b"')
+    end_trial(session, PARAMS, [GOOD], "complete")
+    end_trial(session, PARAMS, [], "failed", 'Traceback:\nKeyError: "a, b"')
     return sqlite_url
 
 

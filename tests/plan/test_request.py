@@ -104,6 +104,8 @@ def test_options_lie_over_the_file() -> None:
         ("epochs = true", "epochs: got True, expected a whole number"),
         ("model = 3", "model: got 3, expected text"),
         ("data = [1]", "data: got .1., expected a list of file names"),
+        ("max_fp = true", "max_fp: got True, expected a number"),
+        pytest.param("max_fp = 1" + "0" * 400, "max_fp: got a number of 401 digits", id="endless"),
         ("space = 3", "space: got 3, expected a table"),
         ("[space]\nlr = []", r"space.lr: got \[\], expected"),
         ("[space]\nlr = {low = 1}", "space.lr: got {'low': 1}, expected"),

@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from sweep.metrics.decode import REFERENCE
+from sweep.results.vertex_files import Origin, open_vertex_file
+
 COPY = '''
 import torch
 
@@ -167,6 +170,16 @@ def test_wrong_request_is_one_line_and_leaves_nothing(
     assert answer.err.startswith(f"error: {said}")
     assert events.read_bytes() == before
     assert not (tmp_path / "v.csv").exists()
+
+
+def test_fault_of_a_network_is_not_told_as_one_of_the_file(tmp_path: Path) -> None:
+    """A file that it misses, say, stays what was missed; nothing is left."""
+    with (
+        pytest.raises(FileNotFoundError, match="its own"),
+        open_vertex_file(tmp_path / "v.csv", Origin("Net", 1, REFERENCE)),
+    ):
+        raise FileNotFoundError("its own")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_events_that_cannot_be_judged_leave_no_file(

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.epochs import Epoch, record_epochs
+from jobs import end_trial
+from storage.epochs import Epoch
 from storage.workers import enter_worker
 from sweep.errors import SweepError
 from sweep.results.status import read_status
@@ -34,20 +34,8 @@ def database(make_session: Callable[..., Session], sqlite_url: str) -> str:
     """A sweep `net` with a complete trial of two epochs, and one that failed before its first."""
     session = make_session(sqlite_url, trials=3)
     enter_worker(session.engine, "w", "cpu")
-    for epochs, state, reason in ((CURVE, "complete", None), ([], "failed", REASON)):
-        claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
-        assert claim is not None
-        begin_claimed(session.engine, claim, claim.slot, PARAMS)
-        record_epochs(session.engine, claim, epochs)
-        finish_claim(
-            session.engine,
-            claim,
-            state=state,
-            outcome=state,
-            reason=reason,
-            feasible=state == "complete",
-            best_epoch=2 if epochs else None,
-        )
+    end_trial(session, PARAMS, CURVE, "complete")
+    end_trial(session, PARAMS, [], "failed", REASON)
     return sqlite_url
 
 
@@ -89,6 +77,20 @@ def test_mlflow_reads_runs_of_trials_in_a_run_of_the_sweep(
     again = call("export-to", "mlflow", str(tmp_path), "--storage", database)
     assert again.code == 1
     assert "holds sweep net already" in again.err
+
+
+def test_a_database_that_is_none_of_mlflows_stays_as_it_is(
+    database: str, call: Callable[..., Any], tmp_path: Path
+) -> None:
+    """In one line; nothing is left beside it."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mlflow.db").write_text("no database" * 500)
+    done = call("export-to", "mlflow", str(tmp_path / "out"), "--storage", database)
+    assert done.code == 1
+    assert "MLflow cannot use it" in done.err
+    assert done.err.strip().count("error:") == 1
+    assert (tmp_path / "out" / "mlflow.db").read_text() == "no database" * 500
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mlflow.db"]
 
 
 def test_tensorboard_reads_scalars_and_hyperparameters(
