@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,11 +51,12 @@ def add_points(
     def work(connection: sa.Connection) -> list[int]:
         rows = connection.execute(query).all()
         if len(rows) < len(points):
-            missing = len(points) - len(rows)
+            words = ["sweep", "run", "--model", str(sweep.config["model"]), "--sweep", sweep.name]
+            budget = sweep.budget + len(points) - len(rows)
             raise StorageError(
-                f"sweep {sweep.name}: too few trials are left, got {len(points)} points for "
-                f"{len(rows)} that nobody has begun, expected one each; raise the budget first: "
-                f"`sweep run --detach --trials {sweep.budget + missing}`"
+                f"sweep {sweep.name}: too few trials are left, got {len(rows)} that nobody has "
+                f"begun, expected {len(points)}, one for each point; raise the budget first: "
+                f"`{shlex.join(words)} --detach --trials {budget}`"
             )
         for row, point in zip(rows, points, strict=True):
             stored = trials.update().where(trials.c.id == row.id)

@@ -69,7 +69,8 @@ class Audit:
         return (
             f"audit: of {write_count(self.num_trained, 'pruned trial')} trained to the end "
             f"{self.num_false} came out better than the search ({metric.label} {bar}): between "
-            f"{low:.0%} and {high:.0%} of its prunings are false, with 68 %"
+            f"{low:.0%} and {high:.0%} of its prunings are false, with 68 %; each is one training, "
+            "and where two are close its seed alone may say which is better"
         )
 
 

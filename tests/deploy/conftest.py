@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -37,10 +38,9 @@ def project(tmp_path_factory: pytest.TempPathFactory, compose: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def services(project: Project) -> dict[str, Any]:
-    """The services as Compose reads them."""
-    read: dict[str, Any] = project.read()["services"]
-    return read
+def services(project: Project) -> Mapping[str, Any]:
+    """The services as Compose reads them, which no test adds to: others come after it."""
+    return MappingProxyType(project.read()["services"])
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Engine:
         migrated: What the service that prepares the database wrote.
     """
 
-    services: dict[str, Any]
+    services: Mapping[str, Any]
     folders: dict[str, Path]
     ports: dict[str, int]
     environment: dict[str, str]
@@ -150,7 +150,7 @@ def postgres_programs(postgres_server: sa.Engine) -> Path:
 @pytest.fixture(scope="module")
 def engine_here(
     project: Project,
-    services: dict[str, Any],
+    services: Mapping[str, Any],
     stages: list[Stage],
     postgres_programs: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -243,8 +243,9 @@ def test_password_is_demanded_and_read_from_its_file(engine: Engine, project: Pr
     """Not from one that others can read too; and who has none is told so without it."""
     assert engine.is_healthy("worker-cpu")
     words = engine.services["worker-cpu"]["healthcheck"]["test"][1:]
-    engine.services["stranger"] = {"environment": {"SWEEP_STORAGE": "postgresql://sweep@db/sweep"}}
-    refused = engine.execute("stranger", *words)
+    stranger = {"environment": {"SWEEP_STORAGE": "postgresql://sweep@db/sweep"}}
+    other = replace(engine, services={**engine.services, "stranger": stranger})
+    refused = other.execute("stranger", *words)
     assert refused.returncode == 1
     assert "no password supplied" in refused.stderr
     assert project.read_secret("db_password") not in refused.stderr

@@ -85,13 +85,14 @@ def test_table_that_holds_no_points_is_refused(tmp_path: Path, text: str, said: 
 
 def test_points_take_the_next_trials_of_the_budget(engine: sa.Engine) -> None:
     """After the starting points, in their order; one that was given back keeps its point."""
-    found = create_sweep(engine, "net", {}, {}, 5)
+    found = create_sweep(engine, "net", {"model": "cnn"}, {}, 5)
     enter_worker(engine, "w", "cpu")
     first = claim_trial(engine, found.id, "w", 60.0)
     assert first is not None and first.slot == 0 and not first.point
     assert add_points(engine, found, [{"lr": 1.0}], 2) == [2]
     assert add_points(engine, found, [{"lr": 2.0}], 2) == [3]
-    with pytest.raises(StorageError, match=r"got 3 points for 1 that nobody.*--trials 7`"):
+    command = "`sweep run --model cnn --sweep net --detach --trials 7`"
+    with pytest.raises(StorageError, match=rf"got 1 that nobody has begun, expected 3.*{command}"):
         add_points(engine, found, [{"lr": 3.0}] * 3, 2)
     release_claim(engine, first)
     seen = []
