@@ -167,15 +167,16 @@ def evaluate(
         parse_decode(decode)
 
     def judge() -> None:
-        from sweep.results.evaluation import evaluate_export  # late: it loads torch
+        from sweep.results.evaluation import evaluate_export, open_judged  # late: torch
 
         with show_progress("judging") as progress:
-            score = evaluate_export(model, files, x_key, y_key, variant, progress, decode)
+            exported, events = open_judged(model, files, x_key, y_key, variant, progress)
+            score = evaluate_export(exported, events, decode, progress)
             told = None
             if missed:
                 from sweep.results.examination import examine_export  # late: few ask for it
 
-                told = examine_export(model, files, x_key, y_key, variant, progress, decode)
+                told = examine_export(exported, events, decode, progress)
         used = score.operating.decode if score.operating else REFERENCE
         if json:
             more = told.to_json() if told else {}

@@ -233,58 +233,58 @@ def judge(
     """
     batches = Batches(events, FIRST_BATCH_SIZE, device)
     try:
-        return look(predict_batches(network.to(device), batches, progress))
+        with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
+            return look(predict_batches(network.to(device), batches, progress))
     except ValueError as exc:
         raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
 
 
-def evaluate_export(
+def open_judged(
     folder: Path,
-    files: Sequence[Path],
+    files: Sequence[Path] = (),
     x_key: str | None = None,
     y_key: str | None = None,
     variant: str | None = None,
     progress: Progress | None = None,
-    decode: str | None = None,
-) -> Score:
-    """Judge an exported model on files of events, or on its sweep's own validation events.
+) -> tuple[ExportedModel, EventSet]:
+    """Load an exported model, and open the events that it is to be judged by.
 
     Args:
         folder: That `sweep best --export` wrote.
         files: Events; empty for those that the sweep judged its trials by.
         x_key, y_key: Names of the arrays in the files, where they are not found by shape.
         variant: Which features of an HDF5 file that has both; those of the training by default.
-        progress: Told how many of how many events are read, then judged.
-        decode: What counts as a peak, as `--decode` takes it; the model's own by default.
+        progress: Told how many of how many events are read.
 
     Raises:
         ModelError, DataError: when the model or the events cannot be used.
     """
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
-        exported, events = open_judged(folder, files, x_key, y_key, variant, progress)
-        settings = exported.choose_decode(decode)
-        return evaluate(exported.network, events, choose_device(), progress, settings)
-
-
-def open_judged(
-    folder: Path,
-    files: Sequence[Path],
-    x_key: str | None,
-    y_key: str | None,
-    variant: str | None,
-    progress: Progress | None,
-) -> tuple[ExportedModel, EventSet]:
-    """Load an exported model, and open the events that it is to be judged by.
-
-    Raises:
-        ModelError, DataError: as `evaluate_export`.
-    """
-    exported = load_export(folder)
+        exported = load_export(folder)
     if not files:
         return exported, reopen_split(exported.data, progress).validation
     chosen = exported.choose_variant(files, variant)
     events = open_events(files, x_key=x_key, y_key=y_key, variant=chosen, progress=progress)
     return exported, events
+
+
+def evaluate_export(
+    exported: ExportedModel,
+    events: EventSet,
+    decode: str | None = None,
+    progress: Progress | None = None,
+) -> Score:
+    """Judge an exported model on events.
+
+    Args:
+        decode: What counts as a peak, as `--decode` takes it; the model's own by default.
+        progress: Told how many of how many events are judged.
+
+    Raises:
+        ModelError: as `evaluate`.
+    """
+    settings = exported.choose_decode(decode)
+    return evaluate(exported.network, events, choose_device(), progress, settings)
 
 
 def _read_config(folder: Path) -> _ExportConfig:

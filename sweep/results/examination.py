@@ -10,18 +10,16 @@ Shapes: P true peak, Q predicted peak of one event.
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sweep.data.events import EventSet
 from sweep.data.vertices import Vertices
 from sweep.device import choose_device
 from sweep.geometry import BIN_WIDTH_MM, to_mm
@@ -29,7 +27,7 @@ from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.metrics.peaks import Regions, find_regions
 from sweep.progress import Progress
-from sweep.results.evaluation import judge, open_judged
+from sweep.results.evaluation import ExportedModel, judge
 from sweep.training.matching import MAX_DISTANCE_BINS
 
 NEAR_MM = 1.0
@@ -133,28 +131,19 @@ class Examination:
 
 
 def examine_export(
-    folder: Path,
-    files: Sequence[Path],
-    x_key: str | None = None,
-    y_key: str | None = None,
-    variant: str | None = None,
-    progress: Progress | None = None,
+    exported: ExportedModel,
+    events: EventSet,
     decode: str | None = None,
+    progress: Progress | None = None,
 ) -> Examination:
-    """Examine an exported model on the events that `evaluate_export` would judge it by.
+    """Examine an exported model on events; arguments and faults as those of `evaluate_export`."""
+    settings = exported.choose_decode(decode) or REFERENCE
+    vertices = events.load_vertices()
 
-    Raises:
-        ModelError, DataError: as there.
-    """
-    with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
-        exported, events = open_judged(folder, files, x_key, y_key, variant, progress)
-        settings = exported.choose_decode(decode) or REFERENCE
-        vertices = events.load_vertices()
+    def look(seen: Iterator[tuple[Tensor, Tensor]]) -> Examination:
+        return examine(seen, settings, vertices)
 
-        def look(seen: Iterator[tuple[Tensor, Tensor]]) -> Examination:
-            return examine(seen, settings, vertices)
-
-        return judge(exported.network, events, choose_device(), look, progress)
+    return judge(exported.network, events, choose_device(), look, progress)
 
 
 def examine(

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,9 @@ def test_results_of_a_copy_are_those_of_the_command(
     assert call("evaluate", folder, "--data", "none.npz").code == 1
 
 
-def test_signal_is_passed_on_to_the_copy() -> None:
-    """Sent to the command alone, as `kill` does, it ends both."""
+@contextmanager
+def start_waiting() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Start a command whose copy waits; gives the command, and the copy's process number."""
     code = (
         "import os, time\nfrom sweep.cli.apart import run_apart\n"
         "def wait():\n    print(os.getpid(), flush=True)\n    time.sleep(100)\n"
@@ -122,7 +124,12 @@ def test_signal_is_passed_on_to_the_copy() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as both:
         assert both.stdout is not None
-        copy = int(both.stdout.readline())
+        yield both, int(both.stdout.readline())
+
+
+def test_signal_is_passed_on_to_the_copy() -> None:
+    """Sent to the command alone, as `kill` does, it ends both."""
+    with start_waiting() as (both, copy):
         both.send_signal(signal.SIGTERM)
         assert both.wait(60) == -signal.SIGTERM
     with pytest.raises(ProcessLookupError):
@@ -131,14 +138,7 @@ def test_signal_is_passed_on_to_the_copy() -> None:
 
 def test_copy_does_not_outlive_a_killed_command() -> None:
     """It is killed with it, wherever it is."""
-    code = (
-        "import os, time\nfrom sweep.cli.apart import run_apart\n"
-        "def wait():\n    print(os.getpid(), flush=True)\n    time.sleep(100)\n"
-        "run_apart(wait)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as both:
-        assert both.stdout is not None
-        copy = int(both.stdout.readline())
+    with start_waiting() as (both, copy):
         both.kill()
     deadline_s = time.monotonic() + 60
     while Path(f"/proc/{copy}/stat").exists() and time.monotonic() < deadline_s:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from models import ARCHITECTURES
 from sweep.errors import ModelError
-from sweep.results.evaluation import evaluate_export
+from sweep.results.evaluation import evaluate_export, open_judged
 
 STRUCTURE = {"hidden_size": 4, "num_layers": 1, "head": "identity", "activation": "relu"}
 DATA = {
@@ -67,9 +67,9 @@ def test_model_is_judged_on_the_features_it_was_trained_on(
 ) -> None:
     """Where a file has both kinds, the kind of the training is taken, unless another is named."""
     folder = write_export(tmp_path / "model", make_config(variant="poca"))
-    trained = evaluate_export(folder, [both_features])
-    poca = evaluate_export(folder, [both_features], variant="poca")
-    kernel = evaluate_export(folder, [both_features], variant="kernel")
+    trained = evaluate_export(*open_judged(folder, [both_features]))
+    poca = evaluate_export(*open_judged(folder, [both_features], variant="poca"))
+    kernel = evaluate_export(*open_judged(folder, [both_features], variant="kernel"))
     assert trained == poca
     assert trained.validation_loss != kernel.validation_loss
 
@@ -78,7 +78,8 @@ def test_evaluation_tells_how_far_it_is(tmp_path: Path, both_features: Path) -> 
     """Events are read, then judged."""
     folder = write_export(tmp_path / "model", make_config())
     told: list[tuple[int, int]] = []
-    evaluate_export(folder, [both_features], progress=lambda *done: told.append(done))
+    judged = open_judged(folder, [both_features], progress=lambda *done: told.append(done))
+    evaluate_export(*judged, progress=lambda *done: told.append(done))
     assert told == [(3, 3), (3, 3)]
 
 
@@ -102,7 +103,7 @@ def test_config_that_is_no_json_is_refused_in_one_line(tmp_path: Path, content: 
     folder = write_export(tmp_path / "model", make_config())
     (folder / "config.json").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(ModelError, match=r"not readable, got .*, expected JSON") as caught:
-        evaluate_export(folder, [])
+        evaluate_export(*open_judged(folder))
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -124,5 +125,5 @@ def test_broken_export_is_refused_in_one_line(
     """A config that is not an export's, or weights of another network, are one clear line."""
     folder = write_export(tmp_path / "model", config)
     with pytest.raises(ModelError) as caught:
-        evaluate_export(folder, [both_features])
+        evaluate_export(*open_judged(folder, [both_features]))
     assert len(str(caught.value).splitlines()) == 1
