@@ -21,7 +21,7 @@ from storage.errors import LostClaimError
 from storage.points import get_point
 from storage.standings import Promotion, choose_trial
 from storage.sweeps import PAUSED, RUNNING, WAITING
-from storage.tables import attempts, epochs, trials, workers
+from storage.tables import attempts, epochs, sweeps, trials, workers
 from storage.workers import see
 
 FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
@@ -38,6 +38,7 @@ class Claim:
     that the trial needs a device for itself. It trains up to the epoch `until_epoch`, to its end
     where that is None; or not at all: `account` says why a paused trial is ended for good.
     `point` are the values that a person wants tried with it, by the hyperparameters' names.
+    `version` is that of the sweep's config that it was begun with, which it keeps to its end.
     """
 
     trial_id: int
@@ -52,6 +53,7 @@ class Claim:
     until_epoch: int | None = None
     account: str | None = None
     point: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
 
 
 def claim_trial(
@@ -87,7 +89,8 @@ def claim_trial(
         row, next_trial = chosen
         _begin_attempt(connection, row, worker, now_s)
         lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
-        connection.execute(
+        current = sa.select(sweeps.c.version).where(sweeps.c.id == sweep_id).scalar_subquery()
+        version = connection.execute(
             trials.update()
             .where(trials.c.id == row.id)
             .values(
@@ -97,8 +100,10 @@ def claim_trial(
                 lease_until_s=now_s + lease_s,
                 until_epoch=next_trial.until_epoch,
                 started_s=now_s if row.started_s is None else row.started_s,
+                version=current if row.version is None else row.version,
             )
-        )
+            .returning(trials.c.version)
+        ).scalar_one()
         return Claim(
             row.id,
             sweep_id,
@@ -112,6 +117,7 @@ def claim_trial(
             until_epoch=next_trial.until_epoch,
             account=next_trial.account,
             point=get_point(row),
+            version=version,
         )
 
     return transact(engine, work)

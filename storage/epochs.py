@@ -54,7 +54,8 @@ class Epoch:
 class TrialRow:
     """One trial as stored, with the epoch whose metrics are its own (None before the first).
 
-    `is_added` says that a person wanted it tried.
+    `is_added` says that a person wanted it tried; `version` is that of the sweep's config that it
+    was begun with.
     """
 
     id: int
@@ -72,6 +73,7 @@ class TrialRow:
     best: Epoch | None
     last: Epoch | None
     is_added: bool = False
+    version: int = 1
 
 
 Curves = Mapping[int, Sequence[Epoch]]

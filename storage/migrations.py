@@ -134,6 +134,15 @@ def _add_decode(operations: Operations) -> None:
     operations.add_column("sweep_epochs", sa.Column("min_width", sa.Integer))
 
 
+def _add_changes(operations: Operations) -> None:
+    """Which version of its sweep a trial has, and whose turn it is; nothing was changed so far."""
+    for name, default in (("version", "1"), ("priority", "0")):
+        column = sa.Column(name, sa.Integer, nullable=False, server_default=default)
+        operations.add_column("sweep_sweeps", column)
+    operations.add_column("sweep_trials", sa.Column("version", sa.Integer))
+    operations.execute("UPDATE sweep_trials SET version = 1 WHERE attempts > 0")
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
@@ -142,5 +151,6 @@ _STEPS: dict[int, Callable[[Operations], None]] = {
     5: _add_pauses,
     6: _add_points,
     7: _add_decode,
+    8: _add_changes,
 }
 """By the version they begin with."""

@@ -25,8 +25,9 @@ PAUSED = "paused"
 class Sweep:
     """One search. `config` and `provenance` are JSON objects.
 
-    The config never changes but for where the events and a person's own network lie, and for the
-    rounds and the end of a confirmation.
+    The config never changes but for where the events and a person's own network lie, for the
+    rounds and the end of a confirmation, and for what `sweep change` may: each such change is a
+    `version`, from 1. Of open sweeps the one of the highest `priority` has the first turn.
     """
 
     id: int
@@ -37,6 +38,8 @@ class Sweep:
     created_s: float
     stop_requested: bool
     trial_timeout_s: float | None
+    version: int = 1
+    priority: int = 0
 
     @classmethod
     def from_row(cls, row: sa.Row[Any]) -> Sweep:
@@ -49,6 +52,8 @@ class Sweep:
             created_s=row.created_s,
             stop_requested=row.stop_requested,
             trial_timeout_s=row.trial_timeout_s,
+            version=row.version,
+            priority=row.priority,
         )
 
 
@@ -88,11 +93,13 @@ def create_sweep(
     provenance: Mapping[str, Any],
     budget: int,
     files: Mapping[str, bytes] = MappingProxyType({}),
+    priority: int = 0,
 ) -> Sweep:
     """Store a new sweep with one waiting trial for each slot of its budget.
 
     Args:
         files: of a person's own network, by path from its folder.
+        priority: as `set_priority` has it.
 
     Raises:
         sqlalchemy.exc.IntegrityError: when the name is taken.
@@ -108,6 +115,7 @@ def create_sweep(
                 budget=budget,
                 created_s=read_clock_s(connection),
                 stop_requested=False,
+                priority=priority,
             )
             .returning(sweeps.c.id)
         ).scalar_one()
@@ -222,6 +230,15 @@ def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> 
     transact(engine, lambda connection: connection.execute(statement))
 
 
+def set_priority(engine: sa.Engine, sweep_id: int, priority: int) -> None:
+    """Set whose turn it is: workers take trials of the open sweep of the highest priority first.
+
+    They heed it from their next trial on. A sweep begins with 0, and less than that is possible.
+    """
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(priority=priority)
+    transact(engine, lambda connection: connection.execute(statement))
+
+
 def request_stop(engine: sa.Engine, sweep_id: int, stop: bool = True) -> None:
     """Ask all workers of a sweep to stop after the epoch they are in, or take that back."""
     statement = sweeps.update().where(sweeps.c.id == sweep_id).values(stop_requested=stop)
@@ -235,11 +252,11 @@ def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:
 
 
 def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
-    """Read the sweeps that are not to stop and whose budget is not spent, in fair turn.
+    """Read the sweeps that are not to stop and whose budget is not spent, in turn.
 
     Returns:
-        First the one with the fewest trials in training, of equals the one whose last trial was
-        claimed longest ago.
+        First those of the highest priority; of these the one with the fewest trials in training,
+        of equals the one whose last trial was claimed longest ago.
     """
 
     def work(connection: sa.Connection) -> list[Sweep]:
@@ -262,7 +279,12 @@ def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
             .join(turn, turn.c.sweep_id == sweeps.c.id)
             .outerjoin(last, last.c.sweep_id == sweeps.c.id)
             .where(sweeps.c.stop_requested.is_(False))
-            .order_by(turn.c.num_held, sa.func.coalesce(last.c.claimed_s, 0), sweeps.c.id)
+            .order_by(
+                sweeps.c.priority.desc(),
+                turn.c.num_held,
+                sa.func.coalesce(last.c.claimed_s, 0),
+                sweeps.c.id,
+            )
         )
         return [Sweep.from_row(row) for row in connection.execute(query)]
 

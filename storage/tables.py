@@ -19,7 +19,7 @@ from storage.engine import read, transact
 from storage.errors import RightsError, StorageError
 from storage.passwords import show_url
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 metadata = sa.MetaData()
 
@@ -34,7 +34,7 @@ sweeps = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.String(200), nullable=False, unique=True),
-    sa.Column("config", sa.Text, nullable=False),  # JSON, frozen
+    sa.Column("config", sa.Text, nullable=False),  # JSON: as it is now, with what it was before
     sa.Column("provenance", sa.Text, nullable=False),  # JSON: versions, machine, command
     sa.Column("budget", sa.Integer, nullable=False),
     sa.Column("created_s", sa.Double, nullable=False),
@@ -44,6 +44,8 @@ sweeps = sa.Table(
     sa.Column("publisher_until_s", sa.Double),
     sa.Column("published_s", sa.Double),
     sa.Column("published", sa.String(200)),  # what the pages show: trials by state
+    sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # of its config
+    sa.Column("priority", sa.Integer, nullable=False, server_default="0"),  # the highest first
 )
 
 sources = sa.Table(
@@ -75,6 +77,7 @@ trials = sa.Table(
     sa.Column("alone", sa.Boolean, nullable=False, server_default=sa.false()),  # on its device
     sa.Column("until_epoch", sa.Integer),  # where it was paused or will be; none: to the end
     sa.Column("point", sa.Text),  # JSON: what a person wants tried, by its own names
+    sa.Column("version", sa.Integer),  # of the config that it is begun with; none: not yet
     sa.UniqueConstraint("sweep_id", "slot"),
 )
 sa.Index("sweep_trials_by_state", trials.c.sweep_id, trials.c.state, trials.c.slot)

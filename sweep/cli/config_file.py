@@ -11,7 +11,7 @@ from sweep.errors import ConfigError
 from sweep.plan.request import NOT_IN_FILES, Request, merge_requests, read_number, read_request
 
 NUMBERS = {"timeout": "timeout_s", "trial_timeout": "trial_timeout_s"}
-WHOLE_NUMBERS = {"trials": "trials", "workers": "workers"}
+WHOLE_NUMBERS = {"trials": "trials", "workers": "workers", "priority": "priority"}
 TRUST_KEY = "trust_code"
 FILE_KEYS = ", ".join(
     [field.name for field in fields(Request) if field.name not in NOT_IN_FILES]

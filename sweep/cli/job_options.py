@@ -17,6 +17,8 @@ from sweep.launch.launchers import LAUNCHERS, LOCAL, choose_launcher
 if TYPE_CHECKING:
     from sweep.launch.launcher import Wish
 
+MAX_PRIORITY = 1000
+
 
 @dataclass(frozen=True)
 class JobOptions:
@@ -37,6 +39,7 @@ class JobOptions:
         is_detached: Whether to register the sweep only, for workers elsewhere.
         is_unconfirmed: Whether the best trials of a search are not trained again at its end.
         audit: How many pruned trials are trained to the end when the search has ended, or None.
+        priority: Whose turn it is among open sweeps, the highest first; None for what it was.
     """
 
     timeout_s: Timeout = None
@@ -72,6 +75,7 @@ class JobOptions:
     is_detached: bool = False
     is_unconfirmed: bool = False
     audit: int | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def check_options(options: JobOptions) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise ConfigError(f"{name}: got {count}, expected at least 1; raise --{name}")
+    check_priority(options.priority)
     times = {"timeout": options.timeout_s, "trial-timeout": options.trial_timeout_s}
     for name, time_s in times.items():
         if time_s is not None and not 0 < time_s < math.inf:
@@ -121,6 +126,19 @@ def check_options(options: JobOptions) -> None:
                 f"{name}: nothing is trained here, got {value} beside --detach, expected "
                 f"{where[name]}"
             )
+
+
+def check_priority(priority: int | None) -> None:
+    """Refuse a priority that no database need hold.
+
+    Raises:
+        ConfigError: when it is one.
+    """
+    if priority is not None and abs(priority) > MAX_PRIORITY:
+        raise ConfigError(
+            f"priority: got {priority}, expected from {-MAX_PRIORITY} to {MAX_PRIORITY}; change "
+            "--priority"
+        )
 
 
 def read_wish(options: JobOptions) -> Wish:

@@ -39,6 +39,10 @@ class RunOptions(SweepJobOptions):
         typer.Option(help="Name of the sweep.  [the model's]", autocompletion=offer_sweeps),
     ] = None
     trials: Annotated[int | None, typer.Option(help="Trials to train in all.  [50]")] = None
+    priority: Annotated[
+        int | None,
+        typer.Option(help="Among open sweeps workers take the highest first.  [0]"),
+    ] = None
     is_unconfirmed: Annotated[
         bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
     ] = False

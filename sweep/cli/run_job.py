@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from storage.passwords import hide_password
-from storage.sweeps import Sweep, change_trial_timeout, find_sweep
+from storage.sweeps import Sweep, change_trial_timeout, find_sweep, set_priority
 from sweep.cli.audit_job import audit_search
 from sweep.cli.confirm_job import end_search
 from sweep.cli.console import open_console
@@ -127,6 +127,8 @@ def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tupl
         print_note(note)
     if options.trial_timeout_s not in (None, sweep.trial_timeout_s):
         change_trial_timeout(engine, sweep.id, options.trial_timeout_s)
+    if options.priority not in (None, sweep.priority):
+        set_priority(engine, sweep.id, options.priority)
     return engine, sweep
 
 

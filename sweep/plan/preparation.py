@@ -115,7 +115,12 @@ def _store_moves(
 
 
 def create_stored(
-    engine: sa.Engine, name: str, config: SweepConfig, budget: int, files: Mapping[str, bytes]
+    engine: sa.Engine,
+    name: str,
+    config: SweepConfig,
+    budget: int,
+    files: Mapping[str, bytes],
+    priority: int = 0,
 ) -> Sweep:
     """Create a sweep: the tables where they are missing, its studies, then its row.
 
@@ -132,7 +137,9 @@ def create_stored(
     objective = OBJECTIVES[config.search.objective]
     studies.create_study(study_storage, name, direction=objective.goal, metric_name=objective.label)
     try:
-        return create_sweep(engine, name, config.to_json(), describe_versions(), budget, files)
+        return create_sweep(
+            engine, name, config.to_json(), describe_versions(), budget, files, priority
+        )
     except sa.exc.IntegrityError as exc:
         raise ConflictError(
             f"sweep {name}: somebody else has just created it, got two at once, expected one; "

@@ -127,8 +127,8 @@ def begin_audit(engine: sa.Engine, search: Status, count: int) -> bool:
     if stored is None:
         if joining:
             config = plan_audit(search.config, search.sweep.name, search.counts.finished, joining)
-            files = search.load_files()
-            create_stored(engine, name, config, len(config.starting_points), files)
+            budget, files = len(config.starting_points), search.load_files()
+            create_stored(engine, name, config, budget, files, search.sweep.priority)
         return bool(joining)
     config = read_status(engine, stored).config
     if joining and design is not None:

@@ -73,7 +73,8 @@ def begin_confirmation(
         candidates,
         seeds or DEFAULT_SEEDS,
     )
-    create_stored(engine, name, config, len(config.starting_points), files)
+    budget = len(config.starting_points)
+    create_stored(engine, name, config, budget, files, search.sweep.priority)
 
 
 def join_confirmation(

@@ -172,7 +172,7 @@ def read_all(engine: sa.Engine) -> dict[str, list[tuple[Any, ...]]]:
     """Read all rows of the tables of version 1, in their columns of then."""
     with engine.connect() as connection:
         return {
-            table.name: [tuple(row) for row in connection.execute(sa.select(table))]
+            table.name: sorted(map(tuple, connection.execute(sa.select(table))), key=str)
             for table in FIRST.sorted_tables
             if table.name != "sweep_versions"
         }
@@ -199,9 +199,9 @@ def test_migrated_sweep_is_read(old: sa.Engine) -> None:
     migrate_tables(old)
     sweep = find_sweep(old, "cnn")
     assert (sweep.budget, sweep.created_s, sweep.stop_requested) == (2, 1_700_000_000.123, True)
-    assert sweep.trial_timeout_s is None
+    assert (sweep.trial_timeout_s, sweep.version, sweep.priority) == (None, 1, 0)
     (row,) = read_trials(old, sweep.id)
-    assert (row.params, row.best) == ({"lr": 0.1}, EPOCHS[1])
+    assert (row.params, row.best, row.version) == ({"lr": 0.1}, EPOCHS[1], 1)
     assert read_curve(old, row.id) == EPOCHS
 
 

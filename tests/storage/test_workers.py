@@ -119,6 +119,18 @@ class TestTurns:
         assert turns == ["cnn", "rcnn", "cnn", "rcnn", "cnn"]
         assert other.name == "rcnn"
 
+    def test_highest_priority_comes_first(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+        """However many of its trials are in training; of equals it is the fair turn."""
+        other = sweeps.create_sweep(engine, "rcnn", {}, {}, 3, priority=-1)
+        last = sweeps.create_sweep(engine, "mlp", {}, {}, 3)
+        sweeps.set_priority(engine, last.id, 2)
+        assert claims.claim_trial(engine, last.id, "a", HOUR_S)
+        turn = sweeps.list_open_sweeps(engine)
+        assert [(s.name, s.priority) for s in turn] == [("mlp", 2), ("cnn", 0), ("rcnn", -1)]
+        sweeps.set_priority(engine, other.id, 0)
+        sweeps.set_priority(engine, last.id, 0)
+        assert [s.name for s in sweeps.list_open_sweeps(engine)] == ["cnn", "rcnn", "mlp"]
+
     def test_lost_trial_is_not_in_training(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:
         """A sweep whose workers are gone is as much in need as one that nobody began."""
         other = sweeps.create_sweep(engine, "rcnn", {}, {}, 3)
