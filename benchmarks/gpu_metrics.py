@@ -22,10 +22,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from models import ARCHITECTURES
 from sweep.data.events import EventSet
 from sweep.device import free_memory, full_precision
 from sweep.metrics.decode import REFERENCE, Decode
+from sweep.models import ARCHITECTURES
 from sweep.training.batches import Batches
 from sweep.training.event_scores import EventScores, score_each
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches

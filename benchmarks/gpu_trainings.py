@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from models import ARCHITECTURES
 from sweep.data.splits import Split
+from sweep.models import ARCHITECTURES
 from sweep.plan.recipes import build_recipe
 from sweep.training.replay import Player
 from sweep.training.trainer import Trainer

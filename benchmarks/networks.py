@@ -19,11 +19,11 @@ from pathlib import Path
 
 import torch
 
-from models import ARCHITECTURES, count_parameters
-from models.value import Value, read_value
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events, take_some
 from sweep.data.toy import open_toy_events
+from sweep.models import ARCHITECTURES, count_parameters
+from sweep.models.value import Value, read_value
 from sweep.plan.recipes import build_recipe
 from sweep.training.trainer import EpochResult, Trainer
 

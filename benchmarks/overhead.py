@@ -32,24 +32,31 @@ from optuna.distributions import distribution_to_json
 from optuna.pruners import NopPruner
 from optuna.trial import TrialState, create_trial
 
-from models.space import Float
-from storage import studies
-from storage.artifacts import NUM_KEPT_WEIGHTS
-from storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
-from storage.engine import create_engine, open_engine, parse_url
-from storage.epochs import Epoch, find_complete, read_best, record_epochs
-from storage.migrations import create_tables
-from storage.standings import Promotion
-from storage.sweeps import COMPLETE, PAUSED, PRUNED, count_trials, create_sweep, list_open_sweeps
-from storage.sweeps import is_stop_requested as look_for_stop
-from storage.tables import epochs as epoch_table
-from storage.tables import trials as trial_table
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.models.space import Float
 from sweep.search.draw import Outlook
 from sweep.search.judgement import get_ranking
 from sweep.search.promotion import choose_next_trial
 from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import suggest
+from sweep.storage import studies
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
+from sweep.storage.engine import create_engine, open_engine, parse_url
+from sweep.storage.epochs import Epoch, find_complete, read_best, record_epochs
+from sweep.storage.migrations import create_tables
+from sweep.storage.standings import Promotion
+from sweep.storage.sweeps import (
+    COMPLETE,
+    PAUSED,
+    PRUNED,
+    count_trials,
+    create_sweep,
+    list_open_sweeps,
+)
+from sweep.storage.sweeps import is_stop_requested as look_for_stop
+from sweep.storage.tables import epochs as epoch_table
+from sweep.storage.tables import trials as trial_table
 from sweep.trial.retention import NUM_PICTURED
 
 SPACE = {name: Float(1e-4, 1e-1, "log") for name in ("lr", "weight_decay", "clip_norm", "a", "b")}
@@ -304,7 +311,7 @@ def measure(url: str, num_begun: int, num_workers: int, num_trials: int) -> tupl
     sweep_id = fill(engine, url, num_begun)
     engine.dispose()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "storage.studies"])
+    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "sweep.storage.studies"])
     out = context.Queue()
     processes = [
         context.Process(target=work, args=(url, sweep_id, f"w{index}", num_trials, out))

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,10 +27,7 @@ def main(folder: Path) -> None:
         SystemExit: when one lacks a file of the program, or holds what is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tracked = subprocess.run(
-        ["git", "ls-files", *list_packages()], cwd=ROOT, check=True, capture_output=True, text=True
-    )
-    program = set(tracked.stdout.split())
+    program = set(list_program())
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "checkout"  # setuptools writes beside what it builds
         for path in program | OTHERS:
@@ -46,9 +44,13 @@ def main(folder: Path) -> None:
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {len(program)} files of the program")
 
 
-def list_packages() -> list[str]:
-    """List the folders at the top that are packages."""
-    return sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+def list_program() -> Iterator[str]:
+    """List the files of the package, those of the folders that are linked into it, too."""
+    tracked = ["git", "ls-files", "sweep", "models", "storage"]
+    found = subprocess.run(tracked, cwd=ROOT, check=True, capture_output=True, text=True)
+    for path in found.stdout.split():
+        if not (ROOT / path).is_symlink():
+            yield path if path.startswith("sweep/") else f"sweep/{path}"
 
 
 def build(kind: str, folder: Path, target: Path) -> Path:
@@ -69,9 +71,10 @@ def list_source(path: Path) -> list[str]:
 def check(path: Path, found: set[str], program: set[str]) -> None:
     """Compare what a package holds with the program; its own notes aside."""
     missing = program - found
-    packages = tuple(f"{name}/" for name in list_packages())
-    others = {name for name in found if name.startswith(packages) and not name.endswith("/")}
-    others = {name for name in others - program if Path(name).suffix}
+    others = {
+        name for name in found - program if name.startswith(("sweep/", "models/", "storage/"))
+    }
+    others = {name for name in others if Path(name).suffix}
     if missing or others:
         sys.exit(f"{path}: missing {sorted(missing)}, not of the program {sorted(others)}")
 

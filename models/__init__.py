@@ -10,8 +10,8 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 
-from models.architecture import TRAINING_HYPERPARAMETERS, Architecture, count_parameters
-from models.source import Source
+from sweep.models.architecture import TRAINING_HYPERPARAMETERS, Architecture, count_parameters
+from sweep.models.source import Source
 
 
 def _find_architectures() -> Iterator[Architecture]:
@@ -46,7 +46,7 @@ def find_architecture(name: str, source: Source | None = None) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     if ":" in name or name.endswith(".py"):
-        from models.custom import load_architecture  # loads torch
+        from sweep.models.custom import load_architecture  # loads torch
 
         return load_architecture(name, source)
     raise ValueError(

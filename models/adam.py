@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.space import Dimension, Float
-from models.value import Value
+from sweep.models.space import Dimension, Float
+from sweep.models.value import Value
 
 DEFAULT_BETAS: Mapping[str, Value] = {"beta1": 0.9, "beta2": 0.999}
 BETAS: Mapping[str, Dimension] = {

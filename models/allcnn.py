@@ -11,8 +11,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.convolution import build_convolution, require_share, to_row
-from models.head import OutputHead, require_shape, require_whole
+from sweep.models.convolution import build_convolution, require_share, to_row
+from sweep.models.head import OutputHead, require_shape, require_whole
 
 NUM_DENSITIES = 2
 NUM_POSITIONS = 2

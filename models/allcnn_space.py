@@ -1,14 +1,14 @@
-"""The search space of `allcnn`, beside its network in `models.allcnn`; loads no torch."""
+"""The search space of `allcnn`, beside its network in `sweep.models.allcnn`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="allcnn",
-    network="models.allcnn:AllCNN",
+    network="sweep.models.allcnn:AllCNN",
     rationale=(
         "The best published one: track densities alone find the vertices, positions across the "
         "beam only correct them, so each branch can be small."

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from models.space import Dimension
+from sweep.models.space import Dimension
 
 if TYPE_CHECKING:
     from torch import nn
-from models.value import Value
+from sweep.models.value import Value
 
 PROBE_SHAPE = (2, 4, 4000)
 """Of two events, which show whether a network takes a batch."""
@@ -35,8 +35,8 @@ class Architecture:
 
     Attributes:
         name: Name a person types, as `cnn`.
-        network: The class, or where it is, as `models.cnn:CNN`: that file is loaded, and torch with
-            it, when the network is asked for. Its `__init__` takes every structural
+        network: The class, or where it is, as `sweep.models.cnn:CNN`: that file is loaded, and
+            torch with it, when the network is asked for. Its `__init__` takes every structural
             hyperparameter by keyword.
         rationale: One or two sentences on why this family may suit the task.
         defaults: A value for every hyperparameter of the space; the report's where it has one.

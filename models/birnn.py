@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
+from sweep.models.head import (
+    NUM_FEATURES,
+    OutputHead,
+    build_activation,
+    require_shape,
+    require_whole,
+)
 
 SOFTPLUS_SCALE = 20.0
 """Start of the head's scale: the mean of two numbers in -1..1 must span softplus's -14..4."""

@@ -1,16 +1,16 @@
-"""The search space of `birnn`, beside its network in `models.birnn`; loads no torch."""
+"""The search space of `birnn`, beside its network in `sweep.models.birnn`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 _REPORT_SETTINGS = ((1e-3, 64), (5e-3, 64), (1e-3, 96), (5e-4, 96))
 
 ARCHITECTURE = Architecture(
     name="birnn",
-    network="models.birnn:BiRNN",
+    network="sweep.models.birnn:BiRNN",
     rationale=(
         "Bins are neighbours in space, so a network that reads them in order, from both sides of "
         "a peak, can find it; the mean of both directions did better than a connected layer."

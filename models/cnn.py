@@ -8,7 +8,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
+from sweep.models.head import (
+    NUM_FEATURES,
+    OutputHead,
+    build_activation,
+    require_shape,
+    require_whole,
+)
 
 KERNEL_SIZE = 5
 PADDING = KERNEL_SIZE // 2

@@ -1,14 +1,14 @@
-"""The search space of `cnn`, beside its network in `models.cnn`; loads no torch."""
+"""The search space of `cnn`, beside its network in `sweep.models.cnn`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="cnn",
-    network="models.cnn:CNN",
+    network="sweep.models.cnn:CNN",
     rationale=(
         "Strided convolutions see a wide stretch of the beam line with a small kernel, as networks "
         "that find a sound in a recording do; transposed ones bring back every bin."

@@ -1,14 +1,14 @@
-"""The search space of `coarsefine`, beside its network in `models.coarsefine`; loads no torch."""
+"""The search space of `coarsefine`, beside `sweep.models.coarsefine`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="coarsefine",
-    network="models.coarsefine:CoarseFine",
+    network="sweep.models.coarsefine:CoarseFine",
     rationale=(
         "What is there can be told from few coarse steps, only where it is needs every bin; and "
         "no reflection or rotation across the beam changes where a vertex is."

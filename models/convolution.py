@@ -1,7 +1,7 @@
 """What the convolutional networks share: rows, a block of layers, ways to make a row longer.
 
 A row is (B, C, 1, L): two-dimensional with a height of one and channels last, which a CPU convolves
-faster than one dimension (`models.cnn`).
+faster than one dimension (`sweep.models.cnn`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.head import build_activation, require_whole
+from sweep.models.head import build_activation, require_whole
 
 SKIPS = ("concat", "add")
 UPSAMPLES = ("transpose", "linear", "pixel_shuffle")

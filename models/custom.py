@@ -7,10 +7,10 @@ The protocol is three lines: what is searched, what builds the network, what it 
         def __init__(self, hidden_size: int) -> None: ...
         def forward(self, x_BCL): ...  # (B, 4, 4000) -> (B, 4000)
 
-A value of `space` is what `models.space.build_dimension` takes: a dimension, its text, a list of
-Python values to choose from, or one value; they arrive in `__init__` with their types. Learning
-rate and Adam's betas are searched in ranges that suit most networks, unless `space` names them
-too. Loading the file runs it, like any program.
+A value of `space` is what `sweep.models.space_text.build_dimension` takes: a dimension, its text, a
+list of Python values to choose from, or one value; they arrive in `__init__` with their types.
+Learning rate and Adam's betas are searched in ranges that suit most networks, unless `space` names
+them too. Loading the file runs it, like any program.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from models.adam import BETAS, DEFAULT_BETAS
-from models.architecture import PROBE_SHAPE, Architecture
-from models.isolation import Isolation
-from models.rehearsal import find_ending
-from models.source import Source, read_source
-from models.space import Choice, Dimension, Fixed, Float, Int
-from models.space_text import build_dimension
-from models.value import Value
+from sweep.models.adam import BETAS, DEFAULT_BETAS
+from sweep.models.architecture import PROBE_SHAPE, Architecture
+from sweep.models.isolation import Isolation
+from sweep.models.rehearsal import find_ending
+from sweep.models.source import Source, read_source
+from sweep.models.space import Choice, Dimension, Fixed, Float, Int
+from sweep.models.space_text import build_dimension
+from sweep.models.value import Value
 
 TRAINING_SPACE: Mapping[str, Dimension] = {
     "lr": Float(1e-4, 1e-2, "log"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.convolution import build_convolution, require_odd, require_share, to_row
-from models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
+from sweep.models.convolution import build_convolution, require_odd, require_share, to_row
+from sweep.models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
 
 FIRST_KERNEL_SIZE = 25
 KERNEL_SIZE = 15

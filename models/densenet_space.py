@@ -1,14 +1,14 @@
-"""The search space of `densenet`, beside its network in `models.densenet`; loads no torch."""
+"""The search space of `densenet`, beside its network in `sweep.models.densenet`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="densenet",
-    network="models.densenet:DenseNet",
+    network="sweep.models.densenet:DenseNet",
     rationale=(
         "Every layer sees what all earlier ones found, at full length: nothing has to be carried "
         "on to be used late."

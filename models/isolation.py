@@ -15,15 +15,24 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import decode_source
+from importlib.util import decode_source, find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from models.source import INIT, Source
+from sweep.models.source import INIT, Source
 
 PREFIX = "_network_"
+EARLIER = "models"
+"""What `sweep.models` was called before 0.2: networks that sweeps have kept may ask for it."""
 _NUMBERS = itertools.count(1)
+
+
+def _is_ours(name: str) -> bool:
+    """Say whether the earlier name is ours: nobody else has a package that is called so."""
+    found = find_spec(name) if name == EARLIER else None
+    place = found and found.origin and Path(found.origin).resolve().parent
+    return name == EARLIER and place in (None, Path(__file__).resolve().parent)
 
 
 def find_place(exc: BaseException) -> str | None:
@@ -127,6 +136,9 @@ class Isolation(MetaPathFinder, Loader):
     ) -> ModuleType:
         """Import for a file of the source: its own modules from it, all others as ever."""
         top = name.partition(".")[0]
+        if not level and top not in self._tops and _is_ours(top):
+            module = builtins.__import__(f"sweep.{name}", globals, locals, fromlist or (), 0)
+            return module if fromlist else sys.modules[f"sweep.{top}"]
         if level or top not in self._tops:
             return builtins.__import__(name, globals, locals, fromlist or (), level)
         own = f"{self.package}.{name}"

@@ -6,7 +6,13 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
+from sweep.models.head import (
+    NUM_FEATURES,
+    OutputHead,
+    build_activation,
+    require_shape,
+    require_whole,
+)
 
 NUM_BINS = 4000
 

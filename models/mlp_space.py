@@ -1,14 +1,14 @@
-"""The search space of `mlp`, beside its network in `models.mlp`; loads no torch."""
+"""The search space of `mlp`, beside its network in `sweep.models.mlp`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="mlp",
-    network="models.mlp:MLP",
+    network="sweep.models.mlp:MLP",
     rationale=(
         "The baseline: every bin sees every feature of every bin, but what is learned in one "
         "place is not known in another."

@@ -10,7 +10,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from models.head import NUM_FEATURES, OutputHead, build_activation, require_shape, require_whole
+from sweep.models.head import (
+    NUM_FEATURES,
+    OutputHead,
+    build_activation,
+    require_shape,
+    require_whole,
+)
 
 KERNEL_SIZE = 5
 PADDING = KERNEL_SIZE // 2
@@ -22,7 +28,7 @@ class RCNN(nn.Module):
 
     Each shortcut carries a convolution's output from before its norm, the last one the features
     themselves. The convolutions are two-dimensional with a height of one and run channels last,
-    for speed on a CPU, as in `models.cnn`.
+    for speed on a CPU, as in `sweep.models.cnn`.
 
     Shapes: B events, C features, L bins, T steps of the LSTM (L / 8), H channels.
     """

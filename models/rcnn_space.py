@@ -1,16 +1,16 @@
-"""The search space of `rcnn`, beside its network in `models.rcnn`; loads no torch."""
+"""The search space of `rcnn`, beside its network in `sweep.models.rcnn`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 _REPORT_SETTINGS = ((1e-3, 64, 2), (5e-4, 64, 2), (5e-4, 96, 2), (5e-4, 64, 3))
 
 ARCHITECTURE = Architecture(
     name="rcnn",
-    network="models.rcnn:RCNN",
+    network="sweep.models.rcnn:RCNN",
     rationale=(
         "Stretches of about a hundred bins matter and an LSTM does not remember so far, so "
         "convolutions shorten the beam line to 500 steps before it and bring it back after it."

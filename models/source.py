@@ -18,8 +18,8 @@ MAX_FILES = 200
 MAX_BYTES = 4_000_000
 MAX_PATH = 400
 """What a network may consist of, in files, in bytes of them all and in characters of a path."""
-PROGRAM = Path(__file__).resolve().parent.parent
-OURS = ("models", "storage", "sweep")
+PROGRAM = Path(__file__).parent.parent
+"""The package, of which a checkout has the networks by a link."""
 INIT = "__init__.py"
 BREAKAGE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python raises where it cannot parse a file."""
@@ -164,8 +164,8 @@ def _find_top(root: Path, parts: Sequence[str]) -> Iterator[str]:
     What lies there comes before what is installed; but a folder without `__init__.py` after it.
     """
     place = root / parts[0]
-    is_ours = place == PROGRAM / parts[0] and parts[0] in OURS
-    if parts[0] in sys.builtin_module_names or is_ours:
+    ours = [(PROGRAM / name).resolve() for name in ("", "models", "storage")]
+    if parts[0] in sys.builtin_module_names or place in ours:
         return
     is_module = (place / INIT).is_file() or place.with_name(f"{parts[0]}.py").is_file()
     if not is_module:

@@ -1,4 +1,4 @@
-"""Search spaces: what a hyperparameter may be, as plain data; as text in `models.space_text`.
+"""Search spaces: what a hyperparameter may be, as plain data; as text in `sweep.models.space_text`.
 
 Nothing here knows a sampler. Whoever runs a sweep turns each dimension into its sampler's terms,
 so that a network and the space it is searched in can live in one file. A dimension that makes no
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from models.value import (
+from sweep.models.value import (
     NONE_WORDS,
     NOTHING,
     Value,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from models.space import SCALES, Choice, Dimension, Fixed, Float, Int
-from models.value import (
+from sweep.models.space import SCALES, Choice, Dimension, Fixed, Float, Int
+from sweep.models.value import (
     NONE_WORDS,
     NOTHING,
     NUMBERS,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.convolution import (
+from sweep.models.convolution import (
     SKIPS,
     build_block,
     build_convolution,
@@ -21,7 +21,7 @@ from models.convolution import (
     require_share,
     to_row,
 )
-from models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
+from sweep.models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
 
 ENCODER_KERNEL_SIZES = (25, 7, 5, 5, 5)
 DECODER_KERNEL_SIZE = 5
@@ -55,7 +55,7 @@ class UNet(nn.Module):
             widening: By how much each shorter length has more channels; published with 1.
             first_kernel_size: Width of the first convolution in bins, odd.
             skip: How a shortcut joins: `concat` or `add`.
-            upsample: One of `models.convolution.UPSAMPLES`.
+            upsample: One of `sweep.models.convolution.UPSAMPLES`.
             dropout: Share of values dropped behind each block in training.
             num_features: How many of the features are looked at, the first ones; published with 2.
             head: Output head, `identity` or `softplus`.

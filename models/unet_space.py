@@ -1,14 +1,14 @@
-"""The search space of `unet`, beside its network in `models.unet`; loads no torch."""
+"""The search space of `unet`, beside its network in `sweep.models.unet`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="unet",
-    network="models.unet:UNet",
+    network="sweep.models.unet:UNet",
     rationale=(
         "PV-Finder's best family: it sees where a vertex is at full length and what is around it "
         "at a sixteenth, and joins both at every length between."

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.convolution import (
+from sweep.models.convolution import (
     build_block,
     build_upsample,
     require_share,
     to_row,
 )
-from models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
-from models.unet import DECODER_KERNEL_SIZE, ENCODER_KERNEL_SIZES, NUM_HALVINGS, build_last
+from sweep.models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
+from sweep.models.unet import DECODER_KERNEL_SIZE, ENCODER_KERNEL_SIZES, NUM_HALVINGS, build_last
 
 
 class UNetPlusPlus(nn.Module):
@@ -40,7 +40,7 @@ class UNetPlusPlus(nn.Module):
 
         Args:
             hidden_size: Channels of every block.
-            upsample: One of `models.convolution.UPSAMPLES`.
+            upsample: One of `sweep.models.convolution.UPSAMPLES`.
             dropout: Share of values dropped behind each block in training.
             head: Output head, `identity` or `softplus`.
             activation: In each block, `none` or `relu`.

@@ -1,14 +1,14 @@
-"""The search space of `unetpp`, beside its network in `models.unetpp`; loads no torch."""
+"""The search space of `unetpp`, beside its network in `sweep.models.unetpp`; loads no torch."""
 
 from __future__ import annotations
 
-from models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
-from models.architecture import Architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models.adam import BETAS, DEFAULT_BETAS, SHORT_BETAS
+from sweep.models.architecture import Architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 ARCHITECTURE = Architecture(
     name="unetpp",
-    network="models.unetpp:UNetPlusPlus",
+    network="sweep.models.unetpp:UNetPlusPlus",
     rationale=(
         "A U-Net whose shortcuts are refined on their way, so that what the encoder hands over is "
         "nearer to what the decoder joins it with."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from storage.files import remove_leftovers
-from storage.path_parts import check_path_part
-from storage.sweeps import Sweep
+from sweep.storage.files import remove_leftovers
+from sweep.storage.path_parts import check_path_part
+from sweep.storage.sweeps import Sweep
 
 NUM_KEPT_WEIGHTS = 10
 """How many trials of a sweep, the best ones, keep their weights on disk."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage import studies
-from storage.claims import release_all
-from storage.engine import (
+from sweep.storage import studies
+from sweep.storage.claims import release_all
+from sweep.storage.engine import (
     close_after,
     create_engine,
     find_path,
@@ -22,12 +22,12 @@ from storage.engine import (
     read_clock_s,
     retry,
 )
-from storage.errors import StorageError
-from storage.files import write_file
-from storage.migrations import create_tables
-from storage.rows import SweepRows
-from storage.sweeps import list_sweeps
-from storage.tables import check_tables, sweeps
+from sweep.storage.errors import StorageError
+from sweep.storage.files import write_file
+from sweep.storage.migrations import create_tables
+from sweep.storage.rows import SweepRows
+from sweep.storage.sweeps import list_sweeps
+from sweep.storage.tables import check_tables, sweeps
 
 
 def back_up(source: URL, file: Path, progress: Callable[[int, int], None]) -> Sequence[str]:

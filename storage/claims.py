@@ -16,13 +16,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.engine import read_clock_s, transact
-from storage.errors import LostClaimError
-from storage.points import get_point
-from storage.standings import Promotion, choose_trial
-from storage.sweeps import PAUSED, RUNNING, WAITING
-from storage.tables import attempts, epochs, sweeps, trials, workers
-from storage.workers import see
+from sweep.storage.engine import read_clock_s, transact
+from sweep.storage.errors import LostClaimError
+from sweep.storage.points import get_point
+from sweep.storage.standings import Promotion, choose_trial
+from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
+from sweep.storage.tables import attempts, epochs, sweeps, trials, workers
+from sweep.storage.workers import see
 
 FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
 

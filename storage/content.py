@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from storage.errors import StorageError
+from sweep.storage.errors import StorageError
 
 
 def parse_column(text: str, place: str) -> Any:

@@ -10,7 +10,7 @@ import pwd
 import re
 from pathlib import Path
 
-from storage.errors import RightsError, StorageError
+from sweep.storage.errors import RightsError, StorageError
 
 FILE_ADDRESS = re.compile(r"sqlite:///([^?]+)")
 

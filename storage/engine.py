@@ -22,11 +22,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from storage.database_file import check_file, require_folder
-from storage.errors import StorageError
-from storage.passwords import hide_keywords, hide_password, show_url
-from storage.rights import watch_rights
-from storage.sqlite import Reader, connect, may_write
+from sweep.storage.database_file import check_file, require_folder
+from sweep.storage.errors import StorageError
+from sweep.storage.passwords import hide_keywords, hide_password, show_url
+from sweep.storage.rights import watch_rights
+from sweep.storage.sqlite import Reader, connect, may_write
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
 
     Without this four workers were seen to take 9 to 20 of 60 trials twice. Other databases are
     returned as they are. Connections made before are dropped. A right that is missing is told as
-    such, on any database (`storage.rights`).
+    such, on any database (`sweep.storage.rights`).
     """
     watch_rights(engine)
     if find_path(engine.url) is None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.claims import Claim, update_claimed
-from storage.content import parse_column
-from storage.engine import read, read_clock_s, read_rows, transact
-from storage.ranking import Ranking
-from storage.sweeps import COMPLETE
-from storage.tables import epochs, trials
+from sweep.storage.claims import Claim, update_claimed
+from sweep.storage.content import parse_column
+from sweep.storage.engine import read, read_clock_s, read_rows, transact
+from sweep.storage.ranking import Ranking
+from sweep.storage.sweeps import COMPLETE
+from sweep.storage.tables import epochs, trials
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Makes the tables, and brings those of an older version forward, step by step.
 
 A step is never changed once it was released: databases have gone through it. Each is written out
-here instead of being derived from `storage.tables`, which describes the newest version only.
+here instead of being derived from `sweep.storage.tables`, which describes the newest version only.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from storage.engine import transact
-from storage.tables import (
+from sweep.storage.engine import transact
+from sweep.storage.tables import (
     SCHEMA_VERSION,
     check_tables,
     has_tables,

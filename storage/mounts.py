@@ -7,7 +7,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from sqlalchemy.engine import URL
 
-from storage.engine import find_path
+from sweep.storage.engine import find_path
 
 NETWORK_KINDS = (
     *("9p", "afs", "beegfs", "ceph", "cifs", "fuse.ceph", "fuse.glusterfs", "fuse.sshfs"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.claims import FINISHED, RELEASED
-from storage.engine import read
-from storage.sweeps import PAUSED
-from storage.tables import attempts, epochs, trials
+from sweep.storage.claims import FINISHED, RELEASED
+from sweep.storage.engine import read
+from sweep.storage.sweeps import PAUSED
+from sweep.storage.tables import attempts, epochs, trials
 
 
 def measure_work_s(engine: sa.Engine, sweep_id: int) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from storage.errors import StorageError
+from sweep.storage.errors import StorageError
 
 ARTIFACT_ID = re.compile(r"[0-9a-fA-F-]{1,64}")
 """As Optuna gives them (a UUID), and as the dashboard takes them in an address."""

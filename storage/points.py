@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.content import parse_column
-from storage.engine import transact
-from storage.errors import StorageError
-from storage.sweeps import WAITING, Sweep
-from storage.tables import trials
+from sweep.storage.content import parse_column
+from sweep.storage.engine import transact
+from sweep.storage.errors import StorageError
+from sweep.storage.sweeps import WAITING, Sweep
+from sweep.storage.tables import trials
 
 
 def add_points(

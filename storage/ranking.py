@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from storage.tables import epochs
+from sweep.storage.tables import epochs
 
 BEHIND = 1e6
 """Added to the value of a trial that is to come after all others; more than any objective is."""

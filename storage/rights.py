@@ -15,10 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage.database_file import find_closed_path, is_allowed, name_user
-from storage.errors import RightsError
-from storage.passwords import hide_keywords, show_url
-from storage.sqlite import has_log
+from sweep.storage.database_file import find_closed_path, is_allowed, name_user
+from sweep.storage.errors import RightsError
+from sweep.storage.passwords import hide_keywords, show_url
+from sweep.storage.sqlite import has_log
 
 MISSING_RIGHT, READ_ONLY_SERVER, NO_SCHEMA = "42501", "25006", "3F000"
 """SQLSTATE of PostgreSQL: insufficient_privilege, read_only_sql_transaction, and

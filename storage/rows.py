@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import studies
-from storage.path_parts import check_artifact_id
-from storage.tables import attempts, epochs, sources, sweeps, trials
+from sweep.storage import studies
+from sweep.storage.path_parts import check_artifact_id
+from sweep.storage.tables import attempts, epochs, sources, sweeps, trials
 
 PARENTS = (sweeps.name, trials.name, studies.STUDIES, studies.STUDY_TRIALS)
 TABLES = (sweeps.name, trials.name, attempts.name, epochs.name, sources.name, *studies.STUDY_TABLES)

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.engine import read_rows
-from storage.tables import sources
+from sweep.storage.engine import read_rows
+from sweep.storage.tables import sources
 
 
 def read_files(engine: sa.Engine, sweep_id: int) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from storage.database_file import is_allowed
+from sweep.storage.database_file import is_allowed
 
 BUSY_TIMEOUT_S = 60
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.ranking import Ranking
-from storage.sweeps import PAUSED, RUNNING, WAITING
-from storage.tables import epochs, trials
+from sweep.storage.ranking import Ranking
+from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
+from sweep.storage.tables import epochs, trials
 
 MOST_NAMED = 500
 """Trials that a statement names; more are asked for as all of their sweep."""

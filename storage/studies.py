@@ -18,11 +18,11 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
-from storage.engine import get_engine_options, prepare_engine, retry
-from storage.errors import StorageError
-from storage.names import COMPANION_SUFFIX
-from storage.rights import find_missing_right
-from storage.study_cache import StudyCache
+from sweep.storage.engine import get_engine_options, prepare_engine, retry
+from sweep.storage.errors import StorageError
+from sweep.storage.names import COMPANION_SUFFIX
+from sweep.storage.rights import find_missing_right
+from sweep.storage.study_cache import StudyCache
 
 SLOT_KEY = "sweep:slot"
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose

@@ -3,7 +3,7 @@
 Optuna's own cache reads every unfinished trial anew, each time that anybody asks. In a sweep whose
 trials pause these are most of them, so that a suggestion would take longer with each trial.
 
-Private names of Optuna are used here as in `storage.studies`.
+Private names of Optuna are used here as in `sweep.storage.studies`.
 """
 
 from __future__ import annotations

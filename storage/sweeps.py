@@ -10,11 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.content import parse_column
-from storage.engine import read, read_clock_s, read_rows, transact
-from storage.errors import UnknownSweepError
-from storage.sources import write_files
-from storage.tables import attempts, check_tables, has_tables, sweeps, trials
+from sweep.storage.content import parse_column
+from sweep.storage.engine import read, read_clock_s, read_rows, transact
+from sweep.storage.errors import UnknownSweepError
+from sweep.storage.sources import write_files
+from sweep.storage.tables import attempts, check_tables, has_tables, sweeps, trials
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 PAUSED = "paused"

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.engine import read, transact
-from storage.errors import RightsError, StorageError
-from storage.passwords import show_url
+from sweep.storage.engine import read, transact
+from sweep.storage.errors import RightsError, StorageError
+from sweep.storage.passwords import show_url
 
 SCHEMA_VERSION = 9
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.engine import (
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.engine import (
     close_after,
     create_engine,
     open_engine,
@@ -25,13 +25,13 @@ from storage.engine import (
     read_clock_s,
     retry,
 )
-from storage.errors import ArtifactError, StorageError
-from storage.files import PREFIX, open_plain, write_file
-from storage.migrations import create_tables
-from storage.passwords import show_url
-from storage.rows import SweepRows
-from storage.sweeps import RUNNING, Sweep, find_sweep, list_sweeps
-from storage.tables import check_tables, check_writable, sweeps, trials
+from sweep.storage.errors import ArtifactError, StorageError
+from sweep.storage.files import PREFIX, open_plain, write_file
+from sweep.storage.migrations import create_tables
+from sweep.storage.passwords import show_url
+from sweep.storage.rows import SweepRows
+from sweep.storage.sweeps import RUNNING, Sweep, find_sweep, list_sweeps
+from sweep.storage.tables import check_tables, check_writable, sweeps, trials
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from storage.engine import read, read_clock_s, read_rows, transact
-from storage.sweeps import RUNNING
-from storage.tables import sweeps, trials, workers
+from sweep.storage.engine import read, read_clock_s, read_rows, transact
+from sweep.storage.sweeps import RUNNING
+from sweep.storage.tables import sweeps, trials, workers
 
 SILENT_S = 300.0
 """A worker not heard of for so long is not listed: its process or its machine has ended."""

@@ -20,7 +20,7 @@ from sweep.search.pruners import PRUNERS
 from sweep.search.samplers import SAMPLERS
 
 Value = bool | int | float | str | list[Any] | None
-"""As `models.value` has it."""
+"""As `sweep.models.value` has it."""
 
 
 class _Part(BaseModel):
@@ -282,7 +282,7 @@ class SweepConfig(_Part):
         model: An architecture's name, or `FILE.py:CLASS` for a person's own network.
         model_digest: Hash of that file; empty for the architectures of this project.
         profile: Which defaults the sweep started from.
-        space: Each hyperparameter's dimension as `models.space.to_json` writes it; as text in
+        space: Each hyperparameter's dimension as `sweep.models.space.to_json` writes it; as text in
             sweeps of earlier versions.
         starting_points: Settings that are tried before the sampler chooses any.
         num_hand_tuned: How many of them, the first ones, are those of the report.

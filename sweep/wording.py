@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from models.value import Value
+from sweep.models.value import Value
 
 Interval = tuple[float, float]
 

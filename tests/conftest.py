@@ -25,7 +25,7 @@ from pages import NO_CHROMIUM
 from servers import make_database, run_postgres
 
 if TYPE_CHECKING:
-    from storage.epochs import Epoch
+    from sweep.storage.epochs import Epoch
     from sweep.trial.session import Session
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; threads only wait for each other
@@ -260,8 +260,8 @@ def database_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[sa.Engine]:
     """A fresh database with this project's tables, of either kind in turn."""
-    from storage.engine import create_engine, parse_url
-    from storage.migrations import create_tables
+    from sweep.storage.engine import create_engine, parse_url
+    from sweep.storage.migrations import create_tables
 
     opened = create_engine(parse_url(database_url))
     create_tables(opened)
@@ -331,9 +331,9 @@ def call(
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite database with all tables, to be copied: Optuna takes long to make its own."""
-    from storage import studies
-    from storage.engine import close_after, create_engine, parse_url
-    from storage.migrations import create_tables
+    from sweep.storage import studies
+    from sweep.storage.engine import close_after, create_engine, parse_url
+    from sweep.storage.migrations import create_tables
 
     path = tmp_path_factory.mktemp("empty") / "sweep.db"
     url = parse_url(f"sqlite:///{path}")
@@ -353,13 +353,13 @@ def make_session(
     """Make a sweep of one of the own networks and open it as a worker does."""
     import torch
 
-    from storage import studies
-    from storage.engine import create_engine, parse_url
-    from storage.migrations import create_tables
-    from storage.sweeps import create_sweep
     from sweep.plan.plan import plan_sweep
     from sweep.plan.profile import CPU
     from sweep.plan.request import Request
+    from sweep.storage import studies
+    from sweep.storage.engine import create_engine, parse_url
+    from sweep.storage.migrations import create_tables
+    from sweep.storage.sweeps import create_sweep
     from sweep.trial.session import Session
 
     def make(

@@ -36,7 +36,7 @@ COMMANDS = (
     "sweep.figures.cards",
     "sweep.plan.plan",
     "scipy.special",
-    "storage.migrations",
+    "sweep.storage.migrations",
     "sqlalchemy.dialects.postgresql.psycopg",
 )
 """What commands load sooner or later, beside what workers do."""

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import forks
-from storage.engine import close_after, create_engine, parse_url
-from storage.sources import read_files, write_files
-from storage.sweeps import count_trials, find_sweep, list_sweeps
 from sweep.errors import ConfigError
+from sweep.storage.engine import close_after, create_engine, parse_url
+from sweep.storage.sources import read_files, write_files
+from sweep.storage.sweeps import count_trials, find_sweep, list_sweeps
 from sweep.trust import VARIABLE, describe_environment, is_trusted, trust_all, vouch
 
 Call = Callable[..., Any]

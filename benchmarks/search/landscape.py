@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from record import FOLDER, NUM_EPOCHS, SPACES, list_good_points, read_curves, to_unit, write_key
 
-from models.space import Dimension, Fixed
-from models.value import Value
+from sweep.models.space import Dimension, Fixed
+from sweep.models.value import Value
 from sweep.search.surrogate import Surrogate, fit_surrogate
 
 NULL_LOSS = 0.0953

@@ -30,12 +30,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import ARCHITECTURES
-from models.space import Choice, Dimension, Fixed, Float, Int
-from models.value import Value
 from sweep.data.formats import open_events
 from sweep.data.splits import Split
 from sweep.device import full_precision
+from sweep.models import ARCHITECTURES
+from sweep.models.space import Choice, Dimension, Fixed, Float, Int
+from sweep.models.value import Value
 from sweep.plan.recipes import build_recipe
 from sweep.search.suggestion import find_nearest
 from sweep.seeds import derive_seed

@@ -26,16 +26,16 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 from record import NUM_EPOCHS, SPACES, list_good_points
 
-from models.value import Value
-from storage.standings import Standing
-from storage.studies import begin_trial
-from storage.sweeps import COMPLETE, PAUSED, RUNNING, WAITING
 from sweep.config import PrunerConfig, SearchConfig
+from sweep.models.value import Value
 from sweep.search.draw import Outlook
 from sweep.search.promotion import choose_next_trial, list_rungs
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.search.winner_choice import choose_winner, estimate_levels
+from sweep.storage.standings import Standing
+from sweep.storage.studies import begin_trial
+from sweep.storage.sweeps import COMPLETE, PAUSED, RUNNING, WAITING
 
 warnings.simplefilter("ignore")
 optuna.logging.set_verbosity(optuna.logging.ERROR)

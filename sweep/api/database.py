@@ -12,11 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import sqlalchemy as sa
 
-from storage.database_file import check_address
-from storage.engine import open_engine, parse_url
-from storage.epochs import read_curve, read_curves
-from storage.sweeps import find_sweep, list_sweeps, request_stop
-from storage.tables import check_tables
 from sweep.api.display import open_display
 from sweep.data.events import EventSet
 from sweep.data.selection import reopen_split
@@ -25,6 +20,11 @@ from sweep.results.confirmation import add_confirmations, find_confirmation, fin
 from sweep.results.export import export_trial
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
+from sweep.storage.database_file import check_address
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.epochs import read_curve, read_curves
+from sweep.storage.sweeps import find_sweep, list_sweeps, request_stop
+from sweep.storage.tables import check_tables
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from models.value import Value
 from sweep.errors import DataError, ModelError
 from sweep.geometry import NUM_BINS, NUM_FEATURES, to_mm
 from sweep.metrics.decode import REFERENCE, Decode, check_decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
+from sweep.models.value import Value
 from sweep.results.evaluation import ExportedModel, load_export
 from sweep.results.prediction import predict_histograms
 from sweep.training.forward import BATCH_SIZE

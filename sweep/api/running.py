@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from storage.errors import StorageError
 from sweep.api.database import Database, open
 from sweep.api.display import open_display
 from sweep.errors import ConfigError, SweepError
@@ -20,6 +19,7 @@ from sweep.plan.names import choose_name
 from sweep.plan.request import Request
 from sweep.process import COMMAND
 from sweep.results.status import Status
+from sweep.storage.errors import StorageError
 
 USAGE_CODE = 2
 """With which the command ends that was given what it does not know."""

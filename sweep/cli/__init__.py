@@ -41,7 +41,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except Exception as exc:
             if hasattr(exc, "message") and hasattr(exc, "ctx"):  # the parser's, of wrong usage
-                from storage.passwords import hide_passwords
+                from sweep.storage.passwords import hide_passwords
 
                 exc.message = hide_passwords(str(exc.message))
             raise

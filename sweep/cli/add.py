@@ -36,11 +36,11 @@ def add(
         )
     engine = open_database(storage)
     sweep = choose_sweep(engine, name)
-    from storage.points import add_points  # late: a database is there
     from sweep.cli.output import print_json, print_note
     from sweep.config import SweepConfig
     from sweep.plan.points import read_point, read_points
     from sweep.plan.space import read_space
+    from sweep.storage.points import add_points  # late: a database is there
 
     config = SweepConfig.from_json(sweep.config)
     if config.kind != "search":

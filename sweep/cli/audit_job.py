@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from storage.sweeps import find_sweep, request_stop
 from sweep.cli.console import open_console
 from sweep.cli.job_options import JobOptions
 from sweep.cli.output import print_note
@@ -15,6 +14,7 @@ from sweep.launch.places import Place
 from sweep.plan.confirmation_plan import name_audit
 from sweep.results.audit import begin_audit, read_audit
 from sweep.results.status import Status
+from sweep.storage.sweeps import find_sweep, request_stop
 
 
 def audit_search(

@@ -26,9 +26,9 @@ from sweep.cli.options import (
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from storage.epochs import TrialRow
     from sweep.results.confirmation import Confirmation
     from sweep.results.status import Status
+    from sweep.storage.epochs import TrialRow
 
 
 def best(

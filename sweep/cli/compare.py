@@ -43,8 +43,8 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two trained networks on the same events, event by event: is one better?"""
-    from storage.database_file import check_address
     from sweep.results.export_folder import check_export, is_export
+    from sweep.storage.database_file import check_address
 
     for text in (a, b):
         if is_export(text):

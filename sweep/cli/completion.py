@@ -22,9 +22,9 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete with the names of the sweeps in the database; with none where it cannot be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from storage.engine import close_after, open_engine, parse_url
-    from storage.errors import StorageError
-    from storage.sweeps import list_sweeps
+    from sweep.storage.engine import close_after, open_engine, parse_url
+    from sweep.storage.errors import StorageError
+    from sweep.storage.sweeps import list_sweeps
 
     url = ctx.params.get("storage") or SQLITE_FILE
     try:

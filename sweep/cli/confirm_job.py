@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from storage.artifacts import TrialFolder
-from storage.sweeps import Sweep, find_stored, find_sweep, request_stop
 from sweep.cli.job_options import JobOptions
 from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
@@ -28,6 +26,8 @@ from sweep.plan.confirmation_plan import (
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.status import Status, read_status
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.sweeps import Sweep, find_stored, find_sweep, request_stop
 
 
 def run_confirmation(

@@ -70,9 +70,9 @@ def _run_curve(
     as_json: bool,
 ) -> None:
     """Refuse what is wrong, the cheapest checks first, and train the curve."""
-    from storage.database_file import check_folder
     from sweep.plan.check_words import check_words
     from sweep.plan.network import require_model
+    from sweep.storage.database_file import check_folder
 
     if options.sweep is None and lender is None:
         require_model(request.model)
@@ -83,10 +83,14 @@ def _run_curve(
 
         check_picture_path(plot)
     check_folder(options.storage)
-    from storage.engine import close_after, create_engine, parse_url  # late: they take a while
     from sweep.cli.output import print_note
     from sweep.plan.check_request import check_request
     from sweep.results.curve_origin import complete_request, name_curve
+    from sweep.storage.engine import (  # late: they take a while
+        close_after,
+        create_engine,
+        parse_url,
+    )
 
     with close_after(create_engine(parse_url(options.storage))) as engine:
         name = options.sweep or name_curve(engine, request.model, lender)

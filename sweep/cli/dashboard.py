@@ -37,17 +37,17 @@ def dashboard(
     ] = None,
 ) -> None:
     """Show sweeps in a browser; behind a password where others can reach it."""
-    from storage.database_file import check_address
+    from sweep.storage.database_file import check_address
 
     check_address(storage)
     from sweep.dashboard.entrance import Entrance
     from sweep.dashboard.passwords import read_password
 
     entrance = Entrance(host, port, read_password(os.environ, password_file), allow_edit)
-    from storage.engine import parse_url  # late: they take a second
-    from storage.studies import open_study_storage
     from sweep.cli.output import print_note
     from sweep.dashboard.server import serve
+    from sweep.storage.engine import parse_url  # late: they take a second
+    from sweep.storage.studies import open_study_storage
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     engine = open_database(storage)

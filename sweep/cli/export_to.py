@@ -22,9 +22,9 @@ def export_to(
     chosen = require_tracker(tracker)
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
-    from storage.epochs import read_curves  # late: a database is there
     from sweep.cli.output import print_note
     from sweep.results.status import read_status
+    from sweep.storage.epochs import read_curves  # late: a database is there
     from sweep.trackers.export import export_sweep
 
     number = export_sweep(chosen, read_status(engine, found), read_curves(engine, found.id), folder)

@@ -47,7 +47,7 @@ def conclude(act: Callable[[], None]) -> int:
 
 def describe_known(exc: BaseException) -> str | None:
     """Give the line of a fault that a person can put right; None of any other."""
-    from storage.errors import StorageError
+    from sweep.storage.errors import StorageError
 
     if isinstance(exc, (SweepError, StorageError)):
         return str(exc)
@@ -78,9 +78,9 @@ def _describe_want_of_memory(exc: BaseException) -> str | None:
 
 def _describe_network_fault(exc: BaseException) -> str | None:
     """Describe what a person's own network raised; None of anything else."""
-    if "models.isolation" not in sys.modules:  # none was loaded
+    if "sweep.models.isolation" not in sys.modules:  # none was loaded
         return None
-    from models.isolation import find_place
+    from sweep.models.isolation import find_place
 
     place = find_place(exc)
     if place is None:

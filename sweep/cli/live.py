@@ -9,8 +9,6 @@ import sqlalchemy as sa
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from storage.epochs import TrialRow
-from storage.sweeps import FAILED, Sweep, find_sweep
 from sweep.cli.console import Line, open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.output import print_note
@@ -20,6 +18,8 @@ from sweep.results.best import describe_nothing
 from sweep.results.glance import list_running, tell_counts, tell_progress, write_process
 from sweep.results.status import Status, describe_training, read_status
 from sweep.signals import Signals
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import FAILED, Sweep, find_sweep
 from sweep.wording import write_duration
 
 WATCH_S = 1.0

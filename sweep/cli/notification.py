@@ -57,7 +57,9 @@ def notify_at_end(command: str | None, storage: str, sweep: str) -> Iterator[Non
 
 
 def _describe(storage: str, sweep: str, fault: str | None) -> dict[str, Any]:
-    from storage.passwords import hide_passwords  # late: only a sweep that was told of needs it
+    from sweep.storage.passwords import (
+        hide_passwords,  # late: only a sweep that was told of needs it
+    )
 
     status = _read_status(storage, sweep)
     is_done = status is not None and not any(
@@ -75,11 +77,11 @@ def _read_status(storage: str, sweep: str) -> dict[str, Any] | None:
     """Read how far the sweep is; None where the fault is that it cannot be read."""
     import sqlalchemy as sa
 
-    from storage.engine import close_after, open_engine, parse_url
-    from storage.errors import StorageError
-    from storage.sweeps import find_sweep
     from sweep.errors import SweepError
     from sweep.results.status import read_status
+    from sweep.storage.engine import close_after, open_engine, parse_url
+    from sweep.storage.errors import StorageError
+    from sweep.storage.sweeps import find_sweep
 
     try:
         with close_after(open_engine(parse_url(storage))) as engine:

@@ -13,7 +13,7 @@ from sweep.cli.output import keep_output_clean
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from storage.sweeps import Sweep
+    from sweep.storage.sweeps import Sweep
 
 DEFAULT_STORAGE = SQLITE_FILE
 DEFAULT_ARTIFACTS = "sweep_artifacts"
@@ -100,11 +100,11 @@ def open_database(storage: str) -> sa.Engine:
     Raises:
         StorageError: when it is missing or holds none.
     """
-    from storage.database_file import check_address
+    from sweep.storage.database_file import check_address
 
     check_address(storage)
-    from storage.engine import open_engine, parse_url  # late: they take half a second
-    from storage.tables import check_tables
+    from sweep.storage.engine import open_engine, parse_url  # late: they take half a second
+    from sweep.storage.tables import check_tables
 
     engine = open_engine(parse_url(storage))
     check_tables(engine)
@@ -118,8 +118,8 @@ def check_stored(storage: str, *sweeps: str) -> None:
         StorageError: when it is missing, or holds none of a name.
     """
     engine = open_database(storage)
-    from storage.engine import close_after  # late: they take half a second
-    from storage.sweeps import find_sweep
+    from sweep.storage.engine import close_after  # late: they take half a second
+    from sweep.storage.sweeps import find_sweep
 
     with close_after(engine):
         for sweep in sweeps:
@@ -128,9 +128,9 @@ def check_stored(storage: str, *sweeps: str) -> None:
 
 def warn_of_network_file(storage: str) -> None:
     """Say that a database lies where SQLite is not safe, where that is so."""
-    from storage.engine import parse_url
-    from storage.mounts import describe_network_file
     from sweep.cli.output import print_note
+    from sweep.storage.engine import parse_url
+    from sweep.storage.mounts import describe_network_file
 
     warning = describe_network_file(parse_url(storage))
     if warning:
@@ -144,8 +144,8 @@ def choose_sweep(engine: sa.Engine, name: str | None) -> Sweep:
         ConfigError: when no name was given and there is not exactly one.
         UnknownSweepError: when there is none of that name.
     """
-    from storage.sweeps import find_sweep, list_sweeps
     from sweep.errors import ConfigError
+    from sweep.storage.sweeps import find_sweep, list_sweeps
 
     if name is not None:
         return find_sweep(engine, name)

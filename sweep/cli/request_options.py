@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from models import ARCHITECTURES
 from sweep.cli.completion import offer
 from sweep.cli.options import Variant, XKey, YKey
 from sweep.errors import list_allowed
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
+from sweep.models import ARCHITECTURES
 from sweep.plan.recipes import DEFAULT_RECIPE, RECIPES
 from sweep.search.pruners import DEFAULT_PRUNER, PRUNERS
 from sweep.search.samplers import DEFAULT_SAMPLER, SAMPLERS

@@ -82,12 +82,12 @@ def _run(
     as_json: bool,
 ) -> None:
     """Refuse what is wrong, the cheapest checks first, and run the main job."""
-    from storage.database_file import check_folder, is_new
     from sweep.cli.config_file import lay_over_file
     from sweep.cli.notification import check_notify, notify_at_end
     from sweep.plan.check_words import check_words
     from sweep.plan.names import choose_name
     from sweep.plan.network import check_name, require_model
+    from sweep.storage.database_file import check_folder, is_new
 
     check_options(options)
     check_notify(notify, is_detached=options.is_detached)
@@ -142,10 +142,10 @@ def worker(
     options.check()
     if parent is None and not forever:
         check_stored(storage, *([sweep] if sweep else []))
-    from storage.engine import hurry  # late: what is wrong with the options is known by now
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
     from sweep.signals import Signals
+    from sweep.storage.engine import hurry  # late: what is wrong with the options is known by now
     from sweep.worker.worker import run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")

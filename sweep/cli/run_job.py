@@ -12,8 +12,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from storage.passwords import hide_password
-from storage.sweeps import Sweep, change_trial_timeout, find_sweep, set_priority
 from sweep.cli.audit_job import audit_search
 from sweep.cli.confirm_job import end_search
 from sweep.cli.console import open_console
@@ -35,6 +33,8 @@ from sweep.results.audit import describe_pruning, read_audit, tell_pruning
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
+from sweep.storage.passwords import hide_password
+from sweep.storage.sweeps import Sweep, change_trial_timeout, find_sweep, set_priority
 from sweep.trust import trust_all
 
 

@@ -41,11 +41,11 @@ def status(
 def list_sweeps(storage: Storage = DEFAULT_STORAGE, json: Json = False) -> None:
     """List the sweeps of a database."""
     engine = open_database(storage)
-    from storage.sweeps import list_sweeps as read_sweeps  # late: a database is there
     from sweep.cli.output import print_json, print_note
     from sweep.cli.tables import print_statuses
     from sweep.errors import ConfigError
     from sweep.results.status import read_status
+    from sweep.storage.sweeps import list_sweeps as read_sweeps  # late: a database is there
 
     statuses = []
     for sweep in read_sweeps(engine):
@@ -66,9 +66,9 @@ def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
-    from storage.sweeps import count_trials, request_stop  # late: a database is there
     from sweep.cli.output import print_note
     from sweep.results.confirmation import add_confirmations
+    from sweep.storage.sweeps import count_trials, request_stop  # late: a database is there
 
     open_ones = [
         one
@@ -86,9 +86,9 @@ def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Take `sweep stop` back: workers that stay, and those that come, go on with the sweep."""
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
-    from storage.sweeps import count_trials, request_stop  # late: a database is there
     from sweep.cli.output import print_note
     from sweep.results.confirmation import add_confirmations
+    from sweep.storage.sweeps import count_trials, request_stop  # late: a database is there
 
     for one in add_confirmations(engine, [found]):
         request_stop(engine, one.id, stop=False)

@@ -27,15 +27,15 @@ def migrate(storage: Storage = DEFAULT_STORAGE) -> None:
 
     For the latter no worker of that version may run, and for either only one process may do it.
     """
-    from storage.database_file import check_address
+    from sweep.storage.database_file import check_address
 
     check_address(storage)
-    from storage.engine import open_engine, parse_url  # late: they take half a second
-    from storage.migrations import create_tables, migrate_tables
-    from storage.passwords import show_url
-    from storage.studies import open_study_storage
-    from storage.tables import has_tables
     from sweep.cli.output import print_note
+    from sweep.storage.engine import open_engine, parse_url  # late: they take half a second
+    from sweep.storage.migrations import create_tables, migrate_tables
+    from sweep.storage.passwords import show_url
+    from sweep.storage.studies import open_study_storage
+    from sweep.storage.tables import has_tables
 
     url = parse_url(storage)
     engine = open_engine(url)
@@ -68,15 +68,15 @@ def copy(
     are not finished go on in the copy from their checkpoints; go on with a sweep in one of the two
     databases only.
     """
-    from storage.database_file import check_address, check_folder
+    from sweep.storage.database_file import check_address, check_folder
 
     check_address(source)
     check_folder(target)
-    from storage.engine import parse_url  # late: it takes half a second
-    from storage.passwords import hide_password
-    from storage.transfer import Folders, copy_sweeps
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
+    from sweep.storage.engine import parse_url  # late: it takes half a second
+    from sweep.storage.passwords import hide_password
+    from sweep.storage.transfer import Folders, copy_sweeps
 
     names = _complete(parse_url(source), sweep or [])
     folders = None if to_artifacts is None else Folders(artifacts, to_artifacts)
@@ -93,10 +93,10 @@ def copy(
 
 def _complete(source: URL, names: Sequence[str]) -> list[str]:
     """Add to the names of searches those of their confirmations and audits."""
-    from storage.engine import close_after, open_engine  # late: they take half a second
-    from storage.sweeps import find_sweep
-    from storage.tables import check_tables
     from sweep.results.confirmation import add_confirmations
+    from sweep.storage.engine import close_after, open_engine  # late: they take half a second
+    from sweep.storage.sweeps import find_sweep
+    from sweep.storage.tables import check_tables
 
     with close_after(open_engine(source)) as engine:
         check_tables(engine)
@@ -113,13 +113,13 @@ def backup(
 
     The file is a database itself, in which nothing runs; `sweep storage copy` brings it back.
     """
-    from storage.database_file import check_address
+    from sweep.storage.database_file import check_address
 
     check_address(storage)
-    from storage.backup import back_up  # late: it takes a second
-    from storage.engine import parse_url
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
+    from sweep.storage.backup import back_up  # late: it takes a second
+    from sweep.storage.engine import parse_url
 
     with show_progress("backing up") as progress:
         names = back_up(parse_url(storage), file, progress)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from storage.engine import hurry
 from sweep.cli.live import LiveView
 from sweep.launch.launcher import Launcher
 from sweep.signals import Signals
+from sweep.storage.engine import hurry
 
 POLL_S = 1.0
 

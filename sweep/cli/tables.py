@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storage.epochs import Epoch
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
@@ -14,6 +13,7 @@ from sweep.results.best import describe_nothing, get_epoch, get_own_epoch
 from sweep.results.candidates import name_candidate
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
+from sweep.storage.epochs import Epoch
 from sweep.wording import describe_point
 
 NUM_LISTED = 5

@@ -25,8 +25,8 @@ from sweep.errors import ConfigError, list_allowed
 if TYPE_CHECKING:
     import pandas as pd
 
-    from storage.epochs import Epoch
     from sweep.results.status import Status
+    from sweep.storage.epochs import Epoch
 
 FORMS = ("csv", "parquet", "json")
 
@@ -88,8 +88,8 @@ def _read_sweep(options: TableOptions) -> tuple[Status, dict[int, list[Epoch]]]:
     """Read a sweep with all curves of its trials."""
     engine = open_database(options.storage)
     found = choose_sweep(engine, options.name or options.sweep)
-    from storage.epochs import read_curves  # late: a database is there
     from sweep.results.status import read_status
+    from sweep.storage.epochs import read_curves  # late: a database is there
 
     return read_status(engine, found), read_curves(engine, found.id)
 
@@ -133,8 +133,8 @@ def _check_parquet(out: Path | None) -> None:
 
 def write_frame(frame: pd.DataFrame, form: str, out: Path | None) -> None:
     """Write a table in one of `FORMS` into a file, whole or not at all, or to standard output."""
-    from storage.files import write_file
     from sweep.cli.output import print_json, print_note
+    from sweep.storage.files import write_file
 
     if out is None and form == "json":
         from sweep.results.frames import list_records

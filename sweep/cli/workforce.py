@@ -8,9 +8,6 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from storage.claims import EXPIRED, expire_claims
-from storage.engine import parse_url
-from storage.sweeps import Sweep, count_trials
 from sweep.cli.job_options import JobOptions
 from sweep.cli.live import LiveView
 from sweep.cli.output import print_note
@@ -19,6 +16,9 @@ from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import choose_launcher
 from sweep.launch.places import Place, describe_choice
 from sweep.process import is_gone
+from sweep.storage.claims import EXPIRED, expire_claims
+from sweep.storage.engine import parse_url
+from sweep.storage.sweeps import Sweep, count_trials
 
 
 def open_places(options: JobOptions, wish: Wish) -> AbstractContextManager[list[Place]]:
@@ -37,8 +37,8 @@ def take_time(options: JobOptions, spent_s: float) -> JobOptions:
 
 def refresh_pages(engine: sa.Engine, storage: str, names: Sequence[str]) -> None:
     """Write what the dashboard shows of sweeps, where that is behind."""
-    from storage import studies  # late: what is refused needs no study
     from sweep.dashboard.publisher import Publisher
+    from sweep.storage import studies  # late: what is refused needs no study
 
     study_storage = studies.open_study_storage(parse_url(storage))
     for name in names:
@@ -47,8 +47,8 @@ def refresh_pages(engine: sa.Engine, storage: str, names: Sequence[str]) -> None
 
 def train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Place]) -> bool:
     """Have the trials trained that are left; True when the budget is spent."""
-    from storage import studies  # late: what is refused needs no study
     from sweep.dashboard.publisher import keep_fresh
+    from sweep.storage import studies  # late: what is refused needs no study
 
     counts = count_trials(engine, sweep.id)
     if counts.unfinished == 0:

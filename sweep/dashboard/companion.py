@@ -15,9 +15,9 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from storage import studies
 from sweep.metrics.table import METRICS, MIRRORED
 from sweep.results.status import Status
+from sweep.storage import studies
 
 SOURCE_KEY = "source_trial"
 GOALS = {label: metric.goal for label, metric in MIRRORED.items()}

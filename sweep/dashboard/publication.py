@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 import optuna
 from optuna.storages import BaseStorage
 
-from storage import studies
-from storage.epochs import TrialRow
 from sweep.dashboard.companion import mirror_trials
 from sweep.figures.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.metrics.score import Score, get_score
@@ -17,6 +15,8 @@ from sweep.metrics.writing import list_known, write_ends, write_fine, write_plai
 from sweep.results.best import get_epoch, get_number
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
+from sweep.storage import studies
+from sweep.storage.epochs import TrialRow
 from sweep.wording import describe_point
 
 NUM_LISTED = 10

@@ -19,19 +19,19 @@ import sqlalchemy as sa
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 
-from storage.errors import LostClaimError, RightsError, StorageError
-from storage.publications import (
+from sweep.errors import SweepError
+from sweep.process import name_worker
+from sweep.results.confirmation import find_confirmation
+from sweep.results.status import read_status
+from sweep.storage.errors import LostClaimError, RightsError, StorageError
+from sweep.storage.publications import (
     Publication,
     claim_publication,
     end_publication,
     is_stale,
     renew_publication,
 )
-from storage.sweeps import find_sweep
-from sweep.errors import SweepError
-from sweep.process import name_worker
-from sweep.results.confirmation import find_confirmation
-from sweep.results.status import read_status
+from sweep.storage.sweeps import find_sweep
 
 logger = logging.getLogger(__name__)
 

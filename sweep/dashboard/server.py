@@ -12,8 +12,6 @@ import optuna_dashboard
 import sqlalchemy as sa
 from optuna.storages import BaseStorage
 
-from storage.attachments import ArtifactStore
-from storage.engine import is_answering
 from sweep.dashboard.connections import Server
 from sweep.dashboard.entrance import Entrance
 from sweep.dashboard.gate import Gate
@@ -21,6 +19,8 @@ from sweep.dashboard.health import Health
 from sweep.dashboard.passwords import Password
 from sweep.dashboard.publisher import Publisher
 from sweep.errors import ConfigError
+from sweep.storage.attachments import ArtifactStore
+from sweep.storage.engine import is_answering
 
 MAX_BODY_BYTES = 1 << 16
 MAX_UPLOAD_BYTES = 128 << 20

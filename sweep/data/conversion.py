@@ -8,12 +8,12 @@ from typing import IO, Literal
 
 import numpy as np
 
-from storage.files import write_file
 from sweep.data.events import EventSet
 from sweep.data.npy import write_header
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.progress import Progress
+from sweep.storage.files import write_file
 
 CHUNK_EVENTS = 256
 FileType = Literal["float16", "float32"]

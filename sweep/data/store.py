@@ -21,7 +21,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.files import flush, open_scratch
 from sweep.data.cache import check_owner, get_cache_dir, lock_store
 from sweep.data.npy import read_header, write_header
 from sweep.data.sizes import check_room
@@ -31,6 +30,7 @@ from sweep.foreign import parse_json, read_text
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.progress import Progress
 from sweep.shared import follow_folder, make_shared_folder
+from sweep.storage.files import flush, open_scratch
 
 STORE_VERSION = 1
 """Raised when the layout or the meaning of a store changes; older stores are then not looked at."""

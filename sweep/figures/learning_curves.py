@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from storage.epochs import Epoch
 from sweep.figures.style import (
     COLORS,
     ROW_HEIGHT,
@@ -19,6 +18,7 @@ from sweep.figures.style import (
 )
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known
+from sweep.storage.epochs import Epoch
 from sweep.wording import round_digits
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.files import write_file
 from sweep.errors import DataError, SweepError
+from sweep.storage.files import write_file
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

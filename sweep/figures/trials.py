@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from storage.epochs import Curves, TrialRow
 from sweep.figures.style import (
     BEST_COLOR,
     COLORS,
@@ -28,6 +27,7 @@ from sweep.metrics.writing import list_known
 from sweep.results.best import get_epoch, get_number
 from sweep.results.groups import Group, find_front, group_trials, list_records
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves, TrialRow
 from sweep.wording import round_digits
 
 FRONT_COLOR = "#4477aa"

@@ -10,12 +10,12 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from storage.engine import parse_url
-from storage.passwords import hide_password
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launcher import FreeTrials, Job, Launcher, Wish
 from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place
 from sweep.launch.sharing import choose_share
+from sweep.storage.engine import parse_url
+from sweep.storage.passwords import hide_password
 
 AUTO = "auto"
 CONNECT_TIMEOUT_S = 10.0

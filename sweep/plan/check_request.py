@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from models.space import to_json
-from storage.engine import close_after, create_engine, parse_url
-from storage.sweeps import find_stored
 from sweep.config import SweepConfig, describe_fault
 from sweep.data.asked import check_selection
 from sweep.errors import ConfigError
+from sweep.models.space import to_json
 from sweep.plan.curve import plan_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.names import choose_name
@@ -25,6 +23,8 @@ from sweep.plan.parts import (
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.request import Request
 from sweep.plan.space import check_training
+from sweep.storage.engine import close_after, create_engine, parse_url
+from sweep.storage.sweeps import find_stored
 
 
 def check_request(request: Request, storage: str, name: str | None) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models import ARCHITECTURES
-from models.space import Fixed
 from sweep.data.paths import check_counts, check_paths
+from sweep.models import ARCHITECTURES
+from sweep.models.space import Fixed
 from sweep.plan.network import check_name, is_own
 from sweep.plan.parts import plan_limits
 from sweep.plan.profile import CPU, choose_profile

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from models.space import Dimension, Fixed, Int
-from models.value import Value
 from sweep.config import CurveConfig, SweepConfig
 from sweep.errors import ConfigError, ConflictError
+from sweep.models.space import Dimension, Fixed, Int
+from sweep.models.value import Value
 from sweep.plan.curve_trials import list_curve_trials
 from sweep.plan.request import CurveRequest
 

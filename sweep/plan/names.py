@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from storage.names import COMPANION_SUFFIX
 from sweep.errors import ConfigError
 from sweep.plan.network import require_model
 from sweep.plan.request import Request
+from sweep.storage.names import COMPANION_SUFFIX
 
 MAX_NAME_BYTES = 200
 """Of a sweep: a file's name has 255, and folders and logs add some to it."""

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models import ARCHITECTURES, Architecture, find_architecture
-from models.source import Source, list_changes, list_file_uses, read_source
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, ModelError
+from sweep.models import ARCHITECTURES, Architecture, find_architecture
+from sweep.models.source import Source, list_changes, list_file_uses, read_source
 from sweep.trust import VARIABLE, is_trusted, vouch
 
 

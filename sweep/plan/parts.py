@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from models import Architecture
-from models.space import Dimension
 from sweep.config import (
     Recipe,
     SearchConfig,
@@ -20,6 +18,8 @@ from sweep.data.paths import name_files
 from sweep.errors import ConfigError, ConflictError
 from sweep.limits import LimitsConfig
 from sweep.metrics.table import OBJECTIVES
+from sweep.models import Architecture
+from sweep.models.space import Dimension
 from sweep.plan.defaults import DEFAULTS
 from sweep.plan.profile import Profile
 from sweep.plan.recipes import build_recipe

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from models import Architecture
-from models.source import Source
-from models.space import to_json
 from sweep.config import CurveConfig, DataConfig, OriginConfig, SweepConfig, describe_fault
 from sweep.data.asked import Selection
 from sweep.data.selection import describe_split, open_selection, reopen_split
 from sweep.data.splits import Split, count_shared
 from sweep.errors import ConfigError, DataError
+from sweep.models import Architecture
+from sweep.models.source import Source
+from sweep.models.space import to_json
 from sweep.plan.curve import extend_space, plan_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.network import choose_network

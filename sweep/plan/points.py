@@ -7,11 +7,11 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from models.space import Dimension, Fixed
-from models.space_text import parse_dimension
-from models.value import Value
 from sweep.errors import ConfigError
 from sweep.foreign import read_text
+from sweep.models.space import Dimension, Fixed
+from sweep.models.space_text import parse_dimension
+from sweep.models.value import Value
 
 
 def read_point(texts: Sequence[str], space: Mapping[str, Dimension]) -> dict[str, Value]:

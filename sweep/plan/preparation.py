@@ -9,9 +9,17 @@ from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 
-from storage.engine import create_engine, parse_url
-from storage.sources import read_files
-from storage.sweeps import (
+from sweep.config import SweepConfig
+from sweep.errors import ConfigError, ConflictError
+from sweep.metrics.table import MIRRORED, OBJECTIVES
+from sweep.plan.names import choose_name
+from sweep.plan.plan import plan_sweep
+from sweep.plan.profile import Profile
+from sweep.plan.request import Request
+from sweep.provenance import describe_versions
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.sources import read_files
+from sweep.storage.sweeps import (
     Sweep,
     change_budget,
     change_config,
@@ -21,15 +29,7 @@ from storage.sweeps import (
     find_sweep,
     request_stop,
 )
-from storage.tables import check_writable
-from sweep.config import SweepConfig
-from sweep.errors import ConfigError, ConflictError
-from sweep.metrics.table import MIRRORED, OBJECTIVES
-from sweep.plan.names import choose_name
-from sweep.plan.plan import plan_sweep
-from sweep.plan.profile import Profile
-from sweep.plan.request import Request
-from sweep.provenance import describe_versions
+from sweep.storage.tables import check_writable
 
 DEFAULT_TRIALS = 50
 
@@ -127,8 +127,8 @@ def create_stored(
     Raises:
         ConflictError: when somebody else has just created one of that name.
     """
-    from storage import studies  # late: what is refused needs no study
-    from storage.migrations import create_tables
+    from sweep.storage import studies  # late: what is refused needs no study
+    from sweep.storage.migrations import create_tables
 
     create_tables(engine)
     study_storage = studies.open_study_storage(engine.url)

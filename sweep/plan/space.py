@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from models import Architecture
-from models.space import Dimension, Fixed, from_json
-from models.space_text import parse_dimension, read_earlier
-from models.value import Value, get_number
 from sweep.config import Recipe, SweepConfig
 from sweep.errors import ConfigError
+from sweep.models import Architecture
+from sweep.models.space import Dimension, Fixed, from_json
+from sweep.models.space_text import parse_dimension, read_earlier
+from sweep.models.value import Value, get_number
 from sweep.plan.network import is_own
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
@@ -185,7 +185,7 @@ def _refuse_ending(architecture: Architecture, chosen: Mapping[str, Value]) -> N
     """
     if not is_own(architecture.name):
         return
-    from models.rehearsal import find_ending  # late: it loads torch
+    from sweep.models.rehearsal import find_ending  # late: it loads torch
 
     ending = find_ending(lambda: _try_to_build(architecture, chosen))
     if ending is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models import TRAINING_HYPERPARAMETERS, Architecture
-from models.space import Choice, Dimension
-from models.value import Value, write_value
 from sweep.config import CurveConfig, Recipe, SweepConfig
+from sweep.models import TRAINING_HYPERPARAMETERS, Architecture
+from sweep.models.space import Choice, Dimension
+from sweep.models.value import Value, write_value
 from sweep.plan.curve import list_points
 from sweep.plan.profile import CPU, Profile
 from sweep.plan.request import Request

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from models.space import Dimension, Fixed, Float
 from sweep.config import Recipe
+from sweep.models.space import Dimension, Fixed, Float
 from sweep.plan.recipes import get_grace_steps
 from sweep.search.suggestion import list_ends
 

@@ -6,19 +6,19 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from models import Architecture, count_parameters
-from storage.epochs import Curves, TrialRow
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.trials import draw_architectures, list_useful
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, METRICS, VALIDATION_LOSS, Metric
 from sweep.metrics.writing import list_known, write_metric
+from sweep.models import Architecture, count_parameters
 from sweep.plan.network import open_kept
 from sweep.report.blocks import Block, Column, Figure, Items, Section, Table, Text
 from sweep.report.trial_table import list_columns
 from sweep.results.best import get_epoch
 from sweep.results.evaluation import build_network
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves, TrialRow
 from sweep.wording import (
     do_overlap,
     write_count,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.epochs import Epoch, TrialRow
 from sweep.data.events import EventSet
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.inspection import draw_inspected
@@ -17,6 +16,7 @@ from sweep.progress import Progress
 from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status
+from sweep.storage.epochs import Epoch, TrialRow
 from sweep.training.inspection import InspectedEvent, find_worst, inspect_events
 from sweep.wording import write_count, write_number
 

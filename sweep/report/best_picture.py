@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from storage.epochs import Epoch, TrialRow, read_curve
 from sweep.data.selection import reopen_split
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
@@ -19,6 +18,7 @@ from sweep.report.best import choose_inspected, describe_inspected, show_curves,
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page
 from sweep.results.status import Status
+from sweep.storage.epochs import Epoch, TrialRow, read_curve
 from sweep.training.inspection import InspectedEvent
 
 

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from storage.epochs import read_curves
-from storage.sweeps import Sweep, find_sweep, list_sweeps
-from storage.workers import read_devices
 from sweep.errors import SweepError
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_sentences
@@ -27,6 +24,9 @@ from sweep.results.best import get_epoch
 from sweep.results.confirmation import Confirmation, find_confirmation
 from sweep.results.curve import compute_curve
 from sweep.results.status import Status, read_status
+from sweep.storage.epochs import read_curves
+from sweep.storage.sweeps import Sweep, find_sweep, list_sweeps
+from sweep.storage.workers import read_devices
 from sweep.wording import (
     write_count,
     write_number,

@@ -13,15 +13,15 @@ import warnings
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
-from models.space import Dimension, Fixed
-from storage.epochs import TrialRow
 from sweep.figures.trials import draw_importances
 from sweep.metrics.score import get_score
 from sweep.metrics.table import OBJECTIVES, Metric
+from sweep.models.space import Dimension, Fixed
 from sweep.plan.space import read_space
 from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.status import Status
 from sweep.search.suggestion import fix_point, get_study_name, suggest
+from sweep.storage.epochs import TrialRow
 from sweep.wording import write_number
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study of its own is no news

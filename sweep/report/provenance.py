@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from models.space import Fixed
+from sweep.models.space import Fixed
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.profile import PROFILES
 from sweep.plan.space import choose_space, read_space

@@ -6,10 +6,10 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass
 
-from storage.epochs import Curves, TrialRow
-from storage.sweeps import FAILED, PRUNED
 from sweep.report.blocks import Block, Column, Table, Text
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves, TrialRow
+from sweep.storage.sweeps import FAILED, PRUNED
 from sweep.wording import write_count, write_percent, write_time
 
 OUTCOMES = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.space import Fixed
-from storage.epochs import Curves, Epoch, TrialRow
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, write_plain
+from sweep.models.space import Fixed
 from sweep.plan.space import read_space
 from sweep.report.blocks import Column, Table
 from sweep.report.savings import shorten_reason
 from sweep.results.best import get_own_epoch, say_origin
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves, Epoch, TrialRow
 from sweep.wording import write_setting
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.space import Choice, Dimension, Fixed, Int
-from storage.epochs import Curves
 from sweep.data.events import EventSet
 from sweep.figures.trials import (
     MAX_CURVES,
@@ -15,6 +13,7 @@ from sweep.figures.trials import (
     draw_history,
 )
 from sweep.metrics.table import METRICS, OBJECTIVES
+from sweep.models.space import Choice, Dimension, Fixed, Int
 from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
 from sweep.report.blocks import Block, Column, Figure, Part, Table, Text
@@ -25,6 +24,7 @@ from sweep.report.trial_table import name_trial_table, tabulate_trials
 from sweep.report.winner import explain_winner
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves
 from sweep.wording import write_count, write_setting, write_value
 
 SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1 - value"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from storage.epochs import TrialRow
 from sweep.figures.trials import list_hand_tuned
 from sweep.metrics.score import MatchCounts, Score, get_score
 from sweep.metrics.table import OBJECTIVES, Metric
@@ -13,6 +12,7 @@ from sweep.report.blocks import Block, Column, Table, Text
 from sweep.report.trial_table import list_columns, list_varied
 from sweep.results.best import describe_nothing, get_epoch, say_origin
 from sweep.results.status import Status
+from sweep.storage.epochs import TrialRow
 from sweep.wording import (
     do_overlap,
     write_count,

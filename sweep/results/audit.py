@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from storage.epochs import TrialRow
-from storage.sweeps import FAILED, change_budget, change_config, find_stored
 from sweep.config import ConfirmationConfig
 from sweep.errors import ConfigError
 from sweep.metrics.intervals import compute_efficiency_interval
@@ -27,6 +25,8 @@ from sweep.results.confirmation import find_confirmation_of_search
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import get_value, is_better
 from sweep.seeds import derive_seed
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import FAILED, change_budget, change_config, find_stored
 from sweep.wording import write_count
 
 PRUNED = "pruned"

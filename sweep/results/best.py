@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from models.space import Fixed
-from storage.epochs import Epoch, TrialRow
 from sweep.errors import SweepError
 from sweep.metrics.decode import Decode
 from sweep.metrics.score import LOSS, get_score
+from sweep.models.space import Fixed
 from sweep.plan.space import read_space
 from sweep.results.status import Status
 from sweep.search.judgement import rank_trials
 from sweep.search.limits import OVER_LIMIT
+from sweep.storage.epochs import Epoch, TrialRow
 from sweep.wording import write_count
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.value import Value
-from storage.epochs import TrialRow
 from sweep.config import CandidateConfig
+from sweep.models.value import Value
 from sweep.plan.space import read_space
 from sweep.results.status import Status
 from sweep.search.judgement import get_value
 from sweep.search.suggestion import find_nearest
+from sweep.storage.epochs import TrialRow
 
 
 def name_candidate(candidate: CandidateConfig) -> str:

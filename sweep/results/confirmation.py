@@ -17,8 +17,6 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from storage.epochs import TrialRow
-from storage.sweeps import Sweep, count_trials, find_stored, list_sweeps
 from sweep.config import ConfirmationConfig
 from sweep.metrics.score import LOSS, Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric
@@ -34,6 +32,8 @@ from sweep.search.winner_choice import (
     estimate_levels,
     keep_open,
 )
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import Sweep, count_trials, find_stored, list_sweeps
 from sweep.wording import write_count
 
 

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from torch import nn
 
-from storage.engine import open_engine, parse_url
-from storage.sweeps import find_sweep
-from storage.tables import check_tables
 from sweep.config import DataConfig
 from sweep.metrics.decode import Decode
 from sweep.results.best import get_decode
@@ -18,6 +15,9 @@ from sweep.results.contender_check import find_trial
 from sweep.results.evaluation import load_export, rebuild_network
 from sweep.results.export_folder import is_export
 from sweep.results.status import read_status
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import check_tables
 
 
 @dataclass(frozen=True)

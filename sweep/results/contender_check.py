@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storage.artifacts import NUM_KEPT_WEIGHTS
-from storage.engine import close_after, open_engine, parse_url
-from storage.epochs import TrialRow
-from storage.sweeps import find_sweep
-from storage.tables import check_tables
 from sweep.errors import SweepError
 from sweep.results.best import find_best_trial
 from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
+from sweep.storage.engine import close_after, open_engine, parse_url
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import check_tables
 
 
 def check_contender(text: str, storage: str) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from storage.epochs import Epoch, TrialRow
 from sweep.config import CurveConfig, SweepConfig
 from sweep.metrics.score import average_scores, get_score
 from sweep.metrics.table import EFFICIENCY, METRICS, Metric
@@ -22,6 +21,7 @@ from sweep.metrics.writing import describe_metrics
 from sweep.plan.curve_trials import CurveTrial, list_curve_trials
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
+from sweep.storage.epochs import Epoch, TrialRow
 
 LARGE_SHARE = 0.5
 """From this share of the events on, repeats train with mostly the same ones, which is said."""

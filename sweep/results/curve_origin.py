@@ -10,12 +10,10 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from models.space import Fixed
-from models.value import Value
-from storage.sweeps import find_stored, find_sweep
-from storage.tables import check_tables
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
+from sweep.models.space import Fixed
+from sweep.models.value import Value
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.defaults import describe_request
 from sweep.plan.names import name_search
@@ -24,6 +22,8 @@ from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
 from sweep.results.best import get_number
 from sweep.results.status import Status, read_status
+from sweep.storage.sweeps import find_stored, find_sweep
+from sweep.storage.tables import check_tables
 
 
 def name_curve(engine: sa.Engine, model: str | None, lender: str | None) -> str:

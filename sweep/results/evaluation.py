@@ -15,12 +15,6 @@ from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models import Architecture
-from models.custom import refuse_ending
-from models.source import read_source
-from models.value import Value
-from storage.artifacts import TrialFolder
-from storage.epochs import TrialRow
 from sweep.config import DataConfig, describe_fault
 from sweep.config import Variant as DataVariant
 from sweep.data.events import EventSet
@@ -31,11 +25,17 @@ from sweep.errors import ModelError
 from sweep.foreign import parse_json, read_text
 from sweep.metrics.decode import REFERENCE, Decode, parse_decode
 from sweep.metrics.score import Score
+from sweep.models import Architecture
+from sweep.models.custom import refuse_ending
+from sweep.models.source import read_source
+from sweep.models.value import Value
 from sweep.plan.network import Network, is_own, load_model, open_kept
 from sweep.plan.parts import read_variant
 from sweep.progress import Progress
 from sweep.results.export_folder import CONFIG_FILE
 from sweep.results.status import Status
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.epochs import TrialRow
 from sweep.training.batches import Batches
 from sweep.training.decode_scan import score_chosen
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches

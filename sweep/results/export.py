@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.source import Source
-from storage.artifacts import TrialFolder
-from storage.epochs import TrialRow
-from storage.files import write_folder
 from sweep.data.selection import reopen_split
 from sweep.errors import ModelError, SweepError
 from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, get_score, make_score
 from sweep.metrics.writing import describe_score
+from sweep.models.source import Source
 from sweep.plan.network import open_kept
 from sweep.process import COMMAND
 from sweep.progress import Progress
@@ -39,6 +36,9 @@ from sweep.results.fresh_process import run_afresh
 from sweep.results.model_card import write_model_card
 from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.epochs import TrialRow
+from sweep.storage.files import write_folder
 from sweep.trust import VARIABLE
 
 LOSS_TOLERANCE = 1e-4

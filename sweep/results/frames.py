@@ -18,16 +18,16 @@ from typing import Any
 
 import pandas as pd
 
-from models.space import Dimension
-from models.value import NOTHING, NUMBERS, TEXT, TRUTH, Value, get_kind, write_value
-from storage.epochs import Epoch, TrialRow
-from storage.sweeps import TrialCounts
 from sweep.metrics.score import PEAK_COUNTS, Score, get_score
 from sweep.metrics.table import METRICS
+from sweep.models.space import Dimension
+from sweep.models.value import NOTHING, NUMBERS, TEXT, TRUTH, Value, get_kind, write_value
 from sweep.plan.space import read_space
 from sweep.results.best import get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.search.suggestion import list_ends
+from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.sweeps import TrialCounts
 
 WHOLE, REAL, TRUE, WORDS, TIME = "Int64", "float64", "boolean", "string", "datetime64[us, UTC]"
 PREFIX = "params_"

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.workers import WorkerRow
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, list_phrases, write_plain
 from sweep.plan.curve_trials import fit_config
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
+from sweep.storage.workers import WorkerRow
 from sweep.wording import write_duration
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from storage.epochs import TrialRow
-from storage.sweeps import COMPLETE, PRUNED
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
 from sweep.search.judgement import get_value, is_better
 from sweep.search.limits import OVER_LIMIT
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import COMPLETE, PRUNED
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.source import Source
-from models.value import write_value
-from storage.epochs import TrialRow
 from sweep.metrics.decode import REFERENCE
 from sweep.metrics.score import Score
 from sweep.metrics.writing import list_known, write_ends, write_plain
+from sweep.models.source import Source
+from sweep.models.value import write_value
 from sweep.plan.curve_trials import fit_config
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
+from sweep.storage.epochs import TrialRow
 
 
 def write_model_card(

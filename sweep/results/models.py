@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models import ARCHITECTURES, count_parameters
+from sweep.models import ARCHITECTURES, count_parameters
 from sweep.plan.network import check_name, load_model
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from storage.publications import outdate_pages
-from storage.sweeps import change_budget, change_config, find_stored
 from sweep.config import CandidateConfig
 from sweep.errors import ConfigError
 from sweep.plan.confirmation_plan import (
@@ -27,6 +25,8 @@ from sweep.results.best import find_best_trial
 from sweep.results.candidates import list_candidates
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.status import Status
+from sweep.storage.publications import outdate_pages
+from sweep.storage.sweeps import change_budget, change_config, find_stored
 
 
 def begin_confirmation(

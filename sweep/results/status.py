@@ -9,17 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage.epochs import TrialRow, read_trials
-from storage.pace import measure_work_s
-from storage.sources import read_files
-from storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
-from storage.workers import WorkerRow, list_workers
 from sweep.config import SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.time_left import estimate_time_left_s
 from sweep.search.judgement import explain_death, is_failing, judge_again, rank_trials
 from sweep.search.limits import OVER_LIMIT
+from sweep.storage.epochs import TrialRow, read_trials
+from sweep.storage.pace import measure_work_s
+from sweep.storage.sources import read_files
+from sweep.storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
+from sweep.storage.workers import WorkerRow, list_workers
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from storage.epochs import TrialRow
-from storage.sweeps import RUNNING
 from sweep.config import SweepConfig
 from sweep.plan.curve_trials import fit_config
 from sweep.search.strategy import build_promotion
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import RUNNING
 
 
 def estimate_time_left_s(

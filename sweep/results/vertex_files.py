@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.files import flush, open_scratch
 from sweep.errors import DataError, list_allowed
 from sweep.geometry import NUM_BINS
+from sweep.storage.files import flush, open_scratch
 
 if TYPE_CHECKING:
     from sweep.metrics.decode import Decode

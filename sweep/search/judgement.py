@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from storage.epochs import Epoch, TrialRow
-from storage.ranking import Ranking
-from storage.sweeps import COMPLETE, TrialCounts
 from sweep.config import SweepConfig
 from sweep.metrics.score import LOSS, get_score
 from sweep.metrics.table import OBJECTIVES
 from sweep.search.limits import is_within_fp
+from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.ranking import Ranking
+from sweep.storage.sweeps import COMPLETE, TrialCounts
 
 NULL_MARGIN = 0.02
 """A loss less than this share below the null loss counts as no better than it

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from storage.epochs import Epoch
 from sweep.limits import LimitsConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.table import FP_RATE
+from sweep.storage.epochs import Epoch
 
 OVER_LIMIT = "over_limit"
 """The outcome of a trial beyond a limit."""

@@ -16,12 +16,12 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from storage.studies import SLOT_KEY, keep_proposal, read_study_trials
-from storage.study_cache import get_row_id
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw, Outlook
 from sweep.search.expected_ends import expect_ends
 from sweep.search.proposal import Arm, Seen, propose
+from sweep.storage.studies import SLOT_KEY, keep_proposal, read_study_trials
+from sweep.storage.study_cache import get_row_id
 
 NUM_TRIES = 20
 """To find a configuration that no trial has: a space of few may have no other."""

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from storage.standings import NextTrial, Standing
-from storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
+from sweep.storage.standings import NextTrial, Standing
+from sweep.storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
 
 __all__ = ["NextTrial", "Standing", "choose_next_trial", "list_rungs"]
 

@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from models.space import Dimension, Fixed
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import ConfigError, list_allowed
 from sweep.metrics.score import LOSS
 from sweep.metrics.table import OBJECTIVES
+from sweep.models.space import Dimension, Fixed
 from sweep.search.draw import Draw, Outlook
 from sweep.search.pruners import PRUNERS, Pruner
 from sweep.search.samplers import SAMPLERS, Sampler
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-    from storage.standings import Promotion
+    from sweep.storage.standings import Promotion
 
 
 def choose_sampler(name: str) -> SamplerConfig:
@@ -105,9 +105,9 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
 
     The recommended point always goes on: what the others are worth is compared with it.
     """
-    from storage.standings import Promotion  # late: it loads the database's library
     from sweep.search.judgement import count_grace_epochs, get_ranking
     from sweep.search.promotion import choose_next_trial, list_rungs
+    from sweep.storage.standings import Promotion  # late: it loads the database's library
 
     pruner = PRUNERS[config.search.pruner.name]
     if not pruner.is_pausing:

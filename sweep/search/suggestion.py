@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from models.space import Choice, Dimension, Fixed, Float, Int
-from models.value import Value, get_number, is_same, write_value
+from sweep.models.space import Choice, Dimension, Fixed, Float, Int
+from sweep.models.value import Value, get_number, is_same, write_value
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

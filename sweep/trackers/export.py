@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from storage.epochs import Curves
 from sweep.errors import SweepError
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves
 from sweep.trackers.runs import list_runs
 from sweep.trackers.trackers import Tracker
 

@@ -12,9 +12,9 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.value import write_value
-from storage.files import write_file
 from sweep.errors import SweepError
+from sweep.models.value import write_value
+from sweep.storage.files import write_file
 from sweep.trackers.runs import Run
 
 FILE = "mlflow.db"

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.value import Value
-from storage.epochs import Curves, Epoch, TrialRow
-from storage.sweeps import COMPLETE, FAILED, PRUNED
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS
+from sweep.models.value import Value
 from sweep.results.best import get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
+from sweep.storage.epochs import Curves, Epoch, TrialRow
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from models.value import Value, write_value
-from storage.files import write_folder
+from sweep.models.value import Value, write_value
+from sweep.storage.files import write_folder
 from sweep.trackers.runs import Run
 
 

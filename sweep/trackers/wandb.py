@@ -7,7 +7,7 @@ from pathlib import Path
 
 import wandb
 
-from storage.files import write_folder
+from sweep.storage.files import write_folder
 from sweep.trackers.runs import Run
 
 

@@ -17,15 +17,9 @@ import torch
 from optuna.exceptions import OptunaError
 from torch import nn
 
-from models import count_parameters
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.claims import Claim
-from storage.epochs import Epoch, read_curve, record_epochs
-from storage.errors import StorageError
-from storage.sweeps import COMPLETE, FAILED, PRUNED, is_stop_requested
 from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
+from sweep.models import count_parameters
 from sweep.plan.trial_seeds import choose_draw
 from sweep.search.judgement import explain_death, find_best_epoch, get_value, is_dead, is_stuck
 from sweep.search.limits import (
@@ -36,6 +30,12 @@ from sweep.search.limits import (
     find_size_excess,
 )
 from sweep.seeds import derive_seed
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.claims import Claim
+from sweep.storage.epochs import Epoch, read_curve, record_epochs
+from sweep.storage.errors import StorageError
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED, is_stop_requested
 from sweep.training.latency import measure_latency_us
 from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (

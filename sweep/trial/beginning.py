@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import Trial
 
-from models.space import Float
-from models.value import Value
-from storage import studies
-from storage.claims import Claim, begin_claimed
-from storage.engine import retry
-from storage.errors import LostClaimError
+from sweep.models.space import Float
+from sweep.models.value import Value
 from sweep.search.suggestion import find_misfits, fix_point, suggest
+from sweep.storage import studies
+from sweep.storage.claims import Claim, begin_claimed
+from sweep.storage.engine import retry
+from sweep.storage.errors import LostClaimError
 from sweep.trial.session import Session
 
 

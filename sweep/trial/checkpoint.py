@@ -13,11 +13,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from storage.artifacts import TrialFolder
-from storage.epochs import Epoch
-from storage.errors import ArtifactError
-from storage.files import write_file
 from sweep.device import is_out_of_memory
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.epochs import Epoch
+from sweep.storage.errors import ArtifactError
+from sweep.storage.files import write_file
 from sweep.training.state import (
     StateError,
     Weights,

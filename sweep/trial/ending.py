@@ -14,15 +14,15 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.attachments import attach_file
-from storage.claims import Claim, finish_claim, pause_claim, release_claim
-from storage.sweeps import COMPLETE
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import get_value
 from sweep.search.limits import OVER_LIMIT
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.attachments import attach_file
+from sweep.storage.claims import Claim, finish_claim, pause_claim, release_claim
+from sweep.storage.sweeps import COMPLETE
 from sweep.training.state import restore_state
 from sweep.trial.attempt import NETWORK_FAULTS, Attempt
 from sweep.trial.checkpoint import save_weights

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from storage.claims import Claim
-from storage.sweeps import FAILED
+from sweep.storage.claims import Claim
+from sweep.storage.sweeps import FAILED
 from sweep.trial.verdict import Verdict
 
 MAX_LOST_ATTEMPTS = 4

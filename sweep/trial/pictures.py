@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from storage.epochs import Epoch
 from sweep.data.events import EventSet
+from sweep.storage.epochs import Epoch
 from sweep.training.inspection import find_worst, inspect_events
 
 NUM_DRAWN = 3

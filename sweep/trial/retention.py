@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storage.artifacts import NUM_KEPT_WEIGHTS, TrialFolder, list_weighted
-from storage.epochs import find_complete, read_best
 from sweep.search.judgement import get_ranking, is_better
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS, TrialFolder, list_weighted
+from sweep.storage.epochs import find_complete, read_best
 
 if TYPE_CHECKING:
     from sweep.trial.session import Session

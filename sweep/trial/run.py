@@ -9,11 +9,11 @@ from __future__ import annotations
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from storage import studies
-from storage.claims import Claim
-from storage.errors import ArtifactError
 from sweep.errors import SweepError
 from sweep.search.strategy import build_pruner
+from sweep.storage import studies
+from sweep.storage.claims import Claim
+from sweep.storage.errors import ArtifactError
 from sweep.trial.attempt import Attempt
 from sweep.trial.beginning import begin_trial
 from sweep.trial.ending import end_trial, give_back, pause, spend_slot

@@ -14,20 +14,20 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from torch import nn
 
-from models import Architecture
-from models.space import Dimension
-from models.value import Value
-from storage.sources import read_files
-from storage.standings import Promotion
-from storage.sweeps import Sweep
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
+from sweep.models import Architecture
+from sweep.models.space import Dimension
+from sweep.models.value import Value
 from sweep.plan.curve_trials import fit_config
 from sweep.plan.network import open_kept
 from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
+from sweep.storage.sources import read_files
+from sweep.storage.standings import Promotion
+from sweep.storage.sweeps import Sweep
 
 
 class Interruption(Protocol):

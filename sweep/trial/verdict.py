@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from optuna.trial import TrialState
 
-from storage.sweeps import COMPLETE, FAILED, PRUNED
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 import torch
 from optuna.storages import BaseStorage
 
-from storage.claims import Claim, claim_trial
-from storage.sweeps import Sweep, count_trials, list_open_sweeps
 from sweep.errors import SweepError
 from sweep.search.judgement import is_failing
+from sweep.storage.claims import Claim, claim_trial
+from sweep.storage.sweeps import Sweep, count_trials, list_open_sweeps
 from sweep.trial.session import Session, open_session, renew_session
 
 logger = logging.getLogger(__name__)

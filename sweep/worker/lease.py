@@ -9,10 +9,10 @@ import threading
 
 import sqlalchemy as sa
 
-from storage.claims import Claim, renew_claim
-from storage.errors import LostClaimError, StorageError
 from sweep.errors import ConfigError
 from sweep.signals import Signals
+from sweep.storage.claims import Claim, renew_claim
+from sweep.storage.errors import LostClaimError, StorageError
 
 logger = logging.getLogger(__name__)
 

@@ -19,16 +19,16 @@ import sqlalchemy as sa
 import torch
 from optuna.storages import BaseStorage
 
-from storage import studies
-from storage.claims import Claim, release_claim
-from storage.engine import is_passing, open_engine, parse_url
-from storage.errors import LostClaimError, RightsError, StorageError
-from storage.sweeps import find_sweep
-from storage.tables import check_tables
-from storage.workers import enter_worker, leave_worker, see_worker
 from sweep.device import describe_device, free_memory, open_device
 from sweep.process import name_worker
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.claims import Claim, release_claim
+from sweep.storage.engine import is_passing, open_engine, parse_url
+from sweep.storage.errors import LostClaimError, RightsError, StorageError
+from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import check_tables
+from sweep.storage.workers import enter_worker, leave_worker, see_worker
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.trial.verdict import Pause

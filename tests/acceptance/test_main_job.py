@@ -18,14 +18,14 @@ from workers import work
 
 import forks
 from servers import make_database
-from storage import studies
-from storage.engine import open_engine, parse_url
-from storage.epochs import read_curve, read_trials
-from storage.sweeps import find_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.epochs import read_curve, read_trials
+from sweep.storage.sweeps import find_sweep
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from forks import Command
 from jobs import NAME, NUM_TRIALS, Job, check_whole, end, hear, wait_until
 from servers import make_database, name_connections, run_postgres, stop_postgres
-from storage.claims import expire_claims
-from storage.epochs import Epoch
-from storage.sweeps import find_sweep
 from sweep.process import is_gone
+from sweep.storage.claims import expire_claims
+from sweep.storage.epochs import Epoch
+from sweep.storage.sweeps import find_sweep
 
 FAULTS = {"sqlite": "no such table: sweep_trials", "postgresql": "lease of slot 0 not renewed yet"}
 """What a worker says when a table is not there, which only SQLite counts among passing faults."""

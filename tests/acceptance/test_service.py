@@ -12,8 +12,8 @@ import pytest
 
 from forks import Command
 from jobs import NAME, Job, end, wait_until
-from storage.sweeps import TrialCounts, count_trials, find_sweep
-from storage.workers import list_workers
+from sweep.storage.sweeps import TrialCounts, count_trials, find_sweep
+from sweep.storage.workers import list_workers
 
 OTHER = "another"
 NUM_TRIALS = 2

@@ -32,15 +32,15 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from servers import restart_postgres, run_postgres
-from storage import studies
-from storage.artifacts import NUM_KEPT_WEIGHTS, WEIGHTS
-from storage.engine import parse_url
-from storage.epochs import Epoch, read_best, read_curve, read_trials
-from storage.sweeps import TrialCounts, count_trials
-from storage.tables import attempts, epochs, trials
 from sweep.launch.fork_server import LOADED
 from sweep.search.judgement import get_ranking
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS, WEIGHTS
+from sweep.storage.engine import parse_url
+from sweep.storage.epochs import Epoch, read_best, read_curve, read_trials
+from sweep.storage.sweeps import TrialCounts, count_trials
+from sweep.storage.tables import attempts, epochs, trials
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -21,9 +21,9 @@ import pyte
 import pytest
 
 import forks
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.epochs import Epoch, record_epochs
-from storage.workers import enter_worker, leave_worker
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.workers import enter_worker, leave_worker
 from sweep.trial.session import Session
 
 NUM_WORKERS = 16

@@ -14,9 +14,9 @@ from pandas.testing import assert_frame_equal
 
 import sweep
 from jobs import end_trial
-from storage.epochs import Epoch
-from storage.workers import enter_worker
 from sweep.errors import SweepError
+from sweep.storage.epochs import Epoch
+from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 
 PARAMS = {"hidden_size": 4, "lr": 0.1 + 0.2, "batch_size": 12, "beta1": 0.9, "beta2": 0.999}

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 import sweep
-from models import ARCHITECTURES
 from sweep.errors import DataError
+from sweep.models import ARCHITECTURES
 
 STRUCTURE = {"hidden_size": 4, "num_layers": 1, "head": "identity", "activation": "relu"}
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.workers import enter_worker
 from sweep.cli.notification import check_notify, notify_at_end
 from sweep.errors import ConfigError, SweepError
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 
 

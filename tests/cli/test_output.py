@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from storage.sweeps import create_sweep
 from sweep.cli.console import open_console
 from sweep.cli.output import (
     check_texts,
@@ -24,6 +23,7 @@ from sweep.cli.output import (
 )
 from sweep.errors import ConfigError
 from sweep.process import COMMAND
+from sweep.storage.sweeps import create_sweep
 from sweep.trial.session import Session
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 from optuna.trial import TrialState
 
-from storage import studies
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.epochs import Epoch, record_epochs
-from storage.sweeps import COMPLETE, PRUNED
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
+from sweep.storage import studies
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.sweeps import COMPLETE, PRUNED
 from sweep.trial.session import Session
 
 FinishTrial = Callable[..., int]

@@ -9,10 +9,6 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage
 
-from storage import studies
-from storage.engine import parse_url
-from storage.errors import StorageError
-from storage.sweeps import list_sweeps
 from sweep.dashboard import companion
 from sweep.dashboard.companion import mirror_trials
 from sweep.errors import ConfigError
@@ -20,6 +16,10 @@ from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.results.status import read_status
+from sweep.storage import studies
+from sweep.storage.engine import parse_url
+from sweep.storage.errors import StorageError
+from sweep.storage.sweeps import list_sweeps
 from sweep.trial.session import Session
 from tests.conftest import Answer
 from tests.dashboard.conftest import FinishTrial

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.engine import create_engine, parse_url
-from storage.migrations import create_tables
 from sweep.dashboard.entrance import Entrance
 from sweep.dashboard.passwords import VARIABLE, read_password
 from sweep.errors import ConfigError
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.migrations import create_tables
 from tests.conftest import Answer
 
 

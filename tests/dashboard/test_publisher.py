@@ -13,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from rights import make_role, run_sql
-from storage import studies
-from storage.engine import open_engine, parse_url
-from storage.publications import claim_publication, is_stale
-from storage.tables import sweeps
 from sweep.dashboard.publisher import Publisher, keep_fresh
 from sweep.figures.cards import METRICS_CARD
+from sweep.storage import studies
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.publications import claim_publication, is_stale
+from sweep.storage.tables import sweeps
 from sweep.trial.session import Session
 from tests.dashboard.conftest import FinishTrial
 

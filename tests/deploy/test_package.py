@@ -50,13 +50,35 @@ def test_installed_program_runs(environment: dict[str, str], tmp_path: Path) -> 
     assert said[1].stdout == f"sweep {said[0].stdout}"
 
 
-def test_folder_with_packages_of_these_names_disturbs_nothing(
-    environment: dict[str, str], tmp_path: Path
+PROJECT = {"models/__init__.py": "OWNER = 'project'\n", "storage.py": "OWNER = 'project'\n"}
+BOTH = """
+import models, storage, sweep
+from sweep.models import ARCHITECTURES
+from sweep.storage.engine import parse_url
+print(models.OWNER, storage.OWNER, ARCHITECTURES["cnn"].name, parse_url("sqlite:///a.db").database)
+"""
+
+
+@pytest.mark.parametrize("form", ["wheel", "editable"])
+def test_project_keeps_its_models_and_storage(
+    form: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The command finds its own `models` and `storage` where a project has others."""
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "__init__.py").write_text("raise SystemExit('the project's')\n")
-    (tmp_path / "storage.py").write_text("raise SystemExit('the project's')\n")
+    """A program beside which both lie imports its own, and `sweep` finds those of `sweep`."""
+    for name, text in PROJECT.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "program.py").write_text(BOTH)
+    python = {"wheel": "python", "editable": sys.executable}[form]
+    done = subprocess.run(
+        [python, "program.py"], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.stdout, done.returncode) == ("project project cnn a.db\n", 0), done.stderr
+
+
+def test_command_takes_nothing_from_the_folder(environment: dict[str, str], tmp_path: Path) -> None:
+    """Not even a `sweep.py` or `torch.py` that lies where it is called."""
+    for name in ("models", "storage", "sweep", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the project's')\n")
     listed = subprocess.run(
         ["sweep", "models", "--json"], env=environment, cwd=tmp_path, capture_output=True, text=True
     )

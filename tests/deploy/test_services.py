@@ -31,8 +31,8 @@ import sqlalchemy as sa
 
 from deployment import Project, Stage, check_given_back, check_goes_on, wait_for_held
 from jobs import Job
-from storage.engine import parse_url
-from storage.sweeps import request_stop
+from sweep.storage.engine import parse_url
+from sweep.storage.sweeps import request_stop
 from sweep.trial.session import Session
 
 DEADLINE_S = 100.0

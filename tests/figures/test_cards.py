@@ -10,11 +10,11 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from storage.epochs import TrialRow
-from storage.sweeps import COMPLETE, PRUNED
 from sweep.figures.cards import MAX_POINTS, draw_front, draw_metrics
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import rank_trials
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import COMPLETE, PRUNED
 from sweep.trial.session import Session
 from tests.dashboard.conftest import make_epoch
 

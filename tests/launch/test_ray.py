@@ -26,11 +26,11 @@ from jobs import (
     register,
     wait_until,
 )
-from storage.epochs import Epoch, TrialRow
-from storage.sweeps import TrialCounts
 from sweep.errors import ConfigError
 from sweep.launch.places import Place
 from sweep.launch.ray_cluster import Node, choose_shares
+from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.sweeps import TrialCounts
 from sweep.trial.session import Session
 
 SETTINGS = {

@@ -25,25 +25,25 @@ import sqlalchemy as sa
 from optuna.pruners import PercentilePruner
 from optuna.trial import TrialState
 
-from models.space import Float
 from servers import restart_postgres, run_postgres
-from storage import studies
-from storage.artifacts import NUM_KEPT_WEIGHTS
-from storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
-from storage.engine import create_engine, open_engine, parse_url
-from storage.epochs import Epoch, find_complete, read_best, record_epochs
-from storage.migrations import create_tables
-from storage.sweeps import (
+from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
+from sweep.models.space import Float
+from sweep.search.judgement import get_ranking
+from sweep.search.strategy import build_sampler
+from sweep.search.suggestion import suggest
+from sweep.storage import studies
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
+from sweep.storage.engine import create_engine, open_engine, parse_url
+from sweep.storage.epochs import Epoch, find_complete, read_best, record_epochs
+from sweep.storage.migrations import create_tables
+from sweep.storage.sweeps import (
     COMPLETE,
     count_trials,
     create_sweep,
     is_stop_requested,
     list_open_sweeps,
 )
-from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
-from sweep.search.judgement import get_ranking
-from sweep.search.strategy import build_sampler
-from sweep.search.suggestion import suggest
 from sweep.trial.retention import NUM_PICTURED
 
 Latencies = dict[str, list[float]]
@@ -156,7 +156,7 @@ def run(storage: str, num_workers: int, num_trials: int, num_epochs: int, sample
     studies.create_study(study_storage, "net", direction="minimize", metric_name="validation loss")
     sweep = create_sweep(engine, "net", {}, {}, num_trials)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "storage.studies"])
+    context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "sweep.storage.studies"])
     out = context.Queue()
     parts = (storage, sweep.id)
     processes = [

@@ -23,8 +23,8 @@ from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
 
-from storage.engine import create_engine, parse_url
-from storage.migrations import create_tables
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.migrations import create_tables
 
 NUM_REQUESTS = 10
 PIECES = {

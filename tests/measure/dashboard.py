@@ -20,9 +20,9 @@ from pathlib import Path
 
 import optuna
 
-from storage import studies
-from storage.engine import create_engine, parse_url
-from storage.migrations import create_tables
+from sweep.storage import studies
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.migrations import create_tables
 
 CACHE_S = 10.5
 """optuna-dashboard reads a study of more than 500 trials again after 10 s."""

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from servers import run_postgres
-from storage.artifacts import NUM_KEPT_WEIGHTS
-from storage.claims import claim_trial, release_claim, renew_claim
-from storage.engine import create_engine, parse_url, transact
-from storage.epochs import read_best, read_trials
-from storage.migrations import create_tables
-from storage.sweeps import count_trials, create_sweep, is_stop_requested, list_open_sweeps
 from sweep.search.judgement import get_ranking
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
+from sweep.storage.claims import claim_trial, release_claim, renew_claim
+from sweep.storage.engine import create_engine, parse_url, transact
+from sweep.storage.epochs import read_best, read_trials
+from sweep.storage.migrations import create_tables
+from sweep.storage.sweeps import count_trials, create_sweep, is_stop_requested, list_open_sweeps
 
 NUM_SLOTS, NUM_FINISHED, NUM_REPEATS = 5000, 4000, 30
 FILL = (

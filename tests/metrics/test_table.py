@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from storage.epochs import Epoch
 from sweep.metrics.score import MatchCounts, Score, get_score, make_score
 from sweep.metrics.table import (
     METRICS,
@@ -15,6 +14,7 @@ from sweep.metrics.table import (
     Ratio,
 )
 from sweep.metrics.writing import describe_metrics, describe_score, list_known, write_bars
+from sweep.storage.epochs import Epoch
 
 
 def make_residuals(residuals_um: list[int]) -> Score:

@@ -7,10 +7,10 @@ import pickle
 
 import pytest
 
-from models import ARCHITECTURES, TRAINING_HYPERPARAMETERS, Architecture, find_architecture
-from models.cnn import CNN
-from models.space import Choice, Dimension, Fixed, Float, Int
-from models.value import Value
+from sweep.models import ARCHITECTURES, TRAINING_HYPERPARAMETERS, Architecture, find_architecture
+from sweep.models.cnn import CNN
+from sweep.models.space import Choice, Dimension, Fixed, Float, Int
+from sweep.models.value import Value
 
 NAMES = list(ARCHITECTURES)
 CHEAP: dict[str, Value] = {"hidden_size": 2, "num_layers": 1}

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import ARCHITECTURES, Architecture
-from models.head import ACTIVATIONS, HEADS
-from models.value import Value
+from sweep.models import ARCHITECTURES, Architecture
+from sweep.models.head import ACTIVATIONS, HEADS
+from sweep.models.value import Value
 
 NUM_EVENTS = 3
 SMALL: dict[str, dict[str, Value]] = {

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import find_architecture
-from models.space import Choice, Fixed, Float, Int
+from sweep.models import find_architecture
+from sweep.models.space import Choice, Fixed, Float, Int
 
 GOOD = '''
 """A network of a person's own."""
 import torch
-from models.space import Float
+from sweep.models.space import Float
 
 
 class MyNet(torch.nn.Module):

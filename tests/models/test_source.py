@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import find_architecture
-from models.isolation import Isolation
-from models.source import Source, list_changes, list_file_uses, read_source
-from models.space import Float
+from sweep.models import find_architecture
+from sweep.models.isolation import Isolation
+from sweep.models.source import Source, list_changes, list_file_uses, read_source
+from sweep.models.space import Float
 
 NETWORK = """import torch
 from my_blocks import SCALE
@@ -92,7 +92,9 @@ def test_networks_with_modules_of_one_name_do_not_meet() -> None:
         assert run(source) == value
     assert run(make("import models\nVALUE = models.VALUE", models="VALUE = 3")) == 3
     assert run(make("import queue\nVALUE = queue.VALUE", queue="VALUE = 4")) == 4
-    assert run(make("from models.space import Float as VALUE")) is Float
+    assert run(make("from sweep.models.space import Float as VALUE")) is Float
+    assert run(make("from models.space import Float as VALUE")) is Float  # as it was called before
+    assert run(make("import models.space\nVALUE = models.space.Float")) is Float
 
 
 def test_source_that_fails_leaves_nothing_behind() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.space import Choice, Dimension, Fixed, Float, Int, from_json, to_json
-from models.space_text import build_dimension, parse_dimension, read_earlier
-from models.value import Value
+from sweep.models.space import Choice, Dimension, Fixed, Float, Int, from_json, to_json
+from sweep.models.space_text import build_dimension, parse_dimension, read_earlier
+from sweep.models.value import Value
 
 BETA = Float(0.8, 0.999, "one_minus_log")
 

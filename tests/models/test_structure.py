@@ -7,17 +7,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models import ARCHITECTURES, count_parameters
-from models.allcnn import AllCNN
-from models.birnn import BiRNN
-from models.cnn import CNN
-from models.coarsefine import CoarseFine
-from models.convolution import UPSAMPLES, PixelShuffle, build_upsample
-from models.densenet import DenseNet
-from models.rcnn import RCNN
-from models.unet import UNet
-from models.unetpp import UNetPlusPlus
-from models.value import Value
+from sweep.models import ARCHITECTURES, count_parameters
+from sweep.models.allcnn import AllCNN
+from sweep.models.birnn import BiRNN
+from sweep.models.cnn import CNN
+from sweep.models.coarsefine import CoarseFine
+from sweep.models.convolution import UPSAMPLES, PixelShuffle, build_upsample
+from sweep.models.densenet import DenseNet
+from sweep.models.rcnn import RCNN
+from sweep.models.unet import UNet
+from sweep.models.unetpp import UNetPlusPlus
+from sweep.models.value import Value
 from sweep.training.augmentation import EXCHANGE_XY, MIRROR_X, MIRROR_Y, reflect
 
 

@@ -11,15 +11,10 @@ import pytest
 import torch
 
 import sweep.trial.ending
-from models.space import Int, to_json
-from storage import studies
-from storage.claims import Claim
-from storage.engine import open_engine, parse_url
-from storage.epochs import Epoch, TrialRow, read_trials
-from storage.sweeps import count_trials
 from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
+from sweep.models.space import Int, to_json
 from sweep.plan.curve import parse_sizes
 from sweep.plan.curve_trials import fit_config, list_curve_trials
 from sweep.plan.plan import plan_sweep
@@ -28,6 +23,11 @@ from sweep.plan.profile import CPU
 from sweep.plan.request import CurveRequest, Request
 from sweep.plan.trial_seeds import choose_draw, draw_events
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.claims import Claim
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.epochs import Epoch, TrialRow, read_trials
+from sweep.storage.sweeps import count_trials
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.worker.agenda import Agenda

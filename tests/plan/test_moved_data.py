@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.sweeps import find_sweep
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.errors import ConflictError, DataError
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
+from sweep.storage.sweeps import find_sweep
 
 
 @pytest.fixture

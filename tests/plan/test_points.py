@@ -11,17 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 import sweep.trial.ending
-from models.space import Choice, Fixed, Float, Int
-from storage.claims import claim_trial, finish_claim, release_claim
-from storage.epochs import read_trials
-from storage.errors import StorageError
-from storage.points import add_points
-from storage.sweeps import count_trials, create_sweep
-from storage.workers import enter_worker
 from sweep.errors import ConfigError
+from sweep.models.space import Choice, Fixed, Float, Int
 from sweep.plan.points import read_point, read_points
 from sweep.results.status import read_status
 from sweep.signals import Signals
+from sweep.storage.claims import claim_trial, finish_claim, release_claim
+from sweep.storage.epochs import read_trials
+from sweep.storage.errors import StorageError
+from sweep.storage.points import add_points
+from sweep.storage.sweeps import count_trials, create_sweep
+from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

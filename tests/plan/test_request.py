@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from models import ARCHITECTURES
-from models.space import Choice, Fixed, Float
-from models.space_text import parse_dimension
 from sweep.config import SweepConfig, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.models import ARCHITECTURES
+from sweep.models.space import Choice, Fixed, Float
+from sweep.models.space_text import parse_dimension
 from sweep.plan.plan import Plan, plan_sweep
 from sweep.plan.profile import CPU, GPU, Profile
 from sweep.plan.recipes import build_recipe

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import find_architecture
-from models.space import Choice, Dimension, Fixed
 from sweep.errors import ConfigError
+from sweep.models import find_architecture
+from sweep.models.space import Choice, Dimension, Fixed
 from sweep.plan.space import check_space, read_assignment
 
 NETWORK = """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models import ARCHITECTURES
-from models.space import Choice, Fixed, Float
+from sweep.models import ARCHITECTURES
+from sweep.models.space import Choice, Fixed, Float
 from sweep.plan.profile import CPU, GPU, Profile
 from sweep.plan.recipes import build_recipe
 from sweep.plan.space import choose_space

@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from storage import studies
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.epochs import Epoch, TrialRow, record_epochs
-from storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
 from sweep.plan.space import read_space
 from sweep.results.status import Status, read_status
 from sweep.search.suggestion import suggest
+from sweep.storage import studies
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.epochs import Epoch, TrialRow, record_epochs
+from sweep.storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
 from sweep.trial.session import Session
 
 EPOCHS = 3

@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from storage.engine import create_engine, open_engine, parse_url
-from storage.migrations import create_tables
-from storage.sweeps import find_sweep
 from sweep.config import SweepConfig
 from sweep.plan.recipes import build_recipe
 from sweep.plan.space import read_space
@@ -23,6 +20,9 @@ from sweep.plan.steps import fit_grace
 from sweep.report.best_picture import write_best_picture
 from sweep.report.contents import write_report
 from sweep.report.provenance import build_provenance_section, write_command
+from sweep.storage.engine import create_engine, open_engine, parse_url
+from sweep.storage.migrations import create_tables
+from sweep.storage.sweeps import find_sweep
 from tests.report.conftest import Database
 
 Call = Callable[..., Any]

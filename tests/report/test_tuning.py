@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from storage.epochs import TrialRow
-from storage.sweeps import TrialCounts
 from sweep.report.blocks import Table, Text
 from sweep.report.importance import MIN_TRIALS, compute_importances, describe_importances
 from sweep.report.savings import describe_endings, estimate_savings
 from sweep.report.winner import explain_winner
 from sweep.results.status import Status, read_status
+from sweep.storage.epochs import TrialRow
+from sweep.storage.sweeps import TrialCounts
 from sweep.trial.session import Session
 from tests.report.conftest import make_epoch, make_row
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 import sweep.trial.ending
-from storage.sweeps import find_sweep
-from storage.tables import trials
 from sweep.results.audit import (
     begin_audit,
     describe_pruning,
@@ -19,6 +17,8 @@ from sweep.results.audit import (
 from sweep.results.confirmation import add_confirmations, find_confirmation
 from sweep.results.status import read_status
 from sweep.signals import Signals
+from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import trials
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from storage.claims import begin_claimed, claim_trial, finish_claim
-from storage.epochs import Epoch, record_epochs
-from storage.workers import enter_worker
 from sweep.cli.live import LiveView
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 
 HIGH = Epoch(1, 24, 0.2, 683.0, 12, 30, 20, 30, 900, 1e-3, 0.5)

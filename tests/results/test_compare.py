@@ -16,18 +16,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 import sweep.trial.ending
-from models import ARCHITECTURES
-from storage.artifacts import TrialFolder
-from storage.epochs import TrialRow, read_trials
 from sweep.config import DataConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.metrics.table import EFFICIENCY
+from sweep.models import ARCHITECTURES
 from sweep.results.bootstrap import Difference
 from sweep.results.comparison import EventFiles, compare, describe_difference
 from sweep.results.contender import Contender
 from sweep.results.evaluation import evaluate
 from sweep.signals import Signals
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.epochs import TrialRow, read_trials
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

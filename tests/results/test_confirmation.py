@@ -15,18 +15,6 @@ import sqlalchemy as sa
 
 import sweep.trial.ending
 import sweep.trust
-from models.source import read_source
-from storage.claims import claim_trial
-from storage.engine import create_engine, parse_url
-from storage.sweeps import (
-    change_budget,
-    change_config,
-    count_trials,
-    find_sweep,
-    is_stop_requested,
-    list_sweeps,
-)
-from storage.tables import sweeps, trials
 from sweep.cli.confirm_job import end_search
 from sweep.cli.job_options import JobOptions
 from sweep.config import SweepConfig
@@ -34,6 +22,7 @@ from sweep.dashboard.publication import write_note
 from sweep.data.selection import reopen_split, reopen_test
 from sweep.errors import DataError, ModelError
 from sweep.launch.places import Place
+from sweep.models.source import read_source
 from sweep.plan.confirmation_plan import add_pairs
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
@@ -52,6 +41,17 @@ from sweep.results.rounds import begin_confirmation, begin_round, join_confirmat
 from sweep.results.set_aside import judge_winner
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
+from sweep.storage.claims import claim_trial
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.sweeps import (
+    change_budget,
+    change_config,
+    count_trials,
+    find_sweep,
+    is_stop_requested,
+    list_sweeps,
+)
+from sweep.storage.tables import sweeps, trials
 from sweep.trial.session import Session
 from sweep.trust import describe_environment, vouch
 from sweep.worker.worker import WorkerOptions, run_worker
@@ -285,7 +285,7 @@ def test_kind_of_each_sweep_is_said(confirmed: Search, call: Callable[..., Any])
 
 def test_card_note_and_report_tell_the_third_part_first(confirmed: Search, tmp_path: Path) -> None:
     """Then how sure the winner is, and the optimism."""
-    from storage import studies
+    from sweep.storage import studies
 
     found = confirmed.read()
     status, trial = found.status, found.find_trial()
@@ -393,7 +393,7 @@ def test_end_of_a_search_goes_on_with_what_was_interrupted(
     make_session: MakeSession, sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Here before the third part was opened: it is, it is said, and the pages tell of it."""
-    from storage import studies
+    from sweep.storage import studies
 
     search = make_search(make_session, sqlite_url)
     search.begin()

@@ -11,15 +11,11 @@ from typing import Any
 import pytest
 
 import sweep.trial.ending
-from models.space import Fixed
-from storage import studies
-from storage.engine import create_engine, open_engine, parse_url
-from storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from storage.sweeps import Sweep, TrialCounts, find_sweep
 from sweep.config import OriginConfig, SweepConfig
 from sweep.errors import ConfigError
 from sweep.figures.curve import draw_curves, write_curves
 from sweep.metrics.intervals import compute_efficiency_interval
+from sweep.models.space import Fixed
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
@@ -34,6 +30,10 @@ from sweep.results.curve import (
 from sweep.results.curve_origin import complete_request, find_origin
 from sweep.results.status import Status
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.engine import create_engine, open_engine, parse_url
+from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.sweeps import Sweep, TrialCounts, find_sweep
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

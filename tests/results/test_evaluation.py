@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
-from models import ARCHITECTURES
 from sweep.errors import ModelError
+from sweep.models import ARCHITECTURES
 from sweep.results.evaluation import evaluate_export, open_judged
 
 STRUCTURE = {"hidden_size": 4, "num_layers": 1, "head": "identity", "activation": "relu"}

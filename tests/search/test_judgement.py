@@ -7,9 +7,6 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from storage.epochs import Epoch, TrialRow
-from storage.standings import NextTrial, Standing
-from storage.sweeps import TrialCounts
 from sweep.config import (
     DataConfig,
     PrunerConfig,
@@ -29,6 +26,9 @@ from sweep.search.judgement import (
 )
 from sweep.search.pruners import PRUNERS
 from sweep.search.strategy import build_promotion, build_pruner, choose_pruner
+from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.standings import NextTrial, Standing
+from sweep.storage.sweeps import TrialCounts
 
 NULL_LOSS = 10.0
 ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)

@@ -17,9 +17,8 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial, TrialState
 
-from models.space import Dimension, Float, Int
-from storage.studies import begin_trial
 from sweep.config import PrunerConfig, SearchConfig
+from sweep.models.space import Dimension, Float, Int
 from sweep.search.coordinates import find_coordinate, find_value
 from sweep.search.draw import Outlook
 from sweep.search.expected_ends import expect_ends
@@ -28,6 +27,7 @@ from sweep.search.proposal import Seen, propose
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.search.surrogate import fit_surrogate
+from sweep.storage.studies import begin_trial
 
 SPACE: dict[str, Dimension] = {
     "lr": Float(1e-3, 1e-1, "log"),

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from storage.standings import NextTrial, Standing
 from sweep.search.promotion import choose_next_trial, list_rungs
+from sweep.storage.standings import NextTrial, Standing
 
 RUNGS = (2, 4, 8)
 

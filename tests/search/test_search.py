@@ -12,18 +12,18 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from pydantic import ValidationError
 
-from models.space import Choice, Dimension, Fixed, Float, Int
-from models.space_text import parse_dimension
-from models.value import Value
-from storage import studies
-from storage.engine import parse_url
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig
 from sweep.errors import ConfigError
+from sweep.models.space import Choice, Dimension, Fixed, Float, Int
+from sweep.models.space_text import parse_dimension
+from sweep.models.value import Value
 from sweep.search.coordinates import find_value
 from sweep.search.samplers import SAMPLERS
 from sweep.search.strategy import build_sampler, choose_pruner, choose_sampler
 from sweep.search.suggestion import find_nearest, fix_point, suggest
 from sweep.seeds import derive_seed
+from sweep.storage import studies
+from sweep.storage.engine import parse_url
 
 SPACE: dict[str, Dimension] = {
     "lr": Float(1e-4, 1e-2, "log"),

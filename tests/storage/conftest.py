@@ -17,13 +17,13 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from storage import studies
-from storage.attachments import attach_file
-from storage.claims import begin_claimed, claim_trial, finish_claim, release_claim
-from storage.engine import create_engine, parse_url
-from storage.epochs import Epoch, record_epochs
-from storage.migrations import create_tables
-from storage.sweeps import create_sweep
+from sweep.storage import studies
+from sweep.storage.attachments import attach_file
+from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, release_claim
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.migrations import create_tables
+from sweep.storage.sweeps import create_sweep
 
 HOUR_S = 3600.0
 UNKNOWN = ("alembic_version", "version_info", "sweep_versions", "sweep_workers")

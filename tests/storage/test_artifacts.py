@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import TrialFolder
-from storage.files import remove_leftovers, write_file, write_folder
-from storage.sweeps import Sweep
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.files import remove_leftovers, write_file, write_folder
+from sweep.storage.sweeps import Sweep
 
 SWEEP = Sweep(1, "cnn", {}, {}, 5, 1_700_000_000.5, False, None)
 

@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from storage import studies
-from storage.backup import back_up
-from storage.claims import claim_trial, release_claim
-from storage.engine import parse_url
-from storage.sweeps import TrialCounts, count_trials, create_sweep, find_sweep, list_sweeps
-from storage.transfer import copy_sweeps
-from storage.workers import enter_worker, list_workers
+from sweep.storage import studies
+from sweep.storage.backup import back_up
+from sweep.storage.claims import claim_trial, release_claim
+from sweep.storage.engine import parse_url
+from sweep.storage.sweeps import TrialCounts, count_trials, create_sweep, find_sweep, list_sweeps
+from sweep.storage.transfer import copy_sweeps
+from sweep.storage.workers import enter_worker, list_workers
 
 HOUR_S = 3600.0
 

@@ -13,12 +13,12 @@ import pytest
 import sqlalchemy as sa
 from together import run_together
 
-from storage import claims, epochs, sweeps
-from storage.errors import LostClaimError, UnknownSweepError
-from storage.tables import attempts, trials
 from sweep.metrics.decode import REFERENCE, OperatingPoint
 from sweep.metrics.table import OBJECTIVES
 from sweep.search.judgement import get_ranking, get_value, rank_trials
+from sweep.storage import claims, epochs, sweeps
+from sweep.storage.errors import LostClaimError, UnknownSweepError
+from sweep.storage.tables import attempts, trials
 
 HOUR_S = 3600.0
 EPOCH = epochs.Epoch(
@@ -55,8 +55,8 @@ class Forgetful:
 
 CLAIM_ALL = """
 import sys
-from storage.claims import claim_trial, finish_claim
-from storage.engine import open_engine, parse_url
+from sweep.storage.claims import claim_trial, finish_claim
+from sweep.storage.engine import open_engine, parse_url
 engine = open_engine(parse_url(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from storage import sweeps
-from storage.errors import StorageError
-from storage.tables import sweeps as sweep_rows
+from sweep.storage import sweeps
+from sweep.storage.errors import StorageError
+from sweep.storage.tables import sweeps as sweep_rows
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "{"])

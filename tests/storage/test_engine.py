@@ -17,9 +17,9 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-import storage.engine
-from storage import studies
-from storage.engine import (
+import sweep.storage.engine
+from sweep.storage import studies
+from sweep.storage.engine import (
     create_engine,
     is_answering,
     open_engine,
@@ -29,14 +29,14 @@ from storage.engine import (
     retry,
     transact,
 )
-from storage.errors import StorageError
-from storage.migrations import create_tables
-from storage.passwords import hide_password
-from storage.tables import SCHEMA_VERSION, check_tables, versions
+from sweep.storage.errors import StorageError
+from sweep.storage.migrations import create_tables
+from sweep.storage.passwords import hide_password
+from sweep.storage.tables import SCHEMA_VERSION, check_tables, versions
 
 HOLD = """
 import sys
-from storage.engine import open_engine, parse_url
+from sweep.storage.engine import open_engine, parse_url
 engine = open_engine(parse_url(sys.argv[1]))
 with engine.begin():
     print("held", flush=True)
@@ -297,7 +297,7 @@ def test_fault_that_does_not_pass_becomes_one_line(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the last try the person is told, not shown a traceback."""
-    monkeypatch.setattr(storage.engine, "NUM_RETRIES", 1)
+    monkeypatch.setattr(sweep.storage.engine, "NUM_RETRIES", 1)
     engine = create_engine(parse_url(postgres_url))
     with pytest.raises(StorageError, match="the database does not do its work") as caught:
         transact(engine, _end_own_connection)

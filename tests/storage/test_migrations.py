@@ -10,12 +10,12 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-from storage.engine import create_engine, parse_url
-from storage.epochs import Epoch, read_curve, read_trials
-from storage.errors import StorageError
-from storage.migrations import create_tables, migrate_tables
-from storage.sweeps import find_sweep
-from storage.tables import SCHEMA_VERSION, metadata
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.epochs import Epoch, read_curve, read_trials
+from sweep.storage.errors import StorageError
+from sweep.storage.migrations import create_tables, migrate_tables
+from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import SCHEMA_VERSION, metadata
 
 FIRST = sa.MetaData()
 """The tables of version 1, which nothing but this test knows any more."""

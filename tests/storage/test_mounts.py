@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import storage.mounts
-from storage.engine import parse_url
-from storage.mounts import describe_network_file, find_file_system
+import sweep.storage.mounts
+from sweep.storage.engine import parse_url
+from sweep.storage.mounts import describe_network_file, find_file_system
 
 TABLE = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard,errors=remount-ro
@@ -55,7 +55,7 @@ def on_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the test's folder be a network file system, as far as the mount table says."""
     table = tmp_path / "mountinfo"
     table.write_text(f"{TABLE}49 27 0:44 / {tmp_path} rw - nfs server:/x rw\n", encoding="utf-8")
-    monkeypatch.setattr(storage.mounts, "MOUNT_TABLE", table)
+    monkeypatch.setattr(sweep.storage.mounts, "MOUNT_TABLE", table)
 
 
 def test_warning_names_the_cure(on_network: None, tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from servers import run_system_postgres
-from storage import studies
-from storage.engine import open_engine, parse_url
-from storage.errors import StorageError
-from storage.sweeps import list_sweeps
+from sweep.storage import studies
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.errors import StorageError
+from sweep.storage.sweeps import list_sweeps
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "se:cr@t/ %é"

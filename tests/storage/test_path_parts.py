@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.attachments import ArtifactStore, attach_file
-from storage.engine import parse_url
-from storage.errors import StorageError
-from storage.sweeps import find_sweep
-from storage.transfer import Folders, copy_sweeps
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.attachments import ArtifactStore, attach_file
+from sweep.storage.engine import parse_url
+from sweep.storage.errors import StorageError
+from sweep.storage.sweeps import find_sweep
+from sweep.storage.transfer import Folders, copy_sweeps
 
 AWAY = ("../home/x", "/etc/x", "a/b", "..", "", "x" * 20)
 

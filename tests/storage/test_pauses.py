@@ -9,31 +9,31 @@ import pytest
 import sqlalchemy as sa
 from together import run_together
 
-from storage import claims, epochs, studies, sweeps
-from storage.backup import back_up
-from storage.engine import create_engine, parse_url
-from storage.epochs import Epoch
-from storage.errors import LostClaimError
-from storage.migrations import create_tables
-from storage.pace import measure_work_s
-from storage.ranking import Ranking
-from storage.standings import NextTrial, Promotion, Standing
-from storage.tables import attempts, trials
-from storage.tables import epochs as epochs_table
 from sweep.search.promotion import choose_next_trial
+from sweep.storage import claims, epochs, studies, sweeps
+from sweep.storage.backup import back_up
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.epochs import Epoch
+from sweep.storage.errors import LostClaimError
+from sweep.storage.migrations import create_tables
+from sweep.storage.pace import measure_work_s
+from sweep.storage.ranking import Ranking
+from sweep.storage.standings import NextTrial, Promotion, Standing
+from sweep.storage.tables import attempts, trials
+from sweep.storage.tables import epochs as epochs_table
 
 HOUR_S = 3600.0
 LOSS = Ranking(("validation_loss",), (), is_highest_first=False)
 EFFICIENCY = Ranking(("found",), ("found", "missed"), is_highest_first=True)
 PROMOTE_ALL = """
 import sys
-from storage.claims import claim_trial, finish_claim, pause_claim
-from storage.engine import open_engine, parse_url
-from storage.epochs import Epoch, record_epochs
-from storage.migrations import create_tables
-from storage.pace import measure_work_s
-from storage.ranking import Ranking
-from storage.standings import NextTrial, Promotion
+from sweep.storage.claims import claim_trial, finish_claim, pause_claim
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.migrations import create_tables
+from sweep.storage.pace import measure_work_s
+from sweep.storage.ranking import Ranking
+from sweep.storage.standings import NextTrial, Promotion
 
 def choose(standings):
     for standing in standings:

@@ -7,16 +7,16 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from storage.claims import claim_trial, release_claim
-from storage.errors import LostClaimError
-from storage.publications import (
+from sweep.storage.claims import claim_trial, release_claim
+from sweep.storage.errors import LostClaimError
+from sweep.storage.publications import (
     Publication,
     claim_publication,
     end_publication,
     is_stale,
     renew_publication,
 )
-from storage.sweeps import Sweep, create_sweep
+from sweep.storage.sweeps import Sweep, create_sweep
 
 
 @pytest.fixture

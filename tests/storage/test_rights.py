@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import storage.engine
+import sweep.storage.engine
 from rights import as_plain_user, make_open_folder, make_role, run_sql
 from servers import make_database
-from storage import studies
-from storage.backup import back_up
-from storage.engine import close_after, create_engine, open_engine, parse_url
-from storage.errors import RightsError
-from storage.migrations import create_tables
-from storage.sweeps import find_sweep, list_sweeps, request_stop
-from storage.tables import check_tables, check_writable, has_tables
-from storage.transfer import copy_sweeps
+from sweep.storage import studies
+from sweep.storage.backup import back_up
+from sweep.storage.engine import close_after, create_engine, open_engine, parse_url
+from sweep.storage.errors import RightsError
+from sweep.storage.migrations import create_tables
+from sweep.storage.sweeps import find_sweep, list_sweeps, request_stop
+from sweep.storage.tables import check_tables, check_writable, has_tables
+from sweep.storage.transfer import copy_sweeps
 
 READING = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
 WRITING = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}"
@@ -31,7 +31,7 @@ WRITING = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public T
 @pytest.fixture(autouse=True)
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A right does not come by waiting."""
-    monkeypatch.setattr(storage.engine, "_wait", pytest.fail)
+    monkeypatch.setattr(sweep.storage.engine, "_wait", pytest.fail)
 
 
 @pytest.fixture(scope="module")

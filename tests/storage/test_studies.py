@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from servers import make_database
-from storage import studies
-from storage.attachments import attach_file
-from storage.engine import parse_url
-from storage.errors import StorageError
+from sweep.storage import studies
+from sweep.storage.attachments import attach_file
+from sweep.storage.engine import parse_url
+from sweep.storage.errors import StorageError
 
 NAME = "cnn"
 

@@ -17,17 +17,17 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 import sweep.trial.ending
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.claims import claim_trial
-from storage.engine import open_engine, parse_url
-from storage.epochs import Epoch, read_curve, read_trials
-from storage.errors import ArtifactError, StorageError, UnknownSweepError
-from storage.publications import claim_publication, end_publication, is_stale
-from storage.sweeps import create_sweep, find_sweep, list_sweeps
-from storage.tables import attempts, trials
-from storage.transfer import Copied, Folders, copy_sweeps
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.claims import claim_trial
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.epochs import Epoch, read_curve, read_trials
+from sweep.storage.errors import ArtifactError, StorageError, UnknownSweepError
+from sweep.storage.publications import claim_publication, end_publication, is_stale
+from sweep.storage.sweeps import create_sweep, find_sweep, list_sweeps
+from sweep.storage.tables import attempts, trials
+from sweep.storage.transfer import Copied, Folders, copy_sweeps
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
@@ -41,8 +41,8 @@ CheckEqual = Callable[[sa.Engine, sa.Engine], None]
 
 KILLED = """
 import os, signal, sys
-from storage.engine import parse_url
-from storage.transfer import copy_sweeps
+from sweep.storage.engine import parse_url
+from sweep.storage.transfer import copy_sweeps
 
 def die(done, total):
     if done > total / 2:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from storage import claims, sweeps
-from storage.tables import workers
-from storage.workers import SILENT_S, enter_worker, leave_worker, list_workers, see_worker
+from sweep.storage import claims, sweeps
+from sweep.storage.tables import workers
+from sweep.storage.workers import SILENT_S, enter_worker, leave_worker, list_workers, see_worker
 
 HOUR_S = 3600.0
 
@@ -172,7 +172,7 @@ class TestLostAttempts:
         self, engine: sa.Engine, sweep: sweeps.Sweep
     ) -> None:
         """A trial that goes forward between kills is not the one that kills."""
-        from storage.epochs import Epoch, record_epochs
+        from sweep.storage.epochs import Epoch, record_epochs
 
         for num_lost in range(3):
             lost = claims.claim_trial(engine, sweep.id, "a", -1.0)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from jobs import end_trial
-from storage.epochs import Epoch
-from storage.workers import enter_worker
 from sweep.errors import SweepError
 from sweep.results.status import read_status
+from sweep.storage.epochs import Epoch
+from sweep.storage.workers import enter_worker
 from sweep.trackers.export import export_sweep
 from sweep.trackers.trackers import TRACKERS
 from sweep.trial.session import Session

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models import ARCHITECTURES
 from sweep.config import Recipe
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
+from sweep.models import ARCHITECTURES
 from sweep.plan.recipes import build_recipe
 from sweep.training import replay
 from sweep.training.augmentation import Reflections

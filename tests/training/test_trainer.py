@@ -12,16 +12,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import ARCHITECTURES
-from storage.artifacts import TrialFolder
-from storage.sweeps import Sweep
 from sweep.config import Recipe
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
 from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.table import EFFICIENCY
+from sweep.models import ARCHITECTURES
 from sweep.plan.recipes import build_recipe
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.sweeps import Sweep
 from sweep.training.augmentation import Reflections
 from sweep.training.augmentation import reflect as reflect_events
 from sweep.training.batches import Batches

@@ -8,10 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from storage import studies
-from storage.claims import claim_trial
-from storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from storage.standings import NextTrial, Promotion
 from sweep.errors import ConfigError, SweepError
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY_AT_FP
@@ -20,6 +16,10 @@ from sweep.results.export import export_trial
 from sweep.results.status import read_status
 from sweep.search.judgement import find_best_epoch, get_ranking
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.claims import claim_trial
+from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.standings import NextTrial, Promotion
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.trial.verdict import Verdict

@@ -21,19 +21,19 @@ from torch import nn
 
 import sweep.trial.ending
 import sweep.trial.retention
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.claims import Claim, claim_trial, expire_claims
-from storage.engine import create_engine, parse_url
-from storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from storage.errors import ArtifactError, LostClaimError
-from storage.sweeps import change_trial_timeout, count_trials, find_sweep
-from storage.tables import epochs, trials
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.evaluation import load_weights
 from sweep.search.judgement import rank_trials
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.claims import Claim, claim_trial, expire_claims
+from sweep.storage.engine import create_engine, parse_url
+from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.errors import ArtifactError, LostClaimError
+from sweep.storage.sweeps import change_trial_timeout, count_trials, find_sweep
+from sweep.storage.tables import epochs, trials
 from sweep.trial.lost_workers import MAX_LOST_ATTEMPTS
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session

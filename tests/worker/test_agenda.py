@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import sweep.trial.ending
-from storage import studies
-from storage.epochs import read_trials
-from storage.sweeps import count_trials, create_sweep, request_stop
 from sweep.errors import ConflictError
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.epochs import read_trials
+from sweep.storage.sweeps import count_trials, create_sweep, request_stop
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -16,13 +16,13 @@ from workers import work
 
 import sweep.trial.attempt
 import sweep.trial.ending
-from storage import studies
-from storage.artifacts import TrialFolder
-from storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from storage.sweeps import TrialCounts, change_budget, count_trials, request_stop
-from storage.tables import trials
 from sweep.results.status import read_status
 from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.artifacts import TrialFolder
+from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.sweeps import TrialCounts, change_budget, count_trials, request_stop
+from sweep.storage.tables import trials
 from sweep.trial.session import Session
 from sweep.worker.agenda import Agenda
 

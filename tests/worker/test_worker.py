@@ -20,13 +20,13 @@ from workers import work
 import sweep.trial.ending
 import sweep.worker.worker
 from rights import as_plain_user, make_open_folder
-from storage.claims import Claim, claim_trial
-from storage.errors import RightsError
-from storage.sweeps import count_trials, request_stop
-from storage.tables import trials, workers
 from sweep.errors import ConfigError
 from sweep.process import is_gone, name_worker
 from sweep.signals import Signals
+from sweep.storage.claims import Claim, claim_trial
+from sweep.storage.errors import RightsError
+from sweep.storage.sweeps import count_trials, request_stop
+from sweep.storage.tables import trials, workers
 from sweep.trial.session import Session
 from sweep.worker.device_lock import DeviceLock
 from sweep.worker.lease import Lease
