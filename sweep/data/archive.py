@@ -50,7 +50,7 @@ BLOCK_BYTES = 256 << 20
 
 KNOWN_BEGINNINGS = {
     b"\x93NUMPY": "a single array (.npy)",
-    b"root": "a ROOT file",
+    b"root\x00": "a ROOT file",  # a version below 2**24 follows
     b"\x1f\x8b": "a gzip file",
     b"\xfd7zXZ": "an xz file",
     b"BZh": "a bzip2 file",

@@ -180,6 +180,14 @@ BAD_ARCHIVES: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda path: path.write_bytes(pack(X)) and path,
         r"not an archive, got a single array \(\.npy\)",
     ),
+    "a file of ROOT": (
+        lambda path: path.write_bytes(b"root" + (62600).to_bytes(4, "big")) and path,
+        "not an archive, got a ROOT file",
+    ),
+    "a text that begins like one": (
+        lambda path: path.write_text("root:x:0:0") and path,
+        "not an archive, got another file",
+    ),
 }
 
 
