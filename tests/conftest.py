@@ -185,8 +185,9 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("SWEEP_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("SWEEP_TRUST_CODE", "1")  # the tests' own networks, by workers of all kinds
-        for name in ("SWEEP_STORAGE", "SWEEP_ARTIFACTS", "SWEEP_LEASE_S", "SWEEP_DATA"):
-            patch.delenv(name, raising=False)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        for name in ("STORAGE", "ARTIFACTS", "LEASE_S", "DATA", "CONFIG", "SITE"):
+            patch.delenv(f"SWEEP_{name}", raising=False)
         yield
 
 

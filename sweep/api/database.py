@@ -20,6 +20,7 @@ from sweep.results.confirmation import add_confirmations, find_confirmation, fin
 from sweep.results.export import export_trial
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
+from sweep.settings import find_place
 from sweep.storage.database_file import check_address
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.epochs import read_curve, read_curves
@@ -30,16 +31,18 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-def open(storage: str) -> Database:
+def open(storage: str | None = None) -> Database:
     """Open a database of sweeps.
 
     Args:
         storage: As `--storage` takes it: `sqlite:///sweep.db` or `postgresql://USER@HOST/NAME`,
-            whose password stands in `~/.pgpass`.
+            whose password stands in `~/.pgpass`. If left out, what `sweep config` shows.
 
     Raises:
+        ConfigError: when a `sweep.toml` is asked that says what cannot be.
         StorageError: when it is missing, does not answer, or holds no sweeps of this version.
     """
+    storage = storage or str(find_place("storage").value)
     check_address(storage)
     engine = open_engine(parse_url(storage))
     check_tables(engine)

@@ -19,6 +19,7 @@ from sweep.plan.names import choose_name
 from sweep.plan.request import Request
 from sweep.process import COMMAND
 from sweep.results.status import Status
+from sweep.settings import find_place
 from sweep.storage.errors import StorageError
 
 USAGE_CODE = 2
@@ -120,13 +121,13 @@ class RunningSweep:
 
 
 def start(
-    model: str, *, storage: str = "sqlite:///sweep.db", sweep: str | None = None, **options: Any
+    model: str, *, storage: str | None = None, sweep: str | None = None, **options: Any
 ) -> RunningSweep:
     """Start a sweep on this machine, or go on with it: `sweep run` in a process of its own.
 
     Args:
         model: Architecture, or `FILE.py:CLASS` of your own network.
-        storage: Address of its database.
+        storage: Address of its database; if left out, what `sweep config` shows.
         sweep: Its name; the model's if left out.
         options: All others of `sweep run --help`, named as there, with `_` for `-`: `trials=50`,
             `val_events=1000`, `no_confirm=True`, `data=["Set_1.npz", "Set_2.npz"]`, and mappings
@@ -137,6 +138,7 @@ def start(
         ConfigError: when a name or a value cannot be one of them.
     """
     name = choose_name(Request(model=model), sweep)
+    storage = storage or str(find_place("storage").value)
     command = [*COMMAND, "run", "--model", model, "--sweep", name]
     for option, value in options.items():
         command += _write_option(option, value)

@@ -16,6 +16,8 @@ from typer.core import TyperGroup
 from sweep.cli.add import add
 from sweep.cli.best import best, evaluate, score
 from sweep.cli.compare import compare
+from sweep.cli.config import config
+from sweep.cli.configured import Program
 from sweep.cli.confirm import confirm
 from sweep.cli.curve import curve
 from sweep.cli.dashboard import dashboard
@@ -56,7 +58,7 @@ def print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-app = typer.Typer(
+app = Program(
     name="sweep",
     cls=Commands,
     help="Hyperparameter sweeps for networks that find proton-proton collision points.",
@@ -97,6 +99,7 @@ app.command()(report)
 app.command()(export_to)
 app.command()(models)
 app.command()(dashboard)
+app.command()(config)
 app.add_typer(data_app, name="data")
 app.add_typer(storage_app, name="storage")
 app.command()(worker)

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import typer
 
-SQLITE_FILE = "sqlite:///sweep.db"
-
 
 def offer(*words: str) -> Callable[[str], list[str]]:
     """Give what completes an option with one of these words."""
@@ -22,11 +20,12 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete with the names of the sweeps in the database; with none where it cannot be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from sweep.settings import DEFAULT_STORAGE
     from sweep.storage.engine import close_after, open_engine, parse_url
     from sweep.storage.errors import StorageError
     from sweep.storage.sweeps import list_sweeps
 
-    url = ctx.params.get("storage") or SQLITE_FILE
+    url = ctx.params.get("storage") or DEFAULT_STORAGE
     try:
         with close_after(open_engine(parse_url(url))) as engine:
             names = [sweep.name for sweep in list_sweeps(engine)]

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.completion import SQLITE_FILE, offer, offer_sweeps
+from sweep.cli.completion import offer, offer_sweeps
 from sweep.cli.output import keep_output_clean
+from sweep.settings import CONFIG_VARIABLE, DEFAULT_ARTIFACTS, DEFAULT_STORAGE, SITE_VARIABLE
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from sweep.storage.sweeps import Sweep
 
-DEFAULT_STORAGE = SQLITE_FILE
-DEFAULT_ARTIFACTS = "sweep_artifacts"
+__all__ = ["DEFAULT_ARTIFACTS", "DEFAULT_STORAGE"]
 
 Storage = Annotated[
     str,
@@ -29,6 +29,18 @@ Storage = Annotated[
 Artifacts = Annotated[
     Path,
     typer.Option(envvar="SWEEP_ARTIFACTS", help="Folder of checkpoints, weights and pictures."),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        envvar=CONFIG_VARIABLE,
+        metavar="FILE",
+        help="TOML file of options.  [sweep.toml, here or above in the checkout]",
+    ),
+]
+Site = Annotated[
+    str | None,
+    typer.Option(envvar=SITE_VARIABLE, help="Take what the table [sites.NAME] of the files says."),
 ]
 SweepName = Annotated[
     str | None,

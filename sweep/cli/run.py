@@ -60,9 +60,6 @@ def run(
         str | None,
         typer.Option(help="Command to run once at the end or at a fault; JSON on its input."),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file of these options.  [sweep.toml, if there]")
-    ] = None,
     _trust_code: TrustCode = False,
     json: Json = False,
 ) -> None:
@@ -70,19 +67,17 @@ def run(
 
     Options that are not given keep what the sweep was created with.
     """
-    _run(asked.make_request(), options, config, notify, as_json=json)
+    _run(asked.make_request(), options, notify, as_json=json)
 
 
 def _run(
     request: Request,
     options: JobOptions,
-    config: Path | None,
     notify: str | None,
     *,
     as_json: bool,
 ) -> None:
     """Refuse what is wrong, the cheapest checks first, and run the main job."""
-    from sweep.cli.config_file import lay_over_file
     from sweep.cli.notification import check_notify, notify_at_end
     from sweep.plan.check_words import check_words
     from sweep.plan.names import choose_name
@@ -91,9 +86,6 @@ def _run(
 
     check_options(options)
     check_notify(notify, is_detached=options.is_detached)
-    check_words(request)
-    request, options, trusts = lay_over_file(request, options, config)
-    check_options(options)
     check_words(request)
     check_folder(options.storage)
     name = choose_name(request, options.sweep)
@@ -108,7 +100,7 @@ def _run(
 
     warn_of_network_file(options.storage)
     with notify_at_end(notify, options.storage, name):
-        run_job(request, options, trusts=trusts, as_json=as_json)
+        run_job(request, options, as_json=as_json)
 
 
 def worker(

@@ -7,7 +7,6 @@ import shlex
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,7 +15,6 @@ from sweep.cli.audit_job import audit_search
 from sweep.cli.confirm_job import end_search
 from sweep.cli.console import open_console
 from sweep.cli.job_options import JobOptions, read_wish
-from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE
 from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.tables import print_best
@@ -33,22 +31,18 @@ from sweep.results.audit import describe_pruning, read_audit, tell_pruning
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
+from sweep.settings import find_place
 from sweep.storage.passwords import hide_password
 from sweep.storage.sweeps import Sweep, change_trial_timeout, find_sweep, set_priority
-from sweep.trust import trust_all
 
 
-def run_job(request: Request, options: JobOptions, *, trusts: bool, as_json: bool) -> None:
+def run_job(request: Request, options: JobOptions, *, as_json: bool) -> None:
     """Create a sweep or go on with it, train its trials, and print the best.
-
-    Args:
-        trusts: Whether all code may run that the sweep brings.
 
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.
     """
-    with trust_all() if trusts else nullcontext():
-        carry_out(request, options, _show_best, as_json=as_json)
+    carry_out(request, options, _show_best, as_json=as_json)
 
 
 def carry_out(
@@ -198,8 +192,8 @@ def _write_resume(options: JobOptions, sweep: Sweep) -> str:
 def _list_places(options: JobOptions) -> list[str]:
     """List the options that say where the sweep is, where nothing else says so."""
     words = []
-    if options.storage not in (DEFAULT_STORAGE, os.environ.get("SWEEP_STORAGE")):
+    if options.storage != find_place("storage").value:
         words += ["--storage", hide_password(options.storage)]
-    if str(options.artifacts) not in (DEFAULT_ARTIFACTS, os.environ.get("SWEEP_ARTIFACTS")):
+    if str(options.artifacts) != find_place("artifacts").value:
         words += ["--artifacts", str(options.artifacts)]
     return words

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli.configured import Program
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Storage
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
-storage_app = typer.Typer(
+storage_app = Program(
     help="Bring a database forward; copy sweeps between databases; back one up.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -10,25 +10,12 @@ import pytest
 from sweep.config import SweepConfig, list_differences
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.models import ARCHITECTURES
-from sweep.models.space import Choice, Fixed, Float
-from sweep.models.space_text import parse_dimension
+from sweep.models.space import Fixed
 from sweep.plan.plan import Plan, plan_sweep
 from sweep.plan.profile import CPU, GPU, Profile
 from sweep.plan.recipes import build_recipe
-from sweep.plan.request import Request, merge_requests, read_request
+from sweep.plan.request import Request, merge_requests
 from sweep.plan.space import read_space
-
-TOML = """
-model = "cnn"
-trials = 20
-epochs = 4
-data = ["a.npz", "b.npz"]
-
-[space]
-lr = "1e-4:1e-3:log"
-hidden_size = [8, 16]
-num_layers = 2
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,46 +30,8 @@ def plan(asked: Request) -> Plan:
     return plan_sweep(asked, CPU)
 
 
-def write(folder: Path, text: str) -> Path:
-    """Write a TOML file."""
-    path = folder / "sweep.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_toml_is_read(tmp_path: Path) -> None:
-    """Its table `space` holds what --set would; other keys are handed back."""
-    request, others = read_request(write(tmp_path, TOML))
-    assert request == Request(
-        model="cnn",
-        data=("a.npz", "b.npz"),
-        epochs=4,
-        dimensions=("lr=1e-4:1e-3:log", "hidden_size=8,16", "num_layers=2"),
-    )
-    assert others == {"trials": 20}
-
-
-def test_values_of_a_toml_file_keep_their_types(tmp_path: Path) -> None:
-    """Text within a list is text, also where it looks like something else."""
-    space = 'skip = true\nnorm = ["none", "8"]\nsizes = [[8, 16], [4]]\nrate = [0.5, 1.0]'
-    request, _others = read_request(write(tmp_path, f"[space]\n{space}\nlr = '1e-3:1e-2'"))
-    read = {
-        name: parse_dimension(text, Fixed(None) if name == "norm" else None)
-        for name, _, text in (entry.partition("=") for entry in request.dimensions)
-    }
-    assert repr(read) == repr(
-        {
-            "skip": Fixed(True),
-            "norm": Choice(("none", "8")),
-            "sizes": Choice(([8, 16], [4])),
-            "rate": Choice((0.5, 1.0)),
-            "lr": Float(1e-3, 1e-2),
-        }
-    )
-
-
-def test_options_lie_over_the_file() -> None:
-    """What is said wins over what is written; dimensions of both apply, the said ones last."""
+def test_one_request_lies_over_another() -> None:
+    """What is said wins over what was lent; dimensions of both apply, the said ones last."""
     under = Request(model="cnn", epochs=4, seed=0, dimensions=("lr=0.1",), fixed=("head=relu",))
     over = Request(epochs=8, data=("a.npz",), dimensions=("lr=0.2",))
     assert merge_requests(over, under) == Request(
@@ -94,35 +43,6 @@ def test_options_lie_over_the_file() -> None:
         fixed=("head=relu",),
     )
     assert merge_requests(Request(seed=0), Request(seed=5)).seed == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("epochs = ", "not TOML"),
-        ('epochs = "4"', "epochs: got '4', expected a whole number"),
-        ("epochs = true", "epochs: got True, expected a whole number"),
-        ("model = 3", "model: got 3, expected text"),
-        ("data = [1]", "data: got .1., expected a list of file names"),
-        ("max_fp = true", "max_fp: got True, expected a number"),
-        pytest.param("max_fp = 1" + "0" * 400, "max_fp: got a number of 401 digits", id="endless"),
-        ("space = 3", "space: got 3, expected a table"),
-        ("[space]\nlr = []", r"space.lr: got \[\], expected"),
-        ("[space]\nlr = {low = 1}", "space.lr: got {'low': 1}, expected"),
-        ("[space]\nlr = 1979-05-27", "space.lr: got datetime.date"),
-        ("[space]\nlr = [[1979-05-27]]", "space.lr: got"),
-    ],
-)
-def test_bad_toml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
-    """With the file and the key."""
-    with pytest.raises(ConfigError, match=reason):
-        read_request(write(tmp_path, text))
-
-
-def test_missing_toml_is_refused(tmp_path: Path) -> None:
-    """Asked for by name, it must be there."""
-    with pytest.raises(ConfigError, match="no such file"):
-        read_request(tmp_path / "none.toml")
 
 
 def test_plan_takes_the_profile_where_nothing_is_asked(plan: Plan, asked: Request) -> None:

@@ -1,0 +1,284 @@
+"""`sweep.toml`: what it may say, where it is looked for, and who wins."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import sweep
+from sweep.cli import app
+from sweep.errors import ConfigError
+from sweep.models.space import Choice, Fixed, Float
+from sweep.models.space_text import parse_dimension
+from sweep.settings import find_settings
+from sweep.settings_file import KINDS, SITE, find_lines, read_settings_file
+
+Call = Callable[..., Any]
+TOML = """# a group's
+model = "cnn"
+site = "cern"
+data = ["a.npz", "~/b.npz"]
+
+[space]
+lr = "1e-4:1e-3:log"
+
+[sites.cern]
+storage = "postgresql://me:secret@host/db"
+"per_gpu" = 2
+space.lr = 0.5
+[sites.home]
+storage = "sqlite:///kept/sweep.db?timeout=9"
+artifacts = "art"
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    """Write a file, and its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout, in whose folder `below` commands are called; its person has no file yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "repository" / ".git").mkdir(parents=True)
+    below = tmp_path / "repository" / "a" / "below"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    return tmp_path / "repository"
+
+
+def read_all(**choice: str) -> dict[str, tuple[Any, str]]:
+    """Read what the files say: values with who says so."""
+    return {
+        key: (one.value, str(one.source)) for key, one in find_settings(**choice).values.items()
+    }
+
+
+def test_every_key_is_an_option() -> None:
+    """Of `sweep run` or `sweep worker`, as a person types it."""
+    from typer.main import get_command
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    options = {
+        option.removeprefix("--").replace("-", "_")
+        for name in ("run", "worker")
+        for parameter in commands[name].params
+        for option in parameter.opts
+    }
+    assert set(KINDS) - options == set()
+
+
+def test_nearest_file_wins_and_a_site_wins_over_all(checkout: Path) -> None:
+    """Key by key: the project's over the person's own; what a site says over both."""
+    place = write(checkout / "sweep.toml", TOML)
+    own = write(checkout.parent / "config" / "sweep" / "sweep.toml", "epochs = 3\nmodel = 'mlp'\n")
+    write(checkout.parent / "sweep.toml", "no toml")  # above the checkout
+    assert read_all() == {
+        "model": ("cnn", f"{place}:2"),
+        "data": ([f"{checkout}/a.npz", os.path.expanduser("~/b.npz")], f"{place}:4"),
+        "storage": ("postgresql://me:secret@host/db", f"{place}:10"),
+        "per_gpu": ("2", f"{place}:11"),
+        "space.lr": ("0.5", f"{place}:12"),
+        "epochs": (3, f"{own}:1"),
+    }
+    home = read_all(site="home")
+    assert home["storage"] == (f"sqlite:///{checkout}/kept/sweep.db?timeout=9", f"{place}:14")
+    assert home["artifacts"] == (f"{checkout}/art", f"{place}:15")
+    assert home["space.lr"] == ("1e-4:1e-3:log", f"{place}:7")
+
+
+def test_named_file_stands_for_the_projects(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed, or in a variable; the person's own stays below it."""
+    write(checkout / "sweep.toml", TOML)
+    write(checkout.parent / "config" / "sweep" / "sweep.toml", "epochs = 3\nseed = 4\n")
+    named = write(checkout.parent / "group.toml", "epochs = 5\nsites.cern.seed = 6\n")
+    monkeypatch.setenv("SWEEP_CONFIG", str(named))
+    monkeypatch.setenv("SWEEP_SITE", "cern")
+    said = {"epochs": (5, f"{named}:1"), "seed": (6, f"{named}:2")}
+    assert read_all() == said
+    monkeypatch.setenv("SWEEP_CONFIG", "none.toml")
+    assert read_all(config=str(named)) == said
+    with pytest.raises(ConfigError, match=r"none\.toml: no such file"):
+        find_settings()
+    with pytest.raises(ConfigError, match="site: there is none of that name, got 'x', expected c"):
+        find_settings(str(named), "x")
+
+
+def test_file_above_has_no_code_run(checkout: Path) -> None:
+    """Neither a network of its own nor trust in all, unless it is typed; the rest is taken."""
+    place = write(checkout / "sweep.toml", "model = 'n.py:Net'\nepochs = 2\ntrust_code = true\n")
+    found = find_settings()
+    assert sorted(found.withheld) == ["model", "trust_code"]
+    assert list(found.values) == ["epochs"]
+    assert find_settings(str(place)).withheld == {}
+    for words, refused in (([], "model"), (["--model", "x"], "trust_code")):
+        fault = CliRunner().invoke(app, ["run", *words]).exception
+        assert isinstance(fault, ConfigError)
+        assert f"{refused}: would have code run" in str(fault)
+    fault = CliRunner().invoke(app, ["run", "--model", "x", "--trust-code"]).exception
+    assert "model: unknown, got 'x'" in str(fault)
+
+
+def test_file_of_others_is_not_read_above(checkout: Path) -> None:
+    """Who can write it could move a person's sweeps; in this very folder it is told of."""
+    place = write(checkout / "sweep.toml", TOML)
+    place.chmod(0o666)
+    found = find_settings()
+    assert (dict(found.values), found.files) == ({}, ())
+    assert found.notes[0].startswith(f"{place}: not read, it belongs to others")
+    here = write(Path("sweep.toml"), "epochs = 3")
+    here.chmod(0o666)
+    found = find_settings()
+    assert list(found.values) == ["epochs"]
+    assert found.notes == ("sweep.toml: it belongs to others, or they can write it",)
+
+
+def test_commands_take_what_the_file_says(
+    call: Call, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each that has the option; the variable wins over it, and what is typed over both."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "some.db").write_bytes(empty_database.read_bytes())
+    write(tmp_path / "sweep.toml", "sites.here.storage = 'sqlite:///kept/some.db'\ntrials = 3\n")
+    assert (call("list", "--site", "here", "--json").out) == "[]\n"
+    assert "got sweep.db" in call("list").err
+    monkeypatch.setenv("SWEEP_SITE", "here")
+    assert call("list", "--json").out == "[]\n"
+    assert sweep.open().sweeps().empty
+    monkeypatch.setenv("SWEEP_STORAGE", "sqlite:///other.db")
+    assert "got other.db" in call("list").err
+    assert "got third.db" in call("list", "--storage", "sqlite:///third.db").err
+
+
+def test_run_takes_every_key(call: Call, tmp_path: Path, events_file: Path) -> None:
+    """What is typed wins; dimensions of both apply, the typed ones last."""
+    text = f"""model = "cnn"
+trials = 3
+events = 24
+val_events = 12
+epochs = 2
+data = "{events_file}"
+space = {{ lr = "1e-4:1e-3:log", head = ["softplus"], hidden_size = 4 }}
+"""
+    write(tmp_path / "sweep.toml", text)
+    done = call("run", "--detach", "--epochs", "1", "--fix", "hidden_size=8")
+    assert done.code == 0, done.err
+    found = sweep.open(f"sqlite:///{tmp_path}/sweep.db").read_status("cnn").sweep
+    assert found.budget == 3
+    assert found.config["recipe"]["epochs"] == 1
+    space = found.config["space"]
+    assert space["lr"] | {"low": 1e-4, "high": 1e-3} == space["lr"]
+    assert (space["hidden_size"]["value"], space["head"]["value"]) == (8, "softplus")
+
+
+def test_config_tells_who_says_so(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File and line, variable, or default; no password."""
+    write(tmp_path / "sweep.toml", TOML)
+    monkeypatch.setenv("SWEEP_ARTIFACTS", "kept")
+    told = json.loads(call("config", "--json").out)
+    assert (told["site"], told["sites"], told["files"]) == (
+        "cern",
+        ["cern", "home"],
+        ["sweep.toml"],
+    )
+    said = told["settings"]
+    assert said["storage"] == {
+        "value": "postgresql://me:***@host/db",
+        "from": "sweep.toml",
+        "line": 10,
+    }
+    assert said["artifacts"] == {"value": "kept", "from": "SWEEP_ARTIFACTS", "line": None}
+    assert said["launcher"] == {"value": "local", "from": "default", "line": None}
+    assert said["epochs"] is None
+    assert list(said)[: len(KINDS) - 1] == [key for key in KINDS if key != SITE]
+    shown = call("config")
+    assert "sweep.toml:10" in shown.out
+    assert "secret" not in shown.out + shown.err
+    assert shown.err == "site: cern (sweep.toml:3); there are cern, home\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("epochs = ", "sweep.toml: not TOML"),
+        ('\nepochs = "4"', "sweep.toml:2: epochs: got '4', expected a whole number"),
+        ("epochs = true", "sweep.toml:1: epochs: got True, expected a whole number"),
+        ("model = 3", "model: got 3, expected text"),
+        ("data = [1]", "data: got .1., expected a list of file names"),
+        ("max_fp = true", "max_fp: got True, expected a number"),
+        pytest.param("max_fp = 1" + "0" * 400, "max_fp: got a number of 401 digits", id="endless"),
+        pytest.param("model = 1" + "0" * 4200, "model: got 1.{79}[.]{3}, expected text", id="long"),
+        pytest.param("x = " + "[" * 9000, "not TOML, got nested too deep", id="deep"),
+        ("trust_code = 1", "trust_code: got 1, expected true or false"),
+        ("space = 3", "space: got 3, expected a table"),
+        ("[space]\nlr = []", r"sweep.toml:2: space.lr: got \[\], expected"),
+        ("[space]\nlr = {low = 1}", "space.lr: got {'low': 1}, expected"),
+        ("[space]\nlr = 1979-05-27", "space.lr: got datetime.date"),
+        ("[space]\nlr = [[1979-05-27]]", "space.lr: got"),
+        ("epoch = 3", "sweep.toml:1: epoch: unknown key, got epoch, expected epochs; check"),
+        ("zzzz = 3", r"zzzz: unknown key, got zzzz, expected one of site, .*, \[sites.NAME\]; "),
+        ("sites = 3", r"sites: got 3, expected a table; write \[sites\]"),
+        ("[sites]\ncern = 3", r"sweep.toml:2: sites.cern: got 3, expected a table"),
+        ("[sites.cern]\nstorag = 'x'", "sweep.toml:2: sites.cern.storag: unknown key, .* storage;"),
+        ("[sites.cern]\nsite = 'x'", "sites.cern.site: unknown key"),
+        ("storage = ['postgresql://me:secret@h/d']", r"storage: got \['postgresql://me:\*\*\*@h/d"),
+    ],
+)
+def test_bad_toml_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    """In one line, with the file, the line and the key."""
+    with pytest.raises(ConfigError, match=reason) as caught:
+        read_settings_file(write(tmp_path / "sweep.toml", text))
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, named as the file."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(ConfigError, match="not TOML, got no file"):
+            read_settings_file(path)
+    with pytest.raises(ConfigError, match="no such file"):
+        read_settings_file(tmp_path / "none.toml")
+
+
+def test_lines_are_found_whatever_lies_between() -> None:
+    """Comments, texts of several lines, quoted and dotted names, tables in any order."""
+    text = 'a = """\nb = 1\n"""\n# b = 2\n[ "my own" . x ] # c = 3\nb.c = 4\n[d]\n\ne = [\n 1,\n]'
+    found = find_lines(text)
+    assert found[("a",)] == 1
+    assert found[("my own", "x", "b", "c")] == 6
+    assert found[("d", "e")] == 9
+    assert ("b",) not in found
+
+
+def test_values_keep_their_types(tmp_path: Path) -> None:
+    """Text within a list is text, also where it looks like something else."""
+    space = 'skip = true\nnorm = ["none", "8"]\nsizes = [[8, 16], [4]]\nrate = [0.5, 1.0]'
+    path = write(tmp_path / "sweep.toml", f"[space]\n{space}\nlr = '1e-3:1e-2'")
+    read = {
+        key: parse_dimension(one.value, Fixed(None) if key == "space.norm" else None)
+        for key, one in read_settings_file(path).values.items()
+    }
+    assert repr(read) == repr(
+        {
+            "space.skip": Fixed(True),
+            "space.norm": Choice(("none", "8")),
+            "space.sizes": Choice(([8, 16], [4])),
+            "space.rate": Choice((0.5, 1.0)),
+            "space.lr": Float(1e-3, 1e-2),
+        }
+    )
