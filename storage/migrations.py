@@ -143,6 +143,24 @@ def _add_changes(operations: Operations) -> None:
     operations.execute("UPDATE sweep_trials SET version = 1 WHERE attempts > 0")
 
 
+def _add_edits(operations: Operations) -> None:
+    """Who changed a sweep when and how, and what workers take of memory and GPU."""
+    operations.create_table(
+        "sweep_edits",
+        sa.Column("sweep_id", sa.Integer, sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("edited_s", sa.Double, nullable=False),
+        sa.Column("author", sa.String(100), nullable=False),
+        sa.Column("what", sa.Text, nullable=False),
+    )
+    for column in (
+        sa.Column("memory_bytes", sa.BigInteger),
+        sa.Column("gpu_memory_bytes", sa.BigInteger),
+        sa.Column("gpu_use", sa.Double),
+    ):
+        operations.add_column("sweep_workers", column)
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
@@ -152,5 +170,6 @@ _STEPS: dict[int, Callable[[Operations], None]] = {
     6: _add_points,
     7: _add_decode,
     8: _add_changes,
+    9: _add_edits,
 }
 """By the version they begin with."""

@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from sweep.storage import studies
 from sweep.storage.path_parts import check_artifact_id
-from sweep.storage.tables import attempts, epochs, sources, sweeps, trials
+from sweep.storage.tables import attempts, edits, epochs, sources, sweeps, trials
 
 PARENTS = (sweeps.name, trials.name, studies.STUDIES, studies.STUDY_TRIALS)
-TABLES = (sweeps.name, trials.name, attempts.name, epochs.name, sources.name, *studies.STUDY_TABLES)
+OWN_TABLES = (sweeps, trials, attempts, epochs, sources, edits)
+TABLES = (*(table.name for table in OWN_TABLES), *studies.STUDY_TABLES)
 STALE = {"publisher": None, "publisher_until_s": None, "published_s": None, "published": None}
 """Of a copied sweep: its pages in the dashboard link to rows by id, and are to be written anew."""
 NUM_ROWS = 1000

@@ -6,6 +6,7 @@
     epochs    one epoch of a trial: all metrics
     workers   one process that trains or has trained, and when it was last heard of
     sources   one file of a person's own network, kept with its sweep
+    edits     one change of a sweep by a person: who, when, what
     versions  the schema's version
 
 Times are seconds since 1970 by the database's clock.
@@ -19,7 +20,7 @@ from sweep.storage.engine import read, transact
 from sweep.storage.errors import RightsError, StorageError
 from sweep.storage.passwords import show_url
 
-SCHEMA_VERSION = 9
+SCHEMA_VERSION = 10
 
 metadata = sa.MetaData()
 
@@ -54,6 +55,16 @@ sources = sa.Table(
     sa.Column("sweep_id", sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
     sa.Column("path", sa.String(400), primary_key=True),  # from the folder of the network's file
     sa.Column("content", sa.LargeBinary, nullable=False),
+)
+
+edits = sa.Table(
+    "sweep_edits",
+    metadata,
+    sa.Column("sweep_id", sa.ForeignKey("sweep_sweeps.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),  # from 1
+    sa.Column("edited_s", sa.Double, nullable=False),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
 )
 
 trials = sa.Table(
@@ -101,6 +112,9 @@ workers = sa.Table(
     sa.Column("started_s", sa.Double, nullable=False),
     sa.Column("seen_s", sa.Double, nullable=False),
     sa.Column("ended_s", sa.Double),
+    sa.Column("memory_bytes", sa.BigInteger),  # this and the following: as last measured
+    sa.Column("gpu_memory_bytes", sa.BigInteger),
+    sa.Column("gpu_use", sa.Double),  # from 0 to 1
 )
 
 epochs = sa.Table(

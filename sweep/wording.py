@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from sweep.models.value import Value
 
@@ -84,6 +85,11 @@ def write_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m {whole % 60:02d}s"
     return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+
+
+def write_date(seconds: float) -> str:
+    """Write a time since 1970 for people: 2026-01-31 14:05 UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def write_count(number: int, what: str) -> str:

@@ -6,13 +6,17 @@ import base64
 import contextlib
 import json
 import re
+import socket
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from forks import Command
+from sweep.dashboard.connections import Server
 
 NO_CHROMIUM = "no Chromium: apt-get install chromium"
 
@@ -26,6 +30,29 @@ def serve(folder: Path, *arguments: str, **environment: str) -> Iterator[Command
     finally:
         server.kill()
         server.communicate()
+
+
+@contextlib.contextmanager
+def serve_here(
+    application: WSGIApplication, limit: Callable[[str], int] = lambda _: 1 << 16
+) -> Iterator[int]:
+    """Serve an application in a thread of this process; gives the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(application, listener, limit)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+
+    def stop() -> None:
+        for connection in list(server.active_channels.values()):
+            connection.hang_up()
+        server.close()
+
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        server.trigger.pull_trigger(stop)
+        thread.join()
+        server.task_dispatcher.shutdown()
 
 
 def read_address(server: Command) -> str:

@@ -16,15 +16,16 @@ from sweep.api.display import open_display
 from sweep.data.events import EventSet
 from sweep.data.selection import reopen_split
 from sweep.errors import ConfigError, SweepError
-from sweep.results.confirmation import add_confirmations, find_confirmation, find_winner_or_best
+from sweep.results.confirmation import find_confirmation, find_winner_or_best
+from sweep.results.edits import resume_sweep, stop_sweep
 from sweep.results.export import export_trial
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
 from sweep.settings import find_place
-from sweep.storage.database_file import check_address
+from sweep.storage.database_file import check_address, name_user
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.epochs import read_curve, read_curves
-from sweep.storage.sweeps import find_sweep, list_sweeps, request_stop
+from sweep.storage.sweeps import find_sweep, list_sweeps
 from sweep.storage.tables import check_tables
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ class Database:
         Raises:
             UnknownSweepError: when there is no sweep of that name.
         """
-        self._ask(name, is_stopping=True)
+        stop_sweep(self._engine, find_sweep(self._engine, name), name_user())
 
     def resume(self, name: str) -> None:
         """Take `stop` back: workers that stay, and those that come, go on.
@@ -224,11 +225,7 @@ class Database:
         Raises:
             UnknownSweepError: when there is no sweep of that name.
         """
-        self._ask(name, is_stopping=False)
-
-    def _ask(self, name: str, *, is_stopping: bool) -> None:
-        for one in add_confirmations(self._engine, [find_sweep(self._engine, name)]):
-            request_stop(self._engine, one.id, stop=is_stopping)
+        resume_sweep(self._engine, find_sweep(self._engine, name), name_user())
 
     def read_status(self, name: str) -> Status:
         """Read how far a sweep is: its counts, trials, workers, pace and time left.

@@ -36,21 +36,17 @@ def add(
         )
     engine = open_database(storage)
     sweep = choose_sweep(engine, name)
-    from sweep.cli.output import print_json, print_note
-    from sweep.config import SweepConfig
+    from sweep.cli.output import print_json, print_note  # late: a database is there
     from sweep.plan.points import read_point, read_points
-    from sweep.plan.space import read_space
-    from sweep.storage.points import add_points  # late: a database is there
+    from sweep.results.edits import try_points
+    from sweep.storage.database_file import name_user
 
-    config = SweepConfig.from_json(sweep.config)
-    if config.kind != "search":
-        raise ConfigError(
-            f"sweep {sweep.name}: its trials are all given, got a {config.kind}, expected a "
-            "search; name another"
-        )
-    space = read_space(config)
-    points = [read_point(values or (), space)] if csv is None else read_points(csv, space)
-    slots = add_points(engine, sweep, points, len(config.starting_points))
+    points, slots = try_points(
+        engine,
+        sweep,
+        lambda space: [read_point(values or (), space)] if csv is None else read_points(csv, space),
+        name_user(),
+    )
     if json:
         print_json({"sweep": sweep.name, "points": points, "slots": slots})
     else:

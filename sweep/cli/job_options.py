@@ -13,11 +13,10 @@ from sweep.cli.completion import offer
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Storage, Timeout
 from sweep.errors import ConfigError, list_allowed
 from sweep.launch.launchers import LAUNCHERS, LOCAL, choose_launcher
+from sweep.plan.priority import check_priority
 
 if TYPE_CHECKING:
     from sweep.launch.launcher import Wish
-
-MAX_PRIORITY = 1000
 
 
 @dataclass(frozen=True)
@@ -126,19 +125,6 @@ def check_options(options: JobOptions) -> None:
                 f"{name}: nothing is trained here, got {value} beside --detach, expected "
                 f"{where[name]}"
             )
-
-
-def check_priority(priority: int | None) -> None:
-    """Refuse a priority that no database need hold.
-
-    Raises:
-        ConfigError: when it is one.
-    """
-    if priority is not None and abs(priority) > MAX_PRIORITY:
-        raise ConfigError(
-            f"priority: got {priority}, expected from {-MAX_PRIORITY} to {MAX_PRIORITY}; change "
-            "--priority"
-        )
 
 
 def read_wish(options: JobOptions) -> Wish:

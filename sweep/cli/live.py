@@ -15,12 +15,11 @@ from sweep.cli.output import print_note
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_phrases, list_spare
 from sweep.results.best import describe_nothing
-from sweep.results.glance import list_running, tell_counts, tell_progress, write_process
+from sweep.results.glance import list_running, list_workers, tell_counts, tell_progress
 from sweep.results.status import Status, describe_training, read_status
 from sweep.signals import Signals
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import FAILED, Sweep, find_sweep
-from sweep.wording import write_duration
 
 WATCH_S = 1.0
 NUM_WARNED = 10
@@ -135,11 +134,8 @@ def _draw_running(status: Status, *, is_one_line: bool) -> Grid:
 
 
 def _draw_workers(status: Status) -> Grid:
-    titles = ("trial", "lease", "last heard of", "worker", "device")
-    table = Grid(name_columns(*titles, cut=("device",)))
-    for worker in status.workers:
-        trial = "none" if worker.sweep is None else str(worker.trial)
-        lease = "" if worker.lease_s is None else write_duration(max(0.0, worker.lease_s))
-        heard = f"{write_duration(worker.silent_s)} ago"
-        table.add_row(trial, lease, heard, write_process(worker), worker.device)
+    workers = list_workers(status)
+    table = Grid(name_columns(*workers.titles, cut=("device",)))
+    for row in workers.rows:
+        table.add_row(*row)
     return table

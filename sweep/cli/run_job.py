@@ -29,11 +29,13 @@ from sweep.plan.profile import CPU, GPU
 from sweep.plan.request import Request
 from sweep.results.audit import describe_pruning, read_audit, tell_pruning
 from sweep.results.confirmation import find_confirmation
+from sweep.results.edits import change_priority
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
 from sweep.settings import find_place
+from sweep.storage.database_file import name_user
 from sweep.storage.passwords import hide_password
-from sweep.storage.sweeps import Sweep, change_trial_timeout, find_sweep, set_priority
+from sweep.storage.sweeps import Sweep, change_trial_timeout, find_sweep
 
 
 def run_job(request: Request, options: JobOptions, *, as_json: bool) -> None:
@@ -122,7 +124,7 @@ def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tupl
     if options.trial_timeout_s not in (None, sweep.trial_timeout_s):
         change_trial_timeout(engine, sweep.id, options.trial_timeout_s)
     if options.priority not in (None, sweep.priority):
-        set_priority(engine, sweep.id, options.priority)
+        change_priority(engine, sweep, options.priority, name_user())
     return engine, sweep
 
 

@@ -66,19 +66,14 @@ def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
-    from sweep.cli.output import print_note
-    from sweep.results.confirmation import add_confirmations
-    from sweep.storage.sweeps import count_trials, request_stop  # late: a database is there
+    from sweep.cli.output import print_note  # late: a database is there
+    from sweep.results.edits import stop_sweep
+    from sweep.storage.database_file import name_user
 
-    open_ones = [
-        one
-        for one in add_confirmations(engine, [found])
-        if count_trials(engine, one.id).finished < one.budget
-    ]
-    for one in open_ones:
-        request_stop(engine, one.id)
+    stopped = stop_sweep(engine, found, name_user())
+    for one in stopped:
         print_note(f"{one.name}: workers stop after their epoch; `sweep resume` takes that back")
-    if not open_ones:
+    if not stopped:
         print_note(f"{found.name}: nothing to stop: {found.budget} of {found.budget} finished")
 
 
@@ -86,14 +81,13 @@ def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Take `sweep stop` back: workers that stay, and those that come, go on with the sweep."""
     engine = open_database(storage)
     found = choose_sweep(engine, sweep)
-    from sweep.cli.output import print_note
-    from sweep.results.confirmation import add_confirmations
-    from sweep.storage.sweeps import count_trials, request_stop  # late: a database is there
+    from sweep.cli.output import print_note  # late: a database is there
+    from sweep.results.edits import resume_sweep
+    from sweep.storage.database_file import name_user
 
-    for one in add_confirmations(engine, [found]):
-        request_stop(engine, one.id, stop=False)
-        waiting = count_trials(engine, one.id).idle
-        print_note(f"{one.name}: {waiting} trials wait for workers; `sweep run` starts some here")
+    for one in resume_sweep(engine, found, name_user()):
+        waiting = f"{one.num_idle} trials wait for workers"
+        print_note(f"{one.sweep.name}: {waiting}; `sweep run` starts some here")
 
 
 def models(

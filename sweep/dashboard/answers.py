@@ -50,6 +50,7 @@ def redirect(path: str, *headers: Header) -> Answer:
 
 UNREADABLE_PATH = Answer(HTTPStatus.BAD_REQUEST, "The path is not readable as UTF-8 text.\n")
 NOTHING = Answer(HTTPStatus.NOT_FOUND, "There is nothing of that number.\n")
+NOTHING_HERE = Answer(HTTPStatus.NOT_FOUND, "There is no such page.\n")
 OTHER_HOST = Answer(
     HTTPStatus.MISDIRECTED_REQUEST, "Without a password this dashboard answers as localhost only.\n"
 )
@@ -64,6 +65,12 @@ def refuse_method(allowed: str = "GET, HEAD") -> Answer:
         "This dashboard only shows; `sweep dashboard --allow-edit` lets it change things.\n",
         (("Allow", allowed),),
     )
+
+
+def expect_method(allowed: str) -> Answer:
+    """Refuse a method that an address does not know."""
+    text = f"This address takes {allowed} only.\n"
+    return Answer(HTTPStatus.METHOD_NOT_ALLOWED, text, (("Allow", allowed),))
 
 
 def put_off(wait_s: float) -> Answer:

@@ -17,6 +17,8 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from sweep.dashboard import answers
 from sweep.dashboard.answers import Answer
+from sweep.dashboard.corner import serve_with_corner
+from sweep.dashboard.forms import read_form
 from sweep.dashboard.guesses import Guesses, Hearing, recognise
 from sweep.dashboard.headers import (
     is_for_loopback,
@@ -27,14 +29,13 @@ from sweep.dashboard.headers import (
     secure_headers,
 )
 from sweep.dashboard.login_page import write_login_page, write_logout_page
-from sweep.dashboard.logout_button import serve_with_button
 from sweep.dashboard.passwords import Password
+from sweep.dashboard.routes import MAX_ID, find_route, is_ours
 from sweep.dashboard.tickets import Tickets
+from sweep.dashboard.visits import KEY as VISIT_KEY
+from sweep.dashboard.visits import Visit, clean_name
 
 HOME = "/dashboard"
-MAX_FORM_BYTES = 8192
-MAX_ID = 2**31 - 1
-"""Of a study or a trial: a whole number of the database; it fails on larger ones."""
 WITH_IDS = ("/api/", "/csv/", "/artifacts/")
 READING = ("GET", "HEAD")
 READING_AND_FORM = "GET, HEAD, POST"
@@ -65,9 +66,19 @@ class Gate:
         respond = _secure(start_response, path)
         if answer is not None:
             return answer.give(respond, has_body=environ["REQUEST_METHOD"] != "HEAD")
-        if is_page(path) and _is_reading(environ) and self._has_ticket(environ):
-            return serve_with_button(self.inner, environ, respond)
+        visit = self._recognise(environ)
+        environ[VISIT_KEY] = visit
+        if is_page(path) and _is_reading(environ):
+            return serve_with_corner(self.inner, environ, respond, visit)
         return self.inner(environ, respond)
+
+    def _recognise(self, environ: WSGIEnvironment) -> Visit:
+        """Say who it is that may pass."""
+        ticket = self.tickets.find(environ.get("HTTP_COOKIE", ""))
+        if ticket is not None:
+            return Visit(ticket.name, ticket.key, has_ticket=True)
+        told = None if self.password is None else _read_basic(environ)
+        return Visit() if told is None else Visit(clean_name(told.name), f"basic {told.name!r}")
 
     def _judge(self, environ: WSGIEnvironment, path: str) -> Answer | None:
         """Give the gate's own answer, or None for what may pass."""
@@ -83,7 +94,7 @@ class Gate:
         else:
             if refusal := self._check_identity(environ, path, self.password):
                 return refusal
-        return self._check_method(environ) or _check_ids(path)
+        return self._check_method(environ, path) or _check_ids(path)
 
     def _tell_health(self, environ: WSGIEnvironment) -> Answer:
         if not _is_reading(environ):
@@ -93,7 +104,7 @@ class Gate:
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer\n")
 
     def _has_ticket(self, environ: WSGIEnvironment) -> bool:
-        return self.tickets.hold(environ.get("HTTP_COOKIE", ""))
+        return self.tickets.find(environ.get("HTTP_COOKIE", "")) is not None
 
     def _check_identity(
         self, environ: WSGIEnvironment, path: str, password: Password
@@ -101,9 +112,9 @@ class Gate:
         """Refuse who has neither a ticket nor the password; None for the others."""
         if self._has_ticket(environ):
             return None
-        guess = _read_basic(environ.get("HTTP_AUTHORIZATION", ""))
-        if guess is not None:
-            hearing = self._hear(environ, password, guess)
+        told = _read_basic(environ)
+        if told is not None:
+            hearing = self._hear(environ, password, told.password)
             if hearing.is_right:
                 return None
             if hearing.wait_s:
@@ -121,21 +132,26 @@ class Gate:
         """Show the login page, or judge what was typed there."""
         if _is_reading(environ):
             goal = parse_qs(environ.get("QUERY_STRING", "")).get("goal", [HOME])[0]
-            return answers.show(HTTPStatus.OK, write_login_page(_check_goal(goal)))
+            return answers.show(HTTPStatus.OK, self._write_login_page(_check_goal(goal)))
         if refusal := _check_form(environ):
             return refusal
-        form = _read_form(environ)
+        form = read_form(environ) or {}
         goal = _check_goal(form.get("goal", HOME))
         hearing = self._hear(environ, password, form.get("password", ""))
         if hearing.is_right:
             self.tickets.end(environ.get("HTTP_COOKIE", ""))
-            cookie = self.tickets.issue(is_https=is_https(environ))
+            name = clean_name(form.get("username", "")) if self.allow_edit else ""
+            cookie = self.tickets.issue(is_https=is_https(environ), name=name)
             return answers.redirect(goal, ("Set-Cookie", cookie))
         if hearing.wait_s:
-            page = write_login_page(goal, answers.say_wait(hearing.wait_s))
+            page = self._write_login_page(goal, answers.say_wait(hearing.wait_s))
             wait = answers.tell_wait(hearing.wait_s)
             return answers.show(HTTPStatus.TOO_MANY_REQUESTS, page, wait)
-        return answers.show(HTTPStatus.FORBIDDEN, write_login_page(goal, "Wrong password."))
+        page = self._write_login_page(goal, "Wrong password.")
+        return answers.show(HTTPStatus.FORBIDDEN, page)
+
+    def _write_login_page(self, goal: str, complaint: str = "") -> str:
+        return write_login_page(goal, complaint, asks_name=self.allow_edit)
 
     def _log_out(self, environ: WSGIEnvironment) -> Answer:
         """Show a button, or end the ticket of who has pressed it."""
@@ -148,11 +164,13 @@ class Gate:
         cookie = self.tickets.end(environ.get("HTTP_COOKIE", ""))
         return answers.redirect("/login", ("Set-Cookie", cookie))
 
-    def _check_method(self, environ: WSGIEnvironment) -> Answer | None:
+    def _check_method(self, environ: WSGIEnvironment, path: str) -> Answer | None:
         if _is_reading(environ):
             return None
         if not self.allow_edit:
-            return answers.refuse_method()
+            route = find_route(path) if is_ours(path) else None
+            is_edit = route is not None and route.edit is not None
+            return answers.NOTHING_HERE if is_edit else answers.refuse_method()
         return None if is_same_origin(environ) else answers.OTHER_ORIGIN
 
 
@@ -183,28 +201,25 @@ def _check_form(environ: WSGIEnvironment) -> Answer | None:
     return None if is_same_origin(environ) else answers.OTHER_ORIGIN
 
 
-def _read_basic(header: str) -> str | None:
-    """Give the password of an HTTP basic header, whoever is named in it, or None."""
-    kind, _, code = header.partition(" ")
+@dataclass(frozen=True)
+class Told:
+    """What an HTTP basic header says."""
+
+    name: str
+    password: str
+
+
+def _read_basic(environ: WSGIEnvironment) -> Told | None:
+    """Read an HTTP basic header; None where there is none."""
+    kind, _, code = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if kind.lower() != "basic":
         return None
     try:
         text = base64.b64decode(code, validate=True).decode()
     except (binascii.Error, ValueError):
-        return ""
-    return text.partition(":")[2]
-
-
-def _read_form(environ: WSGIEnvironment) -> dict[str, str]:
-    """Read a short form; a longer one counts as empty."""
-    try:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    if not 0 < length <= MAX_FORM_BYTES:
-        return {}
-    text = environ["wsgi.input"].read(length).decode("utf-8", "replace")
-    return {name: values[0] for name, values in parse_qs(text).items()}
+        return Told("", "")
+    name, _, password = text.partition(":")
+    return Told(name, password)
 
 
 def _check_goal(goal: str) -> str:

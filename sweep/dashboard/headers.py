@@ -7,7 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 from wsgiref.types import WSGIEnvironment
 
 from sweep.dashboard.addresses import is_loopback
-from sweep.dashboard.login_page import POLICY as LOGIN_POLICY
+from sweep.dashboard.page_frame import POLICY as OWN_POLICY
+from sweep.dashboard.routes import is_ours
 
 Header = tuple[str, str]
 
@@ -90,8 +91,8 @@ def _disarm(name: str, value: str) -> str:
 
 def _choose_policy(path: str | None) -> str:
     """Choose by what is known to be ours; whatever else is there can run nothing."""
-    if path in ("/login", "/logout"):
-        return LOGIN_POLICY
+    if path in ("/login", "/logout") or is_ours(path):
+        return OWN_POLICY
     return PAGE_POLICY if is_page(path) else OTHER_POLICY
 
 

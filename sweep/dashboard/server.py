@@ -16,11 +16,14 @@ from sweep.dashboard.connections import Server
 from sweep.dashboard.entrance import Entrance
 from sweep.dashboard.gate import Gate
 from sweep.dashboard.health import Health
+from sweep.dashboard.pages import Pages
 from sweep.dashboard.passwords import Password
 from sweep.dashboard.publisher import Publisher
 from sweep.errors import ConfigError
 from sweep.storage.attachments import ArtifactStore
 from sweep.storage.engine import is_answering
+from sweep.storage.errors import RightsError
+from sweep.storage.tables import check_writable
 
 MAX_BODY_BYTES = 1 << 16
 MAX_UPLOAD_BYTES = 128 << 20
@@ -45,7 +48,11 @@ def serve(
         ConfigError: When it cannot listen there.
     """
     storage.get_all_studies()  # as the first page does: a right that is missing is told at once
-    inner = optuna_dashboard.wsgi(storage, artifact_store=ArtifactStore(artifacts))
+    studies = optuna_dashboard.wsgi(storage, artifact_store=ArtifactStore(artifacts))
+    refusal = _find_refusal(engine) if entrance.allow_edit else ""
+    if refusal:
+        say(f"--allow-edit: nothing can be changed: {refusal}")
+    inner = Pages(studies, engine, storage, entrance.allow_edit, refusal)
     password = None if entrance.password is None else Password(entrance.password)
     gate = Gate(inner, Health(lambda: is_answering(engine)), password, entrance.allow_edit)
     listener = _listen(entrance)
@@ -64,9 +71,18 @@ def serve(
         signal.signal(signal.SIGTERM, before)
 
 
+def _find_refusal(engine: sa.Engine) -> str:
+    """Say why nothing in a database may be changed; empty where it may."""
+    try:
+        check_writable(engine)
+    except RightsError as exc:
+        return str(exc)
+    return ""
+
+
 def find_max_body_bytes(gate: Gate, cookies: str) -> int:
     """Tell how much may come before the gate sees it: a stranger sends no more than a form."""
-    is_known = gate.password is None or gate.tickets.hold(cookies)
+    is_known = gate.password is None or gate.tickets.find(cookies) is not None
     return MAX_UPLOAD_BYTES if gate.allow_edit and is_known else MAX_BODY_BYTES
 
 

@@ -7,10 +7,25 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 COOKIE = "sweep_dashboard"
 LIFE_S = 12 * 3600
 ATTRIBUTES = "Path=/; Max-Age={life_s}; HttpOnly; SameSite=Strict"
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One that holds.
+
+    Attributes:
+        key: What tells it from others, without being it.
+        name: What its holder calls themselves.
+    """
+
+    key: str
+    expiry_s: float
+    name: str
 
 
 class Tickets:
@@ -23,22 +38,28 @@ class Tickets:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._expiries_s: dict[bytes, float] = {}
+        self._held: dict[str, Ticket] = {}
 
-    def issue(self, *, is_https: bool) -> str:
-        """Make the value of a `Set-Cookie` header."""
+    def issue(self, *, is_https: bool, name: str = "") -> str:
+        """Make the value of a `Set-Cookie` header.
+
+        Args:
+            name: What its holder calls themselves.
+        """
         now_s = self._clock()
         ticket = f"{int(now_s) + LIFE_S}.{secrets.token_urlsafe(32)}"
         with self._lock:
-            held = {key: end_s for key, end_s in self._expiries_s.items() if end_s > now_s}
-            self._expiries_s = held | {_digest(ticket): now_s + LIFE_S}
+            held = {key: one for key, one in self._held.items() if one.expiry_s > now_s}
+            key = _digest(ticket)
+            self._held = held | {key: Ticket(key, now_s + LIFE_S, name)}
         secure = "; Secure" if is_https else ""
         return f"{COOKIE}={ticket}; {ATTRIBUTES.format(life_s=LIFE_S)}{secure}"
 
-    def hold(self, cookies: str) -> bool:
-        """Say whether a request's `Cookie` header has a ticket of ours that has not run out."""
+    def find(self, cookies: str) -> Ticket | None:
+        """Find in a request's `Cookie` header a ticket of ours that has not run out."""
         now_s = self._clock()
-        return any(self._expiries_s.get(key, 0.0) > now_s for key in _read_digests(cookies))
+        known = (self._held.get(key) for key in _read_digests(cookies))
+        return next((one for one in known if one is not None and one.expiry_s > now_s), None)
 
     def end(self, cookies: str) -> str:
         """End the tickets of a request's `Cookie` header.
@@ -48,14 +69,14 @@ class Tickets:
         """
         with self._lock:
             for key in _read_digests(cookies):
-                self._expiries_s.pop(key, None)
+                self._held.pop(key, None)
         return f"{COOKIE}=; {ATTRIBUTES.format(life_s=0)}"
 
 
-def _read_digests(cookies: str) -> Iterator[bytes]:
+def _read_digests(cookies: str) -> Iterator[str]:
     pairs = (part.strip().partition("=") for part in cookies.split(";"))
     return (_digest(value) for name, _, value in pairs if name == COOKIE)
 
 
-def _digest(ticket: str) -> bytes:
-    return hashlib.sha256(ticket.encode()).digest()
+def _digest(ticket: str) -> str:
+    return hashlib.sha256(ticket.encode()).hexdigest()

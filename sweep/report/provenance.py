@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sweep.models.space import Fixed
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
@@ -15,6 +15,7 @@ from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Section, Table, Text, list_facts
 from sweep.report.data import name_events
 from sweep.results.status import Status
+from sweep.wording import write_date
 
 
 def build_provenance_section(
@@ -35,7 +36,7 @@ def build_provenance_section(
         list_facts(
             "How this page was made",
             [
-                ("time", made_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+                ("time", write_date(made_at.timestamp())),
                 *sorted(describe_versions().items()),
             ],
         ),
@@ -55,7 +56,7 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
     machines = sorted({trial.worker.split(":")[0] for trial in status.begun if trial.worker})
     limit_s = sweep.trial_timeout_s
     return {
-        "created": datetime.fromtimestamp(sweep.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "created": write_date(sweep.created_s),
         "machine": ", ".join(machines),
         "device": name_device(status, best, devices),
         "events": name_events(config.data),

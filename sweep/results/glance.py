@@ -15,7 +15,15 @@ from sweep.plan.curve_trials import fit_config
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
 from sweep.storage.workers import WorkerRow
-from sweep.wording import write_duration
+from sweep.wording import write_count, write_duration
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers that are there and train a sweep, or nothing, as a table."""
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,24 @@ def tell_progress(status: Status) -> list[str]:
     return lines
 
 
+def tell_state(status: Status) -> str:
+    """Tell in a word or two what a sweep does now."""
+    if status.counts.running:
+        return "stopping" if status.sweep.stop_requested else "running"
+    if not status.counts.unfinished:
+        return "finished"
+    return "stopped" if status.stopped else "waiting for workers"
+
+
+def tell_reason(status: Status) -> str:
+    """Tell why a sweep ended or does not go on; empty where it does."""
+    if status.stopped:
+        return f"stopped {status.stopped}" if status.sweep.stop_requested else status.stopped
+    if status.counts.unfinished:
+        return ""
+    return f"all {write_count(status.sweep.budget, 'trial')} finished"
+
+
 def tell_counts(status: Status) -> str:
     """Tell in a line how many trials ended how, the pace, and the time left."""
     counts = status.counts
@@ -57,6 +83,13 @@ def tell_counts(status: Status) -> str:
         parts.append(f"{counts.paused} paused")
     if counts.waiting and not counts.running:
         parts.append(f"{counts.waiting} waiting")
+    pace = tell_pace(status)
+    return ", ".join([*parts, *([pace] if pace else [])])
+
+
+def tell_pace(status: Status) -> str:
+    """Tell how many trials an hour are finished, and the time left; empty where none runs."""
+    parts = []
     if status.trials_per_hour is not None:
         parts.append(f"{status.trials_per_hour:.3g} an hour")
     if status.time_left_s is not None:
@@ -76,6 +109,18 @@ def list_running(status: Status) -> RunningTrials:
         row += (write_plain(metric, scores.get(trial.id)) for metric in metrics)
         rows.append([*row, places.get(trial.number, "lost, to be taken over")])
     return RunningTrials(metrics, rows)
+
+
+def list_workers(status: Status) -> Workers:
+    """List the workers of a sweep, each with what it holds and takes."""
+    titles = ("worker", "device", "trial", "lease", "last heard of")
+    rows = []
+    for worker in status.workers:
+        trial = "none" if worker.sweep is None else str(worker.trial)
+        lease = "" if worker.lease_s is None else write_duration(max(0.0, worker.lease_s))
+        heard = f"{write_duration(worker.silent_s)} ago"
+        rows.append((write_process(worker), worker.device, trial, lease, heard))
+    return Workers(titles, rows)
 
 
 def write_process(worker: WorkerRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
 import signal
@@ -12,14 +13,20 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
-from pages import NO_CHROMIUM, read_address, serve
+from pages import NO_CHROMIUM, read_address, serve, serve_here
 
 import forks
+from sweep.dashboard.gate import Gate
+from sweep.dashboard.pages import Pages
+from sweep.dashboard.passwords import Password
+from sweep.storage.sweeps import find_sweep
+from sweep.trial.session import Session
+from tests.dashboard.asking import inner
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BROWSER_ARGUMENTS = [
@@ -203,6 +210,63 @@ def test_logout_is_on_every_page(chromium, dashboard: str) -> None:  # type: ign
         assert context.cookies() == []
         visitor.open(f"{dashboard}/dashboard/studies/2", "text=Password")
         assert visitor.errors == []
+
+
+def test_sweep_is_changed_by_keyboard(
+    chromium,
+    make_session: Callable[..., Session],
+    sqlite_url: str,  # type: ignore[no-untyped-def]
+) -> None:
+    """On a narrow screen without JavaScript: each page names what it has; a change is told."""
+    session = make_session(sqlite_url, trials=5, fixed=("batch_size=12",))
+    pages = Pages(inner, session.engine, session.study_storage, allow_edit=True)
+    gate = Gate(pages, lambda: True, Password(PASSWORD), allow_edit=True)
+    narrow = {"width": 400, "height": 800}
+    with (
+        serve_here(gate) as port,
+        chromium.new_context(java_script_enabled=False, viewport=narrow) as context,
+    ):
+        visitor = Browser(context.new_page())
+        page = visitor.page
+        visitor.open(f"http://127.0.0.1:{port}/sweeps", "form")
+        page.keyboard.type("Ada <i>")
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sweeps")
+        assert page.get_by_role("columnheader").count() == 9
+        page.get_by_role("link", name="net").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sweeps/1")
+        page.get_by_label("lr").fill("fast")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sweeps/1/point")
+        check_told(page, "alert", "point.lr: dimension: numbers are needed here, got 'fast'")
+        page.get_by_label("lr").fill("0.005")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sweeps/1?done=1")
+        check_told(page, "status", "Done: Ada <i> (dashboard) added a point: lr=0.005")
+        page.get_by_role("button", name="Stop this sweep").focus()
+        outline = "e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth]"
+        assert page.evaluate(f"({outline})(document.activeElement)") == ["solid", "3px"]
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sweeps/1?done=2")
+        check_told(page, "status", "Done: Ada <i> (dashboard) stopped it")
+        assert page.get_by_role("button", name="Resume this sweep").is_visible()
+        assert find_sweep(session.engine, "net").stop_requested
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
+
+
+def check_told(page, role: str, words: str) -> None:  # type: ignore[no-untyped-def]
+    """See that a page tells something where the reader is then, and is no wider than the screen."""
+    told = page.get_by_role(role)
+    assert words in told.inner_text()
+    assert told.evaluate("element => element === document.activeElement")
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(e => +e.tagName[1])")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_first_page_shows_the_three_metrics(browser: Browser) -> None:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from pages import serve_here
 
 from sweep.dashboard import connections
-from sweep.dashboard.connections import MAX_CONNECTIONS, Server
+from sweep.dashboard.connections import MAX_CONNECTIONS
 from sweep.dashboard.gate import Gate
 from sweep.dashboard.passwords import Password
 from sweep.dashboard.server import find_max_body_bytes
@@ -61,25 +62,7 @@ def patience_s(monkeypatch: pytest.MonkeyPatch) -> float:
 def serve() -> Iterator[Callable[..., int]]:
     """Serve an application in a thread; gives the port."""
     with ExitStack() as stack:
-
-        def start(application, limit: Callable[[str], int] = lambda _: 1 << 16) -> int:  # type: ignore[no-untyped-def]
-            listener = socket.create_server(("127.0.0.1", 0))
-            server = Server(application, listener, limit)
-            thread = threading.Thread(target=server.run)
-            thread.start()
-
-            def stop() -> None:
-                for connection in list(server.active_channels.values()):
-                    connection.hang_up()
-                server.close()
-
-            stack.callback(server.task_dispatcher.shutdown)
-            stack.callback(thread.join)
-            stack.callback(server.trigger.pull_trigger, stop)
-            port: int = listener.getsockname()[1]
-            return port
-
-        yield start
+        yield lambda *arguments: stack.enter_context(serve_here(*arguments))
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote_to_bytes, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -16,62 +13,9 @@ from sweep.dashboard.guesses import OF_ADDRESS, OF_ALL, OF_VISITOR, Guesses
 from sweep.dashboard.health import AFTER_S, Health
 from sweep.dashboard.passwords import Password
 from sweep.dashboard.tickets import LIFE_S, Tickets
+from tests.dashboard.asking import PASSWORD, ask, inner, log_in, make_basic
 
-PASSWORD = "found: 97 % ünder 0.03"
 CHANGING = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    code: int
-    headers: dict[str, str]
-    text: str
-
-
-def inner(environ, start_response) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
-    """The application behind the gate, which would let everybody do anything."""
-    headers = [("Access-Control-Allow-Origin", "*"), ("Content-Security-Policy", "script-src *")]
-    kind = environ["QUERY_STRING"] or "text/html"
-    start_response("200 OK", [*headers, ("Content-Type", kind), ("Content-Length", "6")])
-    return [b"behind"]
-
-
-def ask(  # type: ignore[no-untyped-def]
-    gate: Gate, path: str = "/api/studies", method: str = "GET", form=None, **headers: str
-) -> Answer:
-    """Ask the gate for something; `Host` is localhost where nothing else is said."""
-    where = urlsplit(path)
-    body = urlencode(form or {}).encode()
-    environ = {
-        "REQUEST_METHOD": method,
-        "PATH_INFO": unquote_to_bytes(where.path).decode("latin-1"),
-        "QUERY_STRING": where.query,
-        "REMOTE_ADDR": headers.pop("address", "192.0.2.7"),
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.url_scheme": "http",
-        "HTTP_HOST": "localhost:8080",
-        **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
-    }
-    found: list[Answer] = []
-
-    def start_response(status, answered, exc_info=None):  # type: ignore[no-untyped-def]
-        found.append(Answer(int(status[:3]), dict(answered), ""))
-
-    text = b"".join(gate(environ, start_response)).decode()
-    return Answer(found[0].code, found[0].headers, text)
-
-
-def make_basic(password: str) -> str:
-    """Write the header of HTTP basic."""
-    return "Basic " + base64.b64encode(f"anybody:{password}".encode()).decode()
-
-
-def log_in(gate: Gate, password: str = PASSWORD, **more: str) -> Answer:
-    """Send the login page's form."""
-    return ask(gate, "/login", "POST", {"password": password, **more})
 
 
 @pytest.mark.parametrize("number", ["2147483648", "-9999999999999999999", "9" * 5000])
@@ -316,8 +260,8 @@ def test_logout_from_another_site_is_refused(gate: Gate) -> None:
     assert ask(gate, cookie=ticket).code == 200
 
 
-def test_page_has_a_logout_button() -> None:
-    """Whole, whatever part the browser asked for, and for those alone who have a ticket."""
+def test_page_has_a_corner_of_ours() -> None:
+    """Whole, whatever part the browser asked for; the logout is for those who have a ticket."""
     seen = []
 
     def page(environ, start_response) -> Iterable[bytes]:  # type: ignore[no-untyped-def]
@@ -329,7 +273,8 @@ def test_page_has_a_logout_button() -> None:
     ticket = log_in(gate).headers["Set-Cookie"].partition(";")[0]
     answer = ask(gate, "/dashboard/studies/1", cookie=ticket, range="bytes=0-3")
     assert re.fullmatch(
-        r'<body>sweeps<form method="post" action="/logout".*</form>\n</body></html>',
+        r'<body>sweeps<nav .*<a href="/sweeps".*<form method="post" action="/logout".*'
+        r"</form>\n</nav>\n</body></html>",
         answer.text,
         re.DOTALL,
     )
@@ -339,7 +284,8 @@ def test_page_has_a_logout_button() -> None:
     head = ask(gate, "/dashboard", "HEAD", cookie=ticket)
     assert (head.text, head.headers["Content-Length"]) == ("", answer.headers["Content-Length"])
     other = ask(gate, "/dashboard", authorization=make_basic(PASSWORD))
-    assert other.text == "<body>sweeps</body></html>"
+    assert 'href="/sweeps"' in other.text
+    assert "/logout" not in other.text
 
 
 def test_false_tickets_do_not_hold(gate: Gate) -> None:

@@ -38,6 +38,7 @@ def test_installed_program_runs(environment: dict[str, str], tmp_path: Path) -> 
         "folder = pathlib.Path(sweep.__file__).parent\n"
         "assert folder.parts[-2] == 'site-packages', folder\n"
         "assert {'page.html', 'page.css', 'page.js'} <= {p.name for p in folder.glob('report/*')}\n"
+        "assert {'sweep.html', 'page.css'} <= {p.name for p in folder.glob('dashboard/*')}\n"
         "assert (folder / 'py.typed').is_file()\n"
         "print(importlib.metadata.version('pv-sweep'))"
     )

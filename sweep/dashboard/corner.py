@@ -1,4 +1,4 @@
-"""The button that ends a visit, put into optuna-dashboard's own page."""
+"""What stands in the corner of optuna-dashboard's own page: our pages, and the end of a visit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from sweep.dashboard.headers import Header
+from sweep.dashboard.routes import SWEEPS
+from sweep.dashboard.visits import Visit
 
-BUTTON = b"""<form method="post" action="/logout" style="position: fixed; right: 0.75rem;
- top: 0.9rem; z-index: 1250; margin: 0">
-<button type="submit" style="padding: 0.35rem 0.8rem; border: 1px solid #6b7682;
- border-radius: 0.3rem; background: #fff; color: #1b1f24; font: 0.85rem system-ui, sans-serif;
- cursor: pointer">Log out</button>
-</form>
+_LOOK = (
+    "padding: 0.35rem 0.8rem; border: 1px solid #6b7682; border-radius: 0.3rem; background: #fff;"
+    " color: #1b1f24; font: 0.85rem/1.4 system-ui, sans-serif; text-decoration: none;"
+    " cursor: pointer"
+)
+LINK = f'<a href="{SWEEPS}" style="{_LOOK}">All sweeps</a>'
+BUTTON = f"""<form method="post" action="/logout" style="margin: 0">
+<button type="submit" style="{_LOOK}">Log out</button>
+</form>"""
+CORNER = """<nav aria-label="sweep" style="position: fixed; right: 0.75rem; top: 0.9rem;
+ z-index: 1250; display: flex; gap: 0.5rem">
+{content}
+</nav>
 """
 END = b"</body>"
 CONDITIONS = frozenset(
@@ -23,12 +32,13 @@ CONDITIONS = frozenset(
 OF_THE_OLD_BODY = frozenset({"content-length", "last-modified", "etag", "accept-ranges"})
 
 
-def serve_with_button(
-    inner: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse
+def serve_with_corner(
+    inner: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse, visit: Visit
 ) -> Iterable[bytes]:
-    """Serve a page of an application with the button at its end.
+    """Serve a page of an application with the link to our pages, and the button to log out.
 
     Args:
+        visit: Whose; who has no ticket cannot log out.
     """
     begun: list[tuple[str, list[Header]]] = []
 
@@ -40,7 +50,8 @@ def serve_with_button(
     body = _read(inner(whole | {"REQUEST_METHOD": "GET"}, keep))
     text, end, rest = body.rpartition(END)
     if end:
-        body = text + BUTTON + end + rest
+        content = "\n".join((LINK, BUTTON) if visit.has_ticket else (LINK,))
+        body = text + CORNER.format(content=content).encode() + end + rest
     status, headers = begun[-1]
     kept = [header for header in headers if header[0].lower() not in OF_THE_OLD_BODY]
     start_response(status, [*kept, ("Content-Length", str(len(body)))])

@@ -1,0 +1,63 @@
+"""What people have changed of a sweep that was there: who, when, and what, one row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from sweep.storage.engine import read_clock_s, read_rows, transact
+from sweep.storage.tables import edits, sweeps
+
+MAX_AUTHOR = 100
+"""Letters of an author's name that are kept."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One change: `number` counts those of its sweep from 1, `edited_s` is since 1970."""
+
+    number: int
+    edited_s: float
+    author: str
+    what: str
+
+
+def record_edit(engine: sa.Engine, sweep_id: int, author: str, what: str) -> int:
+    """Store that somebody has changed a sweep.
+
+    Args:
+        author: Who; what is longer than MAX_AUTHOR is cut.
+        what: In words: what was done.
+
+    Returns:
+        Its number.
+    """
+
+    def work(connection: sa.Connection) -> int:
+        connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
+        last = sa.select(sa.func.max(edits.c.number)).where(edits.c.sweep_id == sweep_id)
+        number = (connection.execute(last).scalar() or 0) + 1
+        connection.execute(
+            edits.insert().values(
+                sweep_id=sweep_id,
+                number=number,
+                edited_s=read_clock_s(connection),
+                author=author[:MAX_AUTHOR],
+                what=what,
+            )
+        )
+        return number
+
+    return transact(engine, work)
+
+
+def list_edits(engine: sa.Engine, sweep_id: int, most: int) -> list[Edit]:
+    """List the latest edits of a sweep, the last one first."""
+    query = (
+        sa.select(edits.c.number, edits.c.edited_s, edits.c.author, edits.c.what)
+        .where(edits.c.sweep_id == sweep_id)
+        .order_by(edits.c.number.desc())
+        .limit(most)
+    )
+    return [Edit(*row) for row in read_rows(engine, query)]

@@ -1,0 +1,136 @@
+"""What a person may change of a sweep that is there: stop, resume, priority, a point of their own.
+
+The command line, Python and the dashboard's pages all come here, so that each of them checks and
+does the same, and stores who did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from sweep.config import SweepConfig
+from sweep.errors import ConfigError
+from sweep.models.space import Dimension, Fixed
+from sweep.models.value import Value
+from sweep.plan.priority import check_priority
+from sweep.plan.space import read_space
+from sweep.results.confirmation import add_confirmations
+from sweep.storage.edits import record_edit
+from sweep.storage.points import add_points, count_free
+from sweep.storage.sweeps import Sweep, count_trials, request_stop, set_priority
+from sweep.wording import describe_point
+
+Points = Sequence[Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A sweep that was resumed, and how many of its trials wait for workers."""
+
+    sweep: Sweep
+    num_idle: int
+
+
+def stop_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Sweep]:
+    """Ask all workers of a sweep, its confirmation and its audit to stop after their epoch.
+
+    Args:
+        author: Who asks.
+
+    Returns:
+        Those of the three that are not finished, and so stop; none where there is nothing to stop.
+    """
+    found = [
+        one
+        for one in add_confirmations(engine, [sweep])
+        if count_trials(engine, one.id).finished < one.budget
+    ]
+    for one in found:
+        request_stop(engine, one.id)
+        record_edit(engine, one.id, author, "stopped it")
+    return found
+
+
+def resume_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Resumed]:
+    """Take `stop_sweep` back: workers that stay, and those that come, go on.
+
+    Args:
+        author: Who asks.
+    """
+    found = []
+    for one in add_confirmations(engine, [sweep]):
+        request_stop(engine, one.id, stop=False)
+        if one.stop_requested:
+            record_edit(engine, one.id, author, "resumed it")
+        found.append(Resumed(one, count_trials(engine, one.id).idle))
+    return found
+
+
+def change_priority(engine: sa.Engine, sweep: Sweep, priority: int, author: str) -> None:
+    """Set whose turn a sweep is: workers take the open sweep of the highest priority first.
+
+    Args:
+        author: Who says so.
+
+    Raises:
+        ConfigError: when it is out of range.
+    """
+    check_priority(priority)
+    set_priority(engine, sweep.id, priority)
+    record_edit(
+        engine, sweep.id, author, f"changed the priority from {sweep.priority} to {priority}"
+    )
+
+
+def try_points(
+    engine: sa.Engine, sweep: Sweep, read: Callable[[Mapping[str, Dimension]], Points], author: str
+) -> tuple[Points, list[int]]:
+    """Have a person's own points tried next, in trials that nobody has begun.
+
+    Args:
+        read: Reads them, given the sweep's space; what it raises is passed on.
+        author: Whose they are.
+
+    Returns:
+        The points, and their slots.
+
+    Raises:
+        ConfigError: when the sweep is no search.
+        StorageError: when fewer trials are left than there are points.
+    """
+    config = SweepConfig.from_json(sweep.config)
+    if config.kind != "search":
+        raise ConfigError(
+            f"sweep {sweep.name}: its trials are all given, got a {config.kind}, expected a "
+            "search; name another"
+        )
+    points = read(read_space(config))
+    slots = add_points(engine, sweep, points, len(config.starting_points))
+    for point in points:
+        record_edit(engine, sweep.id, author, f"added a point: {describe_point(point)}")
+    return points, slots
+
+
+@dataclass(frozen=True)
+class Openings:
+    """What a person's own points may be for a sweep.
+
+    Attributes:
+        num_trials: That such points may take; 0 where none can be added.
+        space: The hyperparameters that have more than one value.
+    """
+
+    num_trials: int
+    space: Mapping[str, Dimension]
+
+
+def find_openings(engine: sa.Engine, sweep: Sweep) -> Openings:
+    """Find what `try_points` would take of a sweep now."""
+    config = SweepConfig.from_json(sweep.config)
+    if config.kind != "search":
+        return Openings(0, {})
+    space = {name: one for name, one in read_space(config).items() if not isinstance(one, Fixed)}
+    return Openings(count_free(engine, sweep, len(config.starting_points)), space)
