@@ -15,10 +15,10 @@ SWEEP_ARGUMENTS ?= --model cnn --trials 50
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
 
-# One process more than there are cores: many tests wait for a lease, a server or a browser.
+# Two processes a core: many tests wait for a lease, a server or a browser.
 test: $(VENV)/.installed-for-tests
-	$(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder --numprocesses \
-		$$($(BIN)/python -c 'import os; print(min(5, 1 + (os.cpu_count() or 1)))')
+	$(BIN)/python -m pytest --processes \
+		$$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
 check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .
@@ -29,7 +29,7 @@ package: $(VENV)/.installed
 	$(BIN)/python deploy/package.py
 
 soak: $(VENV)/.installed-for-tests
-	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py -n 2
+	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py --processes 2
 	cat soak.log
 
 measure: $(VENV)/.installed-for-tests

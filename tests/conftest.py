@@ -32,6 +32,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; threads only wai
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NUM_TRAIN, NUM_VALIDATION = 24, 12
 
+pytest_plugins = ["side_by_side"]
+
 OWN_NETWORK = '''"""A person's own networks, which tests can hold or break."""
 import os
 import time
@@ -134,25 +136,6 @@ class DeadNet(MyNet):
     def forward(self, x_BCL):
         return super().forward(x_BCL) * 0.0
 '''
-
-
-LONGEST = (
-    "launch/test_ray.py",
-    "acceptance/test_soak.py",
-    "acceptance/test_main_job.py",
-    "acceptance/test_dashboard.py",
-    "acceptance/test_interruptions.py",
-    "deploy/test_services.py",
-    "acceptance/test_outages.py",
-    "results/test_export.py",
-)
-"""Files that take longest, the longest first; most of it is waiting."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, so that no process is left alone with one in the end."""
-    places = {f"tests/{file}": place for place, file in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

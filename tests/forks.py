@@ -7,27 +7,21 @@ start their commands themselves: those of a command's beginning, its arguments a
 
 from __future__ import annotations
 
-import atexit
+import faulthandler
 import functools
 import importlib
+import logging
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from sweep.launch.fork_server import (
-    LOADED,
-    ForkedProcess,
-    ForkServer,
-    ProcessRequest,
-    run_command,
-    serve,
-)
+from sweep.cli import build_command
+from sweep.launch import fork_server
+from sweep.launch.fork_server import ForkedProcess, ForkServer, ProcessRequest, be_server
 
 COMMANDS = (
     "sweep.cli.run_job",
@@ -55,7 +49,7 @@ def start(
     """Start a command with three standard streams, which stay the caller's to close."""
     environment = {**os.environ, **(settings or {})}
     request = ProcessRequest(arguments, environment, str(folder), is_session=is_session)
-    return _start_server().fork(request, streams)
+    return begin().fork(request, streams)
 
 
 class Command(ForkedProcess):
@@ -111,36 +105,41 @@ def run(
     return command.wait(), out, err
 
 
-class _Server(ForkServer):
-    """The process that forks commands; it is started, since that of the tests has threads."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            )
-        super().__init__(ours)
-        atexit.register(self._end)
-
-    def _end(self) -> None:
-        self._connection.close()
-        self._process.wait()
-
-
 @functools.cache
-def _start_server() -> _Server:
-    return _Server()
+def begin() -> ForkServer:
+    """Fork the process that forks commands, to be called while this one has no other thread.
+
+    It loads nothing as long as it is not asked for a command.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        os.dup2(theirs.detach(), 3)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # or what the tests wait for would never end
+        asked = socket.socket(fileno=3)
+        be_server(asked, lambda: _prepare(asked))
+    theirs.close()
+    return ForkServer(ours)
 
 
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this, too
-    for module in (*LOADED, *COMMANDS):
-        importlib.import_module(module)
-    assert len(os.listdir("/proc/self/task")) == 1, "a thread, which no fork would have"
-    asked = serve(socket.socket(fileno=int(sys.argv[1])))
-    if WITHOUT_PICTURES in os.environ:
-        sys.modules["sweep.trial.ending"].draw_trial = lambda *_, **_options: []  # type: ignore[attr-defined]
-    run_command(asked.arguments)
+def load() -> None:
+    """Load all that a command loads sooner or later."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a command does, for a fork has none
+    fork_server.load()
+    for name in COMMANDS:
+        importlib.import_module(name)
+    build_command()
+
+
+def _prepare(asked: socket.socket) -> None:
+    """Load everything as soon as a command is asked for, and undo what pytest does to a process."""
+    if not asked.recv(1, socket.MSG_PEEK):
+        raise SystemExit
+    load()
+    sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
+    logging.getLogger().handlers.clear()
+    faulthandler.disable()
+    ending = sys.modules["sweep.trial.ending"]
+    draw = ending.draw_trial
+    ending.draw_trial = lambda *parts, **options: (  # type: ignore[attr-defined]
+        [] if WITHOUT_PICTURES in os.environ else draw(*parts, **options)
+    )

@@ -117,11 +117,11 @@ def main() -> None:
 
 def _call() -> None:
     check_texts(sys.argv[1:], os.environ, find_folder())
-    _build_command()()
+    build_command()()
 
 
 @functools.cache
-def _build_command() -> Any:
+def build_command() -> Any:
     """Build the parser of all commands, which takes longer than most refusals."""
     return typer.main.get_command(app)
 

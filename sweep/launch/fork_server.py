@@ -1,10 +1,11 @@
 """Processes of this program forked from one that has loaded everything, on Linux.
 
-Loading PyTorch, its compiler and Optuna takes five seconds of a processor, a fork of a process that
-has loaded them some hundredths. Such a process is forked in turn from the one that supervises, as
-soon as that has loaded what it needs and before it does anything: nothing is shared but modules.
-What is forked has its own session, folder, environment and streams, and is a child of whoever asked
-for it, like one that was started; only its arguments under /proc are those of the first process.
+Loading PyTorch, its compiler, Optuna and what numba has compiled takes eight seconds of a
+processor, a fork of a process that has loaded them some hundredths. Such a process is forked in
+turn from the one that supervises, as soon as that has loaded what it needs and before it does
+anything: nothing is shared but modules. What is forked has its own session, folder, environment and
+streams, and is a child of whoever asked for it, like one that was started; only its arguments under
+/proc are those of the first process.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -145,7 +146,7 @@ def run_fork_server() -> Iterator[ForkServer | None]:
     process = os.fork()
     if process == 0:
         ours.close()
-        _be_server(theirs)
+        be_server(theirs, load)
     theirs.close()
     try:
         with ours:
@@ -194,14 +195,32 @@ def run_command(arguments: Sequence[str]) -> None:
     runpy.run_module("sweep", run_name="__main__", alter_sys=True)
 
 
-def _be_server(connection: socket.socket) -> NoReturn:
-    """Fork until nobody asks; what is forked ends here too, never in the callers of its parent."""
+def load() -> None:
+    """Load what a worker loads sooner or later, also what libraries leave until it is used."""
+    for name in LOADED:
+        importlib.import_module(name)
+    from plotly.graph_objects import Figure
+    from sqlalchemy.orm import configure_mappers
+
+    from sweep.metrics.walk import load_compiled
+
+    load_compiled()
+    configure_mappers()  # of Optuna's tables
+    Figure().update_layout(title="")  # reads the rules of all figures
+
+
+def be_server(connection: socket.socket, prepare: Callable[[], None]) -> NoReturn:
+    """Fork until nobody asks; what is forked ends here too, never in the callers of its parent.
+
+    Args:
+        connection: To whoever asks.
+        prepare: Loads what all that is forked has.
+    """
     code = 1
     try:
         os.setsid()  # Ctrl-C is for whoever supervises
         _replace_streams([os.open(os.devnull, os.O_RDWR)] * 3)
-        for name in LOADED:
-            importlib.import_module(name)
+        prepare()
         if _count_threads() == 1:
             run_command(serve(connection).arguments)
         code = 0

@@ -142,3 +142,10 @@ def _find_nearest(position, others, distance):  # type: ignore[no-untyped-def]
         if abs(offset) <= distance and abs(offset) < least:
             found, least = offset, abs(offset)
     return found
+
+
+def load_compiled() -> None:
+    """Compile what is compiled here, or load it, for the types that it is called with."""
+    histogram_BL = np.zeros((1, 1), np.float32)
+    (position_P, *_), count_B, *_ = walk(histogram_BL, ZERO, ZERO, 1)
+    match(histogram_BL, position_P, count_B, position_P, count_B, HIGHEST, 1.0)

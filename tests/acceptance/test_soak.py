@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -31,8 +28,9 @@ from optuna.artifacts import get_all_artifact_meta
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+import forks
 from servers import restart_postgres, run_postgres
-from sweep.launch.fork_server import LOADED
+from sweep.launch.fork_server import ForkedProcess
 from sweep.search.judgement import get_ranking
 from sweep.signals import Signals
 from sweep.storage import studies
@@ -66,23 +64,8 @@ SIZE = Size(8, 200, 60) if LOG else Size(3, 10, 6)
 NAME = "MyNet" if LOG else "FaintNet"
 
 
-def work(storage: str, artifacts: str, log: str) -> None:
-    """Be a worker process, as a shell would start it."""
-    from sweep.cli import main
-
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.environ |= {"SWEEP_STORAGE": storage, "SWEEP_LEASE_S": str(LEASE_S)}
-    sys.argv = ["sweep", "worker", "--artifacts", artifacts, "--device", "cpu", "--threads", "1"]
-    main()
-
-
 class Soak:
-    """A sweep, its workers, and the blows that they take.
-
-    Processes are forked from one that has loaded everything, which spares each of them seconds.
-    """
+    """A sweep, its workers, and the blows that they take."""
 
     def __init__(self, session: Session, storage: str, folder: Path) -> None:
         self.session = session
@@ -90,9 +73,7 @@ class Soak:
         self.artifacts = folder / "disk"
         self.log = folder / "workers.log"
         self.random = random.Random(1)
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload([*LOADED, "sweep.cli.run"])
-        self.workers: list[BaseProcess] = []
+        self.workers: list[ForkedProcess] = []
         self.tally: Counter[str] = Counter()
 
     def run(self, blows: list[Callable[[], bool]], num_blows: int) -> None:
@@ -103,13 +84,13 @@ class Soak:
                 self.random.choice(blows)()
             time.sleep(self.random.uniform(0.0, 0.5))
         for worker in self.workers:
-            worker.join()
+            worker.wait()
 
     def end(self) -> None:
         """End what is left of the workers."""
         for worker in self.workers:
             worker.kill()
-            worker.join()
+            worker.wait()
 
     def kill(self) -> bool:
         """End a worker as if its power had gone."""
@@ -146,7 +127,7 @@ class Soak:
 
     def _strike(self, what: str, number: signal.Signals) -> bool:
         """Send a signal to a worker that holds a trial."""
-        alive = {worker.pid for worker in self.workers if worker.is_alive()}
+        alive = {worker.pid for worker in self.workers if worker.poll() is None}
         held = [
             int(row.worker.split(":")[1])
             for row in read_trials(self.session.engine, self.session.sweep.id)
@@ -163,14 +144,21 @@ class Soak:
         return True
 
     def _replace_workers(self) -> None:
-        for worker in self.workers:
-            if not worker.is_alive() and worker.exitcode not in (0, -signal.SIGKILL):
-                self.tally["left with a fault"] += 1
-        self.workers = [worker for worker in self.workers if worker.is_alive()]
+        ended = [worker for worker in self.workers if worker.poll() is not None]
+        for worker in ended:
+            self.tally["left with a fault"] += worker.returncode not in (0, -signal.SIGKILL)
+            self.workers.remove(worker)
         while len(self.workers) < SIZE.num_workers:
-            parts = (self.storage, str(self.artifacts), str(self.log))
-            self.workers.append(self.context.Process(target=work, args=parts, daemon=True))
-            self.workers[-1].start()
+            self.workers.append(self._start_worker())
+
+    def _start_worker(self) -> ForkedProcess:
+        arguments = ["worker", "--artifacts", str(self.artifacts), "--device", "cpu"]
+        settings = {"SWEEP_STORAGE": self.storage, "SWEEP_LEASE_S": str(LEASE_S)}
+        with self.log.open("a") as log, open(os.devnull) as nothing:
+            streams = [nothing.fileno(), log.fileno(), log.fileno()]
+            return forks.start(
+                [*arguments, "--threads", "1"], streams, self.artifacts.parent, settings
+            )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sweep.metrics.score import PEAK_COUNTS, MatchCounts, Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
+from sweep.metrics.walk import load_compiled, match, walk
 from sweep.training.matching import MAX_DISTANCE_BINS, classify_peaks, count_matches_per_event
 from sweep.training.peaks import find_peaks
 
@@ -244,3 +245,11 @@ def test_residual_is_predicted_minus_true(
     assert counts.pairs == counts.found == len(residuals_um)
     assert counts.residual_um == sum(residuals_um)
     assert counts.residual_um2 == sum(um**2 for um in residuals_um)
+
+
+def test_counting_compiles_nothing_that_is_not_loaded_before_workers_are_forked() -> None:
+    """Or each of them would load it for itself, for two seconds."""
+    load_compiled()
+    before = [len(function.signatures) for function in (walk, match)]
+    count_matches(*make_pairs(0, 2, 500))
+    assert [len(function.signatures) for function in (walk, match)] == before
