@@ -22,10 +22,9 @@ from sweep.storage.engine import get_engine_options, prepare_engine, retry
 from sweep.storage.errors import StorageError
 from sweep.storage.names import COMPANION_SUFFIX
 from sweep.storage.rights import find_missing_right
-from sweep.storage.study_cache import StudyCache
+from sweep.storage.study_cache import FIXED_KEY, StudyCache
 
 SLOT_KEY = "sweep:slot"
-FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read
 STUDIES = "studies"
 STUDY_TRIALS = "trials"

@@ -20,7 +20,10 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.storages._rdb import models
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+
+FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 
 TRIALS: Any = models.TrialModel.__table__
 VALUES: Any = models.TrialValueModel.__table__
@@ -72,6 +75,33 @@ class StudyCache(_CachedStorage):
 def get_row_id(trial: FrozenTrial) -> int:
     """Give the number of a trial's row: its own among all studies of a database."""
     return trial._trial_id
+
+
+def get_choice(trial: FrozenTrial, name: str) -> Any:
+    """Give a trial's value of a parameter that is fixed when it begins; None where it has none."""
+    return trial.params.get(name, trial.system_attrs.get(FIXED_KEY, {}).get(name))
+
+
+class _PartOfStudy(Study):
+    """A study of which only the trials are seen that have a value of a parameter."""
+
+    def __init__(self, study: Study, name: str, value: Any) -> None:
+        vars(self).update(vars(study))
+        self._part = name, value
+
+    def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
+        name, value = self._part
+        found = super()._get_trials(*args, **options)
+        return [trial for trial in found if get_choice(trial, name) == value]
+
+
+def narrow_study(study: Study, name: str, value: Any) -> Study:
+    """Give a study as a sampler sees it that is to know a part of the trials alone.
+
+    Args:
+        name, value: A parameter that is fixed when a trial begins, and what it is in that part.
+    """
+    return _PartOfStudy(study, name, value)
 
 
 def _list_changed(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from sweep.architectures import MODEL, OF_SEVERAL, ArchitectureConfig
 from sweep.errors import ConfigError, list_allowed
 from sweep.limits import LimitsConfig
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
@@ -275,25 +275,23 @@ class ConfirmationConfig(_Part):
     is_audit: bool = False
 
 
-class SweepConfig(_Part):
+class SweepConfig(ArchitectureConfig):
     """Everything that defines a sweep.
 
+    Of several architectures its own model names them all, with commas between, and its own space is
+    empty.
+
     Attributes:
-        model: An architecture's name, or `FILE.py:CLASS` for a person's own network.
-        model_digest: Hash of that file; empty for the architectures of this project.
         profile: Which defaults the sweep started from.
-        space: Each hyperparameter's dimension as `sweep.models.space.to_json` writes it; as text in
-            sweeps of earlier versions.
-        starting_points: Settings that are tried before the sampler chooses any.
+        starting_points: Settings that are tried before the sampler chooses any; in a sweep of
+            several with the architecture's label as MODEL.
         num_hand_tuned: How many of them, the first ones, are those of the report.
         curve: Of a sample-size curve, which searches nothing; None for a search.
         confirmation: Of a confirmation, which searches nothing either; None for a search.
+        architectures: Of a sweep of several; empty where it has the one that it is itself.
     """
 
-    model: str
-    model_digest: str = ""
     profile: Literal["cpu", "gpu"]
-    space: dict[str, dict[str, Any] | str]
     starting_points: tuple[dict[str, Value], ...] = ()
     num_hand_tuned: int = 0
     data: DataConfig
@@ -301,6 +299,7 @@ class SweepConfig(_Part):
     search: SearchConfig
     curve: CurveConfig | None = None
     confirmation: ConfirmationConfig | None = None
+    architectures: tuple[ArchitectureConfig, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -311,10 +310,46 @@ class SweepConfig(_Part):
 
     @property
     def recommended_slot(self) -> int | None:
-        """Slot of the recommended point: after those tuned by hand, where there is one."""
+        """Slot of the recommended point, where there is one: after those tuned by hand.
+
+        In a sweep of several architectures each has its own, as `narrow` gives it.
+        """
         is_search = self.curve is None and self.confirmation is None
-        has_one = is_search and len(self.starting_points) > self.num_hand_tuned
-        return self.num_hand_tuned if has_one else None
+        num_own = 0 if self.architectures else len(self.starting_points)
+        if not is_search or num_own <= self.num_hand_tuned:
+            return None
+        return self.num_hand_tuned if self.recommended is None else self.recommended
+
+    @property
+    def label(self) -> str:
+        """Name of the architecture for people; of several those of all."""
+        return ",".join(one.label for one in self.architectures) or super().label
+
+    @property
+    def shown_model(self) -> str:
+        """What is searched, as people are told: the model; of several their labels."""
+        return self.label if self.architectures else self.model
+
+    def narrow(self, label: str) -> SweepConfig:
+        """Give the config as the trials of one of its architectures see it."""
+        own = next((one for one in self.architectures if one.label == label), None)
+        if own is None:
+            return self
+        points = [
+            {name: value for name, value in point.items() if name != MODEL}
+            for point in self.starting_points
+            if point[MODEL] == label
+        ]
+        update = {**dict(own), "starting_points": tuple(filter(None, points)), "architectures": ()}
+        return self.model_copy(update=update)
+
+    def narrow_to(self, params: Mapping[str, Value]) -> SweepConfig:
+        """Give the config as a trial of these hyperparameters sees it."""
+        return self.narrow(str(params.get(MODEL))) if self.architectures else self
+
+    def narrow_all(self) -> tuple[SweepConfig, ...]:
+        """Give the config as each of its architectures sees it."""
+        return tuple(self.narrow(one.label) for one in self.architectures) or (self,)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> SweepConfig:
@@ -335,56 +370,7 @@ class SweepConfig(_Part):
 
     def to_json(self) -> dict[str, Any]:
         """Give the config as a JSON object."""
-        return self.model_dump(mode="json")
-
-
-def list_differences(stored: SweepConfig, asked: SweepConfig) -> list[str]:
-    """List what differs between two configs, one `place: stored X, asked Y` each."""
-    derived = {"starting_points", "num_hand_tuned"}  # from the space, which says it better
-    first, second = (
-        {key: value for key, value in config.to_json().items() if key not in derived}
-        for config in (stored, asked)
-    )
-    if stored.data.is_same(asked.data):
-        first["data"], second["data"] = ({**part["data"], **_NOWHERE} for part in (first, second))
-    lines = _list_differences("", first, second)
-    if _is_reordered(stored.data, asked.data):
-        lines.append("data: the same files in another order, which splits the events otherwise")
-    return lines
-
-
-_NOWHERE = dict.fromkeys(WHEREABOUTS)
-
-
-def _is_reordered(stored: DataConfig, asked: DataConfig) -> bool:
-    """Say whether other events are files of the same names in another order."""
-    names = [
-        [
-            [Path(name).name for name in files]
-            for files in (data.files, data.validation_files, data.test_files)
-        ]
-        for data in (stored, asked)
-    ]
-    is_alike = [sorted(files) for files in names[0]] == [sorted(files) for files in names[1]]
-    return is_alike and names[0] != names[1] and not stored.is_same(asked)
-
-
-def _list_differences(where: str, stored: Any, asked: Any) -> list[str]:
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        return [
-            line
-            for key in dict.fromkeys([*stored, *asked])
-            for line in _list_differences(
-                f"{where}.{key}" if where else key, stored.get(key), asked.get(key)
-            )
-        ]
-    if stored == asked:
-        return []
-    return [f"{where}: stored {_show(stored)}, asked {_show(asked)}"]
-
-
-def _show(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value)
+        return self.model_dump(mode="json", exclude=set() if self.architectures else {*OF_SEVERAL})
 
 
 def describe_fault(exc: ValidationError) -> str:

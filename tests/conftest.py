@@ -334,7 +334,7 @@ def make_session(
     events_file: Path,
     empty_database: Path,
 ) -> Callable[..., Session]:
-    """Make a sweep of one of the own networks and open it as a worker does."""
+    """Make a sweep of one of the own networks, or of several, and open it as a worker does."""
     import torch
 
     from sweep.plan.plan import plan_sweep
@@ -365,7 +365,7 @@ def make_session(
         limits: dict[str, float] | None = None,
     ) -> Session:
         request = Request(
-            model=f"{own_network}:{network}",
+            model=",".join(f"{own_network}:{one}" for one in network.split(",")),
             data=(str(events_file),),
             events=events,
             val_events=NUM_VALIDATION,
@@ -403,10 +403,10 @@ def make_session(
                 config.to_json(),
                 {},
                 trials,
-                plan.source.files if plan.source else {},
+                plan.files,
             ),
             config=config,
-            architecture=plan.architecture,
+            architectures={k: network.architecture for k, network in plan.networks.items()},
             split=plan.split,
             device=torch.device("cpu"),
             artifacts=tmp_path_factory.mktemp("artifacts"),

@@ -44,7 +44,9 @@ def add(
     points, slots = try_points(
         engine,
         sweep,
-        lambda space: [read_point(values or (), space)] if csv is None else read_points(csv, space),
+        lambda *spaces: (
+            [read_point(values or (), *spaces)] if csv is None else read_points(csv, *spaces)
+        ),
         name_user(),
     )
     if json:

@@ -98,7 +98,7 @@ def show_status(status: Status) -> None:
     console = open_console()
     config = status.config
     kind = {"search": ""}.get(config.kind, f"{config.kind}, ")
-    console.print(f"{status.sweep.name}: {kind}{config.model}, {describe_training(config)}")
+    console.print(f"{status.sweep.name}: {kind}{config.shown_model}, {describe_training(config)}")
     console.print(_draw(status, is_one_line=False))
     if status.workers:
         console.print(_draw_workers(status))

@@ -27,8 +27,9 @@ class RequestOptions:
     model: Annotated[
         str | None,
         typer.Option(
-            help=f"{', '.join(ARCHITECTURES)}, or FILE.py:CLASS for a network of your own.",
-            autocompletion=offer(*ARCHITECTURES),
+            help=f"{', '.join(ARCHITECTURES)}, or FILE.py:CLASS for a network of your own; in a "
+            "search several with commas, or all.",
+            autocompletion=offer(*ARCHITECTURES, "all"),
         ),
     ] = None
     data: Annotated[

@@ -81,7 +81,7 @@ def _run(
     from sweep.cli.notification import check_notify, notify_at_end
     from sweep.plan.check_words import check_words
     from sweep.plan.names import choose_name
-    from sweep.plan.network import check_name, require_model
+    from sweep.plan.network import check_names, require_model
     from sweep.storage.database_file import check_folder, is_new
 
     check_options(options)
@@ -90,7 +90,7 @@ def _run(
     check_folder(options.storage)
     name = choose_name(request, options.sweep)
     if is_new(options.storage):
-        check_name(require_model(request.model))
+        check_names(require_model(request.model))
     from sweep.plan.check_request import (
         check_request,  # late: what is wrong with the words is known by now
     )

@@ -23,6 +23,7 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launchers import LOCAL
 from sweep.launch.places import Place, count_gpus
+from sweep.plan.names import name_search
 from sweep.plan.network import is_own
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU, GPU
@@ -182,7 +183,7 @@ def _write_resume(options: JobOptions, sweep: Sweep) -> str:
         "--model",
         model,
     ]
-    if sweep.name != model.rpartition(":")[2]:
+    if sweep.name != name_search(model):
         words += ["--sweep", sweep.name]
     if options.launcher != LOCAL:
         words += ["--launcher", options.launcher]

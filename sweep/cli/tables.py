@@ -10,11 +10,10 @@ from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import describe_nothing, get_epoch, get_own_epoch
-from sweep.results.candidates import name_candidate
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import Epoch
-from sweep.wording import describe_point
+from sweep.wording import describe_point, write_value
 
 NUM_LISTED = 5
 
@@ -31,13 +30,9 @@ def print_best(status: Status) -> None:
     if not status.ranked:
         console.print(describe_nothing(status))
         return
-    scores = [get_score(get_epoch(trial)) for trial in status.ranked[:NUM_LISTED]]
-    metrics = list_known(scores)
-    titles = ("trial", *(metric.head for metric in metrics))
-    table = Grid(name_columns(*titles, spare=list_spare(metrics)))
-    for trial, score in zip(status.ranked, scores, strict=False):
-        table.add_row(str(trial.number), *(write_bars(metric, score) for metric in metrics))
-    console.print(table)
+    console.print(
+        _draw_architectures(status) if status.config.architectures else _draw_best(status)
+    )
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
     if get_epoch(best).validation_loss >= status.config.data.null_loss:
@@ -47,6 +42,33 @@ def print_best(status: Status) -> None:
         )
 
 
+def _draw_best(status: Status) -> Grid:
+    scores = [get_score(get_epoch(trial)) for trial in status.ranked[:NUM_LISTED]]
+    metrics = list_known(scores)
+    titles = ("trial", *(metric.head for metric in metrics))
+    table = Grid(name_columns(*titles, spare=list_spare(metrics)))
+    for trial, score in zip(status.ranked, scores, strict=False):
+        table.add_row(str(trial.number), *(write_bars(metric, score) for metric in metrics))
+    return table
+
+
+def _draw_architectures(status: Status) -> Grid:
+    """Draw the best trial of each architecture, the best first, and how many trials it had."""
+    parts = status.rank_all()
+    scores = [get_score(get_epoch(part.ranked[0])) if part.ranked else None for part in parts]
+    metrics = list_known([score for score in scores if score is not None])
+    titles = ("model", "trials", "best", *(metric.head for metric in metrics))
+    table = Grid(name_columns(*titles, spare=list_spare(metrics)))
+    for part, score in zip(parts, scores, strict=True):
+        table.add_row(
+            part.config.label,
+            str(len(part.begun)),
+            str(part.ranked[0].number) if part.ranked else NOTHING,
+            *(write_bars(metric, score) if score else NOTHING for metric in metrics),
+        )
+    return table
+
+
 def print_confirmation(found: Confirmation) -> None:
     """Print a confirmation: a line for each candidate, then who wins and how sure that is."""
     console, metric = open_console(), found.metric
@@ -54,11 +76,11 @@ def print_confirmation(found: Confirmation) -> None:
     head = ("candidate", "claimed", "mean", "seeds", "P(best)")
     table = Grid(name_columns(*head, cut=("candidate",)))
     said = found.describe()["candidates"]
-    for one, shown in zip(found.design.candidates, said, strict=True):
+    for name, shown in zip(found.names, said, strict=True):
         mark = " *" if shown["is_winner"] else ""
         sure = shown["probability_best"]
         table.add_row(
-            f"{name_candidate(one)}{mark}",
+            f"{name}{mark}",
             *(
                 NOTHING if shown[key] is None else f"{shown[key]:{metric.fine}}"
                 for key in ("claimed", "mean")
@@ -77,16 +99,19 @@ def print_trials(status: Status) -> None:
     scores = [get_score(epoch) if epoch else None for epoch in epochs]
     metrics = list_known([score for score in scores if score is not None])
     heads = [metric.head for metric in metrics]
-    titles = ("trial", "outcome", *heads, "epochs", "tried with", "reason")
+    models = ["model"] if status.config.architectures else []
+    titles = ("trial", *models, "outcome", *heads, "epochs", "tried with", "reason")
     prose = ("tried with", "reason")
     table = Grid(name_columns(*titles, prose=prose, spare=list_spare(metrics)))
     for trial, score in zip(status.begun, scores, strict=True):
+        params = {name: value for name, value in trial.params.items() if name not in models}
         table.add_row(
             str(trial.number),
+            *(write_value(trial.params.get(name, "")) for name in models),
             trial.outcome or trial.state,
             *(write_plain(metric, score) for metric in metrics),
             str(trial.last.epoch) if trial.last else "0",
-            describe_point(trial.params),
+            describe_point(params),
             ((trial.reason or "").strip().splitlines() or [""])[-1],
         )
     open_console().print(table)
@@ -130,7 +155,7 @@ def print_statuses(statuses: Sequence[Status]) -> None:
         row = [f"{status.counts.finished} of {status.sweep.budget}{stopped}"]
         row += [str(getattr(status.counts, kind)) for kind in counted]
         row += [write_plain(metric, score) for metric in metrics]
-        model = status.config.model.rpartition("/")[2]  # of an own network not the whole path
+        model = status.config.shown_model.rpartition("/")[2]  # of an own one not the whole path
         table.add_row(status.sweep.name, *(status.config.kind for _ in kinds), model, *row)
     open_console().print(table)
 

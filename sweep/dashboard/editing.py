@@ -83,7 +83,7 @@ def _try_point(engine: sa.Engine, sweep: Sweep, form: Form, author: str) -> None
     ]
     if not texts:
         raise FormError("point: no value, got none, expected at least one; as lr 1e-3")
-    try_points(engine, sweep, lambda space: [read_point(texts, space)], author)
+    try_points(engine, sweep, lambda *spaces: [read_point(texts, *spaces)], author)
 
 
 _EDITS: Mapping[str, Callable[[sa.Engine, Sweep, Form, str], None]] = {

@@ -85,7 +85,7 @@ def write_note(
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed, "
         f"{counts.running} running, {counts.paused} paused, {counts.waiting} waiting; "
         f"{status.num_dead} of the finished ones are dead: "
-        f"{status.explain_death()}. Architecture {config.model}, "
+        f"{status.explain_death()}. Architecture {config.shown_model}, "
         f"{describe_training(config)}, recipe {config.recipe.name}.",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**. The table "
@@ -96,6 +96,7 @@ def write_note(
         f"## Best by {OBJECTIVES[config.search.objective].label}",
         "",
         *_write_table(study, status.ranked[:NUM_LISTED]),
+        *_write_architectures(study, status),
     ]
     return "\n".join(lines) + "\n"
 
@@ -127,6 +128,17 @@ def _describe_metric(metric: Metric, score: Score) -> str:
 
 def _find_page(study: optuna.Study, trial: TrialRow) -> str:
     return studies.link_trial(study, get_number(trial))
+
+
+def _write_architectures(study: optuna.Study, status: Status) -> list[str]:
+    """Write the best trial of each architecture, where there are several."""
+    if not status.config.architectures:
+        return []
+    parts = [part for part in status.rank_all() if part.ranked]
+    shares = ", ".join(f"{part.config.label} {len(part.begun)}" for part in status.rank_all())
+    best = [trial for part in parts for trial in status.ranked if trial.id == part.ranked[0].id]
+    title = ["", "## Best of each architecture", "", f"Trials of each: {shares}.", ""]
+    return [*title, *_write_table(study, best)]
 
 
 def _write_table(study: optuna.Study, trials: Sequence[TrialRow]) -> list[str]:

@@ -196,7 +196,7 @@ def _describe(status: Status, best: Champion | None = None) -> SweepRow:
         id=sweep.id,
         name=sweep.name,
         kind=config.kind,
-        model=config.model.rpartition("/")[2],  # of an own network not the whole path
+        model=config.shown_model.rpartition("/")[2],  # of an own network not the whole path
         objective=OBJECTIVES[config.search.objective].label,
         priority=sweep.priority,
         state=tell_state(status),
@@ -238,7 +238,7 @@ def _list_facts(status: Status) -> list[tuple[str, str]]:
     config = status.config
     return [
         ("kind", config.kind),
-        ("architecture", config.model.rpartition("/")[2]),
+        ("architecture", config.shown_model.rpartition("/")[2]),
         ("objective", OBJECTIVES[config.search.objective].label),
         ("trained with", describe_training(config)),
         ("null loss", f"{config.data.null_loss:.4g}"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sweep.figures.groups import Group, find_front, group_trials, list_records
 from sweep.figures.style import (
     BEST_COLOR,
     COLORS,
@@ -25,7 +26,6 @@ from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known
 from sweep.results.best import get_epoch, get_number
-from sweep.results.groups import Group, find_front, group_trials, list_records
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
 from sweep.wording import round_digits
@@ -91,8 +91,7 @@ def draw_front(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
     figure = go.Figure()
     for group in group_trials(status, max_trials):
         rated = [(get_number(t), get_score(get_epoch(t))) for t in group.trials]
-        with_intervals = group.name in ("complete", "best")
-        figure.add_trace(_make_points(group.name, rated, _style(group), with_intervals))
+        figure.add_trace(_make_points(group.name, rated, _style(group), group.is_complete))
     front = find_front([get_score(get_epoch(trial)) for trial in status.ranked])
     figure.add_trace(
         go.Scatter(
@@ -248,7 +247,7 @@ def draw_architectures(statuses: Sequence[Status]) -> go.Figure:
             "size": 11,
         }
         rated = [(get_number(best), get_score(get_epoch(best)))]
-        figure.add_trace(_make_points(status.sweep.name, rated, marker, with_intervals=True))
+        figure.add_trace(_make_points(status.title, rated, marker, with_intervals=True))
     useful = [status for status in statuses if list_useful(status)[:1] == [status.ranked[0]]]
     scores = [get_score(get_epoch(status.ranked[0])) for status in useful or statuses]
     figure.update_xaxes(title=FP_RATE.title, range=_find_range(FP_RATE, scores))

@@ -11,7 +11,14 @@ from sweep.models.space import to_json
 from sweep.plan.curve import plan_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.names import choose_name
-from sweep.plan.network import check_name, is_own, load_model, require_model, resolve_model
+from sweep.plan.network import (
+    check_name,
+    is_own,
+    list_models,
+    load_model,
+    require_model,
+    resolve_model,
+)
 from sweep.plan.parts import (
     finish_recipe,
     plan_data,
@@ -22,6 +29,7 @@ from sweep.plan.parts import (
 )
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.request import Request
+from sweep.plan.several import pair_models
 from sweep.plan.space import check_training
 from sweep.storage.engine import close_after, create_engine, parse_url
 from sweep.storage.sweeps import find_stored
@@ -45,9 +53,10 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     Raises:
         ConfigError, ModelError, DataError, ConflictError: as `plan_sweep`.
     """
-    model = _name_model(request, stored)
-    if stored is None:  # one that is stored brings its network's files
-        check_name(model)
+    models = _name_models(request, stored)
+    if stored is None:  # one that is stored brings its networks' files
+        for one in models:
+            check_name(one)
     curve = plan_curve(request.curve, stored)
     if stored is not None:
         refuse_changes(stored, stored.model_copy(update={"curve": curve}))
@@ -59,7 +68,9 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
     check_selection(plan_data(asked, profile, stored))
-    if is_own(model):  # all that differs is told in one line, once its file was read
+    pair_models(request.model, stored)
+    model = models[0]
+    if len(models) > 1 or is_own(model):  # what differs is told in one line, once files were read
         return
     num_train = stored.data.num_train if stored is not None and curve is None else None
     architecture = load_model(model).architecture
@@ -80,6 +91,7 @@ def refuse_early(request: Request, stored: SweepConfig | None) -> None:
     refuse_changes(stored, stored.model_copy(update=changes))
 
 
-def _name_model(request: Request, stored: SweepConfig | None) -> str:
-    model = request.model or (stored.model if stored else None)
-    return resolve_model(require_model(model))
+def _name_models(request: Request, stored: SweepConfig | None) -> list[str]:
+    if request.model is None and stored is not None:
+        return [view.model for view in stored.narrow_all()]
+    return [resolve_model(model) for model in list_models(require_model(request.model))]

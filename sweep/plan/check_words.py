@@ -10,11 +10,12 @@ from pathlib import Path
 from sweep.data.paths import check_counts, check_paths
 from sweep.models import ARCHITECTURES
 from sweep.models.space import Fixed
-from sweep.plan.network import check_name, is_own
+from sweep.plan.network import check_names, is_own, list_models
 from sweep.plan.parts import plan_limits
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
 from sweep.plan.request import Request
+from sweep.plan.several import share_request
 from sweep.plan.space import check_training, read_assignments
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
@@ -44,6 +45,11 @@ def check_words(request: Request) -> None:
         choose_pruner(request.pruner)
     if request.model is None or is_own(request.model):
         return
-    check_name(request.model)
-    space = ARCHITECTURES[request.model].select_space(on_cpu=True)
-    check_training(read_assignments(request, {"batch_size": Fixed(CPU.batch_size), **space}))
+    check_names(request.model)
+    models = list_models(request.model)
+    shares = {models[0]: request}
+    if len(models) > 1:
+        shares = share_request(request, {model: ARCHITECTURES[model].space for model in models})
+    for model, share in shares.items():
+        space = ARCHITECTURES[model].select_space(on_cpu=True)
+        check_training(read_assignments(share, {"batch_size": Fixed(CPU.batch_size), **space}))

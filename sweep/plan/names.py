@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sweep.errors import ConfigError
-from sweep.plan.network import require_model
+from sweep.plan.network import ALL, list_models, require_model
 from sweep.plan.request import Request
 from sweep.storage.names import COMPANION_SUFFIX
 
@@ -39,5 +39,7 @@ def _check_name(name: str) -> str:
 
 
 def name_search(model: str) -> str:
-    """Name the sweep of a model: as the model, without its file."""
-    return model.rpartition(":")[2]
+    """Name the sweep of a model: as the model, without its file; of several, as they are named."""
+    if model == ALL:
+        return model
+    return ",".join(one.rpartition(":")[2] for one in list_models(model))

@@ -16,6 +16,9 @@ from sweep.models import ARCHITECTURES, Architecture, find_architecture
 from sweep.models.source import Source, list_changes, list_file_uses, read_source
 from sweep.trust import VARIABLE, is_trusted, vouch
 
+ALL = "all"
+"""What `--model` takes for all architectures of this project."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -63,6 +66,25 @@ def is_own(model: str) -> bool:
     return ":" in model
 
 
+def list_models(model: str) -> tuple[str, ...]:
+    """List the architectures that a text names: one, several with commas between, or `all`.
+
+    Raises:
+        ConfigError: when one is named twice.
+    """
+    if model == ALL:
+        return tuple(ARCHITECTURES)
+    if Path(model.rpartition(":")[0]).is_file():  # a path may have commas
+        return (model,)
+    models = tuple(part.strip() for part in model.split(","))
+    labels = [one.rpartition(":")[2] for one in models]
+    if len(set(labels)) < len(labels):
+        raise ConfigError(
+            f"model: named twice, got {model}, expected each architecture once; rename one"
+        )
+    return models
+
+
 def require_model(model: str | None) -> str:
     """Refuse that no model is named where nothing else names one.
 
@@ -80,6 +102,16 @@ def resolve_model(model: str) -> str:
     return f"{Path(file).resolve()}:{name}" if colon else model
 
 
+def refuse_several(model: str | None, what: str) -> None:
+    """Refuse several architectures where one is trained.
+
+    Raises:
+        ConfigError: when a text names more than one.
+    """
+    if model is not None and len(list_models(model)) > 1:
+        raise ConfigError(f"model: {what} has one, got {model}, expected one name; choose one")
+
+
 def check_name(model: str) -> None:
     """Refuse a name that no architecture has, and a file that is not there; loads neither.
 
@@ -92,6 +124,16 @@ def check_name(model: str) -> None:
             raise ModelError(f"model: no such file, got {file!r}, expected a Python file")
     elif model not in ARCHITECTURES:
         load_model(model)  # says so
+
+
+def check_names(text: str) -> None:
+    """Refuse a text that names an architecture or a file which is not there, as `check_name`.
+
+    Raises:
+        ConfigError, ModelError: when there is none, or one is named twice.
+    """
+    for model in list_models(text):
+        check_name(model)
 
 
 def load_model(model: str, source: Source | None = None) -> Network:
@@ -155,26 +197,50 @@ def open_kept(
     return load_model(config.model, source)
 
 
+def open_all_kept(
+    config: SweepConfig, files: Mapping[str, bytes], *, by_worker: bool = False
+) -> dict[str, Network]:
+    """Load all networks of a stored sweep, by their labels; arguments and faults as `open_kept`."""
+    return {view.label: open_kept(view, files, by_worker=by_worker) for view in config.narrow_all()}
+
+
 def _read_kept(config: SweepConfig, files: Mapping[str, bytes]) -> Source:
     path = Path(config.model.rpartition(":")[0])
+    own = {name: files[name] for name in config.files if name in files} if config.files else files
     try:
-        return Source(path.name, files) if files else read_source(path)
+        return Source(path.name, own) if files else read_source(path)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A network that a sweep is to train.
+
+    Attributes:
+        model: Its name.
+        stored: The config of the sweep that goes on, with its model where it lies now, or None.
+    """
+
+    model: str
+    network: Network
+    stored: SweepConfig | None
+
+    @property
+    def label(self) -> str:
+        """Name of the architecture, without its file."""
+        return self.model.rpartition(":")[2]
+
+
 def choose_network(
     asked: str | None, stored: SweepConfig | None, files: Mapping[str, bytes]
-) -> tuple[str, Network, SweepConfig | None]:
+) -> Chosen:
     """Load the network that was asked for, or that of the sweep that goes on.
 
     Args:
         asked: As a person typed it, or None.
         stored: The config of the sweep that goes on, or None.
         files: That it keeps of its network.
-
-    Returns:
-        The model's name, the network, and the stored config with its model where it lies now.
 
     Raises:
         ConfigError: when nothing was asked for a new sweep.
@@ -186,9 +252,9 @@ def choose_network(
         raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
     path = Path(model.rpartition(":")[0])
     if stored is None or not _has_name_of(model, stored.model):
-        return model, open_given(model), stored
+        return Chosen(model, open_given(model), stored)
     if asked is None or (model == stored.model and files and not path.is_file()):
-        return stored.model, open_kept(stored, files), stored
+        return Chosen(stored.model, open_kept(stored, files), stored)
     try:
         source = read_source(path)
     except ValueError as exc:
@@ -202,7 +268,7 @@ def choose_network(
             "the new sweep a name with --sweep"
         )
     moved = stored.model_copy(update={"model": model, "model_digest": source.digest})
-    return model, open_given(model, source), moved
+    return Chosen(model, open_given(model, source), moved)
 
 
 def is_same_network(model: str, stored: SweepConfig, files: Mapping[str, bytes]) -> bool:

@@ -11,7 +11,6 @@ from sweep.config import (
     SweepConfig,
     Variant,
     Whereabouts,
-    list_differences,
 )
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
@@ -21,6 +20,7 @@ from sweep.metrics.table import OBJECTIVES
 from sweep.models import Architecture
 from sweep.models.space import Dimension
 from sweep.plan.defaults import DEFAULTS
+from sweep.plan.differences import list_differences
 from sweep.plan.profile import Profile
 from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request

@@ -6,7 +6,7 @@ it begins. Everything that can be wrong is found here, before anything trains.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -16,12 +16,10 @@ from sweep.data.asked import Selection
 from sweep.data.selection import describe_split, open_selection, reopen_split
 from sweep.data.splits import Split, count_shared
 from sweep.errors import ConfigError, DataError
-from sweep.models import Architecture
-from sweep.models.source import Source
 from sweep.models.space import to_json
 from sweep.plan.curve import extend_space, plan_curve
 from sweep.plan.defaults import fill_request
-from sweep.plan.network import choose_network
+from sweep.plan.network import Chosen, Network, choose_network, refuse_several
 from sweep.plan.parts import (
     finish_recipe,
     plan_data,
@@ -32,6 +30,14 @@ from sweep.plan.parts import (
 )
 from sweep.plan.profile import Profile, choose_profile
 from sweep.plan.request import CurveRequest, Request
+from sweep.plan.several import (
+    combine_configs,
+    drop_tuned,
+    merge_files,
+    move_networks,
+    pair_models,
+    share_request,
+)
 from sweep.plan.space import check_space
 from sweep.plan.starting_points import plan_starting_points
 from sweep.plan.steps import list_fits
@@ -42,13 +48,15 @@ from sweep.progress import Progress
 class Plan:
     """A config that is ready to run, with its events opened and what should be said about it.
 
-    `source` are the files of a person's own network.
+    Attributes:
+        networks: Of its architectures, by their labels.
+        files: Of the networks that are a person's own.
     """
 
     config: SweepConfig
     split: Split
-    architecture: Architecture
-    source: Source | None
+    networks: Mapping[str, Network]
+    files: Mapping[str, bytes]
     notes: tuple[str, ...]
 
 
@@ -76,16 +84,74 @@ def plan_sweep(
     if stored is not None:
         refuse_changes(stored, stored.model_copy(update={"curve": curve}))
     asked = fill_request(request, stored, profile)
-    profile = choose_profile(str(asked.profile))
-    model, network, stored = choose_network(request.model, stored, files or {})
+    wanted = pair_models(request.model, stored)
+    chosen = [choose_network(model, view, files or {}) for model, view in wanted]
+    if len(chosen) == 1:
+        plan, stored = _plan_one(request, asked, curve, chosen[0], progress), chosen[0].stored
+        if stored is not None:
+            refuse_changes(stored, plan.config)
+        return plan
+    if curve is not None:
+        refuse_several(request.model, "a sample-size curve")
+    return _plan_several(request, asked, chosen, stored, progress)
+
+
+def _plan_several(
+    request: Request,
+    asked: Request,
+    chosen: Sequence[Chosen],
+    stored: SweepConfig | None,
+    progress: Progress | None,
+) -> Plan:
+    """Plan each architecture as if alone, on the events of the first, and put them together."""
+    networks = {one.label: one.network for one in chosen}
+    spaces = {label: network.architecture.space for label, network in networks.items()}
+    shares = share_request(request, spaces)
+    plans: list[Plan] = []
+    for one in chosen:
+        first = plans[0] if plans else None
+        plans.append(_plan_one(shares[one.label], asked, None, drop_tuned(one), progress, first))
+    config = combine_configs([plan.config for plan in plans], list(networks.values()))
+    if stored is not None:
+        config = config.model_copy(update={"starting_points": stored.starting_points})
+        refuse_changes(move_networks(stored, chosen), config)
+    notes = tuple(
+        f"{label}: {note}"
+        for label, plan in zip(networks, plans, strict=True)
+        for note in plan.notes
+    )
+    files = merge_files(list(networks.values()))
+    return Plan(config, plans[0].split, networks, files, notes)
+
+
+def _plan_one(
+    request: Request,
+    asked: Request,
+    curve: CurveConfig | None,
+    chosen: Chosen,
+    progress: Progress | None,
+    first: Plan | None = None,
+) -> Plan:
+    """Plan a sweep of one architecture.
+
+    Args:
+        request: What was asked of it.
+        asked: That with everything filled in.
+        curve: Of sample size, or None.
+        chosen: The network.
+        progress: Told how many of how many toy events are there.
+        first: A plan of the same events, or None.
+    """
+    network, stored = chosen.network, chosen.stored
     architecture = network.architecture
+    profile = choose_profile(str(asked.profile))
     recipe = plan_recipe(asked, profile, stored)
     space = plan_space(request, profile, stored, architecture, recipe, None)
     if curve is not None:
         space = extend_space(curve, space, architecture.network_hyperparameters)
     selection = plan_data(asked, profile, stored)
     check_space(architecture, space)
-    split = open_selection(selection, progress)
+    split = first.split if first is not None else open_selection(selection, progress)
     fits: list[str] = []
     if curve is None:
         usual, num_train = space, len(split.train)
@@ -93,11 +159,11 @@ def plan_sweep(
         fits = list_fits(usual, space)
     if curve is not None:
         curve = _finish_curve(curve, request.curve, split)
-    data = _describe_data(request, stored, selection, split)
+    data = first.config.data if first else _describe_data(request, stored, selection, split)
     start = plan_starting_points(request, stored, architecture, space, curve, profile, recipe)
     try:
         config = SweepConfig(
-            model=model,
+            model=chosen.model,
             model_digest=network.digest,
             profile=profile.name,
             space={name: to_json(dimension) for name, dimension in space.items()},
@@ -110,10 +176,8 @@ def plan_sweep(
         )
     except ValidationError as exc:
         raise ConfigError(f"config: {describe_fault(exc)}; mend the option") from exc
-    if stored is not None:
-        refuse_changes(stored, config)
     notes = (*fits, *start.notes, *network.list_cautions())
-    return Plan(config, split, architecture, network.source, notes)
+    return Plan(config, split, {config.label: network}, network.files, notes)
 
 
 def _finish_curve(curve: CurveConfig, asked: CurveRequest | None, split: Split) -> CurveConfig:

@@ -6,43 +6,54 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from sweep.architectures import MODEL
 from sweep.errors import ConfigError
 from sweep.foreign import read_text
 from sweep.models.space import Dimension, Fixed
 from sweep.models.space_text import parse_dimension
 from sweep.models.value import Value
 
+Space = Mapping[str, Dimension]
 
-def read_point(texts: Sequence[str], space: Mapping[str, Dimension]) -> dict[str, Value]:
+
+def read_point(
+    texts: Sequence[str], space: Space, parts: Mapping[str, Space] = MappingProxyType({})
+) -> dict[str, Value]:
     """Read a point as it is typed.
 
     Args:
         texts: `name=value` each; the sampler chooses what is not named.
         space: The sweep's.
+        parts: Of a sweep of several architectures the space of each, by its label: the point says
+            by MODEL which one it is of.
 
     Raises:
         ConfigError: when one is not readable, is named twice, or is not in the space.
     """
-    point: dict[str, Value] = {}
+    cells: dict[str, str] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not value:
             raise ConfigError(f"point: not readable, got {text!r}, expected name=value; as lr=1e-3")
-        if name in point:
+        if name in cells:
             raise ConfigError(f"point.{name}: named twice, got {text!r}, expected it once")
-        point[name] = _read_value(f"point.{name}", name, value, space)
-    return point
+        cells[name] = value
+    own = _choose_space("point", cells, space, parts)
+    return {name: _read_value(f"point.{name}", name, text, own) for name, text in cells.items()}
 
 
-def read_points(path: Path, space: Mapping[str, Dimension]) -> list[dict[str, Value]]:
+def read_points(
+    path: Path, space: Space, parts: Mapping[str, Space] = MappingProxyType({})
+) -> list[dict[str, Value]]:
     """Read points from a CSV file: a hyperparameter a column, a point a row.
 
     The sampler chooses where a cell is empty.
 
     Args:
         path: Of the file; its first line are the names.
-        space: The sweep's.
+        space, parts: As for `read_point`.
 
     Raises:
         ConfigError: when it cannot be read, holds no point, or a value is not in the space.
@@ -65,17 +76,30 @@ def read_points(path: Path, space: Mapping[str, Dimension]) -> list[dict[str, Va
                 f"{path}: row {number}: other cells than names, got {len(names)} names, expected "
                 "each once, and a cell for each; mend it"
             )
-        cells = {name.strip(): text.strip() for name, text in row.items()}
+        where = f"{path}: row {number}"
+        cells = {name.strip(): text.strip() for name, text in row.items() if text.strip()}
+        own = _choose_space(where, cells, space, parts) if cells else {}
         points.append(
-            {
-                name: _read_value(f"{path}: row {number}: {name}", name, text, space)
-                for name, text in cells.items()
-                if text
-            }
+            {name: _read_value(f"{where}: {name}", name, text, own) for name, text in cells.items()}
         )
     if not any(points):
         raise ConfigError(f"{path}: no point, got {len(rows)} rows, expected values; add some")
     return points
+
+
+def _choose_space(
+    where: str, cells: Mapping[str, str], space: Space, parts: Mapping[str, Space]
+) -> Space:
+    """Choose the space of a point: in a sweep of several that of the architecture it names."""
+    if not parts:
+        return space
+    label = cells.get(MODEL, "")
+    if label not in parts:
+        raise ConfigError(
+            f"{where}: of no architecture, got {label or 'none'}, expected {MODEL}=NAME with "
+            f"{' or '.join(parts)}; add it"
+        )
+    return {MODEL: Fixed(label), **parts[label]}
 
 
 def _read_value(where: str, name: str, text: str, space: Mapping[str, Dimension]) -> Value:

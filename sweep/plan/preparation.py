@@ -32,6 +32,8 @@ from sweep.storage.sweeps import (
 from sweep.storage.tables import check_writable
 
 DEFAULT_TRIALS = 50
+_NETWORK = ("model", "model_digest", "architectures")
+"""What of a config says where its networks lie, and which they are."""
 
 
 def prepare_sweep(
@@ -75,7 +77,7 @@ def prepare_sweep(
     kept = read_files(engine, stored.id) if stored else {}
     plan = plan_sweep(request, profile, config, progress, kept)
     notes = list(plan.notes)
-    files = plan.source.files if plan.source else {}
+    files = plan.files
     trials = _choose_budget(plan.config, trials)
     if stored is None:
         return (
@@ -85,7 +87,7 @@ def prepare_sweep(
         )
     if config is not None:
         moved = config.model_copy(
-            update={key: getattr(plan.config, key) for key in ("data", "model", "model_digest")}
+            update={key: getattr(plan.config, key) for key in ("data", *_NETWORK)}
         )
         if moved != config or files != kept:
             _store_moves(engine, stored, moved, files)

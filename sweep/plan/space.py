@@ -6,11 +6,13 @@ import resource
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import Recipe, SweepConfig
 from sweep.errors import ConfigError
 from sweep.models import Architecture
-from sweep.models.space import Dimension, Fixed, from_json
+from sweep.models.space import Choice, Dimension, Fixed, from_json
 from sweep.models.space_text import parse_dimension, read_earlier
 from sweep.models.value import Value, get_number
 from sweep.plan.network import is_own
@@ -22,6 +24,8 @@ from sweep.search.suggestion import list_ends
 MAX_BUILD_BYTES = 4 << 30
 """Of memory for one network that is built to see whether it can be."""
 REPORT_BATCH_SIZE = 128
+EXTRAS = ("asymmetry", "reflected_share", "weight_decay")
+"""Hyperparameters of the training that no space of this project has, and any may have."""
 TRAINING_BOUNDS = {
     "lr": (1e-12, 1e3, "a number above 0"),
     "beta1": (0.0, 1.0, "a number from 0 to below 1"),
@@ -34,8 +38,8 @@ TRAINING_BOUNDS = {
 """Lowest value, the one that is too high, and the rule in words, for what the training takes."""
 
 
-def read_space(config: SweepConfig) -> dict[str, Dimension]:
-    """Read the search space that a config holds.
+def read_space(config: ArchitectureConfig) -> dict[str, Dimension]:
+    """Read the search space that a config holds; a sweep of several has none but its parts'.
 
     Raises:
         ConfigError: when somebody changed it by hand.
@@ -52,10 +56,25 @@ def read_space(config: SweepConfig) -> dict[str, Dimension]:
         ) from exc
 
 
+def list_dimensions(config: SweepConfig) -> dict[str, list[Dimension]]:
+    """List what the hyperparameters of all trials may be: of several architectures, by each."""
+    found: dict[str, list[Dimension]] = {}
+    if config.architectures:
+        found[MODEL] = [Choice(tuple(one.label for one in config.architectures))]
+    for part in config.narrow_all():
+        for name, dimension in read_space(part).items():
+            found.setdefault(name, []).append(dimension)
+    return found
+
+
 def write_space(config: SweepConfig) -> SweepConfig:
-    """Give a config with its space as text, which says the same in a form for people."""
-    space = {name: str(dimension) for name, dimension in read_space(config).items()}
-    return config.model_copy(update={"space": space})
+    """Give a config with its spaces as text, which says the same in a form for people."""
+    parts = tuple(one.model_copy(update=_write(one)) for one in config.architectures)
+    return config.model_copy(update=_write(config) | {"architectures": parts})
+
+
+def _write(config: ArchitectureConfig) -> dict[str, Any]:
+    return {"space": {name: str(dimension) for name, dimension in read_space(config).items()}}
 
 
 def choose_space(
@@ -115,11 +134,11 @@ def read_assignment(
         raise ConfigError(
             f"{option}: not readable, got {text!r}, expected name=value; as lr=1e-4:1e-2:log"
         )
-    extra = {"weight_decay", "asymmetry", "reflected_share"}
-    if name not in space and name not in extra:
+    if name not in space and name not in EXTRAS:
+        known = ", ".join(dict.fromkeys([*space, *EXTRAS]))
         raise ConfigError(
-            f"{option} {name}: no such hyperparameter, got {name!r}, expected one of "
-            f"{', '.join([*space, *sorted(extra - set(space))])}; check the spelling"
+            f"{option} {name}: no such hyperparameter, got {name!r}, expected one of {known}; "
+            "check the spelling"
         )
     try:
         dimension = parse_dimension(value, space.get(name))

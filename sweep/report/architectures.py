@@ -32,7 +32,14 @@ TITLE = "The architectures, side by side"
 def build_architectures_section(
     statuses: Sequence[Status], curves: Sequence[Curves], devices: Mapping[str, str]
 ) -> Section:
-    """Show every sweep's architecture, its best trial, and what it cost."""
+    """Show every architecture of every sweep, its best trial, and what it cost.
+
+    Args:
+        statuses: Of one architecture each.
+        curves: The epochs of each sweep's trials.
+        devices: What each worker has.
+    """
+    every = {trial: curve for found in curves for trial, curve in found.items()}
     if not statuses:
         return Section("architectures", TITLE, [Text("No search is among the sweeps here.")])
     blocks: list[Block] = [_tabulate_scores(statuses)]
@@ -42,9 +49,9 @@ def build_architectures_section(
     sentences = _compare(rated)
     if sentences:
         blocks.append(Items(sentences, is_key=True))
-    blocks.append(_tabulate_costs(statuses, curves, devices))
+    blocks.append(_tabulate_costs(statuses, every, devices))
     for status in statuses:
-        blocks.append(Text(f"{status.sweep.name}: {_describe(status)}"))
+        blocks.append(Text(f"{status.title}: {_describe(status)}"))
     return Section("architectures", TITLE, blocks)
 
 
@@ -74,8 +81,8 @@ def _write_scores(status: Status, metrics: Sequence[Metric]) -> Sequence[str]:
     else:
         cells = ["no feasible trial", *("" for _ in metrics)]
     return (
-        status.sweep.name,
-        name_model(config.model),
+        status.title,
+        config.label,
         write_number(config.data.null_loss),
         *cells,
         _count_parameters(status),
@@ -87,11 +94,6 @@ def _write_scores(status: Status, metrics: Sequence[Metric]) -> Sequence[str]:
 def _say_outcomes(status: Status) -> str:
     found = Counter(trial.outcome for trial in status.begun if trial.outcome)
     return ", ".join(f"{number} {outcome}" for outcome, number in found.most_common())
-
-
-def name_model(model: str) -> str:
-    """Name an architecture for people: a person's own by its class."""
-    return model.rpartition(":")[2]
 
 
 def _draw(rated: Sequence[Status]) -> Figure:
@@ -110,14 +112,14 @@ def _draw(rated: Sequence[Status]) -> Figure:
 def _say_best(status: Status) -> str:
     score = get_score(get_epoch(status.ranked[0]))
     rates = (write_metric(metric, score) for metric in (EFFICIENCY, FP_RATE))
-    return f"{status.sweep.name} {' at '.join(rates)}"
+    return f"{status.title} {' at '.join(rates)}"
 
 
 def _compare(rated: Sequence[Status]) -> list[str]:
     """Say which sweep came out best, and whether that can be told from these numbers."""
     useful = [status for status in rated if list_useful(status)[:1] == status.ranked[:1]]
     sentences = [
-        f"{status.sweep.name} found no setting with a loss below the null loss "
+        f"{status.title} found no setting with a loss below the null loss "
         f"({write_number(status.config.data.null_loss)}): by the loss, its best network is worse "
         "than predicting zero everywhere."
         for status in rated
@@ -138,8 +140,8 @@ def _compare_two(first: Status, second: Status) -> str:
     scores = [get_score(get_epoch(status.ranked[0])) for status in (first, second)]
     losses = [write_metric(VALIDATION_LOSS, score) for score in scores]
     parts = [
-        f"On the same {scores[0].counts.events} validation events {first.sweep.name} has the "
-        f"lowest loss, {losses[0]}; the next is {second.sweep.name} with {losses[1]}."
+        f"On the same {scores[0].counts.events} validation events {first.title} has the "
+        f"lowest loss, {losses[0]}; the next is {second.title} with {losses[1]}."
     ]
     for metric in METRICS:
         one, other = map(metric.compute_interval, scores)
@@ -168,7 +170,7 @@ def _warn_unequal(statuses: Sequence[Status]) -> list[str]:
 
 
 def _tabulate_costs(
-    statuses: Sequence[Status], curves: Sequence[Curves], devices: Mapping[str, str]
+    statuses: Sequence[Status], curves: Curves, devices: Mapping[str, str]
 ) -> Table:
     columns = (
         Column("sweep"),
@@ -179,9 +181,7 @@ def _tabulate_costs(
         Column("training, all trials", True),
         Column("device"),
     )
-    rows = [
-        _write_costs(status, found, devices) for status, found in zip(statuses, curves, strict=True)
-    ]
+    rows = [_write_costs(status, curves, devices) for status in statuses]
     return Table(
         "What each costs (best trial; an epoch's time includes its validation)", columns, rows
     )
@@ -189,12 +189,13 @@ def _tabulate_costs(
 
 def _write_costs(status: Status, curves: Curves, devices: Mapping[str, str]) -> Sequence[str]:
     trial = status.ranked[0] if status.ranked else None
-    spent_s = sum(epoch.duration_s for curve in curves.values() for epoch in curve)
+    own = [curves.get(trial.id, []) for trial in status.begun]
+    spent_s = sum(epoch.duration_s for curve in own for epoch in curve)
     curve = curves.get(trial.id, []) if trial else []
     epoch_s = statistics.median(e.duration_s for e in curve) if curve else None
     per_event = "" if epoch_s is None else f"{1000 * epoch_s / status.config.data.num_train:.3g} ms"
     return (
-        status.sweep.name,
+        status.title,
         str(status.config.data.num_train),
         str(status.config.recipe.epochs),
         "" if epoch_s is None else write_time(epoch_s),

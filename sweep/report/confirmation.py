@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sweep.report.blocks import Block, Column, Items, Table
-from sweep.results.candidates import name_candidate
 from sweep.results.confirmation import Confirmation
 from sweep.wording import write_number
 
@@ -21,17 +20,17 @@ def show_confirmation(confirmation: Confirmation) -> list[Block]:
     said = confirmation.describe()["candidates"]
     rows = [
         (
-            name_candidate(one),
+            name,
             _write(shown["claimed"]),
             _write(shown["mean"]),
             ", ".join(write_number(value) for value in shown["values"]),
             _write(shown["probability_best"], 2),
         )
-        for one, shown in zip(confirmation.design.candidates, said, strict=True)
+        for name, shown in zip(confirmation.names, said, strict=True)
     ]
     marked = next((number for number, shown in enumerate(said) if shown["is_winner"]), None)
-    name = confirmation.status.sweep.name
-    caption = f"Candidates of {name}, with fresh seeds in common, on the validation events"
+    sweep = confirmation.status.sweep.name
+    caption = f"Candidates of {sweep}, with fresh seeds in common, on the validation events"
     return [Items(confirmation.list_findings(), is_key=True), Table(caption, columns, rows, marked)]
 
 

@@ -13,7 +13,7 @@ from sweep.errors import SweepError
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_sentences
 from sweep.progress import Progress
-from sweep.report.architectures import build_architectures_section, name_model
+from sweep.report.architectures import build_architectures_section
 from sweep.report.blocks import Block, Section, Text
 from sweep.report.curve import build_sample_size_section
 from sweep.report.data import build_data_section, get_key, open_data
@@ -85,19 +85,20 @@ def write_report(
     curves = [read_curves(engine, status.sweep.id) for status in searches]
     devices = read_devices(engine)
     data = build_data_section(uses, progress)
-    parts: list[Block] = []
+    tunings: list[Block] = []
     verdicts = [find_confirmation(engine, status) for status in searches]
     for status, found, verdict in zip(searches, curves, verdicts, strict=True):
         validation = events[get_key(status.config.data)]
-        parts.append(build_tuning_part(status, found, artifacts, validation, verdict))
+        tunings.append(build_tuning_part(status, found, artifacts, validation, verdict))
         if progress is not None:
-            progress(len(parts), len(searches))
+            progress(len(tunings), len(searches))
+    parts = [part for status in searches for part in status.narrow_all()]
     none = Text("No search is among the sweeps of this page.")
     sections = [
         data,
-        build_architectures_section(searches, curves, devices),
-        Section("tuning", "The tuning", parts or [none]),
-        build_sample_size_section(size_curves, [status.config.model for status in searches]),
+        build_architectures_section(parts, curves, devices),
+        Section("tuning", "The tuning", tunings or [none]),
+        build_sample_size_section(size_curves, [part.config.model for part in parts]),
         build_provenance_section(statuses, devices, datetime.now(UTC)),
     ]
     names = [sweep.name for sweep in sweeps]
@@ -108,7 +109,7 @@ def write_report(
 
 def _say_best(status: Status, confirmation: Confirmation | None) -> str:
     counts = status.counts
-    model = name_model(status.config.model)
+    model = status.config.label
     name = status.sweep.name if model == status.sweep.name else f"{status.sweep.name} ({model})"
     done = f"{counts.finished} of {write_count(status.sweep.budget, 'trial')}"
     if not status.ranked:

@@ -20,7 +20,7 @@ from sweep.models.space import Dimension, Fixed
 from sweep.plan.space import read_space
 from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.status import Status
-from sweep.search.suggestion import fix_point, get_study_name, suggest
+from sweep.search.suggestion import fix_point, name_in_study, suggest
 from sweep.storage.epochs import TrialRow
 from sweep.wording import write_number
 
@@ -47,7 +47,7 @@ def compute_importances(status: Status) -> dict[str, dict[str, float]]:
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(
         target_quantile=max(TOP_SHARE, NUM_TOP / len(trials))
     )
-    names = {get_study_name(name, dimension): name for name, dimension in space.items()}
+    names = {study_name: name for name, study_name in name_in_study(space).items()}
     found = {}
     for metric in OBJECTIVES.values():
         if all(math.isnan(_measure(trial, metric)) for trial in trials):
@@ -117,7 +117,7 @@ def describe_importances(status: Status, key: str) -> list[Block]:
         for name in first
     ]
     columns = (Column("hyperparameter"), *(Column(metric, True) for metric in importances))
-    table = Table(f"Importance by hyperparameter, {status.sweep.name}", columns, rows)
+    table = Table(f"Importance by hyperparameter, {status.title}", columns, rows)
     leader, share = rows[0][:2]
     return [
         Figure(

@@ -65,7 +65,9 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
         "seed of search and training": str(config.search.seed),
         "seed of the split": str(config.data.split_seed),
         "recipe": f"{config.recipe.name}, {config.recipe.epochs} epochs, {config.recipe.optimizer}",
-        "hash of the network's files": config.model_digest or "part of this project",
+        "hash of the network's files": ", ".join(
+            part.model_digest or "part of this project" for part in config.narrow_all()
+        ),
         "time limit of a trial": "none" if limit_s is None else f"{limit_s:g} s",
         **{name: str(value) for name, value in sorted(sweep.provenance.items())},
     }
@@ -102,7 +104,15 @@ def write_command(status: Status) -> str:
 
 
 def _list_dimensions(status: Status) -> list[tuple[str, object]]:
-    """List what of the space is not the architecture's own."""
+    """List what of the space is not the architecture's own, of several each with its label."""
+    return [
+        (option, text if part is status else f"{part.config.label}.{text}")
+        for part in status.narrow_all()
+        for option, text in _list_changes(part)
+    ]
+
+
+def _list_changes(status: Status) -> list[tuple[str, str]]:
     config = status.config
     space = read_space(config)
     architecture = find_model(status)

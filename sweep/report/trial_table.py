@@ -8,7 +8,7 @@ from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, write_plain
 from sweep.models.space import Fixed
-from sweep.plan.space import read_space
+from sweep.plan.space import list_dimensions
 from sweep.report.blocks import Column, Table
 from sweep.report.savings import shorten_reason
 from sweep.results.best import get_own_epoch, say_origin
@@ -54,12 +54,11 @@ def list_varied(status: Status) -> list[str]:
 
     A starting point may have another value than the one that is fixed for all other trials.
     """
-    space = read_space(status.config)
     return [
         name
-        for name, dimension in space.items()
-        if not isinstance(dimension, Fixed)
-        or len({write_setting(trial.params, name) for trial in status.begun}) > 1
+        for name, dimensions in list_dimensions(status.config).items()
+        if not all(isinstance(dimension, Fixed) for dimension in dimensions)
+        or len({write_setting(t.params, name) for t in status.begun if name in t.params}) > 1
     ]
 
 

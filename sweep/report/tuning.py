@@ -45,12 +45,12 @@ def build_tuning_part(
     """
     key = f"sweep-{status.sweep.id}"
     parts = [
-        Part("Hyperparameters considered", _describe_space(status)),
+        Part("Hyperparameters considered", _describe_spaces(status)),
         *([_show_confirmation(confirmation)] if confirmation is not None else []),
         Part("Why this one won", explain_winner(status)),
         Part("Every combination tried", [*_show_search(status, curves, key)]),
         Part("Ended early", describe_endings(status, curves)),
-        Part("What mattered", describe_importances(status, key)),
+        Part("What mattered", _describe_importances(status, key)),
     ]
     if status.ranked:
         best = status.ranked[0]
@@ -69,6 +69,21 @@ def build_tuning_part(
 
 def _show_confirmation(confirmation: Confirmation) -> Part:
     return Part("Confirmed with fresh seeds", show_confirmation(confirmation))
+
+
+def _describe_spaces(status: Status) -> list[Block]:
+    return [block for part in status.narrow_all() for block in _describe_space(part)]
+
+
+def _describe_importances(status: Status, key: str) -> list[Block]:
+    parts = status.narrow_all()
+    if len(parts) == 1:
+        return describe_importances(status, key)
+    blocks: list[Block] = []
+    for part in parts:
+        blocks.append(Text(f"{part.config.label}:"))
+        blocks += describe_importances(part, f"{key}-{part.config.label}")
+    return blocks
 
 
 def _describe_space(status: Status) -> list[Block]:
@@ -105,7 +120,7 @@ def _describe_space(status: Status) -> list[Block]:
             f"{write_count(len(config.starting_points), 'setting')} were tried before the sampler "
             f"chose any, {config.num_hand_tuned} of them tuned by hand."
         ),
-        Table(f"Search space of {status.sweep.name}", columns, rows),
+        Table(f"Search space of {status.title}", columns, rows),
     ]
 
 

@@ -18,7 +18,7 @@ from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.metrics.table import OBJECTIVES
 from sweep.metrics.writing import NOTHING
 from sweep.plan.confirmation_plan import add_pairs, name_audit, plan_audit
-from sweep.plan.network import open_kept
+from sweep.plan.network import open_all_kept
 from sweep.plan.preparation import create_stored
 from sweep.results.candidates import make_candidate
 from sweep.results.confirmation import find_confirmation_of_search
@@ -119,7 +119,7 @@ def begin_audit(engine: sa.Engine, search: Status, count: int) -> bool:
             f"sweep {name}: taken, got a sweep that audits nothing, expected that name to be free "
             f"for the audit of {search.sweep.name}; search under another --sweep"
         )
-    open_kept(search.config, search.load_files())
+    open_all_kept(search.config, search.load_files())
     known = {one.trial for one in design.candidates} if design else set()
     drawn = [row for row in _draw_pruned(search) if row.number not in known]
     objective = search.config.search.objective

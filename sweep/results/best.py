@@ -113,7 +113,7 @@ def say_origin(status: Status, trial: TrialRow) -> str:
     config = status.config
     if trial.slot < config.num_hand_tuned:
         return "hand-tuned"
-    if trial.slot == config.recommended_slot:
+    if trial.slot == config.narrow_to(trial.params).recommended_slot:
         return "recommended"
     if trial.is_added:
         return "added"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sweep.architectures import MODEL
 from sweep.config import CandidateConfig
 from sweep.models.value import Value
 from sweep.plan.space import read_space
@@ -29,25 +30,29 @@ def list_candidates(
 ) -> tuple[CandidateConfig, ...]:
     """List what a confirmation trains: the best of a search, and its recommended point if any.
 
+    In a search of several architectures that is the recommended point of the best trial's.
+
     Args:
         search: Its status.
         top: How many of the best, at most.
         defaults: Of the architecture, for a search that has not tried its recommended point.
     """
-    points, slot = search.config.starting_points, search.config.recommended_slot
+    best = search.ranked[:top]
+    config = search.config.narrow_to(best[0].params) if best else search.config
+    points, slot = search.config.starting_points, config.recommended_slot
     begun = {trial.slot: trial for trial in search.begun}
     objective = search.config.search.objective
     own = None if slot is None else begun.get(slot)
-    best = search.ranked[:top]
     chosen = [*best, own] if own is not None and own not in best else list(best)
     candidates = [make_candidate(trial, objective, is_own=trial is own) for trial in chosen]
     if own is None and slot is not None:
         # What neither a point nor the defaults name is as in the first trial, for every seed.
-        first = begun[min(begun)].params
-        settings = {**first, **defaults, **points[slot]}
-        known = {
+        first = begun[min(begun)] if config is search.config else best[0]
+        settings = {**first.params, **defaults, **points[slot]}
+        known: dict[str, Value] = {} if config is search.config else {MODEL: config.label}
+        known |= {
             name: find_nearest(dimension, settings[name])
-            for name, dimension in read_space(search.config).items()
+            for name, dimension in read_space(config).items()
         }
         candidates.append(
             CandidateConfig(trial=None, params=known, claimed=None, is_recommended=True)

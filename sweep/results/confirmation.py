@@ -17,6 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from sweep.architectures import MODEL
 from sweep.config import ConfirmationConfig
 from sweep.metrics.score import LOSS, Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric
@@ -61,6 +62,15 @@ class Confirmation:
         """Index of the candidate that the others have to beat; None where there is none."""
         known = enumerate(self.design.candidates)
         return next((index for index, one in known if one.is_recommended), None)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the candidates; of a search of several architectures with each one's own."""
+        has_several = bool(self.status.config.architectures)
+        return [
+            f"{name_candidate(one)}, {one.params[MODEL]}" if has_several else name_candidate(one)
+            for one in self.design.candidates
+        ]
 
     @cached_property
     def value_CS(self) -> NDArray[np.float64]:
@@ -210,7 +220,7 @@ class Confirmation:
         }
 
     def _say_test(self, winner: int) -> str:
-        said = f"winner: {name_candidate(self.design.candidates[winner])}"
+        said = f"winner: {self.names[winner]}"
         if self.opened is not None:
             times = self.design.opened.times if self.design.opened else 1
             again = f" (opened for {times} winners so far)" * (times > 1)

@@ -17,10 +17,16 @@ from sweep.models.value import Value
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.defaults import describe_request
 from sweep.plan.names import name_search
-from sweep.plan.network import is_same_network, load_model, require_model, resolve_model
+from sweep.plan.network import (
+    is_same_network,
+    load_model,
+    refuse_several,
+    require_model,
+    resolve_model,
+)
 from sweep.plan.request import CurveRequest, Origin, Request, merge_requests
 from sweep.plan.space import read_space
-from sweep.results.best import get_number
+from sweep.results.best import find_best_trial, get_number
 from sweep.results.status import Status, read_status
 from sweep.storage.sweeps import find_stored, find_sweep
 from sweep.storage.tables import check_tables
@@ -35,7 +41,11 @@ def name_curve(engine: sa.Engine, model: str | None, lender: str | None) -> str:
     """
     if model is None and lender is not None:
         check_tables(engine)
-        model = SweepConfig.from_json(find_sweep(engine, lender).config).model
+        config = SweepConfig.from_json(find_sweep(engine, lender).config)
+        if config.architectures:
+            return f"{lender} sample size"
+        model = config.model
+    refuse_several(model, "a sample-size curve")
     return f"{name_search(require_model(model))} sample size"
 
 
@@ -103,9 +113,23 @@ def find_origin(engine: sa.Engine, model: str | None, lender: str | None) -> Ori
         say_winner_age,
     )
 
+    part = _find_part(status, model)
+    if part is not None:
+        best = find_best_trial(part)
+        return Origin(sweep.name, get_number(best), part.config, best.params)
     chosen, best = find_winner_or_best(engine, status)
-    note = say_winner_age(engine, status)
-    return Origin(chosen.sweep.name, get_number(best), status.config, best.params, note)
+    note, config = say_winner_age(engine, status), status.config.narrow_to(best.params)
+    params = chosen.narrow_to(best)[1].params
+    return Origin(chosen.sweep.name, get_number(best), config, params, note)
+
+
+def _find_part(status: Status, model: str | None) -> Status | None:
+    """Find what a sweep of several architectures has of the model; None where none is given."""
+    if model is None or not status.config.architectures:
+        return None
+    files = status.load_files()
+    found = (part for part in status.narrow_all() if is_same_network(model, part.config, files))
+    return next(found, None)
 
 
 def _recommend_settings(model: str | None) -> dict[str, Value]:
@@ -130,7 +154,8 @@ def _is_of(status: Status, model: str | None) -> bool:
     """Say whether a sweep is a search of the model, or of any where none is given."""
     if status.config.curve is not None or model is None:
         return status.config.curve is None
-    return is_same_network(model, status.config, status.load_files())
+    files = status.load_files()
+    return any(is_same_network(model, part, files) for part in status.config.narrow_all())
 
 
 def _lend(config: SweepConfig, asked: Request) -> Request:

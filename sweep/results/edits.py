@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
-from sweep.models.space import Dimension, Fixed
+from sweep.models.space import Fixed
 from sweep.models.value import Value
+from sweep.plan.points import Space
 from sweep.plan.priority import check_priority
-from sweep.plan.space import read_space
+from sweep.plan.space import list_dimensions, read_space
 from sweep.results.confirmation import add_confirmations
 from sweep.storage.edits import record_edit
 from sweep.storage.points import add_points, count_free
@@ -86,12 +87,16 @@ def change_priority(engine: sa.Engine, sweep: Sweep, priority: int, author: str)
 
 
 def try_points(
-    engine: sa.Engine, sweep: Sweep, read: Callable[[Mapping[str, Dimension]], Points], author: str
+    engine: sa.Engine,
+    sweep: Sweep,
+    read: Callable[[Space, Mapping[str, Space]], Points],
+    author: str,
 ) -> tuple[Points, list[int]]:
     """Have a person's own points tried next, in trials that nobody has begun.
 
     Args:
-        read: Reads them, given the sweep's space; what it raises is passed on.
+        read: Reads them, given the sweep's space, and those of its architectures where it has
+            several; what it raises is passed on.
         author: Whose they are.
 
     Returns:
@@ -107,7 +112,7 @@ def try_points(
             f"sweep {sweep.name}: its trials are all given, got a {config.kind}, expected a "
             "search; name another"
         )
-    points = read(read_space(config))
+    points = read(read_space(config), {one.label: read_space(one) for one in config.architectures})
     slots = add_points(engine, sweep, points, len(config.starting_points))
     for point in points:
         record_edit(engine, sweep.id, author, f"added a point: {describe_point(point)}")
@@ -120,11 +125,11 @@ class Openings:
 
     Attributes:
         num_trials: That such points may take; 0 where none can be added.
-        space: The hyperparameters that have more than one value.
+        space: The hyperparameters that have more than one value, and what they may be.
     """
 
     num_trials: int
-    space: Mapping[str, Dimension]
+    space: Mapping[str, str]
 
 
 def find_openings(engine: sa.Engine, sweep: Sweep) -> Openings:
@@ -132,5 +137,9 @@ def find_openings(engine: sa.Engine, sweep: Sweep) -> Openings:
     config = SweepConfig.from_json(sweep.config)
     if config.kind != "search":
         return Openings(0, {})
-    space = {name: one for name, one in read_space(config).items() if not isinstance(one, Fixed)}
+    space = {
+        name: " or ".join(dict.fromkeys(map(str, dimensions)))
+        for name, dimensions in list_dimensions(config).items()
+        if not all(isinstance(dimension, Fixed) for dimension in dimensions)
+    }
     return Openings(count_free(engine, sweep, len(config.starting_points)), space)

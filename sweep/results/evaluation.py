@@ -187,7 +187,8 @@ def rebuild_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Modu
         ModelError, ConflictError: when the weights are not on this machine, or a person's own
             network is not there, not trusted, or another.
     """
-    architecture = open_kept(status.config, status.load_files()).architecture
+    config = status.config.narrow_to(trial.params)
+    architecture = open_kept(config, status.load_files()).architecture
     network = build_network(architecture, trial.params)
     load_weights(network, TrialFolder(artifacts, status.sweep, trial.slot).weights)
     return network

@@ -96,6 +96,7 @@ def export_trial(
             f"{folder}: exists already, got a file or folder, expected a new name; "
             "choose another or remove it"
         )
+    status, trial = status.narrow_to(trial)
     split = reopen_split(status.config.data, progress)
     weights = TrialFolder(artifacts, status.sweep, trial.slot).weights
     network = rebuild_network(status, trial, artifacts)

@@ -22,7 +22,7 @@ from sweep.metrics.score import PEAK_COUNTS, Score, get_score
 from sweep.metrics.table import METRICS
 from sweep.models.space import Dimension
 from sweep.models.value import NOTHING, NUMBERS, TEXT, TRUTH, Value, get_kind, write_value
-from sweep.plan.space import read_space
+from sweep.plan.space import list_dimensions
 from sweep.results.best import get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.search.suggestion import list_ends
@@ -101,7 +101,7 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> pd
         status: Of the sweep.
         curves: The epochs of its trials, by the trials' ids.
     """
-    space = read_space(status.config)
+    space = list_dimensions(status.config)
     kinds = {name: _find_kinds(space[name], name, status.begun) for name in space}
     types = {PREFIX + name: _choose_type(found) for name, found in kinds.items()}
     rows = [
@@ -191,9 +191,10 @@ def _list_values(score: Score) -> Iterable[tuple[str, float | None]]:
             yield f"{metric.key}_high", interval[1]
 
 
-def _find_kinds(dimension: Dimension, name: str, trials: Sequence[TrialRow]) -> set[str]:
+def _find_kinds(dimensions: Sequence[Dimension], name: str, trials: Sequence[TrialRow]) -> set[str]:
     """Find the kinds of all that a hyperparameter may be, and of all it was; None aside."""
-    values = [*list_ends(dimension), *(t.params[name] for t in trials if name in t.params)]
+    ends = [end for dimension in dimensions for end in list_ends(dimension)]
+    values = [*ends, *(t.params[name] for t in trials if name in t.params)]
     kinds = {get_kind(value) for value in values} - {NOTHING}
     return kinds | {REAL} if any(isinstance(value, float) for value in values) else kinds
 

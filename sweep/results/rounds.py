@@ -19,7 +19,7 @@ from sweep.plan.confirmation_plan import (
     name_confirmation,
     plan_confirmation,
 )
-from sweep.plan.network import open_kept
+from sweep.plan.network import open_all_kept, open_kept
 from sweep.plan.preparation import create_stored
 from sweep.results.best import find_best_trial
 from sweep.results.candidates import list_candidates
@@ -47,7 +47,7 @@ def begin_confirmation(
     name, search_name = name_confirmation(search.sweep.name), search.sweep.name
     stored = find_confirmation_of_search(engine, search_name)
     # A person asked for this search: what they trusted before may run in workers, too.
-    open_kept(search.config, search.load_files())
+    open_all_kept(search.config, search.load_files())
     if stored is not None:
         if seeds not in (None, stored.design.seeds):
             raise ConfigError(
@@ -124,7 +124,8 @@ def join_confirmation(
 
 
 def _list_candidates(search: Status, top: int) -> tuple[CandidateConfig, ...]:
-    architecture = open_kept(search.config, search.load_files()).architecture
+    best = search.ranked[0].params if search.ranked else {}
+    architecture = open_kept(search.config.narrow_to(best), search.load_files()).architecture
     return list_candidates(search, top, architecture.defaults)
 
 

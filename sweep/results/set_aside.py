@@ -52,8 +52,9 @@ def judge_winner(
         )
     network = rebuild_network(status, trial, artifacts)
     events = reopen_test(status.config.data, progress)
-    if is_own(status.config.model):
-        _refuse_ending(status.config.model, network, events)
+    model = status.config.narrow_to(trial.params).model
+    if is_own(model):
+        _refuse_ending(model, network, events)
     device = choose_device()
     score = evaluate(network, events, device, progress, get_decode(trial))
     while not _keep(engine, confirmation, trial.slot, describe_score(score)):

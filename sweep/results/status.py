@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
+from sweep.architectures import MODEL
 from sweep.config import SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
@@ -18,7 +20,17 @@ from sweep.search.limits import OVER_LIMIT
 from sweep.storage.epochs import TrialRow, read_trials
 from sweep.storage.pace import measure_work_s
 from sweep.storage.sources import read_files
-from sweep.storage.sweeps import FAILED, RUNNING, Sweep, TrialCounts, count_trials
+from sweep.storage.sweeps import (
+    COMPLETE,
+    FAILED,
+    PAUSED,
+    PRUNED,
+    RUNNING,
+    WAITING,
+    Sweep,
+    TrialCounts,
+    count_trials,
+)
 from sweep.storage.workers import WorkerRow, list_workers
 
 
@@ -53,6 +65,51 @@ class Status:
     time_left_s: float | None
     stopped: str | None
     load_files: Callable[[], Mapping[str, bytes]] = field(default=dict, compare=False)
+
+    @property
+    def title(self) -> str:
+        """Name of the sweep, and of the architecture where this is of one of several."""
+        is_part = self.config.model != self.sweep.config.get("model", self.config.model)
+        return f"{self.sweep.name}: {self.config.label}" if is_part else self.sweep.name
+
+    def narrow_all(self) -> Sequence[Status]:
+        """Give the status of each of the sweep's architectures, as if its trials were all."""
+        if not self.config.architectures:
+            return [self]
+        return [self._narrow(config) for config in self.config.narrow_all()]
+
+    def rank_all(self) -> Sequence[Status]:
+        """Give the status of each architecture, that of the best trial first."""
+        places = {trial.id: place for place, trial in enumerate(self.ranked)}
+        return sorted(
+            self.narrow_all(),
+            key=lambda part: places[part.ranked[0].id] if part.ranked else len(places),
+        )
+
+    def narrow_to(self, trial: TrialRow) -> tuple[Status, TrialRow]:
+        """Give the status of a trial's architecture, and the trial in that."""
+        config = self.config.narrow_to(trial.params)
+        return (
+            (self, trial) if config is self.config else (self._narrow(config), _drop_model(trial))
+        )
+
+    def _narrow(self, config: SweepConfig) -> Status:
+        rows = [
+            _drop_model(trial) for trial in self.begun if trial.params.get(MODEL) == config.label
+        ]
+        found = Counter(row.state for row in rows)
+        states = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED)
+        return replace(
+            self,
+            sweep=replace(self.sweep, budget=len(rows)),
+            config=config,
+            counts=TrialCounts(*(found[state] for state in states)),
+            begun=rows,
+            running=[row for row in rows if row.state == RUNNING],
+            ranked=rank_trials(rows, config.search.objective),
+            num_dead=sum(row.outcome == "dead" for row in rows),
+            num_over_limit=sum(row.outcome == OVER_LIMIT for row in rows),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Give what `sweep list --json` prints of the sweep: the counts and the best trial."""
@@ -96,6 +153,12 @@ class Status:
             "trials_per_hour": self.trials_per_hour,
             "time_left_s": self.time_left_s,
         }
+
+
+def _drop_model(trial: TrialRow) -> TrialRow:
+    """Give a trial without the name of its architecture among its hyperparameters."""
+    params = {name: value for name, value in trial.params.items() if name != MODEL}
+    return replace(trial, params=params)
 
 
 def read_status(engine: sa.Engine, sweep: Sweep) -> Status:

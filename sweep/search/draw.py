@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sweep.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,23 @@ class Outlook:
     is_loss: bool = True
     null_loss: float = 1.0
     center_slot: int | None = None
+
+    @property
+    def worst(self) -> float:
+        """Value of a network that has found nothing."""
+        return math.log(self.null_loss) if self.is_loss else 0.0
+
+    def read_curve(self, trial: FrozenTrial) -> list[float]:
+        """Read the values of a trial's epochs, lower is better: of a loss its logarithm.
+
+        One that diverged has none: what it was before says nothing of where it went.
+        """
+        if trial.user_attrs.get("outcome") == "diverged":
+            return []
+        values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        if not self.is_loss:
+            return [-value for value in values]
+        return [math.log(value) if value > 0 else self.worst for value in values]
 
 
 @dataclass(frozen=True)

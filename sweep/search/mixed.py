@@ -113,7 +113,7 @@ class MixedSampler(CoordinateSampler):
         value_N, doubt_N = np.full(len(trials), math.nan), np.zeros(len(trials))
         if any(is_known):
             known = [one.curve for one, is_one in zip(found, is_known, strict=True) if is_one]
-            ends = expect_ends(known, outlook.num_epochs, self._worst)
+            ends = expect_ends(known, outlook.num_epochs, outlook.worst)
             value_N[is_known], doubt_N[is_known] = ends.value_N, ends.doubt_N
         return Seen(u_ND, value_N, doubt_N, [one.arm for one in found])
 
@@ -133,27 +133,9 @@ class MixedSampler(CoordinateSampler):
         )
         arm = trial.system_attrs.get(PROPOSAL_KEY, {}).get("arm")
         is_inside = has_all and all(0.0 <= u <= 1.0 for u in place)
-        taken = _Taken(values, place, self._read_curve(trial), arm, is_inside)
+        taken = _Taken(values, place, draw.outlook.read_curve(trial), arm, is_inside)
         if trial.state != TrialState.RUNNING:
             if len(_held) >= MOST_HELD:
                 _held.clear()
             _held[get_row_id(trial)] = trial, of, taken
         return taken
-
-    @property
-    def _worst(self) -> float:
-        """Value of a network that has found nothing."""
-        outlook = self._draw.outlook
-        return math.log(outlook.null_loss) if outlook.is_loss else 0.0
-
-    def _read_curve(self, trial: FrozenTrial) -> list[float]:
-        """Read the values of a trial's epochs, lower is better: of a loss its logarithm.
-
-        One that diverged has none: what it was before says nothing of where it went.
-        """
-        if trial.user_attrs.get("outcome") == "diverged":
-            return []
-        values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
-        if not self._draw.outlook.is_loss:
-            return [-value for value in values]
-        return [math.log(value) if value > 0 else self._worst for value in values]

@@ -10,11 +10,11 @@ from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import ConfigError, list_allowed
 from sweep.metrics.score import LOSS
 from sweep.metrics.table import OBJECTIVES
-from sweep.models.space import Dimension, Fixed
+from sweep.models.space import Dimension
 from sweep.search.draw import Draw, Outlook
 from sweep.search.pruners import PRUNERS, Pruner
 from sweep.search.samplers import SAMPLERS, Sampler
-from sweep.search.suggestion import get_study_name
+from sweep.search.suggestion import name_in_study
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -58,6 +58,7 @@ def build_sampler(
     space: Mapping[str, Dimension],
     slot: int,
     outlook: Outlook | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> BaseSampler:
     """Build the sampler that chooses one trial's hyperparameters.
 
@@ -65,19 +66,16 @@ def build_sampler(
         space: The sweep's.
         slot: The trial's.
         outlook: Of the sweep's trials.
+        names: As `name_in_study` gives them; None where nothing is prefixed.
     """
     from optuna.exceptions import ExperimentalWarning  # late: a name can be refused without it
 
-    names = [
-        get_study_name(name, dimension)
-        for name, dimension in space.items()
-        if not isinstance(dimension, Fixed)
-    ]
+    names = name_in_study(space) if names is None else names
     sampler = SAMPLERS[config.sampler.name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return sampler.build(
-            Draw(names, slot, config.seed, outlook or Outlook()),
+            Draw(list(names.values()), slot, config.seed, outlook or Outlook()),
             **_read_settings(sampler, config.sampler),
         )
 

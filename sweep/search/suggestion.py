@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
@@ -13,18 +13,36 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 
-def get_study_name(name: str, dimension: Dimension) -> str:
-    """Give a hyperparameter's name in the study.
+def name_in_study(
+    space: Mapping[str, Dimension], prefixed: Collection[str] = (), label: str = ""
+) -> dict[str, str]:
+    """Name the searched hyperparameters in the study, by their own names.
 
     Optuna has no scale that is logarithmic in 1 - value, so the study holds `1 - beta1`.
+
+    Args:
+        space: Of an architecture.
+        prefixed: Hyperparameters that have the architecture's label before their names.
+        label: Of the architecture.
     """
-    if isinstance(dimension, Float) and dimension.scale == "one_minus_log":
-        return f"1 - {name}"
-    return name
+    names = {}
+    for name, dimension in space.items():
+        if not isinstance(dimension, Fixed):
+            owned = f"{label}.{name}" if name in prefixed else name
+            names[name] = f"1 - {owned}" if _is_mirrored(dimension) else owned
+    return names
+
+
+def _is_mirrored(dimension: Dimension) -> bool:
+    """Say whether the study holds 1 - value."""
+    return isinstance(dimension, Float) and dimension.scale == "one_minus_log"
 
 
 def suggest(
-    trial: BaseTrial, space: Mapping[str, Dimension], point: Mapping[str, Value]
+    trial: BaseTrial,
+    space: Mapping[str, Dimension],
+    point: Mapping[str, Value],
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Value]:
     """Ask a trial for a value of every hyperparameter.
 
@@ -32,22 +50,27 @@ def suggest(
         trial: Of a study with the sampler to ask; begun with the point's values fixed.
         space: The sweep's; fixed dimensions do not reach the study.
         point: The starting point that the trial tries, or nothing. It may lie outside the space.
+        names: As `name_in_study` gives them; None where nothing is prefixed.
 
     Returns:
         Every hyperparameter's value, by its own name.
     """
+    names = name_in_study(space) if names is None else names
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Fixed parameter .* is out of range", UserWarning)
-        values = {name: _suggest_one(trial, name, dimension) for name, dimension in space.items()}
+        values = {
+            name: dimension.value
+            if isinstance(dimension, Fixed)
+            else _suggest_one(trial, names[name], dimension)
+            for name, dimension in space.items()
+        }
     return {
         name: point.get(name, value) if isinstance(space[name], Fixed) else value
         for name, value in values.items()
     }
 
 
-def _suggest_one(trial: BaseTrial, name: str, dimension: Dimension) -> Value:
-    if isinstance(dimension, Fixed):
-        return dimension.value
+def _suggest_one(trial: BaseTrial, name: str, dimension: Choice | Int | Float) -> Value:
     if isinstance(dimension, Choice):
         choices: list[Any] = [_name_choice(value) for value in dimension.values]
         chosen: Any = trial.suggest_categorical(name, choices)
@@ -57,30 +80,34 @@ def _suggest_one(trial: BaseTrial, name: str, dimension: Dimension) -> Value:
             name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
         )
     if dimension.scale == "one_minus_log":
-        study_name = get_study_name(name, dimension)
         low, high = _subtract(dimension.high), _subtract(dimension.low)
-        return _subtract(trial.suggest_float(study_name, low, high, log=True))
+        return _subtract(trial.suggest_float(name, low, high, log=True))
     return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.scale == "log")
 
 
-def fix_point(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> dict[str, Value]:
+def fix_point(
+    point: Mapping[str, Value],
+    space: Mapping[str, Dimension],
+    names: Mapping[str, str] | None = None,
+) -> dict[str, Value]:
     """Give a starting point in the study's terms.
 
     Args:
         point: Values by the hyperparameters' own names.
         space: The sweep's.
+        names: As `name_in_study` gives them; None where nothing is prefixed.
 
     Returns:
         Values by the study's parameter names, for each searched hyperparameter of the point.
     """
-    fixed: dict[str, Value] = {}
-    for name, value in point.items():
-        if isinstance(space[name], Fixed):
-            continue
-        study_name = get_study_name(name, space[name])
-        is_renamed = study_name != name
-        fixed[study_name] = _subtract(get_number(value)) if is_renamed else _name_choice(value)
-    return fixed
+    names = name_in_study(space) if names is None else names
+    return {
+        names[name]: _subtract(get_number(value))
+        if _is_mirrored(space[name])
+        else _name_choice(value)
+        for name, value in point.items()
+        if name in names
+    }
 
 
 def find_misfits(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> dict[str, str]:

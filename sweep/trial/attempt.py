@@ -54,7 +54,7 @@ from sweep.trial.checkpoint import (
     save_checkpoint,
 )
 from sweep.trial.lost_workers import give_up
-from sweep.trial.session import Interruption, Session
+from sweep.trial.session import Interruption
 from sweep.trial.verdict import DEAD, DONE, STUCK, WORSE, Pause, Verdict
 from sweep.wording import round_shown
 
@@ -69,15 +69,13 @@ class Attempt:
     """One attempt at a trial: its network, its curve so far and the weights of its best epoch.
 
     Args:
-        session: What the worker holds open.
         claim: The right to train the trial.
         begun: The trial.
         interruption: Asked between batches and between epochs.
     """
 
-    def __init__(
-        self, session: Session, claim: Claim, begun: BegunTrial, interruption: Interruption
-    ) -> None:
+    def __init__(self, claim: Claim, begun: BegunTrial, interruption: Interruption) -> None:
+        session = begun.session
         self.session = session
         self.config = session.config
         self.claim = claim

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import optuna
 from optuna.trial import Trial
 
+from sweep.architectures import MODEL
 from sweep.models.space import Float
 from sweep.models.value import Value
+from sweep.search.allocation import choose_architecture, list_tried
+from sweep.search.strategy import describe_outlook
 from sweep.search.suggestion import find_misfits, fix_point, suggest
+from sweep.seeds import derive_seed
 from sweep.storage import studies
 from sweep.storage.claims import Claim, begin_claimed
 from sweep.storage.engine import retry
@@ -22,11 +28,13 @@ class BegunTrial:
     """A trial of the study that runs.
 
     Attributes:
+        session: As the trials of its architecture see it.
         trial: Of the study.
         params: The value of each of its hyperparameters.
         fault: Why it cannot be trained, where a value that was given cannot be; else None.
     """
 
+    session: Session
     trial: Trial
     params: dict[str, Value]
     fault: str | None = None
@@ -46,7 +54,7 @@ def begin_trial(session: Session, claim: Claim, study: optuna.Study) -> BegunTri
         raise
     renamed = {
         name: begun.params[name]
-        for name, dimension in session.space.items()
+        for name, dimension in begun.session.space.items()
         if isinstance(dimension, Float) and dimension.scale == "one_minus_log"
     }
     studies.set_attributes(begun.trial, renamed)
@@ -57,22 +65,49 @@ def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -
     """Suggest, again where a passing fault broke it off: what was suggested by then stays."""
     points = session.config.starting_points
     given = points[claim.slot] if claim.slot < len(points) else claim.point
-    misfits = find_misfits(given, session.space)
-    point = {name: value for name, value in given.items() if name not in misfits}
-    fault = "; ".join(misfits.values()) or None
     is_first = claim.attempt == 1
 
     def attempt() -> BegunTrial:
         nonlocal is_first
-        study.sampler = session.build_sampler(claim.slot)
+        part = _choose_part(session, claim.slot, study, given)
+        own = given if part is session else {k: v for k, v in given.items() if k != MODEL}
+        misfits = find_misfits(own, part.space)
+        point = {name: value for name, value in own.items() if name not in misfits}
+        fixed = fix_point(point, part.space, part.names)
+        study.sampler = part.build_sampler(claim.slot)
         was_first, is_first = is_first, False
         trial = studies.begin_trial(
             study,
             claim.slot,
-            fix_point(point, session.space),
+            fixed if part is session else {MODEL: part.config.label, **fixed},
             is_first=was_first,
             number=claim.number,
         )
-        return BegunTrial(trial, suggest(trial, session.space, point), fault)
+        chosen: dict[str, Value] = {}
+        if part is not session:  # what another attempt chose, stays
+            chosen = {MODEL: trial.suggest_categorical(MODEL, list(session.architectures))}
+            part = session.narrow(str(chosen[MODEL]))
+            study.sampler = part.build_sampler(claim.slot)
+        params = chosen | suggest(trial, part.space, point, part.names)
+        return BegunTrial(part, trial, params, "; ".join(misfits.values()) or None)
 
     return retry(attempt)
+
+
+def _choose_part(
+    session: Session, slot: int, study: optuna.Study, given: Mapping[str, Value]
+) -> Session:
+    """Choose the architecture of a slot's trial: the session of that one, where there are several.
+
+    Args:
+        given: The point that the trial is to try; where that names no architecture, the one whose
+            trials so far promise most.
+    """
+    if len(session.architectures) == 1:
+        return session
+    label = given.get(MODEL)
+    if label is None:
+        tried = list_tried(studies.read_study_trials(study), describe_outlook(session.config))
+        seed = derive_seed(session.config.search.seed, "architecture", slot)
+        label = choose_architecture(list(session.architectures), tried, np.random.default_rng(seed))
+    return session.narrow(str(label))

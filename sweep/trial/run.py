@@ -62,7 +62,7 @@ def _attempt(
 ) -> Verdict | Pause | None:
     """Train the trial, and tell what came of it, pause it, or give it back."""
     interruption.hold()
-    attempt = Attempt(session, claim, begin_trial(session, claim, study), interruption)
+    attempt = Attempt(claim, begin_trial(session, claim, study), interruption)
     try:
         end = attempt.reach_end()
         interruption.hold()

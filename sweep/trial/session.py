@@ -21,10 +21,12 @@ from sweep.models import Architecture
 from sweep.models.space import Dimension
 from sweep.models.value import Value
 from sweep.plan.curve_trials import fit_config
-from sweep.plan.network import open_kept
+from sweep.plan.network import open_all_kept
 from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
+from sweep.search.part_sampler import PartSampler
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
+from sweep.search.suggestion import name_in_study
 from sweep.storage.sources import read_files
 from sweep.storage.standings import Promotion
 from sweep.storage.sweeps import Sweep
@@ -49,13 +51,16 @@ class Interruption(Protocol):
 
 @dataclass(frozen=True)
 class Session:
-    """What a worker holds open for all trials of a sweep."""
+    """What a worker holds open for all trials of a sweep, or for those of one architecture of it.
+
+    `architectures` are by their labels; where there are several, `narrow` gives the session of one.
+    """
 
     engine: sa.Engine
     study_storage: BaseStorage
     sweep: Sweep
     config: SweepConfig
-    architecture: Architecture
+    architectures: Mapping[str, Architecture]
     split: Split
     device: torch.device
     artifacts: Path
@@ -66,13 +71,25 @@ class Session:
         return read_space(self.config)
 
     @cached_property
+    def names(self) -> Mapping[str, str]:
+        """What the study calls the hyperparameters that are searched."""
+        return name_in_study(self.space, self.config.prefixed, self.config.label)
+
+    @cached_property
     def promotion(self) -> Promotion | None:
         """How the sweep's next trial is chosen, where its trials pause."""
         return build_promotion(self.config)
 
     def build_sampler(self, slot: int) -> BaseSampler:
         """Build the sampler that chooses the hyperparameters of a slot's trial."""
-        return build_sampler(self.config.search, self.space, slot, describe_outlook(self.config))
+        outlook = describe_outlook(self.config)
+        sampler = build_sampler(self.config.search, self.space, slot, outlook, self.names)
+        is_part = len(self.architectures) > 1
+        return PartSampler(sampler, self.config.label) if is_part else sampler
+
+    def narrow(self, label: str) -> Session:
+        """Give the session as the trials of one of its architectures see it."""
+        return replace(self, config=self.config.narrow(label))
 
     def build_network(self, params: Mapping[str, Value]) -> nn.Module:
         """Build the network of a trial.
@@ -80,8 +97,9 @@ class Session:
         Args:
             params: Every hyperparameter of the trial; those of the training are not looked at.
         """
-        names = self.architecture.network_hyperparameters
-        return self.architecture.build({k: v for k, v in params.items() if k in names})
+        architecture = self.architectures[self.config.label]
+        names = architecture.network_hyperparameters
+        return architecture.build({k: v for k, v in params.items() if k in names})
 
 
 def open_session(
@@ -97,11 +115,10 @@ def open_session(
         SweepError: when the network may not run here, or the events are not here.
     """
     config = SweepConfig.from_json(sweep.config)
-    network = open_kept(config, read_files(engine, sweep.id), by_worker=True)
+    networks = open_all_kept(config, read_files(engine, sweep.id), by_worker=True)
+    architectures = {label: network.architecture for label, network in networks.items()}
     split = reopen_split(config.data)
-    return Session(
-        engine, study_storage, sweep, config, network.architecture, split, device, artifacts
-    )
+    return Session(engine, study_storage, sweep, config, architectures, split, device, artifacts)
 
 
 def renew_session(session: Session, sweep: Sweep) -> Session:

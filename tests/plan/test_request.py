@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sweep.config import SweepConfig, list_differences
+from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
 from sweep.models import ARCHITECTURES
 from sweep.models.space import Fixed
+from sweep.plan.differences import list_differences
 from sweep.plan.plan import Plan, plan_sweep
 from sweep.plan.profile import CPU, GPU, Profile
 from sweep.plan.recipes import build_recipe
@@ -214,8 +215,7 @@ def test_own_network_is_known_by_what_it_does(
     path.write_bytes(own_network.read_bytes())
     request = replace(asked, model=f"{path}:MyNet")
     plan = plan_sweep(request, CPU)
-    assert plan.source is not None
-    files = plan.source.files
+    files = plan.files
     moved = tmp_path / "elsewhere.py"
     moved.write_bytes(own_network.read_bytes() + b"\n# changed\n")
     path.unlink()
@@ -237,11 +237,10 @@ def test_sweep_goes_on_with_the_network_it_keeps(
     path.write_bytes(own_network.read_bytes() + b"\n# of this test alone\n")
     request = replace(asked, model=f"{path}:MyNet")
     plan = plan_sweep(request, CPU)
-    assert plan.source is not None
     path.unlink()
-    assert plan_sweep(request, CPU, plan.config, files=plan.source.files).config == plan.config
+    assert plan_sweep(request, CPU, plan.config, files=plan.files).config == plan.config
     monkeypatch.setenv("SWEEP_TRUST_CODE", "0")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr("sweep.trust._given", set())
     with pytest.raises(ModelError, match=r"mynet\.py is code that comes with the sweep"):
-        plan_sweep(request, CPU, plan.config, files=plan.source.files)
+        plan_sweep(request, CPU, plan.config, files=plan.files)

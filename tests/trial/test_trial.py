@@ -728,7 +728,10 @@ class OddNet(nn.Module):
 def be_odd(session: Session, network: type[nn.Module] = OddNet, **methods: object) -> Session:
     """Have a session train an odd network, with some other methods."""
     odd = type("Odd", (network,), methods)
-    return replace(session, architecture=replace(session.architecture, network=odd))
+    architectures = {
+        label: replace(one, network=odd) for label, one in session.architectures.items()
+    }
+    return replace(session, architectures=architectures)
 
 
 def test_network_whose_state_is_no_plain_tensor_is_kept_and_goes_on(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sweep.architectures import MODEL
+from sweep.figures.style import COLORS, SYMBOLS
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.best import get_epoch, get_number
@@ -24,10 +26,13 @@ class Group:
     symbol: str
     size: int
     trials: Sequence[TrialRow]
+    is_complete: bool = False
 
 
 def group_trials(status: Status, max_points: int) -> list[Group]:
-    """Tell finished trials apart: complete, pruned, dead, and the best one.
+    """Tell finished trials apart: pruned, dead, complete, and the best one.
+
+    Of several architectures those that are complete are told apart by these.
 
     Returns:
         The groups in drawing order; together at most `max_points` trials, half of them the best,
@@ -44,12 +49,24 @@ def group_trials(status: Status, max_points: int) -> list[Group]:
     pruned = [trial for trial in shown if trial.state == PRUNED and trial.outcome != "dead"]
     over = [t for t in shown if t.state == COMPLETE and t.outcome == OVER_LIMIT]
     complete = [trial for trial in shown if trial.feasible and best and trial.id != best.id]
+    architectures = [
+        Group(
+            label,
+            COLORS[number % len(COLORS)],
+            SYMBOLS[(number + number // len(COLORS)) % len(SYMBOLS)],
+            7,
+            [trial for trial in complete if trial.params[MODEL] == label],
+            is_complete=True,
+        )
+        for number, label in enumerate(one.label for one in status.config.architectures)
+    ]
+    alike = [Group("complete", "#1f77b4", "circle", 7, complete, is_complete=True)]
     return [
         Group("pruned", "#bbbbbb", "circle", 6, pruned),
         Group("dead", "#d62728", "x", 6, dead),
         *([Group("over a limit", "#9467bd", "circle-open", 6, over)] if over else []),
-        Group("complete", "#1f77b4", "circle", 7, complete),
-        Group("best", "#ff7f0e", "star", 13, [best] if best else []),
+        *(architectures or alike),
+        Group("best", "#ff7f0e", "star", 13, [best] if best else [], is_complete=True),
     ]
 
 

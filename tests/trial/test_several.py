@@ -1,0 +1,90 @@
+"""Several architectures in one budget: each trial has one, and keeps it whoever trains it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import sweep.trial.ending
+from sweep.architectures import MODEL
+from sweep.results.candidates import list_candidates
+from sweep.results.frames import tabulate_trials
+from sweep.results.status import Status, read_status
+from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.claims import claim_trial, expire_claims
+from sweep.storage.epochs import read_trials
+from sweep.storage.sweeps import count_trials
+from sweep.trial.beginning import begin_trial
+from sweep.trial.session import Session
+from sweep.worker.worker import WorkerOptions, run_worker
+
+MakeSession = Callable[..., Session]
+HOUR_S = 3600.0
+NUM_TRIALS = 7
+
+
+@pytest.fixture(scope="module")
+def swept(
+    make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Session, Status]]:
+    """A sweep of two networks that is done: one learns, the other predicts nothing."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('several') / 'sweep.db'}"
+    session = make_session(url, "MyNet,DeadNet", trials=NUM_TRIALS, epochs=2)
+    options = WorkerOptions(url, "net", session.artifacts, "cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep.trial.ending, "_attach_pictures", bool)
+        assert run_worker(options, Signals()) == NUM_TRIALS
+    yield session, read_status(session.engine, session.sweep)
+    session.engine.dispose()
+
+
+def test_budget_is_one_and_goes_to_the_network_that_learns(swept: tuple[Session, Status]) -> None:
+    """Each has its first trials; every slot of the budget is spent once."""
+    session, status = swept
+    shares = Counter(trial.params[MODEL] for trial in status.begun)
+    assert shares["DeadNet"] == 3
+    assert shares["MyNet"] == NUM_TRIALS - 3
+    assert count_trials(session.engine, session.sweep.id).finished == NUM_TRIALS
+
+
+def test_status_of_each_architecture_has_its_trials_alone(swept: tuple[Session, Status]) -> None:
+    """The best one first; the hyperparameters are those of its own network."""
+    _session, status = swept
+    first, second = status.rank_all()
+    assert (first.title, second.title) == ("net: MyNet", "net: DeadNet")
+    assert len(first.begun) + len(second.begun) == NUM_TRIALS
+    assert first.ranked[0].id == status.ranked[0].id
+    assert not second.ranked
+    assert all(MODEL not in trial.params for trial in (*first.begun, *second.begun))
+    table = tabulate_trials(status, {})
+    assert table["params_model"].tolist() == [trial.params[MODEL] for trial in status.begun]
+
+
+def test_candidates_keep_their_architecture(swept: tuple[Session, Status]) -> None:
+    """A confirmation trains what the search found, of whichever network."""
+    _session, status = swept
+    assert {one.params[MODEL] for one in list_candidates(status, 2, {})} == {"MyNet"}
+
+
+def test_trial_taken_over_keeps_its_architecture(
+    make_session: MakeSession, sqlite_url: str
+) -> None:
+    """Whatever would be chosen by what is known now: it was stored with the trial's first write."""
+    session = make_session(sqlite_url, "MyNet,DeadNet", trials=3)
+    study = studies.load_study(session.study_storage, "net")
+    number = studies.begin_trial(study, 2, {MODEL: "DeadNet"}, is_first=True).number
+    slots = []
+    for worker in "abcd":  # the third is killed before anything of its trial was suggested
+        claim = claim_trial(session.engine, session.sweep.id, worker, HOUR_S)
+        assert claim is not None
+        slots.append(claim.slot)
+        expire_claims(session.engine, session.sweep.id, "c".__eq__)
+    begun = begin_trial(session, claim, study)
+    assert (slots, begun.trial.number) == ([0, 1, 2, 2], number)
+    assert begun.params[MODEL] == "DeadNet"
+    assert begun.session.config.label == "DeadNet"
+    rows = read_trials(session.engine, session.sweep.id)
+    assert [row.params[MODEL] for row in rows if row.number == number] == ["DeadNet"]
