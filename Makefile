@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 	--no-build-isolation
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
 
-.PHONY: sweep test check package soak measure lock clean
+.PHONY: sweep test check docs package soak measure lock clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -25,6 +25,10 @@ check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Into site/; a link that leads nowhere fails it.
+docs: $(VENV)/.installed-for-docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs site
+
 package: $(VENV)/.installed
 	$(BIN)/python deploy/package.py
 
@@ -36,7 +40,7 @@ measure: $(VENV)/.installed-for-tests
 	PYTHONPATH=.:tests $(BIN)/python tests/measure/claims.py --sampler none
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info
 
 lock: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target build/uv uv
@@ -60,7 +64,11 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml
 	$(BIN)/python -m compileall -q models storage sweep
 	touch $@
 
-$(VENV)/.installed-for-tests: $(VENV)/.installed constraints-test.txt \
+$(VENV)/.installed-for-docs: $(VENV)/.installed constraints-docs.txt
+	$(INSTALL) --require-hashes -r constraints-docs.txt
+	touch $@
+
+$(VENV)/.installed-for-tests: $(VENV)/.installed-for-docs constraints-test.txt \
 		constraints-build.txt
 	$(INSTALL) --require-hashes -r constraints-build.txt
 	$(INSTALL) --require-hashes -r constraints-test.txt

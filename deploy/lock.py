@@ -5,10 +5,10 @@
 
 A lock is a pip requirements file with the packages of all platforms, a marker where some do not
 need one, and the hashes of all its files on PyPI. `constraints.txt` is what the program runs with,
-`constraints-test.txt` what the tests add, `constraints-build.txt` what builds those of them that
-have no wheel, `constraints-cuda.txt` what PyPI's PyTorch needs beside it on Linux. In place of that
-one, `constraints-cpu.txt` names a PyTorch without CUDA, which is not on PyPI: it is written by
-hand, for one Python, that of the image.
+`constraints-docs.txt` what `make docs` adds, `constraints-test.txt` what the tests add to both,
+`constraints-build.txt` what builds those of them that have no wheel, `constraints-cuda.txt` what
+PyPI's PyTorch needs beside it on Linux. In place of that one, `constraints-cpu.txt` names a PyTorch
+without CUDA, which is not on PyPI: it is written by hand, for one Python, that of the image.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def resolve(extra: str, pinned: Iterable[Path], *arguments: str) -> dict[str, st
     """
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header"]
+    command += ["--fork-strategy", "fewest"]  # one version of a package for all Pythons
     command += [f"--constraints={path}" for path in pinned] + [*arguments]
     answer = subprocess.run(
         [*command, f"--extra={extra}", "pyproject.toml", "-"],
@@ -60,12 +61,13 @@ def write(name: str, purpose: str, blocks: Iterable[str]) -> Path:
 
 
 def main() -> None:
-    """Resolve, and write the four locks."""
+    """Resolve, and write the five locks."""
     names = (
         "constraints.txt",
         "constraints-cuda.txt",
         "constraints-test.txt",
         "constraints-build.txt",
+        "constraints-docs.txt",
     )
     pinned = [] if "--upgrade" in sys.argv else [ROOT / name for name in names]
     run = resolve("export", pinned)
@@ -77,9 +79,15 @@ def main() -> None:
         write(names[1], "What PyPI's PyTorch needs on Linux.", cuda.values()),
     ]
     write(names[3], "What builds packages without a wheel.", build)
-    test = resolve("test", [*pinned, *locks])
-    more = (lines for name, lines in test.items() if name not in {*run, *BUILDERS})
-    write(names[2], "What the tests need beside constraints.txt.", more)
+    known = {*run, *BUILDERS}
+    for extra, path, purpose in (
+        ("docs", names[4], "What `make docs` needs beside constraints.txt."),
+        ("test", names[2], "What the tests need beside constraints.txt and constraints-docs.txt."),
+    ):
+        found = resolve(extra, [*pinned, *locks])
+        more = [lines for name, lines in found.items() if name not in known]
+        locks.append(write(path, purpose, more))
+        known |= set(found)
 
 
 if __name__ == "__main__":
