@@ -7,11 +7,12 @@ import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PACKAGE = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 sys.path.insert(0, str(HERE))  # where `from_code` lies
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_code"]
 project = "sweep"
-version = release = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["version"]
+version = release = PACKAGE["version"]
 html_title = f"sweep {version}"
 html_theme = "furo"  # fonts of the reader's system, light and dark, narrow screens
 html_static_path = ["site.css"]

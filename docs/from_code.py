@@ -21,7 +21,7 @@ from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import storage.errors
+import sweep.storage.errors
 import sweep
 import sweep.errors
 from sweep.cli import app
@@ -61,7 +61,7 @@ def _begin(command: Any) -> Any:
 
 
 def list_keys() -> dict[str, str]:
-    """List the keys of `sweep.toml`, each with the words of the option of `sweep run` it stands for.
+    """List the keys of `sweep.toml`, each with the words of the option that it stands for.
 
     Raises:
         KeyError: when there is no such option.
@@ -76,7 +76,7 @@ def list_faults() -> list[type[Exception]]:
     """List the classes of faults that a person can put right."""
     return [
         one
-        for module in (sweep.errors, storage.errors)
+        for module in (sweep.errors, sweep.storage.errors)
         for one in vars(module).values()
         if inspect.isclass(one) and issubclass(one, Exception)
     ]
@@ -156,9 +156,9 @@ def lead_links(text: str, file: Path, page: Path) -> str:
     """Lead the links of a file that is included to where they lead from the page it is part of."""
 
     def lead(match: re.Match[str]) -> str:
-        target = (file.parent / match[1]).resolve().relative_to(DOCS.parent)
-        found = DOCS / INCLUDED_BY[str(target)] if str(target) in INCLUDED_BY else DOCS.parent / target
-        return f"]({os.path.relpath(found, page.parent)}"
+        target = Path(os.path.normpath(file.parent / match[1]))
+        within = INCLUDED_BY.get(os.path.relpath(target, DOCS.parent))
+        return f"]({os.path.relpath(DOCS / within if within else target, page.parent)}"
 
     return re.sub(r"\]\((?!\w+:|#)([^)#]+)", lead, text)
 
@@ -169,7 +169,7 @@ def read_page(app: Sphinx, page: str, content: list[str]) -> None:
     content[0] = lead_links(content[0], path, path)
 
 
-def read_included(app: Sphinx, path: Path, page: str, content: list[str]) -> None:
+def read_included(_app: Sphinx, path: Path, page: str, content: list[str]) -> None:
     """Lead the links of an included file."""
     content[0] = lead_links(content[0], DOCS / path, DOCS / page)
 
