@@ -21,9 +21,9 @@ from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import sweep.storage.errors
 import sweep
 import sweep.errors
+import sweep.storage.errors
 from sweep.cli import app
 from sweep.cli.config_file import FILE_KEYS
 
