@@ -25,7 +25,7 @@ import sweep
 import sweep.errors
 import sweep.storage.errors
 from sweep.cli import app
-from sweep.cli.config_file import FILE_KEYS
+from sweep.settings_file import KINDS, SITES, SPACE
 
 DOCS = Path(__file__).resolve().parent
 INCLUDED_BY = {
@@ -61,15 +61,17 @@ def _begin(command: Any) -> Any:
 
 
 def list_keys() -> dict[str, str]:
-    """List the keys of `sweep.toml`, each with the words of the option that it stands for.
-
-    Raises:
-        KeyError: when there is no such option.
-    """
-    run = typer.main.get_command(app).commands["run"]
-    words = {names.split()[0]: words for names, words in list_options(run)}
-    words["--[space]"] = "What `--set` and `--fix` say: a hyperparameter a key."
-    return {key: words[f"--{key.replace('_', '-')}"] for key in FILE_KEYS.split(", ")}
+    """List the keys of `sweep.toml`, each with the words of the option that it stands for."""
+    commands = typer.main.get_command(app).commands
+    words = {
+        names.split()[0].removeprefix("--").replace("-", "_"): text
+        for name in ("worker", "run")
+        for names, text in list_options(commands[name])
+    }
+    return {key: words[key] for key in KINDS} | {
+        f"[{SPACE}]": "What `--set` and `--fix` say: a hyperparameter a key.",
+        f"[{SITES}.NAME]": "Any of these keys, for those who choose that site.",
+    }
 
 
 def list_faults() -> list[type[Exception]]:

@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 from deployment import ROOT, read_locks
 
 RUN = ("constraints.txt",)
-TEST = ("constraints.txt", "constraints-test.txt")
+DOCS = (*RUN, "constraints-docs.txt")
+TEST = (*DOCS, "constraints-test.txt")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -28,7 +29,9 @@ def test_every_file_has_a_hash(path: object) -> None:
     ] == []
 
 
-@pytest.mark.parametrize(("extra", "locks"), [(None, RUN), ("export", RUN), ("test", TEST)])
+@pytest.mark.parametrize(
+    ("extra", "locks"), [(None, RUN), ("export", RUN), ("docs", DOCS), ("test", TEST)]
+)
 def test_what_the_project_asks_for_is_pinned(extra: str | None, locks: tuple[str, ...]) -> None:
     """In a version that it allows: whoever changes pyproject.toml makes the locks anew."""
     project = PROJECT["project"]
@@ -39,7 +42,7 @@ def test_what_the_project_asks_for_is_pinned(extra: str | None, locks: tuple[str
             assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
 
 
-@pytest.mark.parametrize("locks", [RUN, TEST], ids=["run", "test"])
+@pytest.mark.parametrize("locks", [RUN, DOCS, TEST], ids=["run", "docs", "test"])
 def test_what_a_pinned_package_needs_is_pinned(locks: tuple[str, ...]) -> None:
     """Nothing but the locks is installed, so what they forget is missing."""
     pinned = read_locks(*locks, "constraints-cuda.txt")
@@ -64,7 +67,7 @@ def test_what_builds_a_package_has_a_hash() -> None:
     assert "--no-build-isolation" in options.split()
     builders = {*read_locks("constraints-build.txt"), *read_locks(*RUN)}
     assert {"poetry-core", "setuptools"} <= builders
-    for file in ("build", "test"):
+    for file in ("build", "docs", "test"):
         assert f"--require-hashes -r constraints-{file}.txt" in makefile
 
 

@@ -6,7 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,10 @@ import typer
 import sweep
 from examples import FENCE, PAGES, ROOT, Example, list_blocks, list_examples
 from sweep.cli import app
-from sweep.cli.config_file import lay_over_file
 from sweep.cli.job_options import check_options
 from sweep.cli.request_options import SearchOptions
 from sweep.cli.run import RunOptions
 from sweep.plan.check_words import check_words
-from sweep.plan.request import Request
 
 EXAMPLES = list(dict.fromkeys(list_examples()))
 STANDS_FOR = {"MODEL": "cnn", "N": "10", "S": "1"}
@@ -131,6 +129,6 @@ def test_toml_is_one_that_is_taken(page: Path, block: str, tmp_path: Path) -> No
     """As a `sweep.toml`: all its keys are known, and the space is one."""
     path = tmp_path / "sweep.toml"
     path.write_text(block, encoding="utf-8")
-    request, options, _ = lay_over_file(Request(), RunOptions(), path)
-    check_words(replace(request, data=(), val_data=()))
-    check_options(options)
+    command, words = find_command(("run", "--config", str(path)))
+    with command.make_context("run", words) as context:
+        check_run(dict(context.params))
