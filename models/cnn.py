@@ -71,7 +71,7 @@ class CNN(nn.Module):
             )
         )
         self.decoder_norms = nn.ModuleList(nn.BatchNorm2d(width) for width in decoder_widths[1:])
-        self.activation = build_activation(activation)
+        self.activation = build_activation(activation, in_place=True)
         self.last = nn.Conv2d(decoder_widths[-1], 1, kernel_size=1)
         self.head = OutputHead(head)
 

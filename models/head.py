@@ -54,15 +54,19 @@ class OutputHead(nn.Module):
         return functional.softplus(self.scale * z_BL + self.bias)
 
 
-def build_activation(activation: str) -> nn.Module:
+def build_activation(activation: str, *, in_place: bool = False) -> nn.Module:
     """Build what stands between two layers: `none` (the report's choice) or `relu`.
+
+    Args:
+        in_place: Whether it may overwrite what it is given: the layer before must not learn from
+            its own output, as an LSTM does, and nothing else may read that.
 
     Raises:
         ValueError: When the activation is unknown.
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation: unknown, got {activation!r}, expected one of {ACTIVATIONS}")
-    return nn.ReLU() if activation == "relu" else nn.Identity()
+    return nn.ReLU(in_place) if activation == "relu" else nn.Identity()
 
 
 def require_shape(where: str, x_BCL: Tensor, num_bins: int | None = None) -> None:

@@ -6,8 +6,10 @@ tried again with that lock held alone, so that a full device is not taken for a 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +18,8 @@ import torch
 
 from sweep.errors import ConfigError
 
-POLL_S = 0.2
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of mallopt(3)."""
 
 
 def open_device(name: str) -> torch.device:
@@ -75,6 +78,19 @@ def free_memory(device: torch.device) -> None:
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def keep_memory() -> None:
+    """Have the C library keep the memory of tensors on a CPU that are gone for those to come.
+
+    glibc gives back a block of more than some megabytes when it is freed, or the end of its heap,
+    and the system clears each page of the next one: a sixth of a training's time (measured with a
+    CNN of 32 channels, whose tensors have 4 MB). Other libraries have no such setting.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if set_option is not None:
+        set_option(M_MMAP_THRESHOLD, 2**25)  # the most it takes
+        set_option(M_TRIM_THRESHOLD, 2**30)
 
 
 @contextmanager

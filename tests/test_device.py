@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import resource
 import subprocess
 import sys
 import threading
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweep.device import describe_device, is_out_of_memory, open_device
+from sweep.device import describe_device, is_out_of_memory, keep_memory, open_device
 from sweep.errors import ConfigError
 from sweep.worker.device_lock import DeviceLock
 
@@ -124,3 +126,18 @@ def test_device_is_chosen_and_named() -> None:
     device = open_device("auto")
     assert device.type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert "threads" in describe_device(CPU)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_memory_of_a_tensor_is_kept_for_the_next_one() -> None:
+    """After `keep_memory` a tensor that is made anew, as each step's are, asks for no new pages."""
+    keep_memory()
+
+    def count_pages() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _round in range(20):
+            torch.ones(2**21)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    count_pages()  # what there is of the heap may be in pieces
+    assert count_pages() < 2**21 * 4 / 4096

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import torch
 from optuna.storages import BaseStorage
 
-from sweep.device import describe_device, free_memory, open_device
+from sweep.device import describe_device, free_memory, keep_memory, open_device
 from sweep.process import name_worker
 from sweep.signals import Signals
 from sweep.storage import studies
@@ -69,6 +69,7 @@ def run_worker(
             ever waits instead, except for what is wrong with its options and for a missing right.
     """
     options.check()
+    keep_memory()
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
     worker = _Worker(options, signals, say, beside, open_device(options.device), read_lease_s())
