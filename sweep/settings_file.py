@@ -224,6 +224,14 @@ class _Reader:
             raise self.refuse(path, value, "a list of file names; mend it")
         return [self._place(one) for one in value]
 
+    def read_tracks(self, _key: str, value: Any, path: tuple[str, ...]) -> list[str]:
+        """Take trackers, each perhaps with the path of a folder."""
+        value = [value] if isinstance(value, str) else value
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.refuse(path, value, "a list of trackers; mend it")
+        parts = [one.partition(":") for one in value]
+        return [f"{name}:{self._place(at)}" if at else name for name, _, at in parts]
+
     def read_folder(self, key: str, value: Any, path: tuple[str, ...]) -> str:
         """Take a path."""
         return self._place(self.read_text(key, value, path))
@@ -277,6 +285,7 @@ KINDS: Mapping[str, Callable[[_Reader, str, Any, tuple[str, ...]], Any]] = {
     **dict.fromkeys(("sampler", "pruner", "objective", "sweep"), _TEXT),
     **dict.fromkeys(("max_parameters", "audit", "priority"), _WHOLE),
     **dict.fromkeys(("max_fp", "max_latency_us", "timeout", "trial_timeout"), _NUMBER),
+    "track": _Reader.read_tracks,
     **dict.fromkeys(("no_confirm", "trust_code"), _FLAG),
 }
 """How each key is read."""

@@ -38,6 +38,7 @@ class JobOptions:
         is_detached: Whether to register the sweep only, for workers elsewhere.
         is_unconfirmed: Whether the best trials of a search are not trained again at its end.
         audit: How many pruned trials are trained to the end when the search has ended, or None.
+        track: Trackers that it is written for meanwhile, as `--track` takes them.
         priority: Whose turn it is among open sweeps, the highest first; None for what it was.
     """
 
@@ -74,6 +75,7 @@ class JobOptions:
     is_detached: bool = False
     is_unconfirmed: bool = False
     audit: int | None = None
+    track: list[str] | None = None
     priority: int | None = None
 
 
@@ -109,6 +111,10 @@ def check_options(options: JobOptions) -> None:
         raise ConfigError(
             f"artifacts: not a folder, got {options.artifacts}, expected one; change --artifacts"
         )
+    if options.track:
+        from sweep.trackers.trackers import read_tracks  # late: help and completion need it not
+
+        read_tracks(options.track)
     choose_launcher(options.launcher).check(read_wish(options), options.storage)
     if options.is_detached and options.launcher != LOCAL:
         raise ConfigError(
@@ -118,8 +124,10 @@ def check_options(options: JobOptions) -> None:
     where = {
         "timeout": "it where the workers are started; give it to `sweep worker`",
         "audit": "it where the sweep ends; the same `sweep run` without --detach does it then",
+        "track": "it where the workers are started; the same `sweep run` without --detach does it",
     }
-    for name, value in (("timeout", options.timeout_s), ("audit", options.audit)):
+    asked = {"timeout": options.timeout_s, "audit": options.audit, "track": options.track}
+    for name, value in asked.items():
         if options.is_detached and value is not None:
             raise ConfigError(
                 f"{name}: nothing is trained here, got {value} beside --detach, expected "

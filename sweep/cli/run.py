@@ -46,6 +46,14 @@ class RunOptions(SweepJobOptions):
     is_unconfirmed: Annotated[
         bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
     ] = False
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TRACKER[:DIR]",
+            help="Write it meanwhile for mlflow, tensorboard or wandb; again for more.  "
+            "[DIR: sweep_TRACKER]",
+        ),
+    ] = None
     audit: Annotated[
         int | None,
         typer.Option(help="Pruned trials to train whole at the end: how many were false?  [none]"),

@@ -49,11 +49,13 @@ def train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pla
     """Have the trials trained that are left; True when the budget is spent."""
     from sweep.dashboard.publisher import keep_fresh
     from sweep.storage import studies  # late: what is refused needs no study
+    from sweep.trackers.following import keep_tracked
 
     counts = count_trials(engine, sweep.id)
     if counts.unfinished == 0:
         print_note(f"nothing left to train: {counts.finished} of {counts.budget} trials finished")
-        return True
+        with keep_tracked(options.track or (), engine, sweep, print_note):
+            return True  # a killed command may have left them behind
     num_gone = expire_claims(engine, sweep.id, is_gone)
     if num_gone:
         print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
@@ -62,7 +64,8 @@ def train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pla
     if (choice := describe_choice(wanted)) is not None:
         print_note(choice)
     view = LiveView(engine, sweep)
-    with keep_fresh(engine, study_storage, sweep.name, view.say, is_hurried=lambda: False), view:
+    pages = keep_fresh(engine, study_storage, sweep.name, view.say, is_hurried=lambda: False)
+    with pages, keep_tracked(options.track or (), engine, sweep, view.say), view:
         try:
             job = Job(options.storage, sweep.name, options.artifacts.absolute())
             launcher = choose_launcher(options.launcher).make_launcher(

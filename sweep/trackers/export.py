@@ -32,7 +32,7 @@ def export_sweep(tracker: Tracker, status: Status, curves: Curves, folder: Path)
     name = status.sweep.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        import_module(tracker.module).write_runs(folder, name, runs)
+        import_module(tracker.module).write_runs(folder, name, status.sweep.mark, runs)
     except FileExistsError as exc:
         raise SweepError(
             f"{folder}: holds sweep {name} already, got it a second time, expected another "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS
@@ -12,7 +13,10 @@ from sweep.models.value import Value
 from sweep.results.best import get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, Epoch, TrialRow
-from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED, RUNNING
+
+NOTE = "sweep.created"
+"""The file that says which sweep a folder holds."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Run:
         finished_s: Seconds since 1970; None while it is not finished.
         is_whole: Whether it ended as it should: complete or pruned.
         is_failed: Whether a fault ended it.
+        is_running: Whether a worker has it now.
     """
 
     number: int
@@ -46,6 +51,7 @@ class Run:
     finished_s: float | None
     is_whole: bool
     is_failed: bool
+    is_running: bool
 
     @property
     def name(self) -> str:
@@ -55,10 +61,11 @@ class Run:
 
 def list_runs(status: Status, curves: Curves) -> list[Run]:
     """List the trials of a sweep that have begun, in their order."""
-    return [_make_run(status, trial, curves.get(trial.id, [])) for trial in status.begun]
+    return [make_run(status, trial, curves.get(trial.id, [])) for trial in status.begun]
 
 
-def _make_run(status: Status, trial: TrialRow, curve: Sequence[Epoch]) -> Run:
+def make_run(status: Status, trial: TrialRow, curve: Sequence[Epoch]) -> Run:
+    """Make the run of a trial that has begun, of its epochs so far."""
     started_s = trial.started_s or status.sweep.created_s
     own = get_own_epoch(trial)
     notes = {
@@ -78,7 +85,25 @@ def _make_run(status: Status, trial: TrialRow, curve: Sequence[Epoch]) -> Run:
         finished_s=trial.finished_s,
         is_whole=trial.state in (COMPLETE, PRUNED),
         is_failed=trial.state == FAILED,
+        is_running=trial.state == RUNNING,
     )
+
+
+def claim_folder(folder: Path, mark: str) -> None:
+    """Make the folder of a sweep, or find it.
+
+    Args:
+        mark: Which tells the sweep from others of its name.
+
+    Raises:
+        FileExistsError: when it is that of another sweep.
+    """
+    note = folder / NOTE
+    if not folder.exists() or not any(folder.iterdir()):
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(mark, encoding="utf-8")
+    elif not note.is_file() or note.read_text(encoding="utf-8", errors="replace") != mark:
+        raise FileExistsError(f"{folder}: it holds another sweep")
 
 
 def _list_steps(curve: Sequence[Epoch], started_s: float) -> list[Step]:

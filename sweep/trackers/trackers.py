@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from sweep.errors import ConfigError, list_allowed
+
+if TYPE_CHECKING:
+    from sweep.trackers.runs import Run
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,16 @@ class Tracker:
     def show(self, folder: Path) -> str:
         """Give the command that shows what was written into a folder."""
         return self.shown_by.format(shlex.quote(str(folder)))
+
+
+class Writer(Protocol):
+    """Writes a sweep for a tracker bit by bit; made of folder, name and mark of the sweep."""
+
+    def write(self, run: Run) -> None:
+        """Write what is new of a run."""
+
+    def close(self, *, is_done: bool) -> None:
+        """End, with the sweep or before it."""
 
 
 TRACKERS = {
@@ -55,3 +70,22 @@ def require_tracker(name: str) -> Tracker:
             f"`pip install {tracker.library}`"
         )
     return tracker
+
+
+def read_tracks(texts: Sequence[str]) -> list[tuple[str, Tracker, Path]]:
+    """Read what `--track` was given: a tracker, and a folder after a colon.
+
+    Raises:
+        ConfigError: when there is no such tracker, its library is not installed, or a file stands
+            in the place of the folder.
+    """
+    found = []
+    for text in texts:
+        name, _, folder = text.partition(":")
+        tracker, place = require_tracker(name), Path(folder or f"sweep_{name}")
+        if place.exists() and not place.is_dir():
+            raise ConfigError(
+                f"track: {place}: not a folder, got a file, expected one; choose another name"
+            )
+        found.append((name, tracker, place))
+    return found

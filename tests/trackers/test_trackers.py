@@ -6,18 +6,22 @@ import json
 import struct
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobs import end_trial
-from sweep.errors import SweepError
+from sweep.errors import ConfigError, SweepError
 from sweep.results.status import read_status
-from sweep.storage.epochs import Epoch
+from sweep.storage.claims import begin_claimed, claim_trial
+from sweep.storage.epochs import Epoch, read_curves, record_epochs
 from sweep.storage.workers import enter_worker
 from sweep.trackers.export import export_sweep
-from sweep.trackers.trackers import TRACKERS
+from sweep.trackers.following import keep_tracked
+from sweep.trackers.runs import list_runs
+from sweep.trackers.trackers import TRACKERS, read_tracks
 from sweep.trial.session import Session
 
 PARAMS = {"hidden_size": 4, "lr": 0.1 + 0.2, "batch_size": 12, "beta1": 0.9, "beta2": 0.999}
@@ -52,7 +56,10 @@ def test_a_file_in_the_place_of_the_folder_is_called_one(
     assert place.read_text() == "mine"
 
 
-@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")  # MLflow's own
+MLFLOWS = "ignore::sqlalchemy.exc.SADeprecationWarning"
+
+
+@pytest.mark.filterwarnings(MLFLOWS)
 def test_mlflow_reads_runs_of_trials_in_a_run_of_the_sweep(
     database: str, call: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -99,23 +106,31 @@ def test_tensorboard_reads_scalars_and_hyperparameters(
     """A folder a trial, with each epoch's metrics and the trial's settings."""
     done = call("export-to", "tensorboard", str(tmp_path), "--storage", database)
     assert done.code == 0, done.err
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own dependencies
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-        from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-        events = EventAccumulator(str(tmp_path / "net" / "trial-0000")).Reload()
-    assert [(e.step, pytest.approx(e.value)) for e in events.Scalars("validation_loss")] == [
-        (1, 0.1),
-        (2, 0.05),
-    ]
+    events = read_events(tmp_path / "net" / "trial-0000")
+    assert list_scalars(events) == [(1, pytest.approx(0.1)), (2, pytest.approx(0.05))]
     kept = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     settings = HParamsPluginData.FromString(kept).session_start_info.hparams
     assert settings["lr"].number_value == PARAMS["lr"]
-    assert sorted(path.name for path in (tmp_path / "net").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "net").glob("*/")) == [
         "trial-0000",
         "trial-0001",
     ]
+
+
+def read_events(folder: Path) -> Any:
+    """Read a run as TensorBoard does, of all of its files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own dependencies
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        return EventAccumulator(str(folder)).Reload()
+
+
+def list_scalars(events: Any) -> list[tuple[int, float]]:
+    """List the validation losses by step."""
+    return [(event.step, event.value) for event in events.Scalars("validation_loss")]
 
 
 def test_wandb_reads_offline_runs(
@@ -125,15 +140,88 @@ def test_wandb_reads_offline_runs(
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "own"))
     done = call("export-to", "wandb", str(tmp_path / "out"), "--storage", database)
     assert done.code == 0, done.err
-    found = {}
-    for file in (tmp_path / "out" / "net" / "wandb").glob("offline-run-*/run-*.wandb"):
-        name, history, settings = read_run(file)
-        found[name] = (history, settings)
-    assert sorted(found) == ["trial-0000", "trial-0001"]
-    history, settings = found["trial-0000"]
+    (good, history, settings), (bad, _, told) = read_runs(tmp_path / "out")
+    assert (good, bad) == ("trial-0000", "trial-0001")
     assert [(row["_step"], row["validation_loss"]) for row in history] == [(1, 0.1), (2, 0.05)]
     assert settings["lr"] == PARAMS["lr"]
-    assert found["trial-0001"][1]["sweep_reason"] == REASON
+    assert told["sweep_reason"] == REASON
+
+
+def read_runs(folder: Path) -> list[tuple[str, list[dict[str, Any]], dict[str, Any]]]:
+    """Read the runs of the sweep, in order of their names."""
+    return sorted(map(read_run, (folder / "net" / "wandb").glob("offline-run-*/run-*.wandb")))
+
+
+@pytest.mark.filterwarnings(MLFLOWS)
+def test_sweep_that_was_killed_goes_on_with_the_same_runs(
+    make_session: Callable[..., Session],
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Written meanwhile, by a second process from where the first was killed: each value once."""
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "own"))
+    session = make_session(sqlite_url, trials=2)
+    enter_worker(session.engine, "w", "cpu")
+    end_trial(session, PARAMS, CURVE, "complete")
+    claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
+    assert claim is not None
+    begin_claimed(session.engine, claim, claim.slot, PARAMS)
+    said: list[str] = []
+    tracks = [f"{name}:{tmp_path}" for name in TRACKERS]
+    writers = [
+        import_module(tracker.module).Writer(tmp_path, "net", session.sweep.mark)
+        for tracker in TRACKERS.values()
+    ]
+    record_epochs(session.engine, claim, CURVE[:1])
+    status = read_status(session.engine, session.sweep)
+    for run in list_runs(status, read_curves(session.engine, session.sweep.id)):
+        for writer in writers:
+            writer.write(run)  # and is killed: it never closes
+    record_epochs(session.engine, claim, CURVE)
+    for _twice in range(2):
+        with keep_tracked(tracks, session.engine, session.sweep, said.append):
+            pass
+    assert [line.partition(";")[0] for line in said] == [
+        f"track: {name} in {tmp_path}" for name in [*TRACKERS, *TRACKERS]
+    ]
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("net")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.run_name"])
+    assert [(run.info.run_name, run.info.status) for run in runs] == [
+        ("net", "KILLED"),
+        ("trial-0000", "FINISHED"),
+        ("trial-0001", "RUNNING"),
+    ]
+    for run in runs[1:]:
+        history = client.get_metric_history(run.info.run_id, "validation_loss")
+        assert [(one.step, one.value) for one in history] == [(1, 0.1), (2, 0.05)]
+        scalars = list_scalars(read_events(tmp_path / "net" / str(run.info.run_name)))
+        assert scalars == [(1, pytest.approx(0.1)), (2, pytest.approx(0.05))]
+    assert [name for name, *_rest in read_runs(tmp_path)] == ["trial-0000"]
+
+
+def test_fault_of_a_tracker_is_a_line(
+    make_session: Callable[..., Session], sqlite_url: str, tmp_path: Path
+) -> None:
+    """Whatever it is, the other trackers and the sweep go on."""
+    session = make_session(sqlite_url, trials=1)
+    (tmp_path / "net" / "trial-0000").mkdir(parents=True)
+    said: list[str] = []
+    tracks = [f"tensorboard:{tmp_path}", f"wandb:{tmp_path / 'own'}"]
+    with keep_tracked(tracks, session.engine, session.sweep, said.append):
+        pass
+    assert said[2:] == [
+        f"track: tensorboard: nothing more is written, got {tmp_path}/net: it holds another sweep; "
+        "the sweep goes on, and `sweep run` of net with the same --track catches up"
+    ]
+    assert (tmp_path / "own" / "net" / "sweep.created").is_file()
+    for text, reason in (("x", "tracker: unknown, got 'x'"), (f"wandb:{__file__}", "not a folder")):
+        with pytest.raises(ConfigError, match=reason):
+            read_tracks([text])
 
 
 def read_run(file: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
