@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 MODEL = "model"
 """What the study and a trial's hyperparameters call its architecture in a sweep of several."""
-OF_SEVERAL = ("files", "recommended", "prefixed", "architectures")
+OF_SEVERAL = ("files", "recommended", "prefixed", "epoch_events", "cost", "architectures")
 """Parts of a config that one of a single architecture does not store."""
 
 
@@ -24,6 +24,8 @@ class ArchitectureConfig(BaseModel):
         recommended: Slot of its recommended point in a sweep of several; None without one.
         prefixed: Hyperparameters that another one of the sweep has as well, and otherwise: in the
             study they have the architecture's name before their own.
+        epoch_events: Training events that an epoch of its trials has, others each time; None for
+            all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -34,6 +36,7 @@ class ArchitectureConfig(BaseModel):
     files: tuple[str, ...] = ()
     recommended: int | None = None
     prefixed: tuple[str, ...] = ()
+    epoch_events: int | None = Field(default=None, gt=0)
 
     @property
     def label(self) -> str:

@@ -288,6 +288,7 @@ class SweepConfig(ArchitectureConfig):
         num_hand_tuned: How many of them, the first ones, are those of the report.
         curve: Of a sample-size curve, which searches nothing; None for a search.
         confirmation: Of a confirmation, which searches nothing either; None for a search.
+        cost: What architectures have alike at a rung: events seen, or seconds of training.
         architectures: Of a sweep of several; empty where it has the one that it is itself.
     """
 
@@ -299,6 +300,7 @@ class SweepConfig(ArchitectureConfig):
     search: SearchConfig
     curve: CurveConfig | None = None
     confirmation: ConfirmationConfig | None = None
+    cost: Literal["events", "seconds"] = "events"
     architectures: tuple[ArchitectureConfig, ...] = ()
 
     @property

@@ -108,6 +108,14 @@ class SearchOptions(RequestOptions):
             autocompletion=offer(*OBJECTIVES),
         ),
     ] = None
+    cost: Annotated[
+        str | None,
+        typer.Option(
+            help="What several architectures have alike where trials are compared: events (seen) "
+            "or seconds (of training).  [events]",
+            autocompletion=offer("events", "seconds"),
+        ),
+    ] = None
     max_fp: Annotated[
         float | None,
         typer.Option(

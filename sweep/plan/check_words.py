@@ -11,6 +11,7 @@ from sweep.data.paths import check_counts, check_paths
 from sweep.models import ARCHITECTURES
 from sweep.models.space import Fixed
 from sweep.plan.network import check_names, is_own, list_models
+from sweep.plan.pace import check_cost
 from sweep.plan.parts import plan_limits
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
@@ -43,6 +44,8 @@ def check_words(request: Request) -> None:
         choose_sampler(request.sampler)
     if request.pruner is not None:
         choose_pruner(request.pruner)
+    if request.model is not None or request.cost is not None:
+        check_cost(request.cost, len(list_models(request.model)) if request.model else 2)
     if request.model is None or is_own(request.model):
         return
     check_names(request.model)

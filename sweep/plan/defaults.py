@@ -19,6 +19,7 @@ DEFAULTS = Request(
     sampler=DEFAULT_SAMPLER,
     pruner=DEFAULT_PRUNER,
     objective=DEFAULT_OBJECTIVE,
+    cost="events",
     seed=1,
 )
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf")
@@ -68,6 +69,7 @@ def describe_request(config: SweepConfig) -> Request:
         sampler=search.sampler.name,
         pruner=search.pruner.name,
         objective=search.objective,
+        cost=config.cost,
         **search.limits.model_dump(),
         seed=search.seed,
         profile=config.profile,

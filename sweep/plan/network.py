@@ -74,7 +74,8 @@ def list_models(model: str) -> tuple[str, ...]:
     """
     if model == ALL:
         return tuple(ARCHITECTURES)
-    if Path(model.rpartition(":")[0]).is_file():  # a path may have commas
+    file, _colon, name = model.rpartition(":")
+    if name.isidentifier() and Path(file).is_file():  # a path may have commas
         return (model,)
     models = tuple(part.strip() for part in model.split(","))
     labels = [one.rpartition(":")[2] for one in models]

@@ -20,6 +20,7 @@ from sweep.models.space import to_json
 from sweep.plan.curve import extend_space, plan_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.network import Chosen, Network, choose_network, refuse_several
+from sweep.plan.pace import check_cost, fit_epochs
 from sweep.plan.parts import (
     finish_recipe,
     plan_data,
@@ -33,9 +34,12 @@ from sweep.plan.request import CurveRequest, Request
 from sweep.plan.several import (
     combine_configs,
     drop_tuned,
+    keep_measured,
+    list_epochs,
     merge_files,
     move_networks,
     pair_models,
+    set_epochs,
     share_request,
 )
 from sweep.plan.space import check_space
@@ -86,6 +90,7 @@ def plan_sweep(
     asked = fill_request(request, stored, profile)
     wanted = pair_models(request.model, stored)
     chosen = [choose_network(model, view, files or {}) for model, view in wanted]
+    check_cost(asked.cost, len(chosen))
     if len(chosen) == 1:
         plan, stored = _plan_one(request, asked, curve, chosen[0], progress), chosen[0].stored
         if stored is not None:
@@ -111,15 +116,19 @@ def _plan_several(
     for one in chosen:
         first = plans[0] if plans else None
         plans.append(_plan_one(shares[one.label], asked, None, drop_tuned(one), progress, first))
-    config = combine_configs([plan.config for plan in plans], list(networks.values()))
+    configs = [plan.config for plan in plans]
+    config = combine_configs(configs, list(networks.values()))
     if stored is not None:
-        config = config.model_copy(update={"starting_points": stored.starting_points})
+        config = keep_measured(config, stored, asked)
         refuse_changes(move_networks(stored, chosen), config)
+    elif asked.cost == "seconds":
+        known = {label: network.architecture for label, network in networks.items()}
+        config = set_epochs(config, fit_epochs(configs, known, plans[0].split))
     notes = tuple(
         f"{label}: {note}"
         for label, plan in zip(networks, plans, strict=True)
         for note in plan.notes
-    )
+    ) + list_epochs(config)
     files = merge_files(list(networks.values()))
     return Plan(config, plans[0].split, networks, files, notes)
 

@@ -55,6 +55,7 @@ class Request:
     sampler: str | None = None
     pruner: str | None = None
     objective: str | None = None
+    cost: str | None = None
     max_fp: float | None = None
     max_parameters: int | None = None
     max_latency_us: float | None = None

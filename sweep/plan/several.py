@@ -157,6 +157,44 @@ def _choose_first(config: SweepConfig) -> Mapping[str, Value]:
     return config.starting_points[slot] if slot is not None else {}
 
 
+def set_epochs(config: SweepConfig, numbers: Sequence[int]) -> SweepConfig:
+    """Give the config of a sweep whose architectures are compared by seconds.
+
+    Args:
+        config: Of several architectures.
+        numbers: Training events that an epoch of each one's trials has.
+    """
+    parts = zip(config.architectures, numbers, strict=True)
+    parts = tuple(part.model_copy(update={"epoch_events": number}) for part, number in parts)
+    return config.model_copy(update={"cost": "seconds", "architectures": parts})
+
+
+def keep_measured(config: SweepConfig, stored: SweepConfig, asked: Request) -> SweepConfig:
+    """Give the config of a sweep that goes on with what was found when it began."""
+    numbers = [part.epoch_events for part in stored.architectures]
+    parts = zip(config.architectures, numbers, strict=True)
+    return config.model_copy(
+        update={
+            "cost": asked.cost,
+            "starting_points": stored.starting_points,
+            "architectures": tuple(
+                part.model_copy(update={"epoch_events": number}) for part, number in parts
+            ),
+        }
+    )
+
+
+def list_epochs(config: SweepConfig) -> tuple[str, ...]:
+    """List how many events an epoch of each architecture has, where they are not all."""
+    num_train = config.data.num_train
+    return tuple(
+        f"{part.label}: an epoch has {part.epoch_events} of {num_train} training events, in about "
+        "the seconds that the fastest takes for all"
+        for part in config.architectures
+        if part.epoch_events not in (None, num_train)
+    )
+
+
 def find_clashing(spaces: Sequence[Mapping[str, Dimension]]) -> set[str]:
     """Find the hyperparameters that Optuna takes for different ones under one name."""
     kinds: dict[str, set[object]] = {}

@@ -192,11 +192,12 @@ def _write_costs(status: Status, curves: Curves, devices: Mapping[str, str]) -> 
     own = [curves.get(trial.id, []) for trial in status.begun]
     spent_s = sum(epoch.duration_s for curve in own for epoch in curve)
     curve = curves.get(trial.id, []) if trial else []
+    num_train = status.config.epoch_events or status.config.data.num_train
     epoch_s = statistics.median(e.duration_s for e in curve) if curve else None
-    per_event = "" if epoch_s is None else f"{1000 * epoch_s / status.config.data.num_train:.3g} ms"
+    per_event = "" if epoch_s is None else f"{1000 * epoch_s / num_train:.3g} ms"
     return (
         status.title,
-        str(status.config.data.num_train),
+        str(num_train),
         str(status.config.recipe.epochs),
         "" if epoch_s is None else write_time(epoch_s),
         per_event,

@@ -82,6 +82,7 @@ def write_command(status: Status) -> str:
         search = config.search
         options += [("--trials", status.sweep.budget), ("--events", data.num_train)]
         options += [("--sampler", search.sampler.name), ("--pruner", search.pruner.name)]
+        options += [("--cost", config.cost if config.architectures else None)]
         options += [("--objective", search.objective), ("--test-events", data.num_test)]
         limits = search.limits.model_dump()
         options += [(f"--{name.replace('_', '-')}", value) for name, value in limits.items()]

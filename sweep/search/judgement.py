@@ -115,7 +115,7 @@ def rank_trials(trials: Iterable[TrialRow], objective: str) -> list[TrialRow]:
 
 def count_grace_epochs(config: SweepConfig) -> int:
     """Count the epochs a trial may always train: those within the recipe's grace of events."""
-    return math.ceil(config.recipe.grace_events / config.data.num_train)
+    return math.ceil(config.recipe.grace_events / (config.epoch_events or config.data.num_train))
 
 
 def is_stuck(curve: Sequence[Epoch], config: SweepConfig) -> bool:

@@ -29,21 +29,29 @@ class Batches:
             few batches as that takes, so that sizes differ by one at most and none holds a single
             event, which a norm over events could not take: 33 in batches of 16 are three of 11.
         device: Where the batches shall be. A GPU with room keeps all events.
+        num_seen: Events of a shuffled pass, others each time; None for all.
     """
 
-    def __init__(self, events: EventSet, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        events: EventSet,
+        batch_size: int,
+        device: torch.device,
+        num_seen: int | None = None,
+    ) -> None:
         self.events = events
         self.num_events = len(events)
+        self.num_seen = min(num_seen or self.num_events, self.num_events)
         self.batch_size = batch_size
         self.device = device
         self._resident = self._keep_on_device() if device.type == "cuda" else None
 
     def __len__(self) -> int:
-        """Number of batches in a pass."""
-        return _count_batches(self.num_events, self.batch_size)
+        """Number of batches in a shuffled pass."""
+        return _count_batches(self.num_seen, self.batch_size)
 
     def shuffle(self, seed: int, epoch: int, num_skipped: int = 0) -> Iterator[tuple[Tensor, ...]]:
-        """Give all events once, in an order that only the seed and the epoch decide.
+        """Give a pass's events once, in an order that only the seed and the epoch decide.
 
         Args:
             num_skipped: Batches at the beginning to leave out, because they were given before.
@@ -52,7 +60,7 @@ class Batches:
             What `open` makes a batch of: places of events on the device, or the events.
         """
         order = np.random.default_rng([seed, epoch]).permutation(self.num_events)
-        return self._serve(order, len(self), num_skipped)
+        return self._serve(order[: self.num_seen], len(self), num_skipped)
 
     def in_order(
         self, first: int = 0, end: int | None = None, batch_size: int | None = None

@@ -76,6 +76,7 @@ class Trainer:
         seed: Decides the order of events, and how they are reflected.
         max_fp: The most false positives per event where validation chooses the settings of the peak
             finder; None where they are the reference's.
+        num_seen: Training events of an epoch, others each time; None for all.
         is_interrupted: Asked before each batch, of training and validation; True ends the epoch at
             once.
     """
@@ -90,6 +91,7 @@ class Trainer:
         seed: int,
         device: torch.device,
         max_fp: float | None = None,
+        num_seen: int | None = None,
         is_interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.network = network.to(device)
@@ -98,7 +100,8 @@ class Trainer:
         self.seed = seed
         self.max_fp = max_fp
         self.is_interrupted = is_interrupted
-        self.train = Batches(split.train, int(get_number(hyperparameters, "batch_size")), device)
+        batch_size = int(get_number(hyperparameters, "batch_size"))
+        self.train = Batches(split.train, batch_size, device, num_seen)
         self.validation = Batches(split.validation, FIRST_BATCH_SIZE, device)
         self._true_regions: list[Regions | None] = []
         share = get_number(hyperparameters, "reflected_share", 0.0)
@@ -138,7 +141,7 @@ class Trainer:
             self._begin_pass()
             yield EpochResult(
                 epoch=self.epoch,
-                events_seen=self.epoch * self.train.num_events,
+                events_seen=self.epoch * self.train.num_seen,
                 train_loss=train_loss,
                 score=score,
                 lr=self.step.find_rate(self._num_steps),
@@ -236,7 +239,7 @@ class Trainer:
                     raise InterruptedTrainingError
                 self.player(*given)
                 self._num_batches += 1
-        train_loss = float(self.step.total_loss) / self.train.num_events
+        train_loss = float(self.step.total_loss) / self.train.num_seen
         if not math.isfinite(train_loss):
             raise DivergedError(f"epoch {epoch}: training loss {train_loss}")
         return train_loss

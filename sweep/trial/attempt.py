@@ -192,6 +192,7 @@ class Attempt:
             seed=derive_seed(seed, "order", draw),
             device=self.session.device,
             max_fp=self.config.search.fixed_fp,
+            num_seen=self.config.epoch_events,
             is_interrupted=lambda: self.interruption.is_immediate() or self._is_late(),
         )
 

@@ -9,7 +9,7 @@ import pytest
 
 from sweep.architectures import MODEL, OF_SEVERAL
 from sweep.config import SweepConfig
-from sweep.errors import ConfigError, ConflictError, SweepError
+from sweep.errors import ConfigError, ConflictError, ModelError, SweepError
 from sweep.models import ARCHITECTURES
 from sweep.plan.names import choose_name
 from sweep.plan.network import list_models
@@ -120,3 +120,32 @@ def test_own_networks_are_kept_each_with_its_files(
     other.write_bytes(own_network.read_bytes() + b"\nCHANGED = 1\n")
     with pytest.raises(ConfigError, match="two networks have a file"):
         plan_sweep(replace(request, model=f"{own_network}:MyNet,{other}:DeadNet"), CPU)
+
+
+def test_slower_architecture_has_fewer_events_an_epoch(asked: Request, own_network: Path) -> None:
+    """By --cost seconds; measured when the sweep begins, and kept when it goes on."""
+    request = replace(asked, model=f"{own_network}:MyNet,cnn", cost="seconds")
+    plan = plan_sweep(request, CPU)
+    quick, cnn = plan.config.narrow_all()
+    assert quick.epoch_events == 24
+    assert cnn.epoch_events is not None
+    assert 3 <= cnn.epoch_events < 24
+    assert f"cnn: an epoch has {cnn.epoch_events} of 24" in plan.notes[-1]
+    again = replace(request, cost=None)
+    assert plan_sweep(again, CPU, plan.config, files=plan.files).config == plan.config
+    with pytest.raises(ConflictError, match='cost: stored "seconds", asked "events"'):
+        plan_sweep(replace(request, cost="events"), CPU, plan.config, files=plan.files)
+
+
+@pytest.mark.parametrize(("model", "cost"), [("cnn", "seconds"), ("cnn,mlp", "hours")])
+def test_cost_that_compares_nothing_is_refused(asked: Request, model: str, cost: str) -> None:
+    """One architecture has nothing to be compared with."""
+    with pytest.raises(ConfigError, match="cost: "):
+        plan_sweep(replace(asked, model=model, cost=cost), CPU)
+
+
+def test_network_that_cannot_be_timed_is_told_of(asked: Request, own_network: Path) -> None:
+    """In one line, with what it raised."""
+    model = f"cnn,{own_network}:BrokenNet"
+    with pytest.raises(ModelError, match="BrokenNet cannot be timed, got 'no such layer'"):
+        plan_sweep(replace(asked, model=model, cost="seconds"), CPU)

@@ -389,3 +389,12 @@ def test_batches_hold_every_event_once(split: Split) -> None:
     assert not torch.equal(served, other)
     assert torch.equal(served.sort().values, ordered.sort().values)
     assert torch.equal(other.sort().values, ordered.sort().values)
+
+
+def test_epoch_may_have_a_part_of_the_events_and_others_each_time(split: Split) -> None:
+    """As that of an architecture which takes longer than others of its sweep."""
+    few = Batches(split.train, 4, CPU, num_seen=6)
+    first, second = ([y.nansum().item() for _x, y in few.shuffle(1, epoch)] for epoch in (1, 2))
+    assert [len(batch[0]) for batch in few.shuffle(1, 1)] == [3, 3]
+    assert sum(first) != sum(second)
+    assert len(few) == len(first) == 2
