@@ -11,12 +11,11 @@ from sweep.data.paths import check_counts, check_paths
 from sweep.models import ARCHITECTURES
 from sweep.models.space import Fixed
 from sweep.plan.network import check_names, is_own, list_models
-from sweep.plan.pace import check_cost
 from sweep.plan.parts import plan_limits
 from sweep.plan.profile import CPU, choose_profile
 from sweep.plan.recipes import DEFAULT_RECIPE, build_recipe
 from sweep.plan.request import Request
-from sweep.plan.several import share_request
+from sweep.plan.several import check_cost, share_request
 from sweep.plan.space import check_training, read_assignments
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweep.config import SweepConfig
 from sweep.data.splits import Split
-from sweep.errors import ConfigError, ModelError
+from sweep.errors import ModelError
 from sweep.models import Architecture
 from sweep.models.value import get_number
 from sweep.plan.network import is_own
@@ -25,28 +25,12 @@ from sweep.search.suggestion import list_ends
 if TYPE_CHECKING:
     import torch
 
-COSTS = ("events", "seconds")
 NUM_BATCHES = 4
 """Of a training that is timed, in its second pass: the first one sets things up."""
 VALIDATION_SHARE = 1 / 3
 """Time for an event of validation, in that of training it: forward alone, and its peaks."""
 LEAST_SHARE = 1 / 8
 """Of the training events that an epoch has at least, however slow the architecture."""
-
-
-def check_cost(cost: str | None, num_models: int) -> None:
-    """Refuse a cost that is unknown, or that nothing compares by.
-
-    Raises:
-        ConfigError: when it is.
-    """
-    if cost not in (None, *COSTS):
-        raise ConfigError(f"cost: unknown, got {cost!r}, expected events or seconds; change --cost")
-    if cost == "seconds" and num_models == 1:
-        raise ConfigError(
-            "cost: seconds are compared across architectures, got one, expected several; leave "
-            "--cost out"
-        )
 
 
 def fit_epochs(

@@ -20,7 +20,7 @@ from sweep.models.space import to_json
 from sweep.plan.curve import extend_space, plan_curve
 from sweep.plan.defaults import fill_request
 from sweep.plan.network import Chosen, Network, choose_network, refuse_several
-from sweep.plan.pace import check_cost, fit_epochs
+from sweep.plan.pace import fit_epochs
 from sweep.plan.parts import (
     finish_recipe,
     plan_data,
@@ -32,6 +32,7 @@ from sweep.plan.parts import (
 from sweep.plan.profile import Profile, choose_profile
 from sweep.plan.request import CurveRequest, Request
 from sweep.plan.several import (
+    check_cost,
     combine_configs,
     drop_tuned,
     keep_measured,

@@ -14,6 +14,9 @@ from sweep.plan.network import Chosen, Network, list_models
 from sweep.plan.request import Request
 from sweep.plan.space import EXTRAS, read_space
 
+COSTS = ("events", "seconds")
+"""What architectures may have alike where their trials are compared."""
+
 
 def pair_models(
     asked: str | None, stored: SweepConfig | None
@@ -46,6 +49,21 @@ def pair_models(
             "expected no difference; leave --model out, or give the new sweep a name with --sweep"
         )
     return [(named[view.label], view) for view in views]
+
+
+def check_cost(cost: str | None, num_models: int) -> None:
+    """Refuse a cost that is unknown, or that nothing compares by.
+
+    Raises:
+        ConfigError: when it is.
+    """
+    if cost not in (None, *COSTS):
+        raise ConfigError(f"cost: unknown, got {cost!r}, expected events or seconds; change --cost")
+    if cost == "seconds" and num_models == 1:
+        raise ConfigError(
+            "cost: seconds are compared across architectures, got one, expected several; leave "
+            "--cost out"
+        )
 
 
 def share_request(request: Request, spaces: Mapping[str, Collection[str]]) -> dict[str, Request]:
