@@ -68,7 +68,7 @@ class Confirmation:
         """Names of the candidates; of a search of several architectures with each one's own."""
         has_several = bool(self.status.config.architectures)
         return [
-            f"{name_candidate(one)}, {one.params[MODEL]}" if has_several else name_candidate(one)
+            f"{one.params[MODEL]}, {name_candidate(one)}" if has_several else name_candidate(one)
             for one in self.design.candidates
         ]
 
