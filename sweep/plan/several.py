@@ -182,9 +182,11 @@ def set_epochs(config: SweepConfig, numbers: Sequence[int]) -> SweepConfig:
         config: Of several architectures.
         numbers: Training events that an epoch of each one's trials has.
     """
-    parts = zip(config.architectures, numbers, strict=True)
-    parts = tuple(part.model_copy(update={"epoch_events": number}) for part, number in parts)
-    return config.model_copy(update={"cost": "seconds", "architectures": parts})
+    fitted = tuple(
+        part.model_copy(update={"epoch_events": number})
+        for part, number in zip(config.architectures, numbers, strict=True)
+    )
+    return config.model_copy(update={"cost": "seconds", "architectures": fitted})
 
 
 def keep_measured(config: SweepConfig, stored: SweepConfig, asked: Request) -> SweepConfig:
