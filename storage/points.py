@@ -21,7 +21,8 @@ def add_points(
 ) -> list[int]:
     """Put points next: into the first trials that wait and that nobody has claimed yet.
 
-    The budget stays as it is. Points that were added before stay before these.
+    The budget stays as it is. Points that were added before stay before these. Each is tried in the
+    space that the sweep has now, whatever it is changed to before.
 
     Args:
         sweep: Whose trials they are.
@@ -54,7 +55,8 @@ def add_points(
             )
         for row, point in zip(rows, points, strict=True):
             stored = trials.update().where(trials.c.id == row.id)
-            connection.execute(stored.values(point=json.dumps(dict(point))))
+            text = json.dumps(dict(point))
+            connection.execute(stored.values(point=text, version=sweep.version))
         return [row.slot for row in rows]
 
     return transact(engine, work)

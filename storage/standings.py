@@ -79,20 +79,20 @@ def choose_trial(
 ) -> tuple[sa.Row[Any], NextTrial] | None:
     """Lock the first trial that lost its worker, or else the first that waits.
 
-    With a rule that is the first that was given back on its way to a rung, or else what it chooses.
+    With a rule that is the first that was given back on its way, or else what it chooses. Without
+    one it may be one that paused under the rule of before: it goes on to its end.
 
     Returns:
         The trial's row and what is to be done, or None where there is nothing now.
     """
     mine = trials.c.sweep_id == sweep_id
     lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-    waiting = trials.c.state == WAITING
-    if promotion is not None:
-        waiting = sa.and_(waiting, trials.c.until_epoch.is_not(None))
+    begun = sa.and_(trials.c.state == WAITING, trials.c.attempts > 0)
+    waiting = begun if promotion else trials.c.state.in_((WAITING, PAUSED))
     for is_free in (lost, waiting):
         row = _lock_first(connection, mine, is_free)
         if row is not None:
-            return row, NextTrial(row.slot, row.until_epoch)
+            return row, NextTrial(row.slot, row.until_epoch if promotion else None)
     if promotion is None:
         return None
     standings = _read_standings(connection, sweep_id, promotion)
@@ -130,8 +130,10 @@ def _read_standings(
 
     What a trial came to at a rung stays, so that it is read once where the trial's state says which
     rungs it has reached; of one that is on its way it is read each time.
+    A trial that was begun before the sweep had rungs never pauses, and is compared with none.
     """
-    given_back = sa.and_(trials.c.state == WAITING, trials.c.until_epoch.is_not(None))
+    given_back = sa.and_(trials.c.state == WAITING, trials.c.attempts > 0)
+    is_compared = sa.or_(trials.c.attempts == 0, trials.c.until_epoch.is_not(None))
     found = connection.execute(
         sa.select(
             trials.c.slot,
@@ -139,7 +141,7 @@ def _read_standings(
             trials.c.outcome,
             trials.c.until_epoch,
         )
-        .where(trials.c.sweep_id == sweep_id)
+        .where(trials.c.sweep_id == sweep_id, is_compared)
         .order_by(trials.c.slot)
     )
     rows: list[tuple[Any, ...]] = list(map(tuple, found))

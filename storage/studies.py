@@ -22,7 +22,7 @@ from sweep.storage.engine import get_engine_options, prepare_engine, retry
 from sweep.storage.errors import StorageError
 from sweep.storage.names import COMPANION_SUFFIX
 from sweep.storage.rights import find_missing_right
-from sweep.storage.study_cache import FIXED_KEY, StudyCache
+from sweep.storage.study_cache import FIXED_KEY, StudyCache, StudyRows
 
 SLOT_KEY = "sweep:slot"
 CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read
@@ -65,7 +65,7 @@ def open_study_storage(url: URL) -> BaseStorage:
 def _open_study_storage(url: URL) -> RDBStorage:
     text = url.render_as_string(hide_password=False)
     try:
-        storage = RDBStorage(
+        storage = StudyRows(
             text, engine_kwargs=get_engine_options(url), skip_compatibility_check=True
         )
         _check_version(storage)

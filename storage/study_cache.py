@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -35,6 +35,20 @@ PART = 500
 """Trials that one statement names; a database takes only so many."""
 
 Rows = dict[int, list[sa.Row[Any]]]
+
+
+class StudyRows(RDBStorage):
+    """Optuna's storage, in which trials of one study may have a parameter of different spaces.
+
+    The space of a sweep may change while it lives. Optuna refuses other choices for a parameter
+    that an earlier trial has; it learns of these from nobody but a sampler, which is asked here.
+    """
+
+    def _set_trial_param_without_commit(self, *given: Any) -> None:
+        session, trial_id, name, value, distribution = given[:5]
+        super()._set_trial_param_without_commit(
+            session, trial_id, name, value, distribution, previous_distribution=distribution
+        )
 
 
 class StudyCache(_CachedStorage):
@@ -82,17 +96,25 @@ def get_choice(trial: FrozenTrial, name: str) -> Any:
     return trial.params.get(name, trial.system_attrs.get(FIXED_KEY, {}).get(name))
 
 
-class _PartOfStudy(Study):
-    """A study of which only the trials are seen that have a value of a parameter."""
+See = Callable[[FrozenTrial], FrozenTrial | None]
+"""How a trial is seen; None where it is not."""
 
-    def __init__(self, study: Study, name: str, value: Any) -> None:
+
+class _SeenStudy(Study):
+    """A study whose trials are seen otherwise, or not at all."""
+
+    def __init__(self, study: Study, see: See) -> None:
         vars(self).update(vars(study))
-        self._part = name, value
+        self._whole, self._see = study, see
 
     def _get_trials(self, *args: Any, **options: Any) -> list[FrozenTrial]:
-        name, value = self._part
-        found = super()._get_trials(*args, **options)
-        return [trial for trial in found if get_choice(trial, name) == value]
+        found = map(self._see, self._whole._get_trials(*args, **options))
+        return [trial for trial in found if trial is not None]
+
+
+def show_study(study: Study, see: See) -> Study:
+    """Give a study as a sampler is to see it; what it writes is written into the study itself."""
+    return _SeenStudy(study, see)
 
 
 def narrow_study(study: Study, name: str, value: Any) -> Study:
@@ -101,7 +123,7 @@ def narrow_study(study: Study, name: str, value: Any) -> Study:
     Args:
         name, value: A parameter that is fixed when a trial begins, and what it is in that part.
     """
-    return _PartOfStudy(study, name, value)
+    return show_study(study, lambda trial: trial if get_choice(trial, name) == value else None)
 
 
 def _list_changed(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -179,36 +179,43 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
         The budget now: `budget`, or more where more trials have begun already.
     """
 
-    def work(connection: sa.Connection) -> int:
-        _lock(connection, sweep_id)
-        mine = trials.c.sweep_id == sweep_id
-        connection.execute(
-            trials.delete().where(
-                mine,
-                trials.c.state == WAITING,
-                trials.c.attempts == 0,
-                trials.c.slot >= budget,
-            )
-        )
-        held = set(connection.execute(sa.select(trials.c.slot).where(mine)).scalars())
-        free = (slot for slot in range(budget) if slot not in held)
-        _add_slots(connection, sweep_id, list(free)[: max(0, budget - len(held))])
-        result = max(len(held), budget)
-        connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(budget=result))
-        return result
+    return transact(engine, lambda connection: set_budget(connection, sweep_id, budget))
 
-    return transact(engine, work)
+
+def set_budget(connection: sa.Connection, sweep_id: int, budget: int) -> int:
+    """Set how many trials a sweep trains, within a transaction; as `change_budget`."""
+    _lock(connection, sweep_id)
+    mine = trials.c.sweep_id == sweep_id
+    connection.execute(
+        trials.delete().where(
+            mine,
+            trials.c.state == WAITING,
+            trials.c.attempts == 0,
+            trials.c.slot >= budget,
+        )
+    )
+    held = set(connection.execute(sa.select(trials.c.slot).where(mine)).scalars())
+    free = (slot for slot in range(budget) if slot not in held)
+    _add_slots(connection, sweep_id, list(free)[: max(0, budget - len(held))])
+    result = max(len(held), budget)
+    connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(budget=result))
+    return result
 
 
 def change_config(
-    engine: sa.Engine, sweep: Sweep, config: Mapping[str, Any], files: Mapping[str, bytes]
+    engine: sa.Engine,
+    sweep: Sweep,
+    config: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    also: Callable[[sa.Connection], object] = bool,
 ) -> bool:
-    """Store where a sweep's events and its network lie now, or a confirmation's next round.
+    """Store where a sweep's events and its network lie now, a confirmation's next round, a change.
 
     Whoever calls keeps all else of its config, and what the files of the network do.
 
     Args:
         sweep: As it was read, on which the change builds.
+        also: What else is done, in the same transaction.
 
     Returns:
         Whether it is stored; False where somebody else has changed the config since then: it is as
@@ -220,10 +227,14 @@ def change_config(
         _lock(connection, sweep.id)
         mine = sweeps.c.id == sweep.id
         stored = connection.execute(sa.select(sweeps.c.config).where(mine)).scalar_one()
-        if parse_column(stored, f"sweep {sweep.name}: config") != sweep.config:
+        found = parse_column(stored, f"sweep {sweep.name}: config")
+        if found == config:  # the connection broke between the commit and its answer
+            return True
+        if found != sweep.config:
             return False
         connection.execute(sweeps.update().where(mine).values(config=text))
         write_files(connection, sweep.id, files)
+        also(connection)
         return True
 
     return transact(engine, work)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sweep.architectures import MODEL, OF_SEVERAL, ArchitectureConfig
+from sweep.changes import ChangeConfig
 from sweep.errors import ConfigError, list_allowed
 from sweep.limits import LimitsConfig
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
@@ -290,6 +291,7 @@ class SweepConfig(ArchitectureConfig):
         confirmation: Of a confirmation, which searches nothing either; None for a search.
         cost: What architectures have alike at a rung: events seen, or seconds of training.
         architectures: Of a sweep of several; empty where it has the one that it is itself.
+        changes: What `sweep change` did to it, one a version after the first.
     """
 
     profile: Literal["cpu", "gpu"]
@@ -302,6 +304,7 @@ class SweepConfig(ArchitectureConfig):
     confirmation: ConfirmationConfig | None = None
     cost: Literal["events", "seconds"] = "events"
     architectures: tuple[ArchitectureConfig, ...] = ()
+    changes: tuple[ChangeConfig, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from sweep.api.display import open_display
+from sweep.api.settings import write_assignments
 from sweep.data.events import EventSet
 from sweep.data.selection import reopen_split
 from sweep.errors import ConfigError, SweepError
+from sweep.plan.changes import AskedChange
+from sweep.results.changes import describe_changes
 from sweep.results.confirmation import find_confirmation, find_winner_or_best
-from sweep.results.edits import resume_sweep, stop_sweep
+from sweep.results.edits import begin_version, resume_sweep, stop_sweep
 from sweep.results.export import export_trial
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
@@ -226,6 +230,46 @@ class Database:
             UnknownSweepError: when there is no sweep of that name.
         """
         resume_sweep(self._engine, find_sweep(self._engine, name), name_user())
+
+    def change(
+        self,
+        name: str,
+        *,
+        set: Mapping[str, Any] | None = None,
+        fix: Mapping[str, Any] | None = None,
+        trials: int | None = None,
+        priority: int | None = None,
+        sampler: str | None = None,
+        pruner: str | None = None,
+        why: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Change a sweep while it runs, as `sweep change` does: trials get it that have not begun.
+
+        Args:
+            set: Dimensions of the space: `{"lr": "1e-4:1e-2:log", "hidden_size": [16, 32]}`.
+            fix: Hyperparameters with one value from now on.
+            trials: To be trained in all.
+            priority: Of open sweeps workers take the highest first.
+            why: Your reason, kept with the change.
+
+        Returns:
+            All changes of the sweep: `version`, `from_trial`, `changed`, `author`, `why`, `made`.
+
+        Raises:
+            UnknownSweepError: when there is no sweep of that name.
+            ConfigError: when something asked for cannot be, or is so already.
+        """
+        asked = AskedChange(
+            tuple(write_assignments("set", set or {})),
+            tuple(write_assignments("fix", fix or {})),
+            trials=trials,
+            priority=priority,
+            sampler=sampler,
+            pruner=pruner,
+            why=why,
+        )
+        begin_version(self._engine, find_sweep(self._engine, name), asked, name_user())
+        return describe_changes(self.read_status(name))
 
     def read_status(self, name: str) -> Status:
         """Read how far a sweep is: its counts, trials, workers, pace and time left.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 
 from sweep.api.database import Database, open
 from sweep.api.display import open_display
+from sweep.api.settings import write_assignments
 from sweep.errors import ConfigError, SweepError
 from sweep.plan.names import choose_name
 from sweep.plan.request import Request
@@ -160,13 +160,6 @@ def _write_option(option: str, value: Any) -> list[str]:
     if value is None or isinstance(value, bool):
         return [flag] if value else []
     if isinstance(value, Mapping):
-        value = [f"{name}={_write_setting(option, setting)}" for name, setting in value.items()]
+        value = write_assignments(option, value)
     words = value if isinstance(value, list | tuple) else [value]
     return [word for one in words for word in (flag, str(one))]
-
-
-def _write_setting(option: str, setting: Any) -> str:
-    """Write what a hyperparameter is set to; a list under `set` holds its choices."""
-    if option == "set" and isinstance(setting, list | tuple):
-        return ",".join(_write_setting("", one) for one in setting)
-    return setting if isinstance(setting, str) else json.dumps(setting, ensure_ascii=False)

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from sweep.cli.add import add
 from sweep.cli.best import best, evaluate, score
+from sweep.cli.change import change
 from sweep.cli.compare import compare
 from sweep.cli.config import config
 from sweep.cli.configured import Program
@@ -86,6 +87,9 @@ app.command("list")(list_sweeps)
 app.command()(stop)
 app.command()(resume)
 app.command()(add)
+# What it does not know it refuses itself: with the reason where `sweep run` knows it.
+_OTHERS = {"ignore_unknown_options": True, "allow_extra_args": True}
+app.command(context_settings=_OTHERS)(change)
 app.command()(best)
 app.command()(trials)
 app.command()(epochs)

@@ -53,6 +53,7 @@ def best(
     from sweep.cli.output import print_json  # late: a database is there
     from sweep.cli.tables import print_best, print_confirmation
     from sweep.results.best import find_best_trial
+    from sweep.results.changes import describe_changes
     from sweep.results.confirmation import find_confirmation
     from sweep.results.status import read_status
 
@@ -64,6 +65,8 @@ def best(
     else:
         trial = find_best_trial(status) if export is None else _choose_for_export(status)
     said = status.describe_trial(trial) if trial.feasible else {}
+    if changes := describe_changes(status):
+        said["changes"] = changes
     if found is not None:
         said["confirmation"] = found.describe()
         if not json:

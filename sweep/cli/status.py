@@ -27,13 +27,15 @@ def status(
     found = choose_sweep(engine, sweep)
     from sweep.cli.live import LiveView, follow_status, show_status  # late: a database is there
     from sweep.cli.output import print_json
+    from sweep.results.changes import describe_changes
     from sweep.results.status import read_status
 
     if watch:
         with LiveView(engine, found) as view:
             follow_status(view)
     if json:
-        print_json(read_status(engine, found).describe())
+        now = read_status(engine, found)
+        print_json({**now.describe(), "changes": describe_changes(now)})
     else:
         show_status(read_status(engine, found))
 

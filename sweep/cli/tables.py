@@ -10,6 +10,7 @@ from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import describe_nothing, get_epoch, get_own_epoch
+from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import Epoch
@@ -33,6 +34,8 @@ def print_best(status: Status) -> None:
     console.print(
         _draw_architectures(status) if status.config.architectures else _draw_best(status)
     )
+    for line in tell_changes(status):
+        console.print(line)
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
     if get_epoch(best).validation_loss >= status.config.data.null_loss:

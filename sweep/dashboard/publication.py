@@ -13,6 +13,7 @@ from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
 from sweep.results.best import get_epoch, get_number
+from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
 from sweep.storage import studies
@@ -97,8 +98,14 @@ def write_note(
         "",
         *_write_table(study, status.ranked[:NUM_LISTED]),
         *_write_architectures(study, status),
+        *_describe_changes(status),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _describe_changes(status: Status) -> list[str]:
+    lines = [f"- {line}" for line in tell_changes(status)]
+    return ["", "## Changed while it ran", "", *lines] if lines else []
 
 
 def _describe_confirmation(confirmation: Confirmation | None) -> list[str]:

@@ -9,11 +9,17 @@ given; its rounds add trials at the end (docs/ARCHITECTURE.md, "A confirmation, 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import CandidateConfig, ConfirmationConfig, SweepConfig
 from sweep.errors import ConfigError
+from sweep.models.space import Choice, to_json
+from sweep.models.value import Value, is_same
+from sweep.plan.space import complete_params, read_space
 from sweep.search.strategy import choose_pruner, choose_sampler
+from sweep.search.suggestion import find_misfits, list_ends
 from sweep.seeds import derive_seed
 
 SUFFIX = "-confirm"
@@ -117,7 +123,7 @@ def plan_confirmation(
         }
     )
     config = search.model_copy(
-        update={"search": judged, "num_hand_tuned": 0, "confirmation": confirmation}
+        update={"search": judged, "num_hand_tuned": 0, "confirmation": confirmation, "changes": ()}
     )
     return add_pairs(config, first)
 
@@ -152,9 +158,31 @@ def add_pairs(config: SweepConfig, pairs: Sequence[tuple[int, int]]) -> SweepCon
     if old is None:
         raise ValueError("confirmation: got the config of a search, expected one")
     every = (*old.pairs, *pairs)
+    points = [complete_params(config, candidate.params) for candidate in old.candidates]
+    parts = tuple(
+        one.model_copy(update={"space": _widen_space(one, points)}) for one in config.architectures
+    )
     return config.model_copy(
         update={
             "confirmation": old.model_copy(update={"pairs": every}),
-            "starting_points": tuple(old.candidates[index].params for index, _seed in every),
+            "starting_points": tuple(points[index] for index, _seed in every),
+            "space": _widen_space(config, points),
+            "architectures": parts,
         }
     )
+
+
+def _widen_space(
+    config: ArchitectureConfig, points: Sequence[Mapping[str, Value]]
+) -> dict[str, dict[str, Any] | str]:
+    """Widen a space to what points have that were tried when it was another one."""
+    space, written = read_space(config), dict(config.space)
+    points = [point for point in points if point.get(MODEL, config.label) == config.label]
+    misfits = {name for point in points for name in find_misfits(point, space)}
+    for name in misfits & space.keys():
+        values: list[Value] = []
+        for value in (*list_ends(space[name]), *(point[name] for point in points if name in point)):
+            if not any(is_same(value, known) for known in values):
+                values.append(value)
+        written[name] = to_json(Choice(tuple(values)))
+    return written

@@ -11,7 +11,7 @@ from sweep.config import WHEREABOUTS, DataConfig, SweepConfig
 
 def list_differences(stored: SweepConfig, asked: SweepConfig) -> list[str]:
     """List what differs between two configs, one `place: stored X, asked Y` each."""
-    derived = {"starting_points", "num_hand_tuned"}  # from the space, which says it better
+    derived = {"starting_points", "num_hand_tuned", "changes"}  # what is in force says it better
     first, second = (
         {key: value for key, value in config.to_json().items() if key not in derived}
         for config in (stored, asked)

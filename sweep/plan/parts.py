@@ -26,6 +26,7 @@ from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request
 from sweep.plan.space import choose_space, read_assignments, read_space, write_space
 from sweep.plan.steps import fit_grace
+from sweep.plan.versions import list_outdated
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
 DEFAULT_FP = 0.1
@@ -34,12 +35,14 @@ DEFAULT_FP = 0.1
 
 
 def refuse_changes(stored: SweepConfig, asked: SweepConfig) -> None:
-    """Refuse to go on with a sweep differently.
+    """Refuse to go on with a sweep differently; what an earlier version of it had may be asked.
 
     Raises:
         ConflictError: with every difference.
     """
+    outdated = list_outdated(stored, asked)
     differences = list_differences(write_space(stored), write_space(asked))
+    differences = [line for line in differences if line not in outdated]
     if differences:
         raise ConflictError(
             f"sweep: it is another one already, got {'; '.join(differences)}, expected no "

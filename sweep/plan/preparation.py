@@ -16,6 +16,7 @@ from sweep.plan.names import choose_name
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
+from sweep.plan.versions import list_outdated
 from sweep.provenance import describe_versions
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.sources import read_files
@@ -92,6 +93,10 @@ def prepare_sweep(
         if moved != config or files != kept:
             _store_moves(engine, stored, moved, files)
         notes += _describe_moves(config, moved)
+        notes += [
+            f"goes on with version {stored.version}, as it was changed to; {line}"
+            for line in list_outdated(config, plan.config)
+        ]
     if stored.stop_requested:
         request_stop(engine, stored.id, stop=False)
     if trials is not None and trials != stored.budget:

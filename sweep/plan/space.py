@@ -24,7 +24,9 @@ from sweep.search.suggestion import list_ends
 MAX_BUILD_BYTES = 4 << 30
 """Of memory for one network that is built to see whether it can be."""
 REPORT_BATCH_SIZE = 128
-EXTRAS = ("asymmetry", "reflected_share", "weight_decay")
+IMPLIED: Mapping[str, Value] = {"asymmetry": 0.0, "reflected_share": 0.0}
+"""What a trial trains with whose space does not name it; the weight decay is its recipe's then."""
+EXTRAS = (*IMPLIED, "weight_decay")
 """Hyperparameters of the training that no space of this project has, and any may have."""
 TRAINING_BOUNDS = {
     "lr": (1e-12, 1e3, "a number above 0"),
@@ -54,6 +56,13 @@ def read_space(config: ArchitectureConfig) -> dict[str, Dimension]:
             f"stored sweep: its space is not readable, got {exc}, expected one of this version; "
             "use the version of sweep that made it"
         ) from exc
+
+
+def complete_params(config: SweepConfig, params: Mapping[str, Value]) -> dict[str, Value]:
+    """Complete a trial's hyperparameters by what it trained with before a change named it."""
+    implied = {**IMPLIED, "weight_decay": config.recipe.weight_decay}
+    space = config.narrow_to(params).space
+    return {name: value for name, value in implied.items() if name in space} | dict(params)
 
 
 def list_dimensions(config: SweepConfig) -> dict[str, list[Dimension]]:

@@ -72,7 +72,7 @@ def list_comparable(status: Status, space: dict[str, Dimension]) -> list[TrialRo
         if trial.finished_s is not None
         and trial.best is not None
         and all(
-            isinstance(dimension, Fixed) or dimension.contains(trial.params[name])
+            isinstance(dimension, Fixed) or dimension.contains(trial.params.get(name))
             for name, dimension in space.items()
         )
     ]

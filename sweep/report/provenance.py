@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 
+from sweep.config import SweepConfig
 from sweep.models.space import Fixed
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.profile import PROFILES
 from sweep.plan.space import choose_space, read_space
+from sweep.plan.versions import list_versions
 from sweep.provenance import describe_versions
 from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Section, Table, Text, list_facts
@@ -26,7 +30,7 @@ def build_provenance_section(
     columns = (Column("what"), *(Column(status.sweep.name) for status in statuses))
     blocks: list[Block] = [
         Text("These commands repeat the sweeps, in an empty folder or with another --storage:"),
-        *(Code(write_command(status)) for status in statuses),
+        *(Code(command) for status in statuses for command in list_commands(status)),
         Text(
             "With one worker the same trials come out in the same order; with several, the search "
             "depends on which trial ends first, while each single trial can still be had again: "
@@ -71,6 +75,28 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
         "time limit of a trial": "none" if limit_s is None else f"{limit_s:g} s",
         **{name: str(value) for name, value in sorted(sweep.provenance.items())},
     }
+
+
+def list_commands(status: Status) -> list[str]:
+    """List the command that makes a sweep again, and those that changed where it looks."""
+    versions = list_versions(status.config)
+    changes = (_write_change(status.sweep.name, *pair) for pair in pairwise(versions))
+    return [write_command(replace(status, config=versions[0])), *filter(None, changes)]
+
+
+def _write_change(name: str, old: SweepConfig, new: SweepConfig) -> str:
+    """Write the command that changed one version to the next; nothing where both look alike."""
+    words = []
+    for what in ("sampler", "pruner"):
+        if getattr(new.search, what) != getattr(old.search, what):
+            words += [f"--{what}", getattr(new.search, what).name]
+    for before, now in zip(old.narrow_all(), new.narrow_all(), strict=True):
+        space, head = read_space(before), f"{now.label}." if new.architectures else ""
+        for changed, dimension in read_space(now).items():
+            if space.get(changed) != dimension:
+                option = "--fix" if isinstance(dimension, Fixed) else "--set"
+                words += [option, f"{head}{changed}={dimension}"]
+    return shlex.join(["sweep", "change", name, *words]) if words else ""
 
 
 def write_command(status: Status) -> str:

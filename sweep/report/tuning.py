@@ -22,10 +22,11 @@ from sweep.report.importance import describe_importances
 from sweep.report.savings import describe_endings
 from sweep.report.trial_table import name_trial_table, tabulate_trials
 from sweep.report.winner import explain_winner
+from sweep.results.changes import tell_first_trial
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves
-from sweep.wording import write_count, write_setting, write_value
+from sweep.wording import write_count, write_date, write_setting, write_value
 
 SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1 - value"}
 
@@ -46,6 +47,7 @@ def build_tuning_part(
     key = f"sweep-{status.sweep.id}"
     parts = [
         Part("Hyperparameters considered", _describe_spaces(status)),
+        *([Part("Changed while it ran", _show_changes(status))] if status.config.changes else []),
         *([_show_confirmation(confirmation)] if confirmation is not None else []),
         Part("Why this one won", explain_winner(status)),
         Part("Every combination tried", [*_show_search(status, curves, key)]),
@@ -121,6 +123,29 @@ def _describe_space(status: Status) -> list[Block]:
             f"chose any, {config.num_hand_tuned} of them tuned by hand."
         ),
         Table(f"Search space of {status.title}", columns, rows),
+    ]
+
+
+def _show_changes(status: Status) -> list[Block]:
+    """Show each change, with the trials that were begun before it and after."""
+    rows = [
+        (
+            str(version),
+            tell_first_trial(status, version),
+            "; ".join(change.said),
+            change.why or "",
+            change.author,
+            write_date(change.made_s),
+        )
+        for version, change in enumerate(status.config.changes, start=2)
+    ]
+    head = ("version", "trials", "what", "why", "who", "when")
+    return [
+        Text(
+            "Data, recipe and objective stayed, so that all trials can be compared; each has the "
+            "version that it was begun with. The space above is the last one."
+        ),
+        Table(f"Changes of {status.sweep.name}", [Column(name) for name in head], rows),
     ]
 
 

@@ -9,6 +9,7 @@ from sweep.metrics.decode import Decode
 from sweep.metrics.score import LOSS, get_score
 from sweep.models.space import Fixed
 from sweep.plan.space import read_space
+from sweep.plan.versions import give_version
 from sweep.results.status import Status
 from sweep.search.judgement import rank_trials
 from sweep.search.limits import OVER_LIMIT
@@ -117,4 +118,4 @@ def say_origin(status: Status, trial: TrialRow) -> str:
         return "recommended"
     if trial.is_added:
         return "added"
-    return f"search ({config.search.sampler.name})"
+    return f"search ({give_version(config, trial.version).search.sampler.name})"

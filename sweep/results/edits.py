@@ -1,4 +1,5 @@
-"""What a person may change of a sweep that is there: stop, resume, priority, a point of their own.
+"""What a person may change of a sweep that is there: stop, resume, priority, a point of their own,
+and where it looks by which rules.
 
 The command line, Python and the dashboard's pages all come here, so that each of them checks and
 does the same, and stores who did it.
@@ -15,6 +16,7 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.models.space import Fixed
 from sweep.models.value import Value
+from sweep.plan.changes import AskedChange, change_sweep
 from sweep.plan.points import Space
 from sweep.plan.priority import check_priority
 from sweep.plan.space import list_dimensions, read_space
@@ -80,10 +82,34 @@ def change_priority(engine: sa.Engine, sweep: Sweep, priority: int, author: str)
         ConfigError: when it is out of range.
     """
     check_priority(priority)
-    set_priority(engine, sweep.id, priority)
+    for one in add_confirmations(engine, [sweep]):
+        set_priority(engine, one.id, priority)
     record_edit(
         engine, sweep.id, author, f"changed the priority from {sweep.priority} to {priority}"
     )
+
+
+def begin_version(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: str) -> Sweep:
+    """Change where a sweep looks, by which rules, how far or how soon: a new version of it.
+
+    Its confirmation and its audit have its priority.
+
+    Args:
+        author: Who wants it.
+
+    Returns:
+        The sweep as it is now.
+
+    Raises:
+        ConfigError, ModelError, StorageError: as `change_sweep`.
+    """
+    changed = change_sweep(engine, sweep, asked, author)
+    if asked.priority is not None:
+        for one in add_confirmations(engine, [changed])[1:]:
+            set_priority(engine, one.id, asked.priority)
+    said = "; ".join(SweepConfig.from_json(changed.config).changes[-1].said)
+    record_edit(engine, changed.id, author, f"began version {changed.version}: {said}")
+    return changed
 
 
 def try_points(

@@ -48,6 +48,7 @@ _SWEEP = {
     "objective": WORDS,
     "created": TIME,
     "budget": WHOLE,
+    "priority": WHOLE,
 }
 _SWEEP_STATE = {"stopped": WORDS, "trials_per_hour": REAL, "time_left_s": REAL, "best_trial": WHOLE}
 _TRIAL = {"trial": WHOLE, "state": WORDS, "outcome": WORDS, "reason": WORDS, "feasible": TRUE}
@@ -58,6 +59,7 @@ _COST = {
     "events_seen": WHOLE,
     "training_s": REAL,
     "attempts": WHOLE,
+    "version": WHOLE,
     "started": TIME,
     "finished": TIME,
     "worker": WORDS,
@@ -79,6 +81,7 @@ def tabulate_sweeps(statuses: Sequence[Status]) -> pd.DataFrame:
             "objective": status.config.search.objective,
             "created": status.sweep.created_s,
             "budget": status.sweep.budget,
+            "priority": status.sweep.priority,
             **asdict(status.counts),
             "stopped": status.stopped,
             "trials_per_hour": status.trials_per_hour,
@@ -167,6 +170,7 @@ def _describe_trial(trial: TrialRow, curve: Sequence[Epoch]) -> dict[str, Any]:
         "events_seen": trial.last.events_seen if trial.last else 0,
         "training_s": sum(epoch.duration_s for epoch in curve),
         "attempts": trial.attempts,
+        "version": trial.version,
         "started": trial.started_s,
         "finished": trial.finished_s,
         "worker": trial.worker,

@@ -13,6 +13,7 @@ from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, list_phrases, write_plain
 from sweep.plan.curve_trials import fit_config
 from sweep.results.best import get_epoch
+from sweep.results.changes import tell_changes
 from sweep.results.status import Status
 from sweep.storage.workers import WorkerRow
 from sweep.wording import write_count, write_duration
@@ -24,6 +25,10 @@ class Workers:
 
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+
+NUM_CHANGES = 3
+"""The last ones are shown; `sweep best` and the report tell all."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,14 @@ class RunningTrials:
 
 
 def tell_progress(status: Status) -> list[str]:
-    """Tell in lines how far a sweep is: counts and time left, why it stopped, the best so far."""
+    """Tell in lines how far a sweep is: counts, time left, why it stopped, the best, changes."""
     lines = [tell_counts(status)]
     if status.stopped:
         lines.append(f"stopped: {status.stopped}")
     if status.ranked:
         best = status.ranked[0]
         lines.append(f"best: trial {best.number}, {list_phrases(get_score(get_epoch(best)))}")
-    return lines
+    return [*lines, *tell_changes(status)[-NUM_CHANGES:]]
 
 
 def tell_state(status: Status) -> str:

@@ -115,6 +115,7 @@ class Status:
         """Give what `sweep list --json` prints of the sweep: the counts and the best trial."""
         name, kind = self.sweep.name, self.config.kind
         head = {"sweep": name, "kind": kind, "budget": self.sweep.budget}
+        head |= {"priority": self.sweep.priority, "version": self.sweep.version}
         tail = {"stopped": self.stopped, "best": self.describe_best()}
         return {**head, **asdict(self.counts), **tail}
 

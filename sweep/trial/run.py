@@ -37,7 +37,7 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
         StorageError, DataError: when the database, the disk or the events fail; that is no
             verdict, and the trial stays unfinished.
     """
-    session = fit_session(session, claim.slot)
+    session = fit_session(session, claim)
     study = studies.load_study(
         session.study_storage,
         session.sweep.name,

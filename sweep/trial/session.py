@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from torch import nn
 
+from sweep.architectures import MODEL
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
@@ -24,12 +25,19 @@ from sweep.plan.curve_trials import fit_config
 from sweep.plan.network import open_all_kept
 from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
+from sweep.plan.versions import give_version
 from sweep.search.part_sampler import PartSampler
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
 from sweep.search.suggestion import name_in_study
+from sweep.storage.claims import Claim
 from sweep.storage.sources import read_files
 from sweep.storage.standings import Promotion
-from sweep.storage.sweeps import Sweep
+from sweep.storage.study_cache import narrow_study, show_study
+from sweep.storage.sweeps import Sweep, find_sweep
+from sweep.trial.past import read_past
+
+MOVING = ("confirmation", "starting_points", "space", "architectures", "search", "changes")
+"""What of a config may be another while workers have the sweep open."""
 
 
 class Interruption(Protocol):
@@ -84,8 +92,13 @@ class Session:
         """Build the sampler that chooses the hyperparameters of a slot's trial."""
         outlook = describe_outlook(self.config)
         sampler = build_sampler(self.config.search, self.space, slot, outlook, self.names)
-        is_part = len(self.architectures) > 1
-        return PartSampler(sampler, self.config.label) if is_part else sampler
+        past = read_past(self.engine, self.sweep, self.config, self.names)
+        if past is not None:
+            sampler = PartSampler(sampler, lambda study: show_study(study, past.see))
+        if len(self.architectures) > 1:
+            label = self.config.label
+            sampler = PartSampler(sampler, lambda study: narrow_study(study, MODEL, label))
+        return sampler
 
     def narrow(self, label: str) -> Session:
         """Give the session as the trials of one of its architectures see it."""
@@ -122,23 +135,31 @@ def open_session(
 
 
 def renew_session(session: Session, sweep: Sweep) -> Session:
-    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it.
+    """Give a session the sweep as it stands now: a confirmation's later rounds add trials to it, a
+    person may have changed where it looks.
 
     Where nothing has changed it is the session itself, which keeps what it has read.
     """
     if session.sweep == sweep:
         return session
-    if session.config.confirmation is None or session.sweep.config == sweep.config:
+    if session.sweep.config == sweep.config:
         return replace(session, sweep=sweep)
     now = SweepConfig.from_json(sweep.config)
-    rounds = {"confirmation": now.confirmation, "starting_points": now.starting_points}
-    return replace(session, sweep=sweep, config=session.config.model_copy(update=rounds))
+    moves = {name: getattr(now, name) for name in MOVING}
+    return replace(session, sweep=sweep, config=session.config.model_copy(update=moves))
 
 
-def fit_session(session: Session, slot: int) -> Session:
-    """Give what a worker holds open as one trial sees it: with its own training events."""
-    config = fit_config(session.config, slot)
+def fit_session(session: Session, claim: Claim) -> Session:
+    """Give what a worker holds open as one trial sees it: in the version that it was begun with,
+    and with its own training events.
+    """
+    if claim.version > session.sweep.version:  # changed between the look at it and the claim
+        session = renew_session(session, find_sweep(session.engine, session.sweep.name))
+    version = give_version(session.config, claim.version)
+    if version is not session.config:
+        session = replace(session, config=version)
+    config = fit_config(session.config, claim.slot)
     if config.curve is None:
         return session
-    train = draw_events(config, slot, session.split.train)
+    train = draw_events(config, claim.slot, session.split.train)
     return replace(session, config=config, split=Split(train, session.split.validation))

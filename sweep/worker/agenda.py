@@ -107,8 +107,11 @@ class Agenda:
             self._shunned_s[sweep.id] = time.monotonic() + SHUN_S
             self._say_once(f"not worked on here: {exc}", sweep)
             return None
-        self._sessions[sweep.id] = renew_session(session, sweep)
-        return self._sessions[sweep.id]
+        renewed = self._sessions[sweep.id] = renew_session(session, sweep)
+        if sweep.version > session.sweep.version:
+            said = "; ".join(renewed.config.changes[-1].said)
+            self._say_once(f"version {sweep.version} from the next trial on: {said}", sweep)
+        return renewed
 
     def _say_once(self, text: str, sweep: Sweep) -> None:
         line = text if self._name else f"{sweep.name}: {text}"

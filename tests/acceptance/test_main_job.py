@@ -40,6 +40,8 @@ STATES = [
     "sweep",
     "kind",
     "budget",
+    "priority",
+    "version",
     "complete",
     "pruned",
     "failed",
@@ -145,7 +147,9 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     assert printed.pop("audit") is None
     account = {"epochs": 9, "epochs_of_all": 9, "finished": 3, "pruned": 0}
     assert printed.pop("pruning") == account
-    assert printed == dict(zip(STATES, [NAME, "search", 3, 3, 0, 0, 0, 0, 0, None], strict=True))
+    assert printed == dict(
+        zip(STATES, [NAME, "search", 3, 0, 1, 3, 0, 0, 0, 0, 0, None], strict=True)
+    )
     assert best["efficiency"] > 0.5
     for number in range(3):
         assert f"trial {number} complete" in place.err

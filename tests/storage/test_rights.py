@@ -20,7 +20,7 @@ from sweep.storage.backup import back_up
 from sweep.storage.engine import close_after, create_engine, open_engine, parse_url
 from sweep.storage.errors import RightsError
 from sweep.storage.migrations import create_tables
-from sweep.storage.sweeps import find_sweep, list_sweeps, request_stop
+from sweep.storage.sweeps import find_sweep, list_sweeps, request_stop, set_priority
 from sweep.storage.tables import check_tables, check_writable, has_tables
 from sweep.storage.transfer import copy_sweeps
 
@@ -246,6 +246,8 @@ def test_reading_commands_need_no_right_to_write(
     answer = call("stop", "--sweep", "cnn", "--storage", role_url)
     assert (answer.code, answer.err.count("\n")) == (1, 1)
     assert "GRANT" in answer.err
+    with close_after(open_engine(parse_url(role_url))) as engine, pytest.raises(RightsError):
+        set_priority(engine, 1, 2)
 
 
 def test_file_in_a_read_only_folder_is_read(read_only_file: Path, tmp_path: Path) -> None:

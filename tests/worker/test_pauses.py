@@ -41,32 +41,6 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def make_pausing(make_session: MakeSession) -> MakeSession:
-    """Make a sweep of four trials whose rungs are the epochs 1, 2 and 4."""
-
-    def make(url: str, *, pruner: str = "rungs") -> Session:
-        return make_session(
-            url,
-            trials=NUM_TRIALS,
-            epochs=NUM_EPOCHS,
-            grace_events=24,
-            pruner=pruner,
-            sampler="random",
-            fixed=("batch_size=12",),
-        )
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def whole(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """The same trials, each trained to its end without a pause."""
-    session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('whole')}/sweep.db", pruner="none")
-    work(session)
-    return session
-
-
-@pytest.fixture(scope="module")
 def undisturbed(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The sweep whose trials pause, trained by one worker that nothing disturbed."""
     session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/sweep.db")

@@ -1,0 +1,177 @@
+"""A sweep that is changed while workers train it: what has begun stays, what comes is of now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from workers import work
+
+import sweep.trial.ending
+from sweep.config import SweepConfig
+from sweep.plan.changes import AskedChange, change_sweep
+from sweep.plan.versions import give_version
+from sweep.signals import Signals
+from sweep.storage import studies
+from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.points import add_points
+from sweep.storage.sweeps import Sweep, change_budget, count_trials, find_sweep
+from sweep.storage.tables import trials
+from sweep.trial.session import Session
+from sweep.worker.options import WorkerOptions
+from sweep.worker.worker import run_worker
+
+MakeSession = Callable[..., Session]
+NUM_TRIALS = 4
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no pictures, which take longer than these trainings."""
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
+
+
+def change(session: Session, *dimensions: str, **asked: Any) -> Sweep:
+    """Change the sweep of a session."""
+    found = find_sweep(session.engine, session.sweep.name)
+    return change_sweep(session.engine, found, AskedChange(dimensions, **asked), "anna")
+
+
+def work_until(session: Session, is_enough: Callable[[], bool]) -> None:
+    """Let a worker work until it is enough."""
+
+    class Patience(Signals):
+        """Asks the worker to leave."""
+
+        def is_gentle(self) -> bool:
+            return is_enough()
+
+    work(session, Patience())
+
+
+def read_rows(session: Session) -> list[TrialRow]:
+    """Read the trials that have begun."""
+    return read_trials(session.engine, session.sweep.id)
+
+
+def read_curves(session: Session) -> list[list[Epoch]]:
+    """Read all curves by slot, without what is different each time."""
+    return [
+        [replace(epoch, duration_s=0.0) for epoch in read_curve(session.engine, row.id)]
+        for row in read_rows(session)
+    ]
+
+
+def test_running_worker_takes_a_change_up_with_its_next_trial(
+    make_pausing: MakeSession, database_url: str
+) -> None:
+    """Other choices, a dimension more and one less; the budget stays exact and every trial says of
+    which version it is.
+    """
+    session = make_pausing(database_url, pruner="none", sampler="mixed")
+    first = len(session.config.starting_points)
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if len(said) == first + 2:
+            change(session, "hidden_size=2,9", "weight_decay=0:0.1", fixed=("lr=0.05",), trials=7)
+
+    options = WorkerOptions(database_url, None, session.artifacts, num_threads=1)
+    assert run_worker(options, Signals(), hear) == 7
+    (told,) = (line for line in said if "version 2 from the next trial on: hidden_size" in line)
+    assert told.startswith("net: ")
+    rows = read_rows(session)
+    assert [row.version for row in rows] == [1] * (first + 2) + [2] * (5 - first)
+    later = [row.params for row in rows if row.version == 2]
+    assert {params["hidden_size"] for params in later} <= {2, 9}
+    assert {params["lr"] for params in later} == {0.05}
+    assert all("weight_decay" in params for params in later)
+    assert count_trials(session.engine, session.sweep.id).complete == 7
+    study = studies.load_study(session.study_storage, session.sweep.name)
+    assert [trial.params["hidden_size"] for trial in study.trials] == [
+        row.params["hidden_size"] for row in rows
+    ]
+
+
+def test_paused_trials_go_on_as_they_began_where_the_pruner_no_longer_pauses(
+    make_pausing: MakeSession, database_url: str, whole: Session
+) -> None:
+    """Each to its end, in the space that it was begun in, bit by bit as undisturbed."""
+    session = make_pausing(database_url)
+    work_until(session, lambda: count_trials(session.engine, session.sweep.id).paused >= 2)
+    num_begun = len(read_rows(session))
+    change(session, "hidden_size=9,10", "lr=1e-3,2e-3", pruner="none")
+    work(session)
+    rows = read_rows(session)
+    assert [row.version for row in rows] == [1] * num_begun + [2] * (NUM_TRIALS - num_begun)
+    assert [row.state for row in rows] == ["complete"] * NUM_TRIALS
+    assert read_curves(session)[:num_begun] == read_curves(whole)[:num_begun]
+    assert all(row.params["hidden_size"] in (9, 10) for row in rows[num_begun:])
+
+
+def test_killed_trial_goes_on_in_the_version_that_it_was_begun_with(
+    make_pausing: MakeSession,
+    database_url: str,
+    whole: Session,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also before it had an epoch, and where later ones pause: it does not."""
+
+    class KilledError(BaseException):
+        """Ends a worker where it is."""
+
+    def kill(*_given: object) -> None:
+        raise KilledError
+
+    session = make_pausing(database_url, pruner="none")
+    with monkeypatch.context() as patched:
+        patched.setattr("sweep.trial.run.Attempt.reach_end", kill)
+        with pytest.raises(KilledError):
+            work(session)
+    change(session, "hidden_size=1", pruner="rungs")
+    late = trials.update().where(trials.c.state == "running").values(lease_until_s=1.0)
+    with session.engine.begin() as connection:
+        connection.execute(late)
+    work(session)
+    rows = read_rows(session)
+    assert [row.version for row in rows] == [1, 2, 2, 2]
+    assert read_curves(session)[0] == read_curves(whole)[0]
+    assert [row.params["hidden_size"] for row in rows[1:]] == [1, 1, 1]
+    assert [row.attempts for row in rows][:2] == [2, 2]
+    assert {row.state for row in rows[1:]} == {"complete", "pruned"}
+
+
+def test_changes_are_counted_one_by_one(make_pausing: MakeSession, database_url: str) -> None:
+    """Of two who looked at the same version neither is lost, nor what is no part of a version."""
+    session = make_pausing(database_url)
+    stale = find_sweep(session.engine, session.sweep.name)
+    change_sweep(session.engine, stale, AskedChange(("lr=1e-3:1e-2:log",), why="too hot"), "anna")
+    change_budget(session.engine, stale.id, 6)
+    now = change_sweep(session.engine, stale, AskedChange(("hidden_size=3",), priority=2), "ben")
+    assert (now.version, now.budget, now.priority) == (3, 6, 2)
+    config = SweepConfig.from_json(now.config)
+    assert [(one.said[0].split()[0], one.why) for one in config.changes] == [
+        ("lr", "too hot"),
+        ("hidden_size", None),
+    ]
+    assert give_version(config, 1).space == session.config.space
+    assert give_version(config, 2).space["hidden_size"] == session.config.space["hidden_size"]
+    assert give_version(config, 2).space["lr"] == config.space["lr"]
+
+
+def test_added_point_is_tried_in_the_space_that_it_was_added_to(
+    make_pausing: MakeSession, sqlite_url: str
+) -> None:
+    """A change before its turn neither drops nor fails it."""
+    session = make_pausing(sqlite_url, pruner="none")
+    first = len(session.config.starting_points)
+    slots = add_points(session.engine, session.sweep, [{"hidden_size": 7}], first)
+    change(session, "hidden_size=1,2")
+    work(session)
+    rows = {row.slot: row for row in read_rows(session)}
+    assert (rows[slots[0]].params["hidden_size"], rows[slots[0]].version) == (7, 1)
+    assert rows[slots[0]].state == "complete"
+    assert {row.params["hidden_size"] for row in rows.values() if row.version == 2} <= {1, 2}
