@@ -22,7 +22,7 @@ from sweep.storage.points import get_point
 from sweep.storage.standings import Promotion, choose_trial
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
 from sweep.storage.tables import attempts, epochs, sweeps, trials, workers
-from sweep.storage.workers import see
+from sweep.storage.workers import Usage, see
 
 FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
 
@@ -172,13 +172,19 @@ def _list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
     return list(connection.execute(query.order_by(attempts.c.attempt)).scalars())
 
 
-def renew_claim(engine: sa.Engine, claim: Claim, lease_s: float) -> None:
-    """Hold a claim for another `lease_s` from now; its worker was seen."""
+def renew_claim(
+    engine: sa.Engine, claim: Claim, lease_s: float, usage: Usage | None = None
+) -> None:
+    """Hold a claim for another `lease_s` from now; its worker was seen.
+
+    Args:
+        usage: What the worker takes, where that was measured now.
+    """
 
     def work(connection: sa.Connection) -> None:
         until_s = read_clock_s(connection) + lease_s
         update_claimed(connection, claim, lease_until_s=until_s)
-        see(connection, claim.worker)
+        see(connection, claim.worker, usage)
 
     transact(engine, work)
 

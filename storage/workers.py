@@ -5,7 +5,9 @@ Only people look at these rows. Whether a trial may be taken over is decided by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,11 +20,26 @@ SILENT_S = 300.0
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a worker takes of its machine; None for what is not known.
+
+    `memory_bytes` counts what it shares with others by its part. `gpu_memory_bytes` is what PyTorch
+    holds of the GPU for it; `gpu_use` from 0 to 1 is the share of the time in which that is busy,
+    whoever keeps it so.
+    """
+
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    gpu_use: float | None = None
+
+
+@dataclass(frozen=True)
 class WorkerRow:
     """One worker at work.
 
     `silent_s` is the time since it was last heard of. `sweep`, `trial` (its number in the study)
-    and `lease_s` (time left) say what it holds, None when it holds nothing.
+    and `lease_s` (time left) say what it holds, None when it holds nothing. The others are its
+    `Usage`, as last measured.
     """
 
     name: str
@@ -31,6 +48,9 @@ class WorkerRow:
     sweep: str | None
     trial: int | None
     lease_s: float | None
+    memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    gpu_use: float | None = None
 
 
 def enter_worker(engine: sa.Engine, name: str, device: str) -> None:
@@ -54,24 +74,29 @@ def enter_worker(engine: sa.Engine, name: str, device: str) -> None:
     transact(engine, work)
 
 
-def see_worker(engine: sa.Engine, name: str) -> None:
-    """Note that a worker is there."""
-    transact(engine, lambda connection: see(connection, name))
+def see_worker(engine: sa.Engine, name: str, usage: Usage | None = None) -> None:
+    """Note that a worker is there.
+
+    Args:
+        usage: What it takes, where that was measured now.
+    """
+    transact(engine, lambda connection: see(connection, name, usage))
 
 
-def see(connection: sa.Connection, name: str) -> None:
-    """Note within a transaction that a worker is there."""
-    _note_time(connection, name, "seen_s")
+def see(connection: sa.Connection, name: str, usage: Usage | None = None) -> None:
+    """Note within a transaction that a worker is there; as `see_worker`."""
+    _note(connection, name, "seen_s", asdict(usage) if usage else {})
 
 
 def leave_worker(engine: sa.Engine, name: str) -> None:
     """Note that a worker has ended."""
-    transact(engine, lambda connection: _note_time(connection, name, "ended_s"))
+    transact(engine, lambda connection: _note(connection, name, "ended_s", {}))
 
 
-def _note_time(connection: sa.Connection, name: str, column: str) -> None:
+def _note(connection: sa.Connection, name: str, time: str, values: Mapping[str, Any]) -> None:
     now_s = read_clock_s(connection)
-    connection.execute(workers.update().where(workers.c.name == name).values({column: now_s}))
+    mine = workers.update().where(workers.c.name == name)
+    connection.execute(mine.values({time: now_s, **values}))
 
 
 def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerRow]:
@@ -92,6 +117,7 @@ def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerR
                 sweeps.c.name.label("sweep"),
                 trials.c.number.label("trial"),
                 (trials.c.lease_until_s - now_s).label("lease_s"),
+                *(workers.c[field.name] for field in fields(Usage)),
             )
             .select_from(
                 workers.outerjoin(trials, held).outerjoin(sweeps, sweeps.c.id == trials.c.sweep_id)

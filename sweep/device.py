@@ -54,10 +54,14 @@ def describe_device(device: torch.device) -> str:
     """Name a device for people: `cpu, 2 threads` or the GPU's number and kind."""
     if device.type != "cuda":
         return f"{device}, {torch.get_num_threads()} threads"
+    return f"gpu {name_gpu(device)}, {torch.cuda.get_device_name(device)}"
+
+
+def name_gpu(device: torch.device) -> str:
+    """Name a GPU as the driver does, whichever this process may see: a number or a UUID."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     index = device.index or 0
-    shown = visible.split(",")[index] if visible else str(index)
-    return f"gpu {shown}, {torch.cuda.get_device_name(device)}"
+    return visible.split(",")[index] if visible else str(index)
 
 
 def is_out_of_memory(exc: BaseException) -> bool:

@@ -92,6 +92,11 @@ def write_date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def write_bytes(number: int) -> str:
+    """Write an amount of memory: 412 MB, 1.2 GB."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
 def write_count(number: int, what: str) -> str:
     """Write a number of things: 1 trial, 2 trials."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -15,7 +15,7 @@ from sweep.cli.output import print_note
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_phrases, list_spare
 from sweep.results.best import describe_nothing
-from sweep.results.glance import list_running, list_workers, tell_counts, tell_progress
+from sweep.results.glance import TAKES, list_running, list_workers, tell_counts, tell_progress
 from sweep.results.status import Status, describe_training, read_status
 from sweep.signals import Signals
 from sweep.storage.epochs import TrialRow
@@ -126,7 +126,9 @@ def _draw(status: Status, *, is_one_line: bool) -> RenderableType:
 
 def _draw_running(status: Status, *, is_one_line: bool) -> Grid:
     running = list_running(status)
-    columns = name_columns(*running.titles, cut=("on",), spare=list_spare(running.metrics))
+    columns = name_columns(
+        *running.titles, cut=("on",), spare=[TAKES, *list_spare(running.metrics)]
+    )
     table = Grid(columns, is_one_line=is_one_line)
     for row in running.rows:
         table.add_row(*row)

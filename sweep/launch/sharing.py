@@ -6,10 +6,10 @@ wait for the host. What bounds their number is the GPU's memory, the host's core
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sweep.driver import ask_driver
 from sweep.errors import ConfigError
 
 AUTO = "auto"
@@ -24,8 +24,6 @@ MOST_UNKNOWN = 4
 WORKER_BYTES = 6 * 10**9
 """What a worker may come to need: half a gigabyte for CUDA itself, 0.8 for 20,000 events in half
 precision, the rest for a large network's batch. Eight of a default cnn sweep took 7.4 GB in all."""
-
-ASK_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -64,18 +62,8 @@ def read_free_bytes(names: Sequence[str]) -> int | None:
     Returns:
         Bytes, or None where the driver's `nvidia-smi` is not there or does not know.
     """
-    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(
-            [*command, "-i", ",".join(names)],
-            capture_output=True,
-            text=True,
-            timeout=ASK_TIMEOUT_S,
-            check=True,
-        )
-        return min(int(line) for line in answer.stdout.splitlines()) * 2**20
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
+    free_mib = ask_driver("memory.free", names)
+    return None if free_mib is None else min(free_mib) * 2**20
 
 
 def parse_per_gpu(text: str | None) -> int | None:

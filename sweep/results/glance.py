@@ -16,7 +16,10 @@ from sweep.results.best import get_epoch
 from sweep.results.changes import tell_changes
 from sweep.results.status import Status
 from sweep.storage.workers import WorkerRow
-from sweep.wording import write_count, write_duration
+from sweep.wording import write_bytes, write_count, write_duration
+
+TAKES = "takes"
+"""Head of the column that tells what a worker takes of its machine."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class RunningTrials:
     """The trials in workers' hands, as a table.
 
     Attributes:
-        metrics: Those whose columns stand between the epoch and the place.
-        rows: Of each trial its number, epoch, metrics, and where it is trained.
+        metrics: Those whose columns stand before the last one.
+        rows: Of each trial its number, epoch, what its worker takes, metrics, and where that is.
     """
 
     metrics: Sequence[Metric]
@@ -46,7 +49,7 @@ class RunningTrials:
     @property
     def titles(self) -> tuple[str, ...]:
         """Titles of the columns."""
-        return ("trial", "epoch", *(metric.head for metric in self.metrics), "on")
+        return ("trial", "epoch", TAKES, *(metric.head for metric in self.metrics), "on")
 
 
 def tell_progress(status: Status) -> list[str]:
@@ -106,25 +109,28 @@ def list_running(status: Status) -> RunningTrials:
     """List the trials in workers' hands."""
     scores = {trial.id: get_score(trial.last) for trial in status.running if trial.last}
     metrics = list_known(list(scores.values()))
-    places = {worker.trial: _write_place(worker) for worker in status.workers if worker.sweep}
+    workers = {worker.trial: worker for worker in status.workers if worker.sweep}
     rows = []
     for trial in status.running:
+        worker = workers.get(trial.number)
         num_epochs = fit_config(status.config, trial.slot).recipe.epochs
         row = [str(trial.number), f"{trial.last.epoch if trial.last else 0}/{num_epochs}"]
+        row.append("" if worker is None else write_usage(worker))
         row += (write_plain(metric, scores.get(trial.id)) for metric in metrics)
-        rows.append([*row, places.get(trial.number, "lost, to be taken over")])
+        rows.append([*row, _write_place(worker) if worker else "lost, to be taken over"])
     return RunningTrials(metrics, rows)
 
 
 def list_workers(status: Status) -> Workers:
     """List the workers of a sweep, each with what it holds and takes."""
-    titles = ("worker", "device", "trial", "lease", "last heard of")
+    titles = ("worker", "trial", "lease", "last heard of", TAKES, "device")
     rows = []
     for worker in status.workers:
         trial = "none" if worker.sweep is None else str(worker.trial)
         lease = "" if worker.lease_s is None else write_duration(max(0.0, worker.lease_s))
         heard = f"{write_duration(worker.silent_s)} ago"
-        rows.append((write_process(worker), worker.device, trial, lease, heard))
+        takes = write_usage(worker)
+        rows.append((write_process(worker), trial, lease, heard, takes, worker.device))
     return Workers(titles, rows)
 
 
@@ -132,6 +138,17 @@ def write_process(worker: WorkerRow) -> str:
     """Write a worker's machine, by the first word of its name, and its process number."""
     host, _, rest = worker.name.partition(":")
     return f"{host.partition('.')[0]}:{rest.partition(':')[0]}"
+
+
+def write_usage(worker: WorkerRow) -> str:
+    """Write what a worker takes: `412 MB, no GPU`, or `1.2 GB, GPU 84 %, 2.1 GB`."""
+    if worker.memory_bytes is None:
+        return "not known yet"
+    memory = write_bytes(worker.memory_bytes)
+    if worker.gpu_memory_bytes is None:
+        return f"{memory}, no GPU"
+    use = "" if worker.gpu_use is None else f" {100 * worker.gpu_use:.0f} %"
+    return f"{memory}, GPU{use}, {write_bytes(worker.gpu_memory_bytes)}"
 
 
 def _write_place(worker: WorkerRow) -> str:

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import threading
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
@@ -13,10 +14,13 @@ from sweep.errors import ConfigError
 from sweep.signals import Signals
 from sweep.storage.claims import Claim, renew_claim
 from sweep.storage.errors import LostClaimError, StorageError
+from sweep.storage.workers import Usage
 
 logger = logging.getLogger(__name__)
 
 LEASE_S = 60.0
+FIRST_S = 2.0
+"""After which it is renewed first, so that it is soon seen what a worker takes."""
 
 
 def read_lease_s() -> float:
@@ -41,13 +45,24 @@ class Lease:
     """Renews a claim in a thread of its own while its trial is trained.
 
     A fault of the database does not end the thread: it tries again until the claim is lost.
+
+    Args:
+        measure: Measures what the worker takes, which is stored with it; None where not now.
     """
 
-    def __init__(self, engine: sa.Engine, claim: Claim, lease_s: float, signals: Signals) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        claim: Claim,
+        lease_s: float,
+        signals: Signals,
+        measure: Callable[[], Usage | None] = lambda: None,
+    ) -> None:
         self._engine = engine
         self._claim = claim
         self._lease_s = lease_s
         self._signals = signals
+        self._measure = measure
         self._done = threading.Event()
         self._lost = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
@@ -81,9 +96,11 @@ class Lease:
         renew_claim(self._engine, self._claim, self._lease_s)
 
     def _renew(self) -> None:
-        while not self._done.wait(self._lease_s / 3):
-            try:
-                self.hold()
+        wait_s = min(FIRST_S, self._lease_s / 3)
+        while not self._done.wait(wait_s):
+            wait_s = self._lease_s / 3
+            try:  # measured here, beside the training: a GPU's driver takes a while to answer
+                renew_claim(self._engine, self._claim, self._lease_s, self._measure())
             except LostClaimError:
                 if not self._done.is_set():
                     self._lost.set()

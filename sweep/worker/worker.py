@@ -36,6 +36,7 @@ from sweep.worker.agenda import Agenda
 from sweep.worker.device_lock import DeviceLock
 from sweep.worker.lease import Lease, read_lease_s
 from sweep.worker.options import WorkerOptions
+from sweep.worker.usage import UsageMeter
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ class _Worker:
         self._beside = beside or (lambda _engine, _study_storage: nullcontext())
         self._device = device
         self._lease_s = lease_s
+        self._meter = UsageMeter(device)
         self._lock = DeviceLock(device)
         self._name = name_worker()
         self._seen_s = -math.inf
@@ -170,13 +172,15 @@ class _Worker:
     def _be_seen(self, engine: sa.Engine) -> None:
         """Note that this worker is there although it has no trial, now and then."""
         if time.monotonic() >= self._seen_s + MAX_POLL_S:
-            see_worker(engine, self._name)
+            see_worker(engine, self._name, self._meter.measure())
             self._seen_s = time.monotonic()
 
     def _train(self, session: Session, claim: Claim) -> None:
         """Train one claimed trial, for itself on the device where it needs that."""
         try:
-            with Lease(session.engine, claim, self._lease_s, self._signals) as lease:
+            with Lease(
+                session.engine, claim, self._lease_s, self._signals, self._meter.measure
+            ) as lease:
                 if claim.alone:
                     with self._lock.hold(alone=True, is_given_up=lease.wait) as is_held:
                         if not is_held:

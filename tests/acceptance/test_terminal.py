@@ -23,7 +23,7 @@ import pytest
 import forks
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
 from sweep.storage.epochs import Epoch, record_epochs
-from sweep.storage.workers import enter_worker, leave_worker
+from sweep.storage.workers import Usage, enter_worker, leave_worker, see_worker
 from sweep.trial.session import Session
 
 NUM_WORKERS = 16
@@ -110,6 +110,7 @@ def crowded(make_session: Callable[..., Session], sqlite_url: str) -> str:
     for number in range(NUM_WORKERS + 1):
         name = f"gpu{number:02d}.cluster.of.some.institute.example.org:{1000 + number}:00-{number}"
         enter_worker(session.engine, name, "gpu 0, NVIDIA H100 80GB HBM3")
+        see_worker(session.engine, name, Usage(2_000_000_000, 1_500_000_000, 0.84))
         claim = claim_trial(session.engine, session.sweep.id, name, 3600.0)
         assert claim is not None
         begin_claimed(session.engine, claim, number, {"hidden_size": 4})
@@ -130,7 +131,11 @@ def crowded(make_session: Callable[..., Session], sqlite_url: str) -> str:
 
 def list_trials(lines: list[str]) -> list[str]:
     """Give the lines of trials: their number, how far they are, and the three metrics."""
-    return [line for line in lines if re.match(r"\d+ +1/3 +0\.1234 +0\.600 +0\.500 ", line)]
+    return [
+        line
+        for line in lines
+        if re.match(r"\d+ +1/3 +(?:2\.0 GB, GPU 84 %, 1\.5 GB +)?0\.1234 +0\.600 +0\.500 ", line)
+    ]
 
 
 def test_live_view_holds_with_many_workers(
@@ -142,6 +147,7 @@ def test_live_view_holds_with_many_workers(
     assert lines[0].startswith(f"1 of {NUM_WORKERS + 1} trials, 0 pruned")
     assert lines[1] == "best: trial 0, loss 0.1234, efficiency 0.600, 0.500 FP / event"
     assert len(lines) == NUM_WORKERS + 3
+    assert lines[3].startswith("1      1/3    2.0 GB, GPU 84 %, 1.5 GB  0.1234  0.600")
 
 
 def test_live_view_survives_a_resize(open_terminal: Callable[..., Terminal], crowded: str) -> None:

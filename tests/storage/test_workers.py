@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
+from sweep.results.glance import write_usage
 from sweep.storage import claims, sweeps
 from sweep.storage.tables import workers
-from sweep.storage.workers import SILENT_S, enter_worker, leave_worker, list_workers, see_worker
+from sweep.storage.workers import (
+    SILENT_S,
+    Usage,
+    enter_worker,
+    leave_worker,
+    list_workers,
+    see_worker,
+)
 
 HOUR_S = 3600.0
 
@@ -49,6 +57,23 @@ class TestWorkers:
         assert row.lease_s is not None
         assert HOUR_S - 60 < row.lease_s <= HOUR_S
         assert 0 <= row.silent_s < 60
+
+    def test_worker_is_listed_with_what_it_takes(
+        self, engine: sa.Engine, sweep: sweeps.Sweep
+    ) -> None:
+        """As last measured, with or without a trial; a renewal that measured nothing keeps it."""
+        enter_worker(engine, "a", "gpu 0, H100")
+        (row,) = list_workers(engine)
+        assert (row.memory_bytes, row.gpu_memory_bytes, row.gpu_use) == (None, None, None)
+        claim = claims.claim_trial(engine, sweep.id, "a", HOUR_S)
+        assert claim is not None
+        claims.renew_claim(engine, claim, HOUR_S, Usage(5_000_000_000, 2_100_000_000, 0.84))
+        claims.renew_claim(engine, claim, HOUR_S)
+        (row,) = list_workers(engine)
+        assert write_usage(row) == "5.0 GB, GPU 84 %, 2.1 GB"
+        see_worker(engine, "a", Usage(412_000_000))
+        (row,) = list_workers(engine)
+        assert write_usage(row) == "412 MB, no GPU"
 
     def test_worker_may_enter_again(self, engine: sa.Engine) -> None:
         """One that could not take leave of a server that was away, or whose answer was lost."""

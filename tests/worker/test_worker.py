@@ -27,9 +27,11 @@ from sweep.storage.claims import Claim, claim_trial
 from sweep.storage.errors import RightsError
 from sweep.storage.sweeps import count_trials, request_stop
 from sweep.storage.tables import trials, workers
+from sweep.storage.workers import enter_worker, list_workers
 from sweep.trial.session import Session
 from sweep.worker.device_lock import DeviceLock
 from sweep.worker.lease import Lease
+from sweep.worker.usage import UsageMeter
 from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
@@ -204,6 +206,21 @@ def test_lost_lease_ends_the_trial(make_session: MakeSession, database_url: str)
     with Lease(session.engine, claim, 0.3, Signals()) as lease:
         wait_until(lease.is_immediate)
         assert lease.is_gentle()
+
+
+def test_lease_tells_what_its_worker_takes(make_session: MakeSession, sqlite_url: str) -> None:
+    """Soon after a trial has begun."""
+    session = make_session(sqlite_url)
+    claim = take(session)
+    enter_worker(session.engine, claim.worker, "cpu, 1 threads")
+
+    def is_told() -> bool:
+        (row,) = list_workers(session.engine)
+        return row.memory_bytes is not None and row.memory_bytes > 50e6
+
+    meter = UsageMeter(torch.device("cpu"))
+    with Lease(session.engine, claim, 0.3, Signals(), meter.measure):
+        wait_until(is_told)
 
 
 def test_first_interrupt_is_gentle_and_the_second_is_not(installed: Signals) -> None:
