@@ -6,6 +6,7 @@ started from a pip package for the session (or is that of `SWEEP_TEST_POSTGRES_U
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
@@ -346,6 +347,8 @@ def make_session(
     from sweep.storage.sweeps import create_sweep
     from sweep.trial.session import Session
 
+    plan_once = functools.cache(plan_sweep)  # it builds the network in other processes, to be sure
+
     def make(
         url: str,
         network: str = "MyNet",
@@ -378,7 +381,7 @@ def make_session(
             fixed=fixed,
             **(limits or {}),
         )
-        plan = plan_sweep(request, CPU)
+        plan = plan_once(request, CPU)
         recipe = plan.config.recipe.model_copy(update={"grace_events": grace_events})
         rule = plan.config.search.pruner.model_copy(
             update={"num_startup_trials": num_startup_trials}

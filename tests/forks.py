@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -136,6 +137,7 @@ def _prepare(asked: socket.socket) -> None:
         raise SystemExit
     load()
     sys.unraisablehook, threading.excepthook = sys.__unraisablehook__, threading.__excepthook__
+    warnings.filters[:] = [kept for kept in warnings.filters if kept[0] not in ("error", "always")]
     logging.getLogger().handlers.clear()
     faulthandler.disable()
     ending = sys.modules["sweep.trial.ending"]

@@ -128,6 +128,18 @@ class Browser:
     def open(self, address: str, selector: str) -> str:
         """Open a page, wait until what matters is drawn, and give its text."""
         self.page.goto(address)
+        return self._read(selector)
+
+    def turn(self, path: str, selector: str) -> str:
+        """Turn to another page of the same program, as a link does, without loading it again."""
+        self.page.evaluate(
+            """path => { history.pushState(null, '', path);
+                         dispatchEvent(new PopStateEvent('popstate')) }""",
+            path,
+        )
+        return self._read(selector)
+
+    def _read(self, selector: str) -> str:
         self.page.wait_for_selector(selector, timeout=60_000)
         return str(self.page.inner_text("body"))
 
@@ -191,25 +203,6 @@ def test_wrong_password_is_refused(chromium, dashboard: str) -> None:  # type: i
         stranger.log_in(PASSWORD)
         page.wait_for_url("**/dashboard/studies/2")
         assert [cookie["sameSite"] for cookie in context.cookies()] == ["Strict"]
-
-
-def test_logout_is_on_every_page(chromium, dashboard: str) -> None:  # type: ignore[no-untyped-def]
-    """In sight on a narrow screen too; afterwards the password is asked for again."""
-    narrow = {"width": 400, "height": 800}
-    with chromium.new_context(viewport=narrow) as context:
-        visitor = Browser(context.new_page())
-        visitor.open(f"{dashboard}/dashboard/studies/2", "form")
-        visitor.log_in(PASSWORD)
-        visitor.page.wait_for_selector(DRAWN, timeout=60_000)
-        button = visitor.page.get_by_role("button", name="Log out")
-        box = button.bounding_box()
-        assert box is not None
-        assert box["x"] + box["width"] <= narrow["width"]
-        button.click()
-        visitor.page.wait_for_url("**/login")
-        assert context.cookies() == []
-        visitor.open(f"{dashboard}/dashboard/studies/2", "text=Password")
-        assert visitor.errors == []
 
 
 def test_sweep_is_changed_by_keyboard(
@@ -288,9 +281,9 @@ def check_first_page(browser: Browser) -> None:
         assert words in text
 
 
-def test_history_offers_efficiency_and_fp_rate(browser: Browser, dashboard: str) -> None:
+def test_history_offers_efficiency_and_fp_rate(browser: Browser) -> None:
     """The History plot draws each of the metrics when it is chosen as its axis."""
-    browser.open(f"{dashboard}/dashboard/studies/2", DRAWN)
+    browser.turn("/dashboard/studies/2", DRAWN)
     browser.page.get_by_role("combobox").first.click()
     options = browser.page.get_by_role("option").all_inner_texts()
     assert "validation loss" in options
@@ -298,11 +291,11 @@ def test_history_offers_efficiency_and_fp_rate(browser: Browser, dashboard: str)
     browser.page.get_by_role("option", name="User Attribute fp_rate").click()
 
 
-def test_companion_has_a_front_of_all_metrics(browser: Browser, dashboard: str) -> None:
+def test_companion_has_a_front_of_all_metrics(browser: Browser) -> None:
     """Each metric is an objective of it, with as many points as there are good trials."""
-    browser.open(f"{dashboard}/dashboard", "text=Scale (all metrics)")
-    browser.open(f"{dashboard}/dashboard/studies/1", DRAWN)
-    browser.page.wait_for_selector("text=Pareto Front")
+    browser.turn("/dashboard", "text=Scale (all metrics)")
+    browser.turn("/dashboard/studies/1", "text=Pareto Front")
+    browser.page.wait_for_selector(DRAWN)
     browser.page.get_by_role("combobox").first.click()
     options = browser.page.get_by_role("option").all_inner_texts()
     assert options == ["validation loss", "efficiency", "FP / event"]
@@ -314,17 +307,17 @@ def test_companion_has_a_front_of_all_metrics(browser: Browser, dashboard: str) 
     assert points == NUM_TRIALS
 
 
-def test_table_has_the_metrics_as_columns(browser: Browser, dashboard: str) -> None:
+def test_table_has_the_metrics_as_columns(browser: Browser) -> None:
     """The table of trials has a row a trial and the three metrics as columns."""
-    browser.open(f"{dashboard}/dashboard/studies/2/smartSelection", "table tbody tr")
+    browser.turn("/dashboard/studies/2/smartSelection", "table tbody tr")
     headers = browser.page.locator("table thead th").all_inner_texts()
     for name in ("validation_loss", "efficiency", "fp_rate"):
         assert any(name in header for header in headers)
 
 
-def test_note_tells_the_best_by_all_three_metrics(browser: Browser, dashboard: str) -> None:
+def test_note_tells_the_best_by_all_three_metrics(browser: Browser) -> None:
     """Its first lines and its table, whose links lead to the trials."""
-    text = browser.open(f"{dashboard}/dashboard/studies/2/note", "table tbody tr")
+    text = browser.turn("/dashboard/studies/2/note", "text=Best: trial")
     number = read_best_trial(browser)
     assert f"Best: trial {number}, validation loss" in text
     assert browser.page.locator("table thead th").all_inner_texts() == [
@@ -348,9 +341,9 @@ def read_best_trial(browser: Browser) -> int:
     return int(value)
 
 
-def check_pictures(browser: Browser, address: str, number: int) -> None:
+def check_pictures(browser: Browser, number: int) -> None:
     """See that the best trial has its pictures, and that they load."""
-    text = browser.open(f"{address}/dashboard/studies/2/trials?numbers={number}", "text=Artifacts")
+    text = browser.turn(f"/dashboard/studies/2/trials?numbers={number}", "text=Artifacts")
     for name in ("learning_curves", "sample_outputs", "worst_events"):
         assert name in text
     browser.page.wait_for_function(
@@ -361,13 +354,11 @@ def check_pictures(browser: Browser, address: str, number: int) -> None:
     )
 
 
-def test_best_trial_carries_its_pictures(
-    browser: Browser, dashboard: str, finished_sweep: Path
-) -> None:
+def test_best_trial_carries_its_pictures(browser: Browser, finished_sweep: Path) -> None:
     """Learning curves, sample outputs and the worst events; and the right trial is called best."""
     number = json.loads(run(finished_sweep, "best", "--json"))["trial"]
     assert number == read_best_trial(browser)
-    check_pictures(browser, dashboard, number)
+    check_pictures(browser, number)
 
 
 def test_pages_cannot_change_anything(browser: Browser) -> None:
@@ -385,11 +376,25 @@ def test_no_request_leaves_the_machine(browser: Browser) -> None:
     assert browser.errors == []
 
 
+def test_logout_is_in_sight_of_a_narrow_page(browser: Browser, dashboard: str) -> None:
+    """On every page; afterwards the password is asked for again."""
+    browser.page.set_viewport_size({"width": 400, "height": 800})
+    button = browser.page.get_by_role("button", name="Log out")
+    box = button.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 400
+    button.click()
+    browser.page.wait_for_url("**/login")
+    assert browser.page.context.cookies() == []
+    browser.open(f"{dashboard}/dashboard/studies/2", "text=Password")
+    assert browser.errors == []
+
+
 def test_plain_dashboard_shows_the_same(plain_browser: Browser, plain_dashboard: str) -> None:
     """`optuna-dashboard sqlite:///sweep.db --artifact-dir ...` needs nothing of ours."""
     plain_browser.open(f"{plain_dashboard}/dashboard/studies/2", DRAWN)
     check_first_page(plain_browser)
-    check_pictures(plain_browser, plain_dashboard, read_best_trial(plain_browser))
+    check_pictures(plain_browser, read_best_trial(plain_browser))
     assert plain_browser.hosts == {"127.0.0.1"}
     assert plain_browser.errors == []
 
