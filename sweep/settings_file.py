@@ -237,8 +237,14 @@ class _Reader:
         return self._place(self.read_text(key, value, path))
 
     def read_model(self, key: str, value: Any, path: tuple[str, ...]) -> str:
-        """Take an architecture, or a path and a class."""
-        text = self.read_text(key, value, path)
+        """Take an architecture, or a path and a class; of several a list, or with commas."""
+        listed = value if isinstance(value, list) else [value]
+        texts = [self.read_text(key, one, path) for one in listed]
+        if len(texts) == 1 and not Path(self._place(texts[0].rpartition(":")[0])).is_file():
+            texts = texts[0].split(",")  # else a path that may have commas
+        return ",".join(self._place_model(text.strip()) for text in texts)
+
+    def _place_model(self, text: str) -> str:
         file, colon, name = text.rpartition(":")
         return f"{self._place(file)}:{name}" if colon and file.endswith(".py") else text
 
@@ -282,7 +288,7 @@ KINDS: Mapping[str, Callable[[_Reader, str, Any, tuple[str, ...]], Any]] = {
     **dict.fromkeys(("data", "val_data", "test_data"), _FILES),
     **dict.fromkeys(("x_key", "y_key", "variant", "recipe", "profile"), _TEXT),
     **dict.fromkeys(("events", "val_events", "test_events", "epochs", "seed", "trials"), _WHOLE),
-    **dict.fromkeys(("sampler", "pruner", "objective", "sweep"), _TEXT),
+    **dict.fromkeys(("sampler", "pruner", "objective", "cost", "sweep"), _TEXT),
     **dict.fromkeys(("max_parameters", "audit", "priority"), _WHOLE),
     **dict.fromkeys(("max_fp", "max_latency_us", "timeout", "trial_timeout"), _NUMBER),
     "track": _Reader.read_tracks,

@@ -9,9 +9,11 @@ import sqlalchemy as sa
 from rich.console import Group, RenderableType
 from rich.live import Live
 
+from sweep.architectures import MODEL
 from sweep.cli.console import Line, open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.output import print_note
+from sweep.cli.tables import draw_architectures
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_phrases, list_spare
 from sweep.results.best import describe_nothing
@@ -86,9 +88,10 @@ class LiveView:
         metrics = f", {list_phrases(get_score(epoch))}" if epoch else ""
         if trial.state == FAILED and trial.reason:
             metrics += f": {trial.reason.strip().splitlines()[-1]}"
+        of = f" ({trial.params[MODEL]})" if status.config.architectures else ""
         best = ", the best so far" if status.ranked and status.ranked[0].id == trial.id else ""
         print_note(
-            f"trial {trial.number} {trial.outcome or trial.state}{metrics}{best} "
+            f"trial {trial.number}{of} {trial.outcome or trial.state}{metrics}{best} "
             f"({tell_counts(status)})"
         )
 
@@ -100,6 +103,8 @@ def show_status(status: Status) -> None:
     kind = {"search": ""}.get(config.kind, f"{config.kind}, ")
     console.print(f"{status.sweep.name}: {kind}{config.shown_model}, {describe_training(config)}")
     console.print(_draw(status, is_one_line=False))
+    if status.config.architectures:
+        console.print(draw_architectures(status))
     if status.workers:
         console.print(_draw_workers(status))
 

@@ -31,9 +31,7 @@ def print_best(status: Status) -> None:
     if not status.ranked:
         console.print(describe_nothing(status))
         return
-    console.print(
-        _draw_architectures(status) if status.config.architectures else _draw_best(status)
-    )
+    console.print(draw_architectures(status) if status.config.architectures else _draw_best(status))
     for line in tell_changes(status):
         console.print(line)
     best = status.ranked[0]
@@ -55,7 +53,7 @@ def _draw_best(status: Status) -> Grid:
     return table
 
 
-def _draw_architectures(status: Status) -> Grid:
+def draw_architectures(status: Status) -> Grid:
     """Draw the best trial of each architecture, the best first, and how many trials it had."""
     parts = status.rank_all()
     scores = [get_score(get_epoch(part.ranked[0])) if part.ranked else None for part in parts]

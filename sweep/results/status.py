@@ -112,11 +112,20 @@ class Status:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Give what `sweep list --json` prints of the sweep: the counts and the best trial."""
+        """Give what `sweep list --json` prints: the counts, the best trial, also of each part."""
         name, kind = self.sweep.name, self.config.kind
-        head = {"sweep": name, "kind": kind, "budget": self.sweep.budget}
+        head: dict[str, Any] = {"sweep": name, "kind": kind, "budget": self.sweep.budget}
         head |= {"priority": self.sweep.priority, "version": self.sweep.version}
-        tail = {"stopped": self.stopped, "best": self.describe_best()}
+        tail: dict[str, Any] = {"stopped": self.stopped, "best": self.describe_best()}
+        if self.config.architectures:
+            tail["architectures"] = [
+                {
+                    "model": part.config.label,
+                    "trials": len(part.begun),
+                    "best": part.describe_best(),
+                }
+                for part in self.rank_all()
+            ]
         return {**head, **asdict(self.counts), **tail}
 
     def describe_best(self) -> dict[str, Any] | None:

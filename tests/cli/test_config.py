@@ -282,3 +282,10 @@ def test_values_keep_their_types(tmp_path: Path) -> None:
             "space.lr": Float(1e-3, 1e-2),
         }
     )
+
+
+@pytest.mark.parametrize("text", ['"cnn,nets/a.py:A"', '["cnn", "nets/a.py:A"]'])
+def test_several_models_are_found_beside_the_file(tmp_path: Path, text: str) -> None:
+    """Each path counts from the file that names it."""
+    found = read_settings_file(write(tmp_path / "sweep.toml", f"model = {text}\n"))
+    assert found.values["model"].value == f"cnn,{tmp_path}/nets/a.py:A"

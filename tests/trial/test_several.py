@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 import sweep.trial.ending
 from sweep.architectures import MODEL
+from sweep.cli.tables import print_best, print_trials
+from sweep.figures.cards import draw_front
+from sweep.report.contents import write_report
 from sweep.results.candidates import list_candidates
 from sweep.results.frames import tabulate_trials
 from sweep.results.status import Status, read_status
@@ -59,8 +64,30 @@ def test_status_of_each_architecture_has_its_trials_alone(swept: tuple[Session, 
     assert first.ranked[0].id == status.ranked[0].id
     assert not second.ranked
     assert all(MODEL not in trial.params for trial in (*first.begun, *second.begun))
+    told = status.to_json()["architectures"]
+    assert [(one["model"], one["best"] is None) for one in told] == [
+        ("MyNet", False),
+        ("DeadNet", True),
+    ]
     table = tabulate_trials(status, {})
     assert table["params_model"].tolist() == [trial.params[MODEL] for trial in status.begun]
+
+
+def test_tables_and_pages_tell_the_architectures_apart(
+    swept: tuple[Session, Status], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """At the end, of every trial, in the dashboard's cards and in the report."""
+    session, status = swept
+    print_best(status)
+    assert re.search(r"MyNet +4 .*\nDeadNet +3 +none", capsys.readouterr().out)
+    print_trials(status)
+    assert "DeadNet" in capsys.readouterr().out
+    names = [trace.name for trace in draw_front(status).data]
+    assert {"MyNet", "DeadNet", "best"} <= set(names)
+    write_report(session.engine, [status.sweep], session.artifacts, tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "net: MyNet" in page
+    assert "net: DeadNet" in page
 
 
 def test_candidates_keep_their_architecture(swept: tuple[Session, Status]) -> None:
