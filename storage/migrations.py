@@ -161,6 +161,13 @@ def _add_edits(operations: Operations) -> None:
         operations.add_column("sweep_workers", column)
 
 
+def _add_flatness(operations: Operations) -> None:
+    """Whether a sweep ends where a further trial does not pay; none did so far."""
+    stops = sa.Column("stops_when_flat", sa.Boolean, nullable=False, server_default=sa.false())
+    for column in (stops, sa.Column("flat", sa.Text)):
+        operations.add_column("sweep_sweeps", column)
+
+
 _STEPS: dict[int, Callable[[Operations], None]] = {
     1: _add_workers,
     2: _add_publisher,
@@ -171,5 +178,6 @@ _STEPS: dict[int, Callable[[Operations], None]] = {
     7: _add_decode,
     8: _add_changes,
     9: _add_edits,
+    10: _add_flatness,
 }
 """By the version they begin with."""

@@ -22,12 +22,21 @@ PAUSED = "paused"
 
 
 @dataclass(frozen=True)
+class Flat:
+    """Why a search ended before its budget was spent, and what that budget was."""
+
+    reason: str
+    budget: int
+
+
+@dataclass(frozen=True)
 class Sweep:
     """One search. `config` and `provenance` are JSON objects.
 
     The config never changes but for where the events and a person's own network lie, for the
     rounds and the end of a confirmation, and for what `sweep change` may: each such change is a
-    `version`, from 1. Of open sweeps the one of the highest `priority` has the first turn.
+    `version`, from 1. Of open sweeps the one of the highest `priority` has the first turn. Where
+    it `stops_when_flat` it ends when a further trial would not pay, which `flat` tells of then.
     """
 
     id: int
@@ -40,6 +49,8 @@ class Sweep:
     trial_timeout_s: float | None
     version: int = 1
     priority: int = 0
+    stops_when_flat: bool = False
+    flat: Flat | None = None
 
     @property
     def mark(self) -> str:
@@ -48,6 +59,7 @@ class Sweep:
 
     @classmethod
     def from_row(cls, row: sa.Row[Any]) -> Sweep:
+        flat = row.flat and parse_column(row.flat, f"sweep {row.name}: flat")
         return cls(
             id=row.id,
             name=row.name,
@@ -59,6 +71,8 @@ class Sweep:
             trial_timeout_s=row.trial_timeout_s,
             version=row.version,
             priority=row.priority,
+            stops_when_flat=row.stops_when_flat,
+            flat=Flat(str(flat["reason"]), int(flat["budget"])) if flat else None,
         )
 
 
@@ -172,8 +186,8 @@ def list_sweeps(engine: sa.Engine) -> list[Sweep]:
 def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
     """Set how many trials a sweep trains.
 
-    A larger budget adds waiting trials; a smaller one takes waiting trials away, never one that
-    has begun.
+    A larger budget adds waiting trials, also to a search that was found flat; a smaller one takes
+    waiting trials away, never one that has begun.
 
     Returns:
         The budget now: `budget`, or more where more trials have begun already.
@@ -198,7 +212,11 @@ def set_budget(connection: sa.Connection, sweep_id: int, budget: int) -> int:
     free = (slot for slot in range(budget) if slot not in held)
     _add_slots(connection, sweep_id, list(free)[: max(0, budget - len(held))])
     result = max(len(held), budget)
-    connection.execute(sweeps.update().where(sweeps.c.id == sweep_id).values(budget=result))
+    this = sweeps.c.id == sweep_id
+    connection.execute(sweeps.update().where(this).values(budget=result))
+    if result > len(held):
+        was_flat = sa.and_(this, sweeps.c.flat.is_not(None))
+        connection.execute(sweeps.update().where(was_flat).values(flat=None, stops_when_flat=False))
     return result
 
 

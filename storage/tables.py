@@ -20,7 +20,7 @@ from sweep.storage.engine import read, transact
 from sweep.storage.errors import RightsError, StorageError
 from sweep.storage.passwords import show_url
 
-SCHEMA_VERSION = 10
+SCHEMA_VERSION = 11
 
 metadata = sa.MetaData()
 
@@ -47,6 +47,8 @@ sweeps = sa.Table(
     sa.Column("published", sa.String(200)),  # what the pages show: trials by state
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),  # of its config
     sa.Column("priority", sa.Integer, nullable=False, server_default="0"),  # the highest first
+    sa.Column("stops_when_flat", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("flat", sa.Text),  # JSON: why it ended before its budget, and what that was
 )
 
 sources = sa.Table(

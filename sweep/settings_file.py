@@ -292,7 +292,7 @@ KINDS: Mapping[str, Callable[[_Reader, str, Any, tuple[str, ...]], Any]] = {
     **dict.fromkeys(("max_parameters", "audit", "priority"), _WHOLE),
     **dict.fromkeys(("max_fp", "max_latency_us", "timeout", "trial_timeout"), _NUMBER),
     "track": _Reader.read_tracks,
-    **dict.fromkeys(("no_confirm", "trust_code"), _FLAG),
+    **dict.fromkeys(("no_confirm", "stop_when_flat", "trust_code"), _FLAG),
 }
 """How each key is read."""
 

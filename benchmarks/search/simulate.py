@@ -7,6 +7,7 @@ promotions chosen by `sweep.search.promotion`, all on an Optuna study in memory;
 is looked up (`landscape.py`). An epoch takes one unit of time on each worker.
 
 Regret: of the selected configuration's mean, 0 the best recorded one, 1 the recommended point.
+Loss: by how much that mean is above the recommended point's, in the mean over the sweeps.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from record import NUM_EPOCHS, SPACES, list_good_points
 from sweep.config import PrunerConfig, SearchConfig
 from sweep.models.value import Value
 from sweep.search.draw import Outlook
+from sweep.search.flatness import NUM_AGREEING, explain_flatness
+from sweep.search.mixed import MixedSampler
 from sweep.search.promotion import choose_next_trial, list_rungs
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
@@ -70,6 +73,7 @@ class Method:
         eta: Reduction factor of the rungs.
         grace: First epoch at which trials pause.
         is_plain: Whether the best of those that came to the first rung go to the end at once.
+        stops_when_flat: Whether no trial begins any more where it is not expected to pay.
     """
 
     sampler: str | Callable[[int], optuna.samplers.BaseSampler]
@@ -79,6 +83,7 @@ class Method:
     grace: int = GRACE
     num_epochs: int = NUM_EPOCHS
     is_plain: bool = False
+    stops_when_flat: bool = False
 
     def num_trials(self, max_epochs: int) -> int:
         """Count the trials that spend so many epochs; without an end where trials follow."""
@@ -116,6 +121,7 @@ METHODS: dict[str, Method] = {
     "random+rungs": Method("random"),
     "ours": Method("mixed"),
     "ours eta 4": Method("mixed", eta=4),
+    "ours, flat": Method("mixed", stops_when_flat=True),
 }
 
 
@@ -164,6 +170,7 @@ class Sweep:
         if not self.is_pausing:
             waiting = [trial for trial in self.trials if trial.state == WAITING]
             return self._begin(waiting[0]) if waiting else None
+        self._end_if_flat()
         while True:
             standings = [
                 Standing(
@@ -187,20 +194,26 @@ class Sweep:
             trial.state = RUNNING
             return trial
 
+    def _end_if_flat(self) -> None:
+        """Take out the trials that have not begun where the next one does not pay."""
+        begun = [trial for trial in self.trials if trial.state != WAITING]
+        if not self.method.stops_when_flat or len(begun) in (self.judged, len(self.trials)):
+            return
+        self.judged = len(begun)
+        sampler = self._build_sampler(len(begun))
+        assert isinstance(sampler, MixedSampler)
+        prospects = sampler.ask_prospects(self.study, NUM_AGREEING)
+        if explain_flatness(prospects, len(begun)) is not None:
+            self.trials = begun
+
     @property
     def is_pausing(self) -> bool:
         return self.method.pruner is None and self.method.stop is None
 
     def _begin(self, trial: Trial) -> Trial:
-        space, method = SPACES[self.name], self.method
-        if isinstance(method.sampler, str):
-            outlook = Outlook(NUM_EPOCHS, True, NULL_LOSS, 0 if self.points else None)
-            config = SearchConfig(
-                sampler=choose_sampler(method.sampler),
-                pruner=PrunerConfig(name="none"),
-                seed=self.seed,
-            )
-            self.study.sampler = build_sampler(config, space, trial.slot, outlook)
+        space = SPACES[self.name]
+        if isinstance(self.method.sampler, str):
+            self.study.sampler = self._build_sampler(trial.slot)
         point = self.points[trial.slot] if trial.slot < len(self.points) else {}
         study_trial = begin_trial(self.study, trial.slot, fix_point(point, space), is_first=True)
         params = suggest(study_trial, space, point)
@@ -210,7 +223,17 @@ class Sweep:
         trial.whole = self.land.draw_curve(trial.u_D, self.seed)  # type: ignore[attr-defined]
         return trial
 
+    def _build_sampler(self, slot: int) -> optuna.samplers.BaseSampler:
+        outlook = Outlook(NUM_EPOCHS, True, NULL_LOSS, 0 if self.points else None)
+        config = SearchConfig(
+            sampler=choose_sampler(str(self.method.sampler)),
+            pruner=PrunerConfig(name="none"),
+            seed=self.seed,
+        )
+        return build_sampler(config, SPACES[self.name], slot, outlook)
+
     name = ""
+    judged = 0
 
     def _end_epoch(self, trial: Trial) -> None:
         value = trial.whole[trial.trained]  # type: ignore[attr-defined]
@@ -273,6 +296,9 @@ class Result:
     dead_share: float
     is_no_worse: bool
     is_confirmed_no_worse: bool
+    trials: int
+    excess: float
+    confirmed_excess: float
 
 
 def replay(
@@ -305,6 +331,9 @@ def replay(
         dead / max(1, sweep.spent),
         chosen <= NO_WORSE,
         confirmed <= NO_WORSE,
+        len(sweep.trials),
+        chosen * (recommended - best) / recommended,
+        confirmed * (recommended - best) / recommended,
     )
 
 
@@ -320,6 +349,7 @@ def main() -> None:
     parser.add_argument("--no-points", dest="points", action="store_false")
     options = parser.parse_args()
     columns = "regret", "90 %", "confirmed", "to 10 %", "epochs", "dead", "no worse", "confirmed"
+    columns += "trials", "loss", "confirmed"
     print(f"{'architecture':13}{'method':14}" + "".join(f"{name:>11}" for name in columns))
     for architecture in options.architectures:
         land = open_landscape(architecture)
@@ -339,6 +369,9 @@ def main() -> None:
                 f"{100 * np.mean([r.dead_share for r in results]):.0f}%",
                 f"{100 * np.mean([r.is_no_worse for r in results]):.0f}%",
                 f"{100 * np.mean([r.is_confirmed_no_worse for r in results]):.0f}%",
+                f"{np.mean([r.trials for r in results]):.0f}",
+                f"{100 * np.mean([r.excess for r in results]):+.2f}%",
+                f"{100 * np.mean([r.confirmed_excess for r in results]):+.2f}%",
             )
             line = f"{architecture:13}{name:14}" + "".join(f"{cell:>11}" for cell in cells)
             print(line, flush=True)

@@ -40,6 +40,8 @@ class JobOptions:
         audit: How many pruned trials are trained to the end when the search has ended, or None.
         track: Trackers that it is written for meanwhile, as `--track` takes them.
         priority: Whose turn it is among open sweeps, the highest first; None for what it was.
+        stops_when_flat: Whether a search ends when a further trial would not pay; None for what
+            was said before.
     """
 
     timeout_s: Timeout = None
@@ -77,6 +79,7 @@ class JobOptions:
     audit: int | None = None
     track: list[str] | None = None
     priority: int | None = None
+    stops_when_flat: bool | None = None
 
 
 @dataclass(frozen=True)

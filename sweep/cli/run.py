@@ -43,6 +43,13 @@ class RunOptions(SweepJobOptions):
         int | None,
         typer.Option(help="Among open sweeps workers take the highest first.  [0]"),
     ] = None
+    stops_when_flat: Annotated[
+        bool | None,
+        typer.Option(
+            "--stop-when-flat/--no-stop-when-flat",
+            help="End the search when a further trial is not expected to pay.  [no]",
+        ),
+    ] = None
     is_unconfirmed: Annotated[
         bool, typer.Option("--no-confirm", help="Do not train the best ones again at the end.")
     ] = False

@@ -35,6 +35,7 @@ from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
 from sweep.settings import find_place
 from sweep.storage.database_file import name_user
+from sweep.storage.flatness import set_stop_when_flat
 from sweep.storage.passwords import hide_password
 from sweep.storage.sweeps import Sweep, change_trial_timeout, find_sweep
 
@@ -124,6 +125,8 @@ def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tupl
         print_note(note)
     if options.trial_timeout_s not in (None, sweep.trial_timeout_s):
         change_trial_timeout(engine, sweep.id, options.trial_timeout_s)
+    if options.stops_when_flat not in (None, sweep.stops_when_flat):
+        sweep = set_stop_when_flat(engine, sweep, stop=bool(options.stops_when_flat))
     if options.priority not in (None, sweep.priority):
         change_priority(engine, sweep, options.priority, name_user())
     return engine, sweep

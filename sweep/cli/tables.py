@@ -28,6 +28,8 @@ def print_best(status: Status) -> None:
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed; "
         f"{status.num_dead} of them dead. Null loss {status.config.data.null_loss:.4g}."
     )
+    if told := status.tell_flatness():
+        console.print(told)
     if not status.ranked:
         console.print(describe_nothing(status))
         return

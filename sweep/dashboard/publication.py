@@ -87,7 +87,7 @@ def write_note(
         f"{counts.running} running, {counts.paused} paused, {counts.waiting} waiting; "
         f"{status.num_dead} of the finished ones are dead: "
         f"{status.explain_death()}. Architecture {config.shown_model}, "
-        f"{describe_training(config)}, recipe {config.recipe.name}.",
+        f"{describe_training(config)}, recipe {config.recipe.name}. {status.tell_flatness()}",
         "",
         f"The loss of predicting zero everywhere is **{config.data.null_loss:.4g}**. The table "
         "leaves dead networks out; the *Best Trial* card of the dashboard does not. The study "

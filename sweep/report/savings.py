@@ -80,6 +80,8 @@ def describe_endings(status: Status, curves: Curves) -> list[Block]:
     columns = (Column("outcome"), Column("how it ended"), Column("trials", True), Column("why"))
     table = Table(f"What became of the trials of {status.sweep.name}", columns, rows)
     blocks: list[Block] = [table, Text(_say_savings(estimate_savings(status, curves)))]
+    if told := status.tell_flatness():
+        blocks.append(Text(f"The search ended early. {told[0].upper()}{told[1:]}."))
     blocks += [
         Text(f"Trial {trial.number} failed: {shorten_reason(trial)}")
         for trial in status.begun

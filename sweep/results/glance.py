@@ -57,6 +57,8 @@ def tell_progress(status: Status) -> list[str]:
     lines = [tell_counts(status)]
     if status.stopped:
         lines.append(f"stopped: {status.stopped}")
+    if told := status.tell_flatness():
+        lines.append(told)
     if status.ranked:
         best = status.ranked[0]
         lines.append(f"best: trial {best.number}, {list_phrases(get_score(get_epoch(best)))}")

@@ -116,7 +116,9 @@ class Status:
         name, kind = self.sweep.name, self.config.kind
         head: dict[str, Any] = {"sweep": name, "kind": kind, "budget": self.sweep.budget}
         head |= {"priority": self.sweep.priority, "version": self.sweep.version}
-        tail: dict[str, Any] = {"stopped": self.stopped, "best": self.describe_best()}
+        flat = self.sweep.flat
+        told = None if flat is None else {**asdict(flat), "not_begun": self.num_not_begun}
+        tail: dict[str, Any] = {"stopped": self.stopped, "flat": told, "best": self.describe_best()}
         if self.config.architectures:
             tail["architectures"] = [
                 {
@@ -141,6 +143,20 @@ class Status:
             **metrics,
             "params": dict(trial.params),
         }
+
+    @property
+    def num_not_begun(self) -> int:
+        """How many trials of what was asked for a search has not begun, since it was found flat."""
+        return self.sweep.flat.budget - self.sweep.budget if self.sweep.flat else 0
+
+    def tell_flatness(self) -> str:
+        """Say in one line why a search ended before its budget; empty where it did not."""
+        if self.sweep.flat is None:
+            return ""
+        return (
+            f"flat: {self.sweep.flat.reason}; {self.num_not_begun} of {self.sweep.flat.budget} "
+            "trials are not begun; `sweep run` with --no-stop-when-flat begins them"
+        )
 
     @property
     def is_open(self) -> bool:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw, Outlook
 from sweep.search.expected_ends import expect_ends
-from sweep.search.proposal import Arm, Seen, propose
+from sweep.search.proposal import NUM_FIRST, Arm, Prospect, Seen, ask_model, propose
 from sweep.storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 from sweep.storage.study_cache import get_row_id
 
@@ -75,20 +76,9 @@ class MixedSampler(CoordinateSampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         draw = self._draw
-        others = [
-            other
-            for other in read_study_trials(study)
-            if other.number != trial.number
-            and other.state != TrialState.FAIL
-            and self._take(other).is_inside
-        ]
-        seen = self.see(others)
-        centers = [
-            u_D
-            for u_D, other in zip(seen.u_ND, others, strict=True)
-            if other.system_attrs.get(SLOT_KEY) == draw.outlook.center_slot
-        ]
-        center_D, rng = centers[0] if centers else None, np.random.default_rng(draw.seed)
+        others = [one for one in self._list_inside(study) if one.number != trial.number]
+        seen, center_D = self._see_with_center(others)
+        rng = np.random.default_rng(draw.seed)
         taken = {self._take(other).values for other in others}
         for _try in range(NUM_TRIES):  # a shift within whole numbers may end where it began
             u_D, arm = propose(seen, center_D, rng)
@@ -96,6 +86,40 @@ class MixedSampler(CoordinateSampler):
             if not others or self._place(point, others[0]) not in taken:
                 break
         return {"arm": arm, "point": point}
+
+    def ask_prospects(self, study: Study, count: int) -> list[Prospect]:
+        """Ask a model what a further trial may gain: now, without the last trial, the last two, ...
+
+        Args:
+            count: How many of these; fewer are given where fewer trials are known than it needs.
+        """
+        trials, prospects = self._list_inside(study), []
+        for end in range(len(trials), max(0, len(trials) - count), -1):
+            seen, center_D = self._see_with_center(trials[:end])
+            if np.isfinite(seen.value_N).sum() < NUM_FIRST or not seen.u_ND.shape[1]:
+                break
+            prospects.append(ask_model(seen, center_D, np.random.default_rng(self._draw.seed)))
+        return prospects
+
+    def _list_inside(self, study: Study) -> list[FrozenTrial]:
+        """List the trials within the space that did not fail."""
+        return [
+            trial
+            for trial in read_study_trials(study)
+            if trial.state != TrialState.FAIL and self._take(trial).is_inside
+        ]
+
+    def _see_with_center(
+        self, trials: Sequence[FrozenTrial]
+    ) -> tuple[Seen, NDArray[np.float64] | None]:
+        """See what is known of trials, and where the recommended point is, if it is one of them."""
+        seen, slot = self.see(trials), self._draw.outlook.center_slot
+        centers = [
+            u_D
+            for u_D, trial in zip(seen.u_ND, trials, strict=True)
+            if trial.system_attrs.get(SLOT_KEY) == slot
+        ]
+        return seen, centers[0] if centers else None
 
     def _place(self, point: Mapping[str, float], alike: FrozenTrial) -> tuple[Any, ...]:
         """Give a point's values, in the distributions of another trial."""

@@ -80,13 +80,19 @@ def propose(
         return rng.random((1, seen.u_ND.shape[1]))[0], arm
     if arm == "prior" and center_D is not None:
         return _shift(center_D[None], PRIOR_SIGMA, 1.0, rng)[0], arm
-    incumbents_ND = seen.u_ND[known][np.argsort(seen.value_N[known])[:NUM_INCUMBENTS]]
-    wide, narrow = MUTATION_SIGMAS
-    sigma = wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
+    incumbents_ND, sigma = _find_incumbents(seen)
     if arm == "mutation":
         chosen = incumbents_ND[rng.integers(len(incumbents_ND))]
         return _shift(chosen[None], sigma, 0.5, rng)[0], arm
-    return _ask_model(seen, known, incumbents_ND, center_D, sigma, rng), arm
+    return ask_model(seen, center_D, rng).place_D, arm
+
+
+def _find_incumbents(seen: Seen) -> tuple[NDArray[np.float64], float]:
+    """Find the places of the best so far, and how far one looks about them."""
+    known = np.isfinite(seen.value_N)
+    incumbents_ND = seen.u_ND[known][np.argsort(seen.value_N[known])[:NUM_INCUMBENTS]]
+    wide, narrow = MUTATION_SIGMAS
+    return incumbents_ND, wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
 
 
 def _draw_arm(
@@ -125,19 +131,35 @@ def _shift(
     return np.clip(np.where(folded > 1.0, 2.0 - folded, folded), 0.0, 1.0 - 1e-9)
 
 
-def _ask_model(
-    seen: Seen,
-    known: NDArray[np.bool_],
-    incumbents_ND: NDArray[np.float64],
-    center_D: NDArray[np.float64] | None,
-    sigma: float,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Prospect:
+    """Where a model of what was seen expects the most of a further trial.
+
+    Attributes:
+        place_D: The place, shape (D,).
+        gain: By how much a trial there is expected to be better than the best one, at least 0.
+        noise: By how much two trainings at one place differ, a standard deviation.
+    """
+
+    place_D: NDArray[np.float64]
+    gain: float
+    noise: float
+
+
+def ask_model(
+    seen: Seen, center_D: NDArray[np.float64] | None, rng: np.random.Generator
+) -> Prospect:
     """Take the candidate of the largest expected improvement (Jones et al. 1998, eq. 15).
 
     The improvement is on the best expected value, not on the best seen one, which was lucky. What
     still runs counts as seen at its expected value, so that two workers do not go to one place.
+
+    Args:
+        seen: The trials that have begun, one of them at least with a value.
+        center_D: As for `propose`.
+        rng: Draws the candidates.
     """
+    known, (incumbents_ND, sigma) = np.isfinite(seen.value_N), _find_incumbents(seen)
     chosen_N = _choose_observed(seen.value_N)
     u_ND, value_N, doubt_N = (part[chosen_N] for part in (seen.u_ND, seen.value_N, seen.doubt_N))
     model = fit_surrogate(u_ND, value_N, doubt_N)
@@ -163,10 +185,9 @@ def _ask_model(
     z_M = (best - mean_M) / deviation_M
     density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
     below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
-    best_D: NDArray[np.float64] = candidates_MD[
-        int(np.argmax(deviation_M * (z_M * below_M + density_M)))
-    ]
-    return best_D
+    gain_M = deviation_M * (z_M * below_M + density_M)
+    first = int(np.argmax(gain_M))
+    return Prospect(candidates_MD[first], float(gain_M[first]), model.noise)
 
 
 def _choose_observed(value_N: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -51,6 +51,11 @@ class Surrogate:
     _factor_NN: NDArray[np.float64]
     _weights_N: NDArray[np.float64]
 
+    @property
+    def noise(self) -> float:
+        """Standard deviation of an observation without doubt, in the values' own unit."""
+        return self.settings.noise * self.settings.spread
+
     def observe(
         self, u_ND: NDArray[np.float64], value_N: NDArray[np.float64], doubt_N: NDArray[np.float64]
     ) -> Surrogate:

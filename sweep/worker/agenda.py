@@ -14,8 +14,10 @@ from optuna.storages import BaseStorage
 from sweep.errors import SweepError
 from sweep.search.judgement import is_failing
 from sweep.storage.claims import Claim, claim_trial
+from sweep.storage.flatness import end_flat
 from sweep.storage.sweeps import Sweep, count_trials, list_open_sweeps
 from sweep.trial.session import Session, open_session, renew_session
+from sweep.worker.flatness import find_flatness
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Agenda:
         self._sessions: dict[int, Session] = {}
         self._shunned_s: dict[int, float] = {}
         self._said: set[str] = set()
+        self._judged: dict[int, int] = {}
         self.is_done = False
         """Whether there was nothing left to wait for when a trial was last asked for."""
 
@@ -80,6 +83,8 @@ class Agenda:
             self.is_done = False
             if is_given_up():
                 return None
+            if sweep.stops_when_flat and sweep.flat is None:
+                self._end_if_flat(session)
             claim = claim_trial(self._engine, sweep.id, worker, lease_s, session.promotion)
             if claim is not None:
                 return session, claim
@@ -112,6 +117,20 @@ class Agenda:
             said = "; ".join(renewed.config.changes[-1].said)
             self._say_once(f"version {sweep.version} from the next trial on: {said}", sweep)
         return renewed
+
+    def _end_if_flat(self, session: Session) -> None:
+        """End a search whose trials that nobody has begun are not expected to pay."""
+        counts = count_trials(self._engine, session.sweep.id)
+        num_begun = counts.budget - counts.waiting
+        if not counts.waiting or self._judged.get(session.sweep.id) == num_begun:
+            return
+        self._judged[session.sweep.id] = num_begun
+        reason = find_flatness(session)
+        if reason is None:
+            return
+        first_slot = len(session.config.starting_points)
+        if num_gone := end_flat(self._engine, session.sweep.id, reason, first_slot):
+            self._say(f"flat: {reason}; {num_gone} trials are not begun")
 
     def _say_once(self, text: str, sweep: Sweep) -> None:
         line = text if self._name else f"{sweep.name}: {text}"

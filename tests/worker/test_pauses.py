@@ -16,12 +16,21 @@ from workers import work
 
 import sweep.trial.attempt
 import sweep.trial.ending
+import sweep.worker.agenda
+from sweep.results.glance import tell_progress
 from sweep.results.status import read_status
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
-from sweep.storage.sweeps import TrialCounts, change_budget, count_trials, request_stop
+from sweep.storage.flatness import set_stop_when_flat
+from sweep.storage.sweeps import (
+    TrialCounts,
+    change_budget,
+    count_trials,
+    find_sweep,
+    request_stop,
+)
 from sweep.storage.tables import trials
 from sweep.trial.session import Session
 from sweep.worker.agenda import Agenda
@@ -238,3 +247,25 @@ def test_larger_budget_leaves_what_was_ended(make_pausing: MakeSession, sqlite_u
         assert new[:NUM_TRIALS] == old
     counts = count_trials(session.engine, session.sweep.id)
     assert (counts.finished, counts.unfinished) == (NUM_TRIALS + 2, 0)
+
+
+def test_flat_search_ends_with_an_account_of_every_trial(
+    make_pausing: MakeSession, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that pause when no further one pays are promoted or ended, and nothing else begins."""
+    session = make_pausing(sqlite_url)
+    set_stop_when_flat(session.engine, session.sweep, stop=True)
+    asked: list[int] = []
+
+    def find(_session: Session) -> str | None:
+        asked.append(count_trials(session.engine, session.sweep.id).waiting)
+        return "no gain" if asked[-1] == 2 else None
+
+    monkeypatch.setattr(sweep.worker.agenda, "find_flatness", find)
+    _num_finished, said = work(session)
+    assert asked == [4, 3, 2]
+    assert "flat: no gain; 2 trials are not begun" in said
+    status = read_status(session.engine, find_sweep(session.engine, session.sweep.name))
+    assert (status.counts.complete, status.counts.pruned, status.counts.unfinished) == (1, 1, 0)
+    assert status.to_json()["flat"] == {"reason": "no gain", "budget": 4, "not_begun": 2}
+    assert any(line.startswith("flat: no gain; 2 of 4") for line in tell_progress(status))

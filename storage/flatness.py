@@ -1,0 +1,65 @@
+"""Ends a search before its budget is spent: what nobody has begun is taken out of it.
+
+Why, and what the budget was, stays with the sweep. A larger budget takes both back, the reason and
+the wish to end so.
+"""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+
+from sweep.storage.engine import transact
+from sweep.storage.sweeps import WAITING, Sweep, change_budget, find_sweep
+from sweep.storage.tables import sweeps, trials
+
+
+def set_stop_when_flat(engine: sa.Engine, sweep: Sweep, *, stop: bool) -> Sweep:
+    """Say whether a sweep ends where a further trial is not expected to pay.
+
+    One that has ended so and no longer shall has the trials again that it did not begin.
+    """
+    if not stop and sweep.flat is not None:
+        change_budget(engine, sweep.id, max(sweep.budget, sweep.flat.budget))
+    statement = sweeps.update().where(sweeps.c.id == sweep.id).values(stops_when_flat=stop)
+    transact(engine, lambda connection: connection.execute(statement))
+    return find_sweep(engine, sweep.name)
+
+
+def end_flat(engine: sa.Engine, sweep_id: int, reason: str, first_slot: int = 0) -> int:
+    """End a search: trials that nobody has begun and nobody asked for leave its budget.
+
+    Of workers who find it flat at the same time the first one's reason stays.
+
+    Args:
+        reason: Why a further trial does not pay.
+        first_slot: The trials before it are starting points.
+
+    Returns:
+        How many trials were taken out; 0 where none waited, or somebody else was first.
+    """
+
+    def work(connection: sa.Connection) -> int:
+        mine = sweeps.c.id == sweep_id
+        row = connection.execute(
+            sa.select(sweeps.c.budget, sweeps.c.flat).where(mine).with_for_update()
+        ).one()
+        if row.flat is not None:
+            return 0
+        num_gone = connection.execute(
+            trials.delete().where(
+                trials.c.sweep_id == sweep_id,
+                trials.c.state == WAITING,
+                trials.c.attempts == 0,
+                trials.c.point.is_(None),
+                trials.c.slot >= first_slot,
+            )
+        ).rowcount
+        if num_gone:
+            told = json.dumps({"reason": reason, "budget": row.budget})
+            left = {"budget": row.budget - num_gone, "flat": told}
+            connection.execute(sweeps.update().where(mine).values(**left))
+        return num_gone
+
+    return transact(engine, work)
