@@ -289,3 +289,13 @@ def test_several_models_are_found_beside_the_file(tmp_path: Path, text: str) -> 
     """Each path counts from the file that names it."""
     found = read_settings_file(write(tmp_path / "sweep.toml", f"model = {text}\n"))
     assert found.values["model"].value == f"cnn,{tmp_path}/nets/a.py:A"
+
+
+def test_hyperparameter_of_one_architecture_stands_in_quotes(tmp_path: Path) -> None:
+    """As `--set cnn.lr=...`, in a sweep of several."""
+    text = '[space]\nlr = 0.1\n"cnn.lr" = "1e-3:1e-2"\n'
+    found = read_settings_file(write(tmp_path / "sweep.toml", text)).values
+    assert {key: one.value for key, one in found.items()} == {
+        "space.lr": "0.1",
+        "space.cnn.lr": "1e-3:1e-2",
+    }
