@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,3 +91,48 @@ def test_time_is_shared_among_what_runs() -> None:
     assert estimate_time_left_s(rows, 2, make_config("none"), 16.0) == pytest.approx(8.0)
     assert count_epochs_left("none", 2, ("running", 0)) is None
     assert count_epochs_left("none", 2, ("complete", 8)) is None
+
+
+RECORDED = Path(__file__).with_name("recorded_sweep.json")
+"""`sweep run --model cnn` as it went on two cores, by its database, in seconds since it began:
+trials (slot, state, beginning, end), attempts (slot, beginning, end), epochs (slot, epoch, end)."""
+
+
+def look_at(recorded: dict[str, Any], now_s: float) -> tuple[list[TrialRow], float]:
+    """Give the trials of the recorded sweep as they were then, and the work on them."""
+    rows, work_s = [], 0.0
+    for slot, state, _begun_s, finished_s in recorded["trials"]:
+        own = [a for a in recorded["attempts"] if a[0] == slot and a[1] <= now_s]
+        ends = {e[1]: e[2] for e in recorded["epochs"] if e[0] == slot and e[2] <= now_s}
+        if not own:
+            continue
+        for _slot, from_s, until_s in own:
+            seen_s = [end_s for end_s in ends.values() if from_s <= end_s]
+            work_s += (until_s if until_s <= now_s else max(seen_s, default=from_s)) - from_s
+        is_running = max(until_s for _slot, _from_s, until_s in own) > now_s
+        is_over = finished_s <= now_s
+        epochs = max(ends, default=0)
+        row = replace(
+            ROW,
+            slot=slot,
+            state="running" if is_running else state if is_over else "paused",
+            finished_s=finished_s if is_over else None,
+            last=replace(EPOCH, epoch=epochs, events_seen=NUM_TRAIN * epochs) if epochs else None,
+        )
+        rows.append(row)
+    return rows, work_s
+
+
+def test_recorded_sweep_was_told_its_time_within_a_third() -> None:
+    """From when five trials have come to their first rung until the last ones end."""
+    recorded = json.loads(RECORDED.read_text())
+    budget, end_s = len(recorded["trials"]), max(trial[3] for trial in recorded["trials"])
+    num_looked = 0
+    for percent in range(100):
+        now_s = end_s * percent / 100
+        rows, work_s = look_at(recorded, now_s)
+        if sum(row.state != "running" for row in rows) >= 5:
+            left_s = estimate_time_left_s(rows, budget, make_config("rungs"), work_s)
+            assert left_s == pytest.approx(end_s - now_s, rel=1 / 3), percent
+            num_looked += 1
+    assert num_looked > 80
