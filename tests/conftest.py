@@ -23,6 +23,7 @@ import pytest
 import sqlalchemy as sa
 from pages import NO_CHROMIUM
 
+import forks
 from servers import make_database, run_postgres
 
 if TYPE_CHECKING:
@@ -311,6 +312,16 @@ def call(
         return Answer(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def forked_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the process that checks an export, which is forked for this process, not for a copy."""
+    import sweep.cli.apart
+    import sweep.results.export
+
+    monkeypatch.setattr(sweep.cli.apart, "run_apart", lambda act: act())
+    monkeypatch.setattr(sweep.results.export, "run_afresh", forks.run_afresh)
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,15 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from sweep.cli import build_command
 from sweep.launch import fork_server
 from sweep.launch.fork_server import ForkedProcess, ForkServer, ProcessRequest, be_server
+from sweep.process import COMMAND
+from sweep.results.fresh_process import Finished
 
 COMMANDS = (
     "sweep.cli.run_job",
@@ -104,6 +106,17 @@ def run(
     finally:
         command.kill()
     return command.wait(), out, err
+
+
+def run_afresh(
+    words: Sequence[str], say: Callable[[str], None], settings: Mapping[str, str]
+) -> Finished:
+    """Run a command of ours to its end, as `sweep.results.fresh_process.run_afresh` does."""
+    assert tuple(words[: len(COMMAND)]) == COMMAND
+    code, out, err = run(*words[len(COMMAND) :], folder=Path.cwd(), settings=settings)
+    for line in err.splitlines():
+        say(line)
+    return Finished(code, out, err.splitlines()[-1] if err else "no output")
 
 
 @functools.cache

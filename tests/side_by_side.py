@@ -27,9 +27,14 @@ LONGEST = (
     "acceptance/test_main_job.py",
     "acceptance/test_dashboard.py",
     "acceptance/test_interruptions.py",
+    "trial/test_trial.py",
     "deploy/test_services.py",
+    "api/test_notebook.py",
     "acceptance/test_outages.py",
+    "results/test_confirmation.py",
     "results/test_export.py",
+    "acceptance/test_service.py",
+    "deploy/test_batch.py",
 )
 """Files that take longest, the longest first; most of it is waiting."""
 File = Sequence[pytest.Item]

@@ -339,6 +339,7 @@ def test_dead_and_pruned_trials_are_never_best(
         assert answer.err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("forked_check")
 def test_dead_trial_is_taken_home_as_such(
     make_session: Callable[..., Session], sqlite_url: str, call: Callable[..., Any]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,16 @@ import torch
 from torch import nn
 from workers import work
 
-import sweep.cli.apart
 import sweep.results.export
 import sweep.results.onnx_program
 import sweep.trial.ending
-from forks import Command
 from sweep.data.formats import open_events
 from sweep.errors import ModelError
-from sweep.process import COMMAND
 from sweep.results.best import find_best_trial
 from sweep.results.export import export_trial
-from sweep.results.fresh_process import Finished
 from sweep.results.onnx_program import ONNX_FILE, OnnxError, write_onnx
 from sweep.results.status import Status, read_status
 from sweep.trial.session import Session
-
-DEADLINE_S = 100.0
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +39,6 @@ def trained(
     return session, read_status(session.engine, session.sweep)
 
 
-@pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork the process that checks an export from one that has loaded everything."""
-    monkeypatch.setattr(sweep.results.export, "run_afresh", run_forked)
-
-
-def run_forked(
-    words: Sequence[str], say: Callable[[str], None], settings: Mapping[str, str]
-) -> Finished:
-    """Run a command of ours to its end, as `run_afresh` does."""
-    assert tuple(words[: len(COMMAND)]) == COMMAND
-    process = Command(*words[len(COMMAND) :], folder=Path.cwd(), settings=settings)
-    output, errors = process.communicate(DEADLINE_S)
-    for line in errors.splitlines():
-        say(line)
-    return Finished(process.wait(), output, errors.splitlines()[-1] if errors else "no output")
-
-
 def test_what_the_check_of_an_export_says_is_passed_on(
     trained: tuple[Session, Status], tmp_path: Path
 ) -> None:
@@ -76,7 +52,7 @@ def test_what_the_check_of_an_export_says_is_passed_on(
     assert any("writing model.onnx" in line for line in heard) == has_onnx
 
 
-@pytest.mark.usefixtures("forked")
+@pytest.mark.usefixtures("forked_check")
 def test_model_that_scores_otherwise_is_refused(
     trained: tuple[Session, Status], tmp_path: Path
 ) -> None:
@@ -90,7 +66,7 @@ def test_model_that_scores_otherwise_is_refused(
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.usefixtures("forked")
+@pytest.mark.usefixtures("forked_check")
 def test_fault_of_the_check_is_said_once(
     trained: tuple[Session, Status],
     tmp_path: Path,
@@ -223,7 +199,7 @@ def test_network_that_cannot_be_recorded_is_captured(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.usefixtures("forked")
+@pytest.mark.usefixtures("forked_check")
 def test_export_without_the_extra_is_whole(
     trained: tuple[Session, Status],
     tmp_path: Path,
@@ -235,8 +211,6 @@ def test_export_without_the_extra_is_whole(
     The JSON is alone on standard output: what the network prints stands beside the notes.
     """
     monkeypatch.setattr(sweep.results.onnx_program, "EXTRA", ("no_such_package",))
-    # What forks processes forks them for this one, not for a copy of it.
-    monkeypatch.setattr(sweep.cli.apart, "run_apart", lambda act: act())
     session, _status = trained
     place = ("--storage", str(session.engine.url), "--artifacts", session.artifacts)
     answer = call("best", "--json", "--trust-code", "--export", tmp_path / "model", *place)

@@ -141,6 +141,7 @@ def test_limit_that_nothing_can_keep_is_refused(
         make_session(sqlite_url, limits={name: 0})
 
 
+@pytest.mark.usefixtures("forked_check")
 def test_settings_chosen_in_validation_are_the_trials_and_the_exports(
     sqlite_url: str, make_session: MakeSession, tmp_path: Path
 ) -> None:
