@@ -19,7 +19,7 @@ FROZEN = {
     ),
     "trials trained otherwise cannot be compared": ("--recipe", "--epochs", "--seed", "--model"),
     "by another one other trials would be the best": (
-        *("--objective", "--max-fp", "--max-parameters", "--max-latency-us"),
+        *("--objective", "--cost", "--max-fp", "--max-parameters", "--max-latency-us"),
     ),
 }
 """Options of `sweep run` that no change can have, by why not."""

@@ -30,12 +30,12 @@ def print_best(status: Status) -> None:
     )
     if told := status.tell_flatness():
         console.print(told)
+    for line in tell_changes(status):
+        console.print(line)
     if not status.ranked:
         console.print(describe_nothing(status))
         return
     console.print(draw_architectures(status) if status.config.architectures else _draw_best(status))
-    for line in tell_changes(status):
-        console.print(line)
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
     if get_epoch(best).validation_loss >= status.config.data.null_loss:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 import torch
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
+from optuna.study import Study
 from torch import nn
 
 from sweep.architectures import MODEL
@@ -92,13 +93,25 @@ class Session:
         """Build the sampler that chooses the hyperparameters of a slot's trial."""
         outlook = describe_outlook(self.config)
         sampler = build_sampler(self.config.search, self.space, slot, outlook, self.names)
+        show = self.open_view()
+        return sampler if show is None else PartSampler(sampler, show)
+
+    def open_view(self) -> Callable[[Study], Study] | None:
+        """Give how a sampler sees the study; None where it sees it as it is.
+
+        Of several architectures it knows the trials of one, and of those that were tried in
+        another version of the space the ones that lie in this.
+        """
         past = read_past(self.engine, self.sweep, self.config, self.names)
-        if past is not None:
-            sampler = PartSampler(sampler, lambda study: show_study(study, past.see))
-        if len(self.architectures) > 1:
-            label = self.config.label
-            sampler = PartSampler(sampler, lambda study: narrow_study(study, MODEL, label))
-        return sampler
+        label = self.config.label if len(self.architectures) > 1 else None
+        if past is None and label is None:
+            return None
+
+        def show(study: Study) -> Study:
+            part = study if label is None else narrow_study(study, MODEL, label)
+            return part if past is None else show_study(part, past.see)
+
+        return show
 
     def narrow(self, label: str) -> Session:
         """Give the session as the trials of one of its architectures see it."""

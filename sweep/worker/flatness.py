@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from sweep.architectures import MODEL
 from sweep.search.draw import Draw
 from sweep.search.flatness import NUM_AGREEING, explain_flatness
 from sweep.search.mixed import MixedSampler
 from sweep.search.strategy import describe_outlook
 from sweep.storage import studies
-from sweep.storage.study_cache import narrow_study
 from sweep.trial.session import Session
 
 
@@ -22,9 +20,9 @@ def find_flatness(session: Session) -> str | None:
     num_begun = len(studies.read_study_trials(study))
     reasons = []
     for label in session.architectures:
-        is_part = len(session.architectures) > 1
-        part = session.narrow(label) if is_part else session
-        own = narrow_study(study, MODEL, label) if is_part else study
+        part = session.narrow(label) if len(session.architectures) > 1 else session
+        show = part.open_view()
+        own = study if show is None else show(study)
         names, config = list(part.names.values()), part.config
         draw = Draw(names, num_begun, config.search.seed, describe_outlook(config))
         prospects = MixedSampler(draw).ask_prospects(own, NUM_AGREEING)

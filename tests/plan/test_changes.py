@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 
 import sweep.trial.ending
 from sweep.api.database import open as open_sweeps
+from sweep.cli.change import FROZEN
+from sweep.cli.request_options import SearchOptions
 from sweep.config import SweepConfig
 from sweep.dashboard.publication import publish, write_note
 from sweep.errors import ConfigError, ConflictError
@@ -131,6 +133,14 @@ def test_frozen_options_are_refused_with_the_reason(changed: Session, call: Any)
     answer = call("change", "net", "--trials", "2", *where)
     assert "trials: got 2, expected at least 3, since 3 have begun" in answer.err
     assert find_sweep(changed.engine, "net").version == 3
+
+
+def test_each_option_of_a_search_can_change_or_is_frozen() -> None:
+    """A new one is thought of, too."""
+    own = {"dimensions", "fixed", "sampler", "pruner"}
+    asked = {f"--{one.name.replace('_', '-')}" for one in fields(SearchOptions)}
+    frozen = {option for options in FROZEN.values() for option in options}
+    assert asked - frozen == {f"--{name}" for name in own}
 
 
 def test_versions_are_told_wherever_a_sweep_is(changed: Session, call: Any) -> None:

@@ -104,7 +104,7 @@ def draw(sampler: str, study: optuna.Study, past: Past) -> dict[str, Value]:
 @pytest.mark.parametrize("sampler", ["mixed", "tpe", "gp", "qmc", "random"])
 def test_every_sampler_draws_from_the_space_of_now(sampler: str) -> None:
     """The same for a slot each time."""
-    study, past = tell_past(25)
+    study, past = tell_past(20)
     drawn = draw(sampler, study, past)
     assert drawn == draw(sampler, study, past)
     assert all(NOW[name].contains(value) for name, value in drawn.items())

@@ -108,6 +108,25 @@ def run_out(engine: sa.Engine, claim: claims.Claim) -> None:
         connection.execute(late)
 
 
+def test_rule_that_ends_or_begins_leaves_no_trial_behind(
+    engine: sa.Engine, sweep: sweeps.Sweep
+) -> None:
+    """Without one a paused trial goes on to its end; one that was begun so never pauses later, and
+    is compared with none.
+    """
+    claims.pause_claim(engine, take(engine, sweep, NextTrial(0, 2)))
+    freed = claims.claim_trial(engine, sweep.id, "a", HOUR_S)
+    assert freed is not None
+    assert (freed.slot, freed.attempt, freed.until_epoch) == (0, 2, None)
+    record(engine, freed, 0.5, 0.4)
+    claims.release_claim(engine, freed)
+    again = take(engine, sweep, NextTrial(1, 1))
+    assert (again.slot, again.until_epoch) == (0, None)
+    promotion, rule = promote(NextTrial(1, 1))
+    assert claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion) is not None
+    assert rule.told == [[Standing(1, "waiting"), Standing(2, "waiting")]]
+
+
 def test_rule_sees_all_trials_at_their_rungs(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
     """Only the epochs of rungs count; states and outcomes are those of the moment."""
     first = take(engine, sweep, NextTrial(0, 2))

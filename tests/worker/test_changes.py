@@ -65,31 +65,34 @@ def read_curves(session: Session) -> list[list[Epoch]]:
 
 
 def test_running_worker_takes_a_change_up_with_its_next_trial(
-    make_pausing: MakeSession, database_url: str
+    make_session: MakeSession, database_url: str
 ) -> None:
-    """Other choices, a dimension more and one less; the budget stays exact and every trial says of
-    which version it is.
+    """Other choices, a dimension more and one less; the budget stays exact, every trial says of
+    which version it is, and a point that was added before is tried in the space of then.
     """
-    session = make_pausing(database_url, pruner="none", sampler="mixed")
-    first = len(session.config.starting_points)
+    session = make_session(
+        database_url, trials=4, epochs=1, sampler="mixed", fixed=("batch_size=12",)
+    )
+    assert add_points(session.engine, session.sweep, [{"hidden_size": 7}], 2) == [2]
     said: list[str] = []
 
     def hear(line: str) -> None:
         said.append(line)
-        if len(said) == first + 2:
-            change(session, "hidden_size=2,9", "weight_decay=0:0.1", fixed=("lr=0.05",), trials=7)
+        if len(said) == 2:
+            change(session, "hidden_size=2,9", "weight_decay=0:0.1", fixed=("lr=0.05",), trials=6)
 
     options = WorkerOptions(database_url, None, session.artifacts, num_threads=1)
-    assert run_worker(options, Signals(), hear) == 7
+    assert run_worker(options, Signals(), hear) == 6
     (told,) = (line for line in said if "version 2 from the next trial on: hidden_size" in line)
     assert told.startswith("net: ")
     rows = read_rows(session)
-    assert [row.version for row in rows] == [1] * (first + 2) + [2] * (5 - first)
-    later = [row.params for row in rows if row.version == 2]
+    assert [row.version for row in rows] == [1, 1, 1, 2, 2, 2]
+    assert rows[2].params["hidden_size"] == 7
+    later = [row.params for row in rows[3:]]
     assert {params["hidden_size"] for params in later} <= {2, 9}
     assert {params["lr"] for params in later} == {0.05}
     assert all("weight_decay" in params for params in later)
-    assert count_trials(session.engine, session.sweep.id).complete == 7
+    assert count_trials(session.engine, session.sweep.id).complete == 6
     study = studies.load_study(session.study_storage, session.sweep.name)
     assert [trial.params["hidden_size"] for trial in study.trials] == [
         row.params["hidden_size"] for row in rows
@@ -97,10 +100,10 @@ def test_running_worker_takes_a_change_up_with_its_next_trial(
 
 
 def test_paused_trials_go_on_as_they_began_where_the_pruner_no_longer_pauses(
-    make_pausing: MakeSession, database_url: str, whole: Session
+    make_pausing: MakeSession, sqlite_url: str, whole: Session
 ) -> None:
     """Each to its end, in the space that it was begun in, bit by bit as undisturbed."""
-    session = make_pausing(database_url)
+    session = make_pausing(sqlite_url)
     work_until(session, lambda: count_trials(session.engine, session.sweep.id).paused >= 2)
     num_begun = len(read_rows(session))
     change(session, "hidden_size=9,10", "lr=1e-3,2e-3", pruner="none")
@@ -114,7 +117,7 @@ def test_paused_trials_go_on_as_they_began_where_the_pruner_no_longer_pauses(
 
 def test_killed_trial_goes_on_in_the_version_that_it_was_begun_with(
     make_pausing: MakeSession,
-    database_url: str,
+    sqlite_url: str,
     whole: Session,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -126,7 +129,7 @@ def test_killed_trial_goes_on_in_the_version_that_it_was_begun_with(
     def kill(*_given: object) -> None:
         raise KilledError
 
-    session = make_pausing(database_url, pruner="none")
+    session = make_pausing(sqlite_url, pruner="none")
     with monkeypatch.context() as patched:
         patched.setattr("sweep.trial.run.Attempt.reach_end", kill)
         with pytest.raises(KilledError):
@@ -162,16 +165,32 @@ def test_changes_are_counted_one_by_one(make_pausing: MakeSession, database_url:
     assert give_version(config, 2).space["lr"] == config.space["lr"]
 
 
-def test_added_point_is_tried_in_the_space_that_it_was_added_to(
-    make_pausing: MakeSession, sqlite_url: str
+def test_architecture_of_several_changes_alone_or_with_the_others(
+    make_session: MakeSession, sqlite_url: str
 ) -> None:
-    """A change before its turn neither drops nor fails it."""
-    session = make_pausing(sqlite_url, pruner="none")
-    first = len(session.config.starting_points)
-    slots = add_points(session.engine, session.sweep, [{"hidden_size": 7}], first)
-    change(session, "hidden_size=1,2")
-    work(session)
-    rows = {row.slot: row for row in read_rows(session)}
-    assert (rows[slots[0]].params["hidden_size"], rows[slots[0]].version) == (7, 1)
-    assert rows[slots[0]].state == "complete"
-    assert {row.params["hidden_size"] for row in rows.values() if row.version == 2} <= {1, 2}
+    """As `sweep run` has it; each still knows its own trials."""
+    session = make_session(
+        sqlite_url, "MyNet,FaintNet", trials=7, epochs=1, sampler="mixed", fixed=("batch_size=12",)
+    )
+    said: list[str] = []
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if len(said) == 3:
+            change(session, "MyNet.hidden_size=9,10", "lr=1e-3:1e-2:log")
+
+    options = WorkerOptions(sqlite_url, "net", session.artifacts, num_threads=1)
+    assert run_worker(options, Signals(), hear) == 7
+    later = [row.params for row in read_rows(session) if row.version == 2]
+    assert len(later) == 4
+    assert all(1e-3 <= params["lr"] <= 1e-2 for params in later)
+    sizes = {(params["model"], params["hidden_size"] > 8) for params in later}
+    assert sizes <= {("MyNet", True), ("FaintNet", False)}
+    config = SweepConfig.from_json(find_sweep(session.engine, "net").config)
+    (made,) = config.changes
+    assert {line.split()[0] for line in made.said} == {
+        "MyNet.hidden_size",
+        "MyNet.lr",
+        "FaintNet.lr",
+    }
+    assert give_version(config, 1).architectures == session.config.architectures
