@@ -25,12 +25,21 @@ def name_candidate(candidate: CandidateConfig) -> str:
     return f"{name} (the recommended point)" if candidate.is_recommended else name
 
 
+def find_leader(search: Status) -> TrialRow | None:
+    """Find the trial whose architecture's recommended point the others have to beat.
+
+    Of several architectures that is the best of their recommended points or, where none lives, that
+    of the best trial's.
+    """
+    slots = {part.recommended_slot for part in search.config.narrow_all()}
+    own = (trial for trial in search.ranked if trial.slot in slots)
+    return next(own, None) or next(iter(search.ranked), None)
+
+
 def list_candidates(
     search: Status, top: int, defaults: Mapping[str, Value]
 ) -> tuple[CandidateConfig, ...]:
     """List what a confirmation trains: the best of a search, and its recommended point if any.
-
-    In a search of several architectures that is the recommended point of the best trial's.
 
     Args:
         search: Its status.
@@ -38,7 +47,8 @@ def list_candidates(
         defaults: Of the architecture, for a search that has not tried its recommended point.
     """
     best = search.ranked[:top]
-    config = search.config.narrow_to(best[0].params) if best else search.config
+    leader = find_leader(search)
+    config = search.config.narrow_to(leader.params) if leader else search.config
     points, slot = search.config.starting_points, config.recommended_slot
     begun = {trial.slot: trial for trial in search.begun}
     objective = search.config.search.objective
@@ -47,7 +57,7 @@ def list_candidates(
     candidates = [make_candidate(trial, objective, is_own=trial is own) for trial in chosen]
     if own is None and slot is not None:
         # What neither a point nor the defaults name is as in the first trial, for every seed.
-        first = begun[min(begun)] if config is search.config else best[0]
+        first = begun[min(begun)] if config is search.config or not leader else leader
         settings = {**first.params, **defaults, **points[slot]}
         known: dict[str, Value] = {} if config is search.config else {MODEL: config.label}
         known |= {

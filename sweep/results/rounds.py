@@ -22,7 +22,7 @@ from sweep.plan.confirmation_plan import (
 from sweep.plan.network import open_all_kept, open_kept
 from sweep.plan.preparation import create_stored
 from sweep.results.best import find_best_trial
-from sweep.results.candidates import list_candidates
+from sweep.results.candidates import find_leader, list_candidates
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.status import Status
 from sweep.storage.publications import outdate_pages
@@ -124,8 +124,9 @@ def join_confirmation(
 
 
 def _list_candidates(search: Status, top: int) -> tuple[CandidateConfig, ...]:
-    best = search.ranked[0].params if search.ranked else {}
-    architecture = open_kept(search.config.narrow_to(best), search.load_files()).architecture
+    leader = find_leader(search)
+    config = search.config.narrow_to(leader.params) if leader else search.config
+    architecture = open_kept(config, search.load_files()).architecture
     return list_candidates(search, top, architecture.defaults)
 
 

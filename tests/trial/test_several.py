@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,21 @@ def test_tables_and_pages_tell_the_architectures_apart(
     assert "net: DeadNet" in page
 
 
-def test_candidates_keep_their_architecture(swept: tuple[Session, Status]) -> None:
+def test_candidates_keep_their_architecture_and_the_best_recommended_point_has_the_privilege(
+    swept: tuple[Session, Status],
+) -> None:
     """A confirmation trains what the search found, of whichever network."""
     _session, status = swept
     assert {one.params[MODEL] for one in list_candidates(status, 2, {})} == {"MyNet"}
+    parts = tuple(
+        part.model_copy(update={"recommended": slot})
+        for slot, part in enumerate(status.config.architectures)
+    )
+    points = tuple({MODEL: part.label, "hidden_size": 2} for part in parts)
+    change = {"architectures": parts, "starting_points": points}
+    known = replace(status, config=status.config.model_copy(update=change))
+    chosen = [one.trial for one in list_candidates(known, 1, {}) if one.is_recommended]
+    assert chosen == [trial.number for trial in status.begun if trial.slot == 0]
 
 
 def test_trial_taken_over_keeps_its_architecture(
