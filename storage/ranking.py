@@ -21,6 +21,7 @@ class Ranking:
         numerator, denominator: Names of fields of `Epoch`. Without a denominator it is 1; where it
             is 0, so is the value.
         is_highest_first: Whether the highest value is the best.
+        beside: Others that a trial is compared by at a rung as well.
         max_fp: Most false positives per event of a trial that may go on from a rung before others;
             None for any.
     """
@@ -29,6 +30,12 @@ class Ranking:
     denominator: Sequence[str]
     is_highest_first: bool
     max_fp: float | None = None
+    beside: tuple[Ranking, ...] = ()
+
+    @property
+    def sign(self) -> int:
+        """Factor that makes the lowest value the best one."""
+        return -1 if self.is_highest_first else 1
 
     def make_rung_value(self) -> sa.ColumnElement[float]:
         """Give the value by which trials are compared at a rung: those over the limit come last."""

@@ -33,12 +33,14 @@ class Standing:
         outcome: Of a finished trial, the state more closely; None before.
         values: The objective at each rung that it has reached, in their order; lower is better. A
             running one has not reached the rung that it was sent to, also where it is ended there.
+        beside: What its ranking has beside it, at the same rungs; lower is better.
     """
 
     slot: int
     state: str
     outcome: str | None = None
     values: tuple[float, ...] = ()
+    beside: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,27 +160,33 @@ def _read_standings(
             # its rung when it pauses there: before, or where it is ended, it has not gone on.
             last = until_epoch if state == PAUSED else until_epoch - 1
             reached = tuple(one for one in reached if one[0] <= last)
-        known[slot] = row, Standing(slot, state, outcome, tuple(value for _epoch, value in reached))
+        own, beside = (tuple(one[part] for one in reached) for part in (1, 2))
+        known[slot] = row, Standing(slot, state, outcome, own, beside if any(beside) else ())
     return {row[0]: known[row[0]][1] for row in rows}
 
 
 def _read_values(
     connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Sequence[int]
-) -> dict[int, tuple[tuple[int, float], ...]]:
-    """Read what trials came to at each rung that they have reached: epochs with values, by slot."""
+) -> dict[int, tuple[tuple[Any, ...], ...]]:
+    """Read what trials came to at each rung that they have reached, by slot.
+
+    Returns:
+        Of each rung the epoch, the value, and what the ranking has beside it.
+    """
     if not slots:
         return {}
-    sign = -1 if promotion.ranking.is_highest_first else 1
+    ranking = promotion.ranking
+    beside = [one.sign * one.make_value() for one in ranking.beside]
     mine = sa.and_(trials.c.sweep_id == sweep_id, epochs.c.epoch.in_(promotion.rungs))
     if len(slots) <= MOST_NAMED:
         mine = sa.and_(mine, trials.c.slot.in_(slots))
     rows = connection.execute(
-        sa.select(trials.c.slot, epochs.c.epoch, promotion.ranking.make_rung_value())
+        sa.select(trials.c.slot, epochs.c.epoch, ranking.sign * ranking.make_rung_value(), *beside)
         .join(epochs, epochs.c.trial_id == trials.c.id)
         .where(mine)
         .order_by(trials.c.slot, epochs.c.epoch)
     )
-    values: dict[int, tuple[tuple[int, float], ...]] = {}
-    for slot, epoch, value in rows:
-        values[slot] = (*values.get(slot, ()), (epoch, sign * value))
+    values: dict[int, tuple[tuple[Any, ...], ...]] = {}
+    for slot, epoch, value, *others in rows:
+        values[slot] = (*values.get(slot, ()), (epoch, value, tuple(others)))
     return values

@@ -8,8 +8,9 @@ from typing import Any
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
+from sweep.metrics.table import FRONT
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
-from sweep.results.best import describe_nothing, get_epoch, get_own_epoch
+from sweep.results.best import describe_nothing, get_epoch, get_own_epoch, list_shown
 from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
@@ -36,6 +37,11 @@ def print_best(status: Status) -> None:
         console.print(describe_nothing(status))
         return
     console.print(draw_architectures(status) if status.config.architectures else _draw_best(status))
+    if status.config.search.objective == FRONT and not status.config.architectures:
+        console.print(
+            "These are the front: no other trial is as good in loss, efficiency and FP rate "
+            "together. The best is the one of the lowest loss."
+        )
     best = status.ranked[0]
     console.print(f"trial {best.number}: {describe_point(best.params)}")
     if get_epoch(best).validation_loss >= status.config.data.null_loss:
@@ -46,11 +52,12 @@ def print_best(status: Status) -> None:
 
 
 def _draw_best(status: Status) -> Grid:
-    scores = [get_score(get_epoch(trial)) for trial in status.ranked[:NUM_LISTED]]
+    shown = list_shown(status, NUM_LISTED)
+    scores = [get_score(get_epoch(trial)) for trial in shown]
     metrics = list_known(scores)
     titles = ("trial", *(metric.head for metric in metrics))
     table = Grid(name_columns(*titles, spare=list_spare(metrics)))
-    for trial, score in zip(status.ranked, scores, strict=False):
+    for trial, score in zip(shown, scores, strict=True):
         table.add_row(str(trial.number), *(write_bars(metric, score) for metric in metrics))
     return table
 

@@ -10,9 +10,9 @@ from optuna.storages import BaseStorage
 from sweep.dashboard.companion import mirror_trials
 from sweep.figures.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.metrics.score import Score, get_score
-from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.table import FRONT, MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
-from sweep.results.best import get_epoch, get_number
+from sweep.results.best import get_epoch, get_number, list_shown
 from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
@@ -94,9 +94,11 @@ def write_note(
         f"*{studies.name_companion(status.sweep.name)}* has "
         f"the networks of the table with {', '.join(MIRRORED)} as objectives.",
         "",
-        f"## Best by {OBJECTIVES[config.search.objective].label}",
+        "## On the front of loss, efficiency and FP rate"
+        if config.search.objective == FRONT
+        else f"## Best by {OBJECTIVES[config.search.objective].label}",
         "",
-        *_write_table(study, status.ranked[:NUM_LISTED]),
+        *_write_table(study, list_shown(status, NUM_LISTED)),
         *_write_architectures(study, status),
         *_describe_changes(status),
     ]

@@ -330,8 +330,21 @@ METRICS: tuple[Metric, ...] = (
 )
 """In the order in which they are shown."""
 
-OBJECTIVES: Mapping[str, Metric] = {m.key: m for m in METRICS if m.is_objective}
+FRONT = "front"
+"""Objective under which a trial stays while none beats it in loss, efficiency and FP rate together.
+What is the best, what the sampler seeks and what is confirmed are then those of the loss."""
+OBJECTIVES: Mapping[str, Metric] = {
+    **{m.key: m for m in METRICS if m.is_objective},
+    FRONT: VALIDATION_LOSS,
+}
 """What a sweep may search by, the first being the default."""
 DEFAULT_OBJECTIVE = next(iter(OBJECTIVES))
+
+
+def is_by_loss(objective: str) -> bool:
+    """Say whether an objective's best is the one of the lowest loss."""
+    return OBJECTIVES[objective] is VALIDATION_LOSS
+
+
 MIRRORED: Mapping[str, Metric] = {m.label: m for m in METRICS if m.is_main}
 """The objectives of the companion study, by their names there."""

@@ -14,9 +14,9 @@ from sweep.config import (
 )
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
-from sweep.errors import ConfigError, ConflictError
+from sweep.errors import ConfigError, ConflictError, list_allowed
 from sweep.limits import LimitsConfig
-from sweep.metrics.table import OBJECTIVES
+from sweep.metrics.table import FRONT, OBJECTIVES
 from sweep.models import Architecture
 from sweep.models.space import Dimension
 from sweep.plan.defaults import DEFAULTS
@@ -27,6 +27,7 @@ from sweep.plan.request import Request
 from sweep.plan.space import choose_space, read_assignments, read_space, write_space
 from sweep.plan.steps import fit_grace
 from sweep.plan.versions import list_outdated
+from sweep.search.pruners import PRUNERS
 from sweep.search.strategy import choose_objective, choose_pruner, choose_sampler
 
 DEFAULT_FP = 0.1
@@ -65,11 +66,24 @@ def finish_recipe(
     return recipe if is_stored else fit_grace(recipe, space)
 
 
+FRONT_PRUNERS = (*(name for name, pruner in PRUNERS.items() if pruner.is_pausing), "none")
+"""Those that can be with the objective `front`."""
+
+
 def plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
-    """Give the search asked for; a stored sampler or pruner of that name keeps its settings."""
+    """Give the search asked for; a stored sampler or pruner of that name keeps its settings.
+
+    Raises:
+        ConfigError: when something asked for is not there, or cannot go with the objective.
+    """
     old = stored.search if stored else None
     sampler = old.sampler if old and old.sampler.name == asked.sampler else None
     pruner = old.pruner if old and old.pruner.name == asked.pruner else None
+    if asked.objective == FRONT and asked.pruner not in FRONT_PRUNERS:
+        raise ConfigError(
+            f"pruner: compares one number, got {asked.pruner} with --objective {FRONT}, expected "
+            f"{list_allowed(FRONT_PRUNERS)}; change --pruner"
+        )
     return SearchConfig(
         objective=choose_objective(str(asked.objective)),
         limits=plan_limits(asked),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sweep.errors import SweepError
 from sweep.metrics.decode import Decode
-from sweep.metrics.score import LOSS, get_score
+from sweep.metrics.score import get_score
+from sweep.metrics.table import EFFICIENCY, FP_RATE, FRONT, VALIDATION_LOSS, is_by_loss
 from sweep.models.space import Fixed
 from sweep.plan.space import read_space
 from sweep.plan.versions import give_version
@@ -29,6 +31,29 @@ def find_best_trial(status: Status) -> TrialRow:
             f"lives; {_say_cure(status)}"
         )
     return status.ranked[0]
+
+
+def list_shown(status: Status, num_most: int) -> Sequence[TrialRow]:
+    """List the trials that are shown as the best: under the objective `front` all that are on it.
+
+    A trial is on the front where no other is as good or better in loss, efficiency and FP rate
+    together. The lowest loss comes first.
+    """
+    if status.config.search.objective != FRONT:
+        return status.ranked[:num_most]
+    by = (VALIDATION_LOSS, EFFICIENCY, FP_RATE)
+    places = [
+        tuple(metric.sign * metric.measure(get_score(get_epoch(trial))) for metric in by)
+        for trial in status.ranked
+    ]
+    return [
+        trial
+        for trial, own in zip(status.ranked, places, strict=True)
+        if not any(
+            other != own and all(o <= m for o, m in zip(other, own, strict=True))
+            for other in places
+        )
+    ]
 
 
 def find_least_bad(status: Status) -> TrialRow | None:
@@ -70,7 +95,7 @@ def _say_cure(status: Status) -> str:
     if head is not None and head != Fixed("softplus"):
         cures.insert(0, "--fix head=softplus")
     has_peaks = any(trial.best and trial.best.found for trial in status.begun)
-    if config.search.objective == LOSS and has_peaks:
+    if is_by_loss(config.search.objective) and has_peaks:
         cures.append("--objective efficiency, which ranks those that find true peaks")
     waiting = "train the trials that wait, or " if status.counts.idle else ""
     return f"{waiting}try with a new --sweep NAME: {', '.join(cures)}"

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from sweep.architectures import MODEL
 from sweep.config import ConfirmationConfig
-from sweep.metrics.score import LOSS, Score, make_score
-from sweep.metrics.table import OBJECTIVES, Metric
+from sweep.metrics.score import Score, make_score
+from sweep.metrics.table import OBJECTIVES, Metric, is_by_loss
 from sweep.metrics.writing import list_phrases
 from sweep.plan.confirmation_plan import name_audit, name_confirmation, write_command
 from sweep.results.best import find_best_trial, get_epoch
@@ -80,7 +80,7 @@ class Confirmation:
         dead = []
         for trial in self.status.begun:
             index, seed = self.design.pairs[trial.slot]
-            if trial.feasible or (trial.outcome == "dead" and objective == LOSS):
+            if trial.feasible or (trial.outcome == "dead" and is_by_loss(objective)):
                 value_CS[index, seed - 1] = sign * get_value(get_epoch(trial), objective)
             elif trial.outcome == "dead":
                 dead.append((index, seed - 1))

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sweep.config import SweepConfig
-from sweep.metrics.score import LOSS, get_score
-from sweep.metrics.table import OBJECTIVES
+from sweep.metrics.score import get_score
+from sweep.metrics.table import EFFICIENCY, FP_RATE, FRONT, OBJECTIVES, Metric, is_by_loss
 from sweep.search.limits import is_within_fp
 from sweep.storage.epochs import Epoch, TrialRow
 from sweep.storage.ranking import Ranking
@@ -39,12 +39,12 @@ def is_dead(epoch: Epoch, objective: str, null_loss: float) -> bool:
     It finds no true peak; or, where the loss is the objective, predicting zero everywhere would
     have been about as good or better, however many peaks it draws.
     """
-    return epoch.found == 0 or (objective == LOSS and not _is_below_null(epoch, null_loss))
+    return epoch.found == 0 or (is_by_loss(objective) and not _is_below_null(epoch, null_loss))
 
 
 def explain_death(objective: str) -> str:
     """Say which networks `is_dead` calls dead."""
-    if objective != LOSS:
+    if not is_by_loss(objective):
         return "no true peak found"
     return f"no true peak found, or a loss at or above {1 - NULL_MARGIN:g} of the null loss"
 
@@ -77,8 +77,14 @@ def get_ranking(objective: str, max_fp: float | None = None) -> Ranking:
     Args:
         max_fp: Behind those with no more false positives per event come all others, at a rung.
     """
-    metric = OBJECTIVES[objective]
-    return Ranking(*metric.columns, is_highest_first=metric.goal == "maximize", max_fp=max_fp)
+    beside = (EFFICIENCY, FP_RATE) if objective == FRONT else ()
+    ranking = _rank_by(OBJECTIVES[objective])
+    return replace(ranking, max_fp=max_fp, beside=tuple(map(_rank_by, beside)))
+
+
+def _rank_by(metric: Metric) -> Ranking:
+    numerator, denominator = metric.columns
+    return Ranking(numerator, denominator, is_highest_first=metric.goal == "maximize")
 
 
 def is_better(value: float, other: float, objective: str) -> bool:

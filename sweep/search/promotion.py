@@ -131,19 +131,19 @@ def _gather(
     for standing in begun:
         num_values, state = len(standing.values), standing.state
         if num_values > index:
-            value = math.inf if _has_died(standing) else standing.values[index]
+            value = math.inf if has_died(standing) else standing.values[index]
             reached.append((value, standing.slot, standing))
             num_promoted += num_values > index + 1 or state == RUNNING
         elif state in (RUNNING, PAUSED):
             num_coming += 1
-        elif num_values == index and _has_died(standing):
+        elif num_values == index and has_died(standing):
             reached.append((math.inf, standing.slot, standing))
     reached.sort(key=itemgetter(0, 1))
     ranked = [standing for _value, _slot, standing in reached]
     return _Rung(ranked, num_coming, num_promoted, reduction_factor)
 
 
-def _has_died(standing: Standing) -> bool:
+def has_died(standing: Standing) -> bool:
     """Say whether a trial died on its way; one that came to its end counts by its values."""
     return standing.state == PRUNED and standing.outcome in FATAL_OUTCOMES
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import ConfigError, list_allowed
-from sweep.metrics.score import LOSS
-from sweep.metrics.table import OBJECTIVES
+from sweep.metrics.table import FRONT, OBJECTIVES, is_by_loss
 from sweep.models.space import Dimension
 from sweep.search.draw import Draw, Outlook
 from sweep.search.pruners import PRUNERS, Pruner
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
 
-    from sweep.storage.standings import Promotion
+    from sweep.storage.standings import NextTrial, Promotion, Standing
 
 
 def choose_sampler(name: str) -> SamplerConfig:
@@ -84,7 +83,7 @@ def describe_outlook(config: SweepConfig) -> Outlook:
     """Describe what a trial of a sweep can come to."""
     return Outlook(
         num_epochs=config.recipe.epochs,
-        is_loss=config.search.objective == LOSS,
+        is_loss=is_by_loss(config.search.objective),
         null_loss=config.data.null_loss,
         center_slot=config.recommended_slot,
     )
@@ -103,6 +102,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
 
     The recommended point always goes on: what the others are worth is compared with it.
     """
+    from sweep.search.front import choose_on_front
     from sweep.search.judgement import count_grace_epochs, get_ranking
     from sweep.search.promotion import choose_next_trial, list_rungs
     from sweep.storage.standings import Promotion  # late: it loads the database's library
@@ -112,12 +112,14 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
         return None
     factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
     rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
-    kept_slot = config.recommended_slot
-    return Promotion(
-        rungs,
-        get_ranking(config.search.objective, config.search.limits.max_fp),
-        lambda standings: choose_next_trial(standings, rungs, factor, kept_slot=kept_slot),
-    )
+    kept_slot, objective = config.recommended_slot, config.search.objective
+
+    def choose(standings: Sequence[Standing]) -> NextTrial | None:
+        if objective == FRONT:
+            return choose_on_front(standings, rungs, kept_slot=kept_slot)
+        return choose_next_trial(standings, rungs, factor, kept_slot=kept_slot)
+
+    return Promotion(rungs, get_ranking(objective, config.search.limits.max_fp), choose)
 
 
 def _check_name(what: str, name: str, table: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,17 @@ def test_lower_is_better_for_every_objective(engine: sa.Engine, sweep: sweeps.Sw
     promotion, rule = promote(None, ranking=EFFICIENCY)
     claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
     assert rule.told[0][0].values == (-0.5,)
+
+
+def test_standing_has_what_is_beside_its_ranking(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+    """At the same rungs, each with the sign that makes lower better."""
+    held = take(engine, sweep, NextTrial(0, 2))
+    record(engine, held, 0.5, 0.4)
+    claims.pause_claim(engine, held)
+    promotion, rule = promote(None, ranking=replace(LOSS, beside=(EFFICIENCY, LOSS)))
+    claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion)
+    assert rule.told[0][0].values == (0.5, 0.4)
+    assert rule.told[0][0].beside == ((-0.5, 0.5), (-0.5, 0.4))
 
 
 def test_paused_trial_goes_on_as_the_same(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
