@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from sweep.dashboard.headers import Header
-from sweep.dashboard.routes import SWEEPS
+from sweep.dashboard.routes import HISTORY_SCRIPT, SWEEPS
 from sweep.dashboard.visits import Visit
 
 _LOOK = (
@@ -24,6 +24,7 @@ CORNER = """<nav aria-label="sweep" style="position: fixed; right: 0.75rem; top:
 {content}
 </nav>
 """
+SCRIPT = f'<script src="{HISTORY_SCRIPT}" defer></script>\n'
 END = b"</body>"
 CONDITIONS = frozenset(
     {"HTTP_IF_MODIFIED_SINCE", "HTTP_IF_NONE_MATCH", "HTTP_IF_RANGE", "HTTP_RANGE"}
@@ -51,7 +52,7 @@ def serve_with_corner(
     text, end, rest = body.rpartition(END)
     if end:
         content = "\n".join((LINK, BUTTON) if visit.has_ticket else (LINK,))
-        body = text + CORNER.format(content=content).encode() + end + rest
+        body = text + (CORNER.format(content=content) + SCRIPT).encode() + end + rest
     status, headers = begun[-1]
     kept = [header for header in headers if header[0].lower() not in OF_THE_OLD_BODY]
     start_response(status, [*kept, ("Content-Length", str(len(body)))])

@@ -8,7 +8,7 @@ from wsgiref.types import WSGIEnvironment
 
 from sweep.dashboard.addresses import is_loopback
 from sweep.dashboard.page_frame import POLICY as OWN_POLICY
-from sweep.dashboard.routes import is_ours
+from sweep.dashboard.routes import HISTORY_SCRIPT, is_ours
 
 Header = tuple[str, str]
 
@@ -62,7 +62,7 @@ def secure_headers(path: str | None, headers: Iterable[Header]) -> list[Header]:
         path: Of the request, as the application read it; None where that is not known.
     """
     kept = [_stay_here(*header) for header in headers if header[0].lower() not in REPLACED]
-    is_program = path is not None and path.startswith("/static/")
+    is_program = path is not None and (path.startswith("/static/") or path == HISTORY_SCRIPT)
     if not is_program:
         kept = [(name, _disarm(name, value)) for name, value in kept]
     policy = f"{_choose_policy(path)}; base-uri 'none'; frame-ancestors 'none'"

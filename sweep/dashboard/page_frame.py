@@ -13,7 +13,14 @@ from markupsafe import Markup
 
 from sweep.wording import write_date
 
-STYLE = (importlib.resources.files("sweep.dashboard") / "page.css").read_text(encoding="utf-8")
+
+@functools.cache
+def read_file(name: str) -> str:
+    """Read a file of this folder."""
+    return (importlib.resources.files("sweep.dashboard") / name).read_text(encoding="utf-8")
+
+
+STYLE = read_file("page.css")
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; img-src data:; style-src 'sha256-{_DIGEST}'; form-action 'self'"
 

@@ -17,7 +17,8 @@ from sweep.dashboard.answers import Answer
 from sweep.dashboard.editing import FormError, edit_sweep
 from sweep.dashboard.forms import MAX_FORM_BYTES, FormTokens, read_form
 from sweep.dashboard.headers import read_path
-from sweep.dashboard.routes import EDITS, Route, find_route, is_ours
+from sweep.dashboard.page_frame import read_file
+from sweep.dashboard.routes import EDITS, HISTORY_SCRIPT, Route, find_route, is_ours
 from sweep.dashboard.sweep_pages import Forms, Reply, write_sweep_page, write_sweeps_page
 from sweep.dashboard.visits import get_visit
 from sweep.errors import SweepError
@@ -56,6 +57,8 @@ class Pages:
         return self._answer(environ, path).give(start_response, has_body=has_body)
 
     def _answer(self, environ: WSGIEnvironment, path: str) -> Answer:
+        if path == HISTORY_SCRIPT and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return Answer(HTTPStatus.OK, read_file("history.js"), kind="text/javascript")
         route = find_route(path)
         if route is None or (route.edit is not None and not self.allow_edit):
             return answers.NOTHING_HERE

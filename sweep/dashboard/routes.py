@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 SWEEPS = "/sweeps"
+HISTORY_SCRIPT = f"{SWEEPS}/history.js"
+"""The one program of ours, which optuna-dashboard's page takes as a part of itself."""
 STOP, RESUME, PRIORITY, POINT = "stop", "resume", "priority", "point"
 EDITS = (STOP, RESUME, PRIORITY, POINT)
 MAX_ID = 2**31 - 1

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlparse
 
+import optuna
+import optuna_dashboard
 import pytest
 from pages import NO_CHROMIUM, read_address, serve, serve_here
 
@@ -24,6 +26,7 @@ import forks
 from sweep.dashboard.gate import Gate
 from sweep.dashboard.pages import Pages
 from sweep.dashboard.passwords import Password
+from sweep.storage import studies
 from sweep.storage.sweeps import find_sweep
 from sweep.trial.session import Session
 from tests.dashboard.asking import inner
@@ -251,6 +254,31 @@ def test_sweep_is_changed_by_keyboard(
         page.wait_for_url("**/login")
 
 
+HISTORY_SCALE = "document.getElementById('plot-history').layout.yaxis.type"
+
+
+def test_dead_network_does_not_hide_the_others(
+    chromium,  # type: ignore[no-untyped-def]
+    make_session: Callable[..., Session],
+    sqlite_url: str,
+) -> None:
+    """The History turns to a log scale where one loss dwarfs the rest."""
+    session = make_session(sqlite_url)
+    study = studies.load_study(session.study_storage, "net")
+    for loss in (0.03, 0.031, 6.8):
+        space = {"lr": optuna.distributions.FloatDistribution(0.0, 10.0)}
+        study.add_trial(
+            optuna.trial.create_trial(value=loss, params={"lr": loss}, distributions=space)
+        )
+    application = optuna_dashboard.wsgi(session.study_storage)
+    gate = Gate(Pages(application, session.engine, session.study_storage), lambda: True)
+    with serve_here(gate) as port, chromium.new_context() as context:
+        visitor = Browser(context.new_page())
+        visitor.open(f"http://127.0.0.1:{port}/dashboard/studies/1", "#plot-history .trace")
+        visitor.page.wait_for_function(f"{HISTORY_SCALE} === 'log'", timeout=30_000)
+        assert visitor.errors == []
+
+
 def check_told(page, role: str, words: str) -> None:  # type: ignore[no-untyped-def]
     """See that a page tells something where the reader is then, and is no wider than the screen."""
     told = page.get_by_role(role)
@@ -284,6 +312,7 @@ def check_first_page(browser: Browser) -> None:
 def test_history_offers_efficiency_and_fp_rate(browser: Browser) -> None:
     """The History plot draws each of the metrics when it is chosen as its axis."""
     browser.turn("/dashboard/studies/2", DRAWN)
+    assert browser.page.evaluate(HISTORY_SCALE) == "linear"  # no loss dwarfs the rest
     browser.page.get_by_role("combobox").first.click()
     options = browser.page.get_by_role("option").all_inner_texts()
     assert "validation loss" in options

@@ -274,7 +274,7 @@ def test_page_has_a_corner_of_ours() -> None:
     answer = ask(gate, "/dashboard/studies/1", cookie=ticket, range="bytes=0-3")
     assert re.fullmatch(
         r'<body>sweeps<nav .*<a href="/sweeps".*<form method="post" action="/logout".*'
-        r"</form>\n</nav>\n</body></html>",
+        r'</form>\n</nav>\n<script src="/sweeps/history.js" defer></script>\n</body></html>',
         answer.text,
         re.DOTALL,
     )
