@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweep.config import SweepConfig
 from sweep.plan.differences import list_differences
-from sweep.plan.space import write_space
+from sweep.plan.space import read_space, write_space
 
 
 def give_version(config: SweepConfig, version: int) -> SweepConfig:
@@ -18,6 +18,13 @@ def give_version(config: SweepConfig, version: int) -> SweepConfig:
 def list_versions(config: SweepConfig) -> list[SweepConfig]:
     """List all versions of a config, in their order."""
     return [give_version(config, number + 1) for number in range(len(config.changes) + 1)]
+
+
+def find_varied(config: SweepConfig, label: str) -> set[str]:
+    """Find the hyperparameters of an architecture that are not the same in all versions."""
+    spaces = [read_space(version.narrow(label)) for version in list_versions(config)]
+    names = {name for space in spaces for name in space}
+    return {n for n in names if any(one.get(n) != spaces[0].get(n) for one in spaces)}
 
 
 def list_outdated(stored: SweepConfig, asked: SweepConfig) -> list[str]:

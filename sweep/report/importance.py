@@ -18,6 +18,7 @@ from sweep.metrics.score import get_score
 from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.models.space import Dimension, Fixed
 from sweep.plan.space import read_space
+from sweep.plan.versions import find_varied
 from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.status import Status
 from sweep.search.suggestion import fix_point, name_in_study, suggest
@@ -64,15 +65,18 @@ def compute_importances(status: Status) -> dict[str, dict[str, float]]:
 def list_comparable(status: Status, space: dict[str, Dimension]) -> list[TrialRow]:
     """List the finished trials whose every hyperparameter lies in the search space.
 
-    Hand-tuned points may lie outside; failed trials say nothing of their setting.
+    Hand-tuned points may lie outside, and so may what was tried before the space was changed;
+    failed trials say nothing of their setting.
     """
+    varied = find_varied(status.config, status.config.label)
     return [
         trial
         for trial in status.begun
         if trial.finished_s is not None
         and trial.best is not None
         and all(
-            isinstance(dimension, Fixed) or dimension.contains(trial.params.get(name))
+            (isinstance(dimension, Fixed) and name not in varied)
+            or dimension.contains(trial.params.get(name))
             for name, dimension in space.items()
         )
     ]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from sweep.config import SweepConfig
 from sweep.plan.space import complete_params, read_space
-from sweep.plan.versions import list_versions
+from sweep.plan.versions import find_varied
 from sweep.search.past import Past
 from sweep.storage.changes import read_params
 from sweep.storage.sweeps import Sweep
@@ -26,9 +26,6 @@ def read_past(
     if not {"space", "architectures"} & {key for one in config.changes for key in one.before}:
         return None
     whole = SweepConfig.from_json(sweep.config)
-    spaces = [read_space(version.narrow(config.label)) for version in list_versions(whole)]
-    known = {name for space in spaces for name in space}
-    varied = {n for n in known if any(one.get(n) != spaces[0].get(n) for one in spaces)}
     params = read_params(engine, sweep.id)
     complete = {slot: complete_params(whole, found) for slot, found in params.items()}
-    return Past(read_space(config), names, varied, complete)
+    return Past(read_space(config), names, find_varied(whole, config.label), complete)

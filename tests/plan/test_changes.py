@@ -24,6 +24,7 @@ from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.plan.space import read_space
 from sweep.plan.versions import give_version, list_outdated
+from sweep.report.importance import list_comparable
 from sweep.report.provenance import list_commands
 from sweep.report.trial_table import list_varied
 from sweep.report.tuning import build_tuning_part
@@ -172,6 +173,8 @@ def test_versions_are_told_wherever_a_sweep_is(changed: Session, call: Any) -> N
     assert list_commands(status)[2].endswith(
         "--pruner median --fix hidden_size=4 --set weight_decay=0.01:0.1"
     )
+    space = read_space(status.config)
+    assert [row.number for row in list_comparable(status, space)] == [2]
     publish(changed.study_storage, status, lambda: None)
     study = studies.load_study(changed.study_storage, "net")
     assert f"- {line}" in write_note(study, status)
