@@ -108,7 +108,14 @@ def _take(text: str, label: str, names: Collection[str]) -> str:
 
 def move_networks(stored: SweepConfig, chosen: Sequence[Chosen]) -> SweepConfig:
     """Give the config of a sweep of several with its networks where they lie now."""
-    now = [{"model": one.model, "model_digest": one.network.digest} for one in chosen]
+    now = [
+        {
+            "model": one.model,
+            "model_digest": one.network.digest,
+            "files": tuple(sorted(one.network.files)),
+        }
+        for one in chosen
+    ]
     parts = zip(stored.architectures, now, strict=True)
     return stored.model_copy(
         update={

@@ -117,6 +117,12 @@ def test_own_networks_are_kept_each_with_its_files(
     files = [part.files for part in plan.config.narrow_all()]
     assert files == [(), (own_network.name,), (own_network.name,)]
     assert plan_sweep(request, CPU, plan.config, files=plan.files).config == plan.config
+    moved = tmp_path / "moved.py"
+    moved.write_bytes(own_network.read_bytes())
+    request = replace(request, model=f"{moved}:MyNet,cnn,{moved}:DeadNet")
+    again = plan_sweep(request, CPU, plan.config, files=plan.files)
+    assert [part.files for part in again.config.narrow_all()] == [(), ("moved.py",), ("moved.py",)]
+    assert again.files.keys() == {"moved.py"}
     other = tmp_path / own_network.name
     other.write_bytes(own_network.read_bytes() + b"\nCHANGED = 1\n")
     with pytest.raises(ConfigError, match="two networks have a file"):
