@@ -19,6 +19,7 @@ html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
 html_show_sphinx = html_show_copyright = False
+html_use_index = html_domain_indices = False  # there is a search
 smartquotes = False  # they would write an option with a dash
 default_role = "literal"  # what docstrings write in single backticks
 autodoc_member_order = "bysource"

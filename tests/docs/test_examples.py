@@ -75,6 +75,7 @@ def check_run(asked: dict[str, Any]) -> None:
     check_options(RunOptions(**{one.name: asked[one.name] for one in fields(RunOptions)}))
 
 
+PROGRAM = r"python ((?:benchmarks|docs|tests)/\S+?\.py)\b([^`]*)"
 FOREIGN = {"--detach", "--numprocesses", "--stop-when-flat"}
 """Options of other programs that the documents name alone."""
 
@@ -95,6 +96,20 @@ def list_commands() -> Iterator[Any]:
     for command in waiting:
         waiting += getattr(command, "commands", {}).values()
         yield command
+
+
+def test_other_programs_that_are_named_are_there() -> None:
+    """As `make docs`, and `python FILE --option`, whose file knows the option."""
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\n\n", "`")
+        text = re.sub(r"\\?\n\s*", " ", text)
+        made = re.findall(r"^make ([a-z]+)", "".join(list_blocks(page, "")), re.MULTILINE)
+        assert {*made, *re.findall(r"`make ([a-z]+)", text)} - set(targets) == set(), page
+        for program, words in re.findall(PROGRAM, text):
+            source = (ROOT / program).read_text(encoding="utf-8")
+            options = re.findall(r"(?<=\s)--[a-z][\w-]*", words.partition(" python ")[0])
+            assert [option for option in options if f'"{option}"' not in source] == [], page
 
 
 def test_readme_has_a_line_for_each_command() -> None:
