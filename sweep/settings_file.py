@@ -71,7 +71,8 @@ def read_settings_file(path: Path) -> SettingsFile:
         content = parse_toml(text)
     except FileNotFoundError as exc:
         raise ConfigError(
-            f"{path}: no such file, got a missing path, expected a TOML file; check --config"
+            f"{path}: no such file, got a missing path, expected a TOML file; check --config or "
+            "SWEEP_CONFIG"
         ) from exc
     except OSError as exc:
         raise ConfigError(
