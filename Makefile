@@ -33,7 +33,7 @@ package: $(VENV)/.installed
 	$(BIN)/python deploy/package.py
 
 soak: $(VENV)/.installed-for-tests
-	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py --processes 2
+	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py
 	cat soak.log
 
 measure: $(VENV)/.installed-for-tests

@@ -7,6 +7,7 @@ start their commands themselves: those of a command's beginning, its arguments a
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import functools
 import importlib
@@ -132,6 +133,7 @@ def begin() -> ForkServer:
         asked = socket.socket(fileno=3)
         be_server(asked, lambda: _prepare(asked))
     theirs.close()
+    atexit.register(ours.close)
     return ForkServer(ours)
 
 
