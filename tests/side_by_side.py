@@ -96,7 +96,6 @@ def _report(session: pytest.Session, crew: dict[Connection, BaseProcess]) -> Non
     """Report what the processes tell, until all have ended.
 
     Raises:
-        RuntimeError: when a process has ended in the middle of a test.
         pytest.Session.Failed: when as many tests have failed as were to end it all.
     """
     config = session.config
@@ -107,9 +106,9 @@ def _report(session: pytest.Session, crew: dict[Connection, BaseProcess]) -> Non
                 told = connection.recv()
             except EOFError:
                 crew[connection].join()
-                test = doing.pop(connection)
-                if code := crew[connection].exitcode:
-                    raise RuntimeError(f"{test}: its process ended, exit code {code}") from None
+                test, code = doing.pop(connection), crew[connection].exitcode
+                if code:
+                    config.hook.pytest_runtest_logreport(report=_report_end(test, code))
                 continue
             if isinstance(told, str):
                 doing[connection] = told
@@ -118,6 +117,14 @@ def _report(session: pytest.Session, crew: dict[Connection, BaseProcess]) -> Non
             config.hook.pytest_runtest_logreport(report=report)
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
+
+
+def _report_end(test: str, code: int) -> pytest.TestReport:
+    """Make the report of a test that has ended its process."""
+    said = f"its process ended with exit code {code}, and no test after it in its file was run"
+    return pytest.TestReport(
+        test, (test.partition("::")[0], None, test), {}, "failed", said, "call"
+    )
 
 
 class Teller:
