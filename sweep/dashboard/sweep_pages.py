@@ -14,7 +14,7 @@ from sweep.dashboard.page_frame import write_page
 from sweep.dashboard.routes import Route
 from sweep.dashboard.visits import Visit
 from sweep.errors import ConfigError
-from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.table import FRONT, MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_fine, write_plain
 from sweep.results.best import describe_nothing
 from sweep.results.champions import Champion, list_champions
@@ -196,8 +196,8 @@ def _describe(status: Status, best: Champion | None = None) -> SweepRow:
         id=sweep.id,
         name=sweep.name,
         kind=config.kind,
-        model=config.shown_model.rpartition("/")[2],  # of an own network not the whole path
-        objective=OBJECTIVES[config.search.objective].label,
+        model=_tell_model(status, is_short=True),
+        objective=_tell_objective(status),
         priority=sweep.priority,
         state=tell_state(status),
         reason=tell_reason(status),
@@ -213,6 +213,21 @@ def _describe(status: Status, best: Champion | None = None) -> SweepRow:
         numbers=[write_plain(metric, best.score if best else None) for metric in MAIN],
         command=_write_command(status) if config.kind == "search" else "",
     )
+
+
+def _tell_model(status: Status, *, is_short: bool = False) -> str:
+    """Tell what is searched: of a person's own network without its folder."""
+    several = status.config.architectures
+    if is_short and len(several) > 3:
+        return f"{len(several)} architectures"
+    return ", ".join(one.label for one in several) or status.config.model.rpartition("/")[2]
+
+
+def _tell_objective(status: Status) -> str:
+    objective = status.config.search.objective
+    if objective == FRONT:
+        return f"front of {', '.join(metric.label for metric in MAIN)}"
+    return OBJECTIVES[objective].label
 
 
 def _find_study(storage: BaseStorage, name: str) -> str | None:
@@ -238,8 +253,8 @@ def _list_facts(status: Status) -> list[tuple[str, str]]:
     config = status.config
     return [
         ("kind", config.kind),
-        ("architecture", config.shown_model.rpartition("/")[2]),
-        ("objective", OBJECTIVES[config.search.objective].label),
+        ("architecture", _tell_model(status)),
+        ("objective", _tell_objective(status)),
         ("trained with", describe_training(config)),
         ("null loss", f"{config.data.null_loss:.4g}"),
         ("dead trials", f"{status.num_dead} ({status.explain_death()})"),

@@ -75,9 +75,12 @@ def _list_best(status: Status) -> Iterator[Champion]:
             by_trial.setdefault(best.id, (best, []))[1].append(metric.label)
     for trial, labels in by_trial.values():
         number = get_number(trial)
+        model = (
+            f", {status.narrow_to(trial)[0].config.label}" if status.config.architectures else ""
+        )
         yield Champion(
             f"best by {' and '.join(labels)}",
-            f"trial {number}",
+            f"trial {number}{model}",
             "validation events",
             get_score(get_epoch(trial)),
             number,

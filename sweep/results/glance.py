@@ -80,7 +80,7 @@ def tell_reason(status: Status) -> str:
         return f"stopped {status.stopped}" if status.sweep.stop_requested else status.stopped
     if status.counts.unfinished:
         return ""
-    return f"all {write_count(status.sweep.budget, 'trial')} finished"
+    return status.tell_flatness() or f"all {write_count(status.sweep.budget, 'trial')} finished"
 
 
 def tell_counts(status: Status) -> str:
