@@ -49,6 +49,7 @@ STATES = [
     "running",
     "waiting",
     "stopped",
+    "flat",
 ]
 
 
@@ -148,7 +149,7 @@ def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
     account = {"epochs": 9, "epochs_of_all": 9, "finished": 3, "pruned": 0}
     assert printed.pop("pruning") == account
     assert printed == dict(
-        zip(STATES, [NAME, "search", 3, 0, 1, 3, 0, 0, 0, 0, 0, None], strict=True)
+        zip(STATES, [NAME, "search", 3, 0, 1, 3, 0, 0, 0, 0, 0, None, None], strict=True)
     )
     assert best["efficiency"] > 0.5
     for number in range(3):
@@ -242,7 +243,7 @@ def test_status_and_list_say_how_far_it_is(place: Place, call: Callable[..., Any
     """As objects with the keys that scripts count on, and as tables."""
     status = json.loads(call("status", *place.options, "--json").out)
     keys = [*STATES, "best"]
-    assert sorted(status) == sorted([*keys, "workers", "trials_per_hour", "time_left_s"])
+    assert sorted(status) == sorted([*keys, "workers", "trials_per_hour", "time_left_s", "changes"])
     assert status["best"] == json.loads(call("best", *place.options, "--json").out)
     assert status["complete"] == 3
     assert (status["workers"], status["trials_per_hour"], status["time_left_s"]) == ([], None, None)
