@@ -79,11 +79,11 @@ class MixedSampler(CoordinateSampler):
         others = [one for one in self._list_inside(study) if one.number != trial.number]
         seen, center_D = self._see_with_center(others)
         rng = np.random.default_rng(draw.seed)
-        taken = {self._take(other).values for other in others}
+        taken = {_identify(self._take(other).values) for other in others}
         for _try in range(NUM_TRIES):  # a shift within whole numbers may end where it began
             u_D, arm = propose(seen, center_D, rng)
             point = dict(zip(draw.names, map(float, u_D), strict=True))
-            if not others or self._place(point, others[0]) not in taken:
+            if not others or _identify(self._place(point, others[0])) not in taken:
                 break
         return {"arm": arm, "point": point}
 
@@ -163,3 +163,11 @@ class MixedSampler(CoordinateSampler):
                 _held.clear()
             _held[get_row_id(trial)] = trial, of, taken
         return taken
+
+
+def _identify(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give what two configurations that are the same have in common.
+
+    A value that comes back from its coordinate may differ in its last digits.
+    """
+    return tuple(float(f"{value:.9g}") if isinstance(value, float) else value for value in values)

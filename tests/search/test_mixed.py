@@ -185,6 +185,25 @@ def test_no_configuration_is_tried_twice() -> None:
     assert len(set(tried)) == 9
 
 
+def test_digits_that_a_coordinate_loses_make_no_other_configuration() -> None:
+    """A shift of whole numbers alone that ends where it began is drawn anew, also beside rates."""
+    space = {**SPACE, "num_layers": Int(2, 3)}
+    config = SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none"))
+    tried = []
+    for number in range(6):
+        study = optuna.create_study()
+        point = {"lr": 0.02, "beta1": 0.8 + 0.02 * number, "hidden_size": 16, "num_layers": 2}
+        for slot in range(12):
+            study.sampler = build_sampler(config, space, slot, OUTLOOK)
+            values = fix_point({} if slot else point, space)
+            trial = begin_trial(study, slot, values, is_first=True)
+            suggest(trial, space, {} if slot else point)
+            trial.report(0.03 + 1e-3 * slot, 1)
+        for one in study.trials:
+            tried.append((study.study_name, *(f"{value:.9g}" for value in one.params.values())))
+    assert len(set(tried)) == len(tried)
+
+
 def test_setting_outside_the_space_draws_nobody_to_its_edge() -> None:
     """A hand-tuned point of larger networks is tried as it is, and says nothing of smaller ones."""
     outside = {"lr": 1e-3, "beta1": 0.9, "hidden_size": 64}
