@@ -215,9 +215,11 @@ def test_role_that_may_only_read_is_told(
     with make_role(postgres_server, postgres_url) as address:
         url = parse_url(address)
         run_sql(postgres_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {url.username}")
-        pages = Pages(inner, open_engine(url), open_study_storage(url), allow_edit=True)
+        reader = open_engine(url)
+        pages = Pages(inner, reader, open_study_storage(url), allow_edit=True)
         visitor = Visitor(Gate(pages, lambda: True, Password(PASSWORD), allow_edit=True))
         said = read_alert(visitor.edit("/sweeps/1", "stop"))
+        reader.dispose()
     assert "lacks a right" in said
     assert not find_sweep(session.engine, "net").stop_requested
     told = Visitor(build_gate(session, refusal=said)).look("/sweeps/1")
