@@ -24,7 +24,7 @@ from sweep.cli.apart import run_apart
 from sweep.cli.faults import conclude
 
 NETWORK = """
-import os, signal, time
+import faulthandler, os, signal, time
 import torch
 
 class Net(torch.nn.Module):
@@ -67,7 +67,7 @@ def write_export(folder: Path, act: str) -> Path:
     [
         ("os._exit(0)", "got exit code 0"),
         ("os._exit(3)", "got exit code 3"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", "got SIGSEGV"),
+        ("faulthandler.disable(); os.kill(os.getpid(), signal.SIGSEGV)", "got SIGSEGV"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "got SIGKILL"),
         ("raise SystemExit(0)", "net.py, line 12 (forward): it fails, got 'SystemExit: 0'"),
         ("raise KeyError('no such layer')", "got \"KeyError: 'no such layer'\""),
