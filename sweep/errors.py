@@ -30,6 +30,10 @@ class ConflictError(SweepError):
     """A stored sweep differs from what was asked; nothing stored was changed."""
 
 
+class FormError(SweepError):
+    """A form of the pages cannot be done as it was sent; nothing was changed."""
+
+
 def list_allowed(names: Iterable[str]) -> str:
     """Write the names of which one is expected: `a, b or c`."""
     *others, last = names

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import sqlalchemy as sa
 
 from sweep.dashboard.routes import POINT, PRIORITY, RESUME, STOP
-from sweep.errors import SweepError
+from sweep.errors import FormError
 from sweep.plan.points import read_point
 from sweep.results.edits import change_priority, resume_sweep, stop_sweep, try_points
 from sweep.storage.edits import list_edits
@@ -19,10 +19,6 @@ VALUE = "value."
 """Before the name of a hyperparameter: the field of its value."""
 SEEN = "seen"
 """The field that says which priority the page showed when it was opened."""
-
-
-class FormError(SweepError):
-    """A form cannot be done as it was sent; nothing was changed."""
 
 
 def edit_sweep(engine: sa.Engine, sweep: Sweep, edit: str, form: Form, author: str) -> int:

@@ -14,14 +14,14 @@ from optuna.storages import BaseStorage
 
 from sweep.dashboard import answers
 from sweep.dashboard.answers import Answer
-from sweep.dashboard.editing import FormError, edit_sweep
+from sweep.dashboard.editing import edit_sweep
 from sweep.dashboard.forms import MAX_FORM_BYTES, FormTokens, read_form
 from sweep.dashboard.headers import read_path
 from sweep.dashboard.page_frame import read_file
 from sweep.dashboard.routes import EDITS, HISTORY_SCRIPT, Route, find_route, is_ours
 from sweep.dashboard.sweep_pages import Forms, Reply, write_sweep_page, write_sweeps_page
 from sweep.dashboard.visits import get_visit
-from sweep.errors import SweepError
+from sweep.errors import FormError, SweepError
 from sweep.results.status import read_status
 from sweep.storage.errors import StorageError
 from sweep.storage.passwords import hide_passwords
