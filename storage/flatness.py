@@ -30,22 +30,25 @@ def set_stop_when_flat(engine: sa.Engine, sweep: Sweep, *, stop: bool) -> Sweep:
 def end_flat(engine: sa.Engine, sweep_id: int, reason: str, first_slot: int = 0) -> int:
     """End a search: trials that nobody has begun and nobody asked for leave its budget.
 
-    Of workers who find it flat at the same time the first one's reason stays.
+    Of workers who find it flat at the same time the first one's reason stays. Where it shall no
+    longer end so, or its budget was raised since somebody found it flat, it goes on.
 
     Args:
         reason: Why a further trial does not pay.
         first_slot: The trials before it are starting points.
 
     Returns:
-        How many trials were taken out; 0 where none waited, or somebody else was first.
+        How many trials were taken out; 0 where none waited, somebody else was first, or it goes on.
     """
 
     def work(connection: sa.Connection) -> int:
         mine = sweeps.c.id == sweep_id
         row = connection.execute(
-            sa.select(sweeps.c.budget, sweeps.c.flat).where(mine).with_for_update()
+            sa.select(sweeps.c.budget, sweeps.c.flat, sweeps.c.stops_when_flat)
+            .where(mine)
+            .with_for_update()
         ).one()
-        if row.flat is not None:
+        if row.flat is not None or not row.stops_when_flat:
             return 0
         num_gone = connection.execute(
             trials.delete().where(

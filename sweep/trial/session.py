@@ -26,7 +26,7 @@ from sweep.plan.curve_trials import fit_config
 from sweep.plan.network import open_all_kept
 from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
-from sweep.plan.versions import give_version
+from sweep.plan.versions import find_varied, give_version
 from sweep.search.part_sampler import PartSampler
 from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
 from sweep.search.suggestion import name_in_study
@@ -83,6 +83,11 @@ class Session:
     def names(self) -> Mapping[str, str]:
         """What the study calls the hyperparameters that are searched."""
         return name_in_study(self.space, self.config.prefixed, self.config.label)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its search space has been another one before."""
+        return bool(find_varied(self.config, self.config.label))
 
     @cached_property
     def promotion(self) -> Promotion | None:

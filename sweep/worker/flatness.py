@@ -14,7 +14,8 @@ def find_flatness(session: Session) -> str | None:
     """Find why a further trial of a search does not pay; None where it may.
 
     Whatever the sampler is, a model learns from its trials. Of several architectures it may pay
-    where it does for one of those that had enough of them.
+    where it does for one of those that had enough of them, or where the space of one was changed
+    and few have looked there.
     """
     study = studies.load_study(session.study_storage, session.sweep.name)
     num_begun = len(studies.read_study_trials(study))
@@ -28,4 +29,6 @@ def find_flatness(session: Session) -> str | None:
         prospects = MixedSampler(draw).ask_prospects(own, NUM_AGREEING)
         if prospects:
             reasons.append(explain_flatness(prospects, num_begun))
+        elif part.is_changed:
+            return None
     return reasons[0] if reasons and None not in reasons else None

@@ -46,6 +46,16 @@ def test_a_persons_own_point_is_tried_all_the_same(engine: sa.Engine, sweep: Swe
     assert claim.point == {"lr": 0.1}
 
 
+def test_who_finds_it_flat_too_late_ends_nothing(engine: sa.Engine, sweep: Sweep) -> None:
+    """A worker asks the model for seconds: meanwhile the budget was raised, or it shall go on."""
+    end_flat(engine, sweep.id, "no gain")
+    change_budget(engine, sweep.id, 6)
+    assert end_flat(engine, sweep.id, "no gain, found before") == 0
+    told = find_sweep(engine, "cnn")
+    assert (told.budget, told.flat) == (6, None)
+    assert count_trials(engine, sweep.id).waiting == 4
+
+
 def test_a_flat_search_goes_on_where_that_is_asked(engine: sa.Engine, sweep: Sweep) -> None:
     """With its budget of before, or with another; neither ends at once for the same reason."""
     end_flat(engine, sweep.id, "no gain")

@@ -1,0 +1,48 @@
+"""A search is asked whether a further trial pays, as a worker asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sweep.architectures import MODEL
+from sweep.plan.changes import AskedChange, change_sweep
+from sweep.search.suggestion import fix_point, suggest
+from sweep.storage import studies
+from sweep.storage.claims import begin_claimed, claim_trial
+from sweep.storage.sweeps import find_sweep
+from sweep.trial.session import Session, renew_session
+from sweep.worker.flatness import find_flatness
+
+NUM_TRIALS = 30
+
+
+def begin_all(session: Session, label: str) -> None:
+    """Begin all trials of a sweep with one architecture; none is better than another."""
+    study = studies.load_study(session.study_storage, session.sweep.name)
+    part, rng = session.narrow(label), np.random.default_rng(3)
+    for slot in range(NUM_TRIALS):
+        claim = claim_trial(session.engine, session.sweep.id, "a", 3600.0)
+        assert claim is not None
+        point = {"hidden_size": 1 + slot % 8}
+        fixed = {MODEL: label, **fix_point(point, part.space, part.names)}
+        trial = studies.begin_trial(study, slot, fixed, is_first=True)
+        params = {MODEL: trial.suggest_categorical(MODEL, list(session.architectures))}
+        params |= suggest(trial, part.space, point, part.names)
+        begin_claimed(session.engine, claim, trial.number, params)
+        studies.report_epochs(trial, {1: 0.03 * np.exp(0.02 * rng.standard_normal())})
+
+
+def test_search_is_not_flat_where_a_change_is_not_looked_at(
+    make_session: Callable[..., Session], sqlite_url: str
+) -> None:
+    """One of several that had few trials is left out, but not where a person just changed it."""
+    fixed = ("batch_size=12", "lr=0.05", "beta1=0.9", "beta2=0.99")
+    session = make_session(sqlite_url, "MyNet,FaintNet", trials=NUM_TRIALS, epochs=1, fixed=fixed)
+    begin_all(session, "MyNet")
+    assert find_flatness(session) is not None
+    asked = AskedChange(("FaintNet.hidden_size=9:20",))
+    change_sweep(session.engine, session.sweep, asked, "anna")
+    changed = renew_session(session, find_sweep(session.engine, session.sweep.name))
+    assert find_flatness(changed) is None
