@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sweep.metrics.table import EFFICIENCY, FP_RATE, VALIDATION_LOSS
 from sweep.search.promotion import has_died
+from sweep.storage.ranking import BEHIND
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import PAUSED, WAITING
 
@@ -52,7 +53,8 @@ def _beats(one: Standing, other: Standing, index: int) -> bool:
     """Say whether one beats another at a rung, in all three and by more than the noise."""
     if has_died(one):
         return False
-    margins = LOSS_NOISE * abs(other.values[index]), EFFICIENCY_NOISE, FP_NOISE
+    loss = other.values[index] % BEHIND  # of one over a limit without what puts it behind others
+    margins = LOSS_NOISE * loss, EFFICIENCY_NOISE, FP_NOISE
     mine, theirs = ((standing.values[index], *standing.beside[index]) for standing in (one, other))
     return all(m < t - margin for m, t, margin in zip(mine, theirs, margins, strict=True))
 

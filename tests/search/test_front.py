@@ -15,6 +15,7 @@ from sweep.plan.request import Request
 from sweep.results.best import list_shown
 from sweep.results.status import read_status
 from sweep.search.front import choose_on_front
+from sweep.storage.ranking import BEHIND
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import find_sweep
 from sweep.trial.session import Session
@@ -22,6 +23,7 @@ from sweep.trial.session import Session
 RUNGS = (2, 4, 8)
 FIRST = (0.035, -0.85, 0.08)
 """Loss, efficiency with its sign, and FP rate of a trial that others are compared with."""
+OVER = ((0.040, -0.80, 0.30), (0.030, -0.90, 0.20))
 
 
 def stand(slot: int, *reached: tuple[float, float, float], state: str = "paused") -> Standing:
@@ -58,6 +60,14 @@ def test_a_trial_waits_for_some_to_be_compared_with() -> None:
     better = [stand(slot, (0.03, -0.9, 0.05), state="complete") for slot in (2, 3, 4)]
     chosen = choose_on_front([*alone, *better], RUNGS, kept_slot=0)
     assert chosen == NextTrial(0, 4)
+
+
+def test_trials_over_the_limit_are_compared_as_others_are() -> None:
+    """Behind those within it, one of them still beats another."""
+    over = [stand(slot, (BEHIND + loss, eff, fp)) for slot, (loss, eff, fp) in enumerate(OVER)]
+    chosen = choose_on_front(over, RUNGS)
+    assert chosen is not None
+    assert (chosen.slot, chosen.account is not None) == (0, True)
 
 
 def test_other_pruners_are_refused() -> None:
