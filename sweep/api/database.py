@@ -57,8 +57,8 @@ def open(storage: str | None = None) -> Database:
 class Database:
     """The sweeps of a database; each call reads them as they are now.
 
-    Nothing but `stop` and `resume` changes them. It may be used in a `with` statement, which
-    closes it.
+    Nothing but `stop`, `resume` and `change` changes them. It may be used in a `with` statement,
+    which closes it.
 
     Args:
         engine: As `open` makes it.

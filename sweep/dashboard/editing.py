@@ -11,7 +11,7 @@ from sweep.errors import FormError
 from sweep.plan.points import read_point
 from sweep.results.edits import change_priority, resume_sweep, stop_sweep, try_points
 from sweep.storage.edits import list_edits
-from sweep.storage.sweeps import Sweep
+from sweep.storage.sweeps import Sweep, count_trials
 
 Form = Mapping[str, str]
 
@@ -39,20 +39,21 @@ def edit_sweep(engine: sa.Engine, sweep: Sweep, edit: str, form: Form, author: s
 
 
 def _stop(engine: sa.Engine, sweep: Sweep, _form: Form, author: str) -> None:
-    if sweep.id not in [one.id for one in stop_sweep(engine, sweep, author)]:
+    if count_trials(engine, sweep.id).finished >= sweep.budget:
         raise FormError(
             f"sweep {sweep.name}: nothing to stop, got {sweep.budget} of {sweep.budget} trials "
             "finished, expected one that goes on"
         )
+    stop_sweep(engine, sweep, author)
 
 
 def _resume(engine: sa.Engine, sweep: Sweep, _form: Form, author: str) -> None:
-    resume_sweep(engine, sweep, author)
     if not sweep.stop_requested:
         raise FormError(
             f"sweep {sweep.name}: nothing to resume, got one that is not stopped, expected one "
             "that is"
         )
+    resume_sweep(engine, sweep, author)
 
 
 def _set_priority(engine: sa.Engine, sweep: Sweep, form: Form, author: str) -> None:

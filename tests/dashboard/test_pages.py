@@ -15,6 +15,8 @@ from sweep.dashboard.forms import LIFE_S, FormTokens
 from sweep.dashboard.gate import Gate
 from sweep.dashboard.pages import Pages
 from sweep.dashboard.passwords import Password
+from sweep.results.rounds import begin_confirmation
+from sweep.results.status import read_status
 from sweep.storage.claims import claim_trial
 from sweep.storage.edits import list_edits
 from sweep.storage.engine import open_engine, parse_url
@@ -195,13 +197,17 @@ def test_forms_are_not_there_unless_allowed(session: Session) -> None:
 
 
 def test_ended_sweep_says_so(session: Session, finish_trial: FinishTrial) -> None:
-    """A form of before its end is refused with a line; afterwards there is none."""
+    """A form of before its end is refused with a line, and its confirmation goes on; afterwards
+    there is none.
+    """
     visitor = Visitor(build_gate(session))
     stop, point = (visitor.fill("/sweeps/1", edit) for edit in ("stop", "point"))
     for _ in range(5):
         finish_trial(session, 0.03)
+    begin_confirmation(session.engine, read_status(session.engine, session.sweep), 1, 2)
     answer = visitor.send("/sweeps/1/stop", stop)
     assert "nothing to stop, got 5 of 5 trials finished" in read_alert(answer)
+    assert not find_sweep(session.engine, "net-confirm").stop_requested
     answer = visitor.send("/sweeps/1/point", point | {"value.lr": "0.005"})
     assert "too few trials are left, got 0" in read_alert(answer)
     assert "It has ended: there is nothing to change." in visitor.look("/sweeps/1")
