@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from sweep.architectures import ArchitectureConfig
+
 
 class ChangeConfig(BaseModel):
     """One change of a sweep, which ended a version of it and began the next.
@@ -26,3 +28,11 @@ class ChangeConfig(BaseModel):
     why: str | None = None
     said: tuple[str, ...]
     before: dict[str, Any] = {}
+
+    def narrow(self, label: str) -> ChangeConfig:
+        """Give the change as one architecture of several sees it: its own space was another."""
+        before = {key: value for key, value in self.before.items() if key != "architectures"}
+        for part in self.before.get("architectures", ()):
+            if ArchitectureConfig.model_validate(part).label == label:
+                before["space"] = part["space"]
+        return self.model_copy(update={"before": before})

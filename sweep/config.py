@@ -346,7 +346,8 @@ class SweepConfig(ArchitectureConfig):
             if point[MODEL] == label
         ]
         update = {**dict(own), "starting_points": tuple(filter(None, points)), "architectures": ()}
-        return self.model_copy(update=update)
+        changes = tuple(change.narrow(label) for change in self.changes)
+        return self.model_copy(update={**update, "changes": changes})
 
     def narrow_to(self, params: Mapping[str, Value]) -> SweepConfig:
         """Give the config as a trial of these hyperparameters sees it."""

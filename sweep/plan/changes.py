@@ -18,6 +18,7 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError
 from sweep.models.space import Dimension, to_json
 from sweep.plan.network import open_kept
+from sweep.plan.parts import check_front
 from sweep.plan.priority import check_priority
 from sweep.plan.request import Request
 from sweep.plan.several import share_request
@@ -120,6 +121,7 @@ def plan_change(config: SweepConfig, asked: AskedChange, said: list[str]) -> Swe
         search = search.model_copy(update={"sampler": choose_sampler(str(asked.sampler))})
     if asked.pruner not in (None, search.pruner.name):
         search = search.model_copy(update={"pruner": choose_pruner(str(asked.pruner))})
+        check_front(search.objective, asked.pruner)
     rules = [
         f"{what} from {getattr(config.search, what).name} to {getattr(search, what).name}"
         for what in ("sampler", "pruner")

@@ -9,13 +9,13 @@ given; its rounds add trials at the end (docs/ARCHITECTURE.md, "A confirmation, 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import CandidateConfig, ConfirmationConfig, SweepConfig
 from sweep.errors import ConfigError
-from sweep.models.space import Choice, to_json
+from sweep.models.space import Choice, Fixed, to_json
 from sweep.models.value import Value, is_same
 from sweep.plan.space import complete_params, read_space
 from sweep.search.strategy import choose_pruner, choose_sampler
@@ -158,26 +158,43 @@ def add_pairs(config: SweepConfig, pairs: Sequence[tuple[int, int]]) -> SweepCon
     if old is None:
         raise ValueError("confirmation: got the config of a search, expected one")
     every = (*old.pairs, *pairs)
-    points = [complete_params(config, candidate.params) for candidate in old.candidates]
+    named = _map_spaces(config, [one.params for one in old.candidates], _name_all)
+    points = [complete_params(named, candidate.params) for candidate in old.candidates]
+    update = {
+        "confirmation": old.model_copy(update={"pairs": every}),
+        "starting_points": tuple(points[index] for index, _seed in every),
+    }
+    return _map_spaces(named, points, _widen_space).model_copy(update=update)
+
+
+Points = Sequence[Mapping[str, Value]]
+Space = dict[str, dict[str, Any] | str]
+
+
+def _map_spaces(
+    config: SweepConfig, points: Points, change: Callable[[ArchitectureConfig, Points], Space]
+) -> SweepConfig:
+    """Give a config whose spaces are changed, each by the points of its own architecture."""
     parts = tuple(
-        one.model_copy(update={"space": _widen_space(one, points)}) for one in config.architectures
+        one.model_copy(
+            update={"space": change(one, [p for p in points if p.get(MODEL) == one.label])}
+        )
+        for one in config.architectures
     )
-    return config.model_copy(
-        update={
-            "confirmation": old.model_copy(update={"pairs": every}),
-            "starting_points": tuple(points[index] for index, _seed in every),
-            "space": _widen_space(config, points),
-            "architectures": parts,
-        }
-    )
+    space = config.space if parts else change(config, points)
+    return config.model_copy(update={"space": space, "architectures": parts})
 
 
-def _widen_space(
-    config: ArchitectureConfig, points: Sequence[Mapping[str, Value]]
-) -> dict[str, dict[str, Any] | str]:
+def _name_all(config: ArchitectureConfig, points: Points) -> Space:
+    """Name in a space what points have that were tried when it had more."""
+    more = {name: value for point in points for name, value in point.items() if name != MODEL}
+    new = {name: to_json(Fixed(more[name])) for name in more if name not in config.space}
+    return {**config.space, **new}
+
+
+def _widen_space(config: ArchitectureConfig, points: Points) -> Space:
     """Widen a space to what points have that were tried when it was another one."""
     space, written = read_space(config), dict(config.space)
-    points = [point for point in points if point.get(MODEL, config.label) == config.label]
     misfits = {name for point in points for name in find_misfits(point, space)}
     for name in misfits & space.keys():
         values: list[Value] = []

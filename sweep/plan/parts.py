@@ -70,6 +70,19 @@ FRONT_PRUNERS = (*(name for name, pruner in PRUNERS.items() if pruner.is_pausing
 """Those that can be with the objective `front`."""
 
 
+def check_front(objective: str | None, pruner: str | None) -> None:
+    """Refuse a pruner that compares one number where a trial is judged by several.
+
+    Raises:
+        ConfigError: when it is one.
+    """
+    if objective == FRONT and pruner not in FRONT_PRUNERS:
+        raise ConfigError(
+            f"pruner: compares one number, got {pruner} with --objective {FRONT}, expected "
+            f"{list_allowed(FRONT_PRUNERS)}; change --pruner"
+        )
+
+
 def plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
     """Give the search asked for; a stored sampler or pruner of that name keeps its settings.
 
@@ -79,11 +92,7 @@ def plan_search(asked: Request, stored: SweepConfig | None) -> SearchConfig:
     old = stored.search if stored else None
     sampler = old.sampler if old and old.sampler.name == asked.sampler else None
     pruner = old.pruner if old and old.pruner.name == asked.pruner else None
-    if asked.objective == FRONT and asked.pruner not in FRONT_PRUNERS:
-        raise ConfigError(
-            f"pruner: compares one number, got {asked.pruner} with --objective {FRONT}, expected "
-            f"{list_allowed(FRONT_PRUNERS)}; change --pruner"
-        )
+    check_front(asked.objective, asked.pruner)
     return SearchConfig(
         objective=choose_objective(str(asked.objective)),
         limits=plan_limits(asked),

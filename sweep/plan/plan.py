@@ -121,7 +121,7 @@ def _plan_several(
     config = combine_configs(configs, list(networks.values()))
     if stored is not None:
         config = keep_measured(config, stored, asked)
-        refuse_changes(move_networks(stored, chosen), config)
+        refuse_changes(move_networks(stored, config), config)
     elif asked.cost == "seconds":
         known = {label: network.architecture for label, network in networks.items()}
         config = set_epochs(config, fit_epochs(configs, known, plans[0].split))

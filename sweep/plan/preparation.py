@@ -16,6 +16,7 @@ from sweep.plan.names import choose_name
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
+from sweep.plan.several import move_networks
 from sweep.plan.versions import list_outdated
 from sweep.provenance import describe_versions
 from sweep.storage.engine import create_engine, parse_url
@@ -33,8 +34,6 @@ from sweep.storage.sweeps import (
 from sweep.storage.tables import check_writable
 
 DEFAULT_TRIALS = 50
-_NETWORK = ("model", "model_digest", "architectures")
-"""What of a config says where its networks lie, and which they are."""
 
 
 def prepare_sweep(
@@ -87,9 +86,7 @@ def prepare_sweep(
             notes,
         )
     if config is not None:
-        moved = config.model_copy(
-            update={key: getattr(plan.config, key) for key in ("data", *_NETWORK)}
-        )
+        moved = move_networks(config, plan.config).model_copy(update={"data": plan.config.data})
         if moved != config or files != kept:
             _store_moves(engine, stored, moved, files)
         notes += _describe_moves(config, moved)

@@ -16,6 +16,8 @@ from sweep.plan.space import EXTRAS, read_space
 
 COSTS = ("events", "seconds")
 """What architectures may have alike where their trials are compared."""
+FOUND = ("epoch_events", "prefixed")
+"""What of an architecture is found when its sweep begins, and stays."""
 
 
 def pair_models(
@@ -106,23 +108,16 @@ def _take(text: str, label: str, names: Collection[str]) -> str:
     return f"{own}={value}" if equals and is_mine else ""
 
 
-def move_networks(stored: SweepConfig, chosen: Sequence[Chosen]) -> SweepConfig:
-    """Give the config of a sweep of several with its networks where they lie now."""
-    now = [
-        {
-            "model": one.model,
-            "model_digest": one.network.digest,
-            "files": tuple(sorted(one.network.files)),
-        }
-        for one in chosen
-    ]
-    parts = zip(stored.architectures, now, strict=True)
-    return stored.model_copy(
-        update={
-            "model": ",".join(one.model for one in chosen),
-            "architectures": tuple(part.model_copy(update=place) for part, place in parts),
-        }
+def move_networks(stored: SweepConfig, planned: SweepConfig) -> SweepConfig:
+    """Give a stored config with its networks where a plan has found them; all else of it stays."""
+    parts = tuple(
+        part.model_copy(
+            update={name: getattr(now, name) for name in ("model", "model_digest", "files")}
+        )
+        for part, now in zip(stored.architectures, planned.architectures, strict=True)
     )
+    places = {"model": planned.model, "model_digest": planned.model_digest}
+    return stored.model_copy(update={**places, "architectures": parts})
 
 
 def drop_tuned(chosen: Chosen) -> Chosen:
@@ -197,15 +192,18 @@ def set_epochs(config: SweepConfig, numbers: Sequence[int]) -> SweepConfig:
 
 
 def keep_measured(config: SweepConfig, stored: SweepConfig, asked: Request) -> SweepConfig:
-    """Give the config of a sweep that goes on with what was found when it began."""
-    numbers = [part.epoch_events for part in stored.architectures]
-    parts = zip(config.architectures, numbers, strict=True)
+    """Give the config of a sweep that goes on with what was found when it began.
+
+    Its study keeps the names of hyperparameters, also where a changed space would take others.
+    """
+    parts = zip(config.architectures, stored.architectures, strict=True)
     return config.model_copy(
         update={
             "cost": asked.cost,
             "starting_points": stored.starting_points,
             "architectures": tuple(
-                part.model_copy(update={"epoch_events": number}) for part, number in parts
+                part.model_copy(update={name: getattr(old, name) for name in FOUND})
+                for part, old in parts
             ),
         }
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sweep.architectures import MODEL
 from sweep.config import CandidateConfig
 from sweep.models.value import Value
-from sweep.plan.space import read_space
+from sweep.plan.space import complete_params, read_space
 from sweep.results.status import Status
 from sweep.search.judgement import get_value
 from sweep.search.suggestion import find_nearest
@@ -58,7 +58,7 @@ def list_candidates(
     if own is None and slot is not None:
         # What neither a point nor the defaults name is as in the first trial, for every seed.
         first = begun[min(begun)] if config is search.config or not leader else leader
-        settings = {**first.params, **defaults, **points[slot]}
+        settings = {**complete_params(search.config, first.params), **defaults, **points[slot]}
         known: dict[str, Value] = {} if config is search.config else {MODEL: config.label}
         known |= {
             name: find_nearest(dimension, settings[name])

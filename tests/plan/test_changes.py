@@ -14,11 +14,12 @@ import sweep.trial.ending
 from sweep.api.database import open as open_sweeps
 from sweep.cli.change import FROZEN
 from sweep.cli.request_options import SearchOptions
-from sweep.config import SweepConfig
+from sweep.config import CandidateConfig, SweepConfig
 from sweep.dashboard.publication import publish, write_note
 from sweep.errors import ConfigError, ConflictError
+from sweep.metrics.table import FRONT
 from sweep.plan.changes import AskedChange, plan_change
-from sweep.plan.confirmation_plan import plan_confirmation
+from sweep.plan.confirmation_plan import add_pairs, plan_confirmation
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
@@ -31,7 +32,7 @@ from sweep.report.tuning import build_tuning_part
 from sweep.results.candidates import list_candidates
 from sweep.results.edits import begin_version
 from sweep.results.status import read_status
-from sweep.search.suggestion import find_misfits
+from sweep.search.suggestion import find_misfits, list_ends
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.epochs import read_curves
@@ -95,12 +96,14 @@ def test_versions_come_back_from_the_database(config: SweepConfig) -> None:
         (AskedChange(("width=3",)), "--set width: no such hyperparameter"),
         (AskedChange(fixed=("lr=1e-3:1",)), "--fix lr: not one value"),
         (AskedChange(sampler="grid"), "sampler: unknown"),
+        (AskedChange(pruner="median"), "pruner: compares one number, got median"),
     ],
 )
 def test_what_cannot_be_is_refused(config: SweepConfig, asked: AskedChange, reason: str) -> None:
     """In the words of `sweep run`."""
+    search = config.search.model_copy(update={"objective": FRONT})
     with pytest.raises(ConfigError, match=reason):
-        plan_change(config, asked, [])
+        plan_change(config.model_copy(update={"search": search}), asked, [])
 
 
 def test_sweep_goes_on_with_the_options_of_any_of_its_versions(config: SweepConfig) -> None:
@@ -205,3 +208,23 @@ def test_best_of_every_version_can_be_confirmed(changed: Session) -> None:
         status.config.recipe.weight_decay
     }
     assert len(candidates) == 3
+    points = ({"hidden_size": 4},) * 9
+    change = {"starting_points": points, "num_hand_tuned": len(points) - 1}
+    untried = replace(status, config=status.config.model_copy(update=change))
+    own = list_candidates(untried, 1, {})[-1]
+    assert (own.trial, own.is_recommended, own.params["weight_decay"]) == (None, True, 0.01)
+
+
+def test_confirmation_takes_what_a_later_version_named(config: SweepConfig) -> None:
+    """A trial that joins has it, and those of before train with what held for them."""
+    params = {name: list_ends(dimension)[0] for name, dimension in read_space(config).items()}
+    first, later = (
+        CandidateConfig(trial=number, params=params | more, claimed=None, is_recommended=False)
+        for number, more in enumerate(({}, {"weight_decay": 0.02, "asymmetry": 1.0}))
+    )
+    begun = plan_confirmation(config, "net", 1, [first], 2)
+    assert begun.confirmation is not None
+    grown = begun.confirmation.model_copy(update={"candidates": (first, later)})
+    planned = add_pairs(begun.model_copy(update={"confirmation": grown}), [(1, 1)])
+    assert not any(find_misfits(one, read_space(planned)) for one in planned.starting_points)
+    assert [one["asymmetry"] for one in planned.starting_points] == [0.0, 0.0, 1.0]

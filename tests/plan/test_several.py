@@ -11,12 +11,15 @@ from sweep.architectures import MODEL, OF_SEVERAL
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, ModelError, SweepError
 from sweep.models import ARCHITECTURES
+from sweep.plan.changes import AskedChange, change_sweep
 from sweep.plan.names import choose_name
 from sweep.plan.network import list_models
 from sweep.plan.plan import Plan, plan_sweep
+from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.plan.space import read_space
+from sweep.plan.versions import find_varied, give_version
 from sweep.search.suggestion import name_in_study
 
 
@@ -99,6 +102,22 @@ def test_sweep_goes_on_with_its_architectures_and_no_others(asked: Request, plan
             plan_sweep(replace(asked, model=other), CPU, plan.config)
     with pytest.raises(ConflictError, match=r"architectures\.cnn\.space\.lr"):
         plan_sweep(replace(asked, dimensions=("cnn.lr=0.01",)), CPU, plan.config)
+
+
+def test_changed_sweep_goes_on_as_it_was_changed(asked: Request, sqlite_url: str) -> None:
+    """With its first options or none; what each architecture had is known by itself, too."""
+    asked = replace(asked, dimensions=("lr=0.001:0.01:log",))
+    engine, begun, _notes = prepare_sweep(asked, sqlite_url, None, 4, CPU)
+    change = AskedChange(("cnn.lr=0.002,0.003", "mlp.hidden_size=8"))
+    changed = change_sweep(engine, begun, change, "anna")
+    for again in (asked, replace(asked, dimensions=())):
+        _engine, found, notes = prepare_sweep(again, sqlite_url, None, None, CPU)
+        assert (found.config, found.version) == (changed.config, 2)
+        assert any("goes on with version 2" in note for note in notes) == bool(again.dimensions)
+    cnn, mlp = SweepConfig.from_json(changed.config).narrow_all()
+    assert (find_varied(cnn, "cnn"), find_varied(mlp, "mlp")) == ({"lr"}, {"hidden_size"})
+    assert str(read_space(give_version(cnn, 1))["lr"]) == "0.001:0.01:log"
+    engine.dispose()
 
 
 def test_all_are_those_of_this_project() -> None:
