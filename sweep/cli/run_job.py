@@ -129,7 +129,7 @@ def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tupl
         sweep = set_stop_when_flat(engine, sweep, stop=bool(options.stops_when_flat))
     if options.priority not in (None, sweep.priority):
         change_priority(engine, sweep, options.priority, name_user())
-    return engine, sweep
+    return engine, find_sweep(engine, sweep.name)
 
 
 def _report_registered(

@@ -163,6 +163,7 @@ def _lend(config: SweepConfig, asked: Request) -> Request:
     lent = replace(
         describe_request(config),
         model=config.model,
+        cost=None,
         test_data=(),
         events=None,
         test_events=None,

@@ -30,10 +30,20 @@ def estimate_time_left_s(
         Seconds, shared among what runs now; None where nothing runs or no epoch was trained yet.
     """
     num_running = sum(row.state == RUNNING for row in rows)
-    num_seen = sum(row.last.events_seen for row in rows if row.last is not None)
+    num_seen = sum(_count_events_seen(row, config) for row in rows)
     if not num_running or not num_seen:
         return None
     return _count_events_to_do(rows, budget, config) * work_s / num_seen / num_running
+
+
+def _count_events_seen(row: TrialRow, config: SweepConfig) -> float:
+    """Count the training events that a trial has seen; where architectures have fewer in an epoch,
+    for as long as others have all, as if it had all.
+    """
+    if row.last is None:
+        return 0
+    own = config.narrow_to(row.params).epoch_events or config.data.num_train
+    return row.last.events_seen * config.data.num_train / own
 
 
 def _count_events_to_do(rows: Sequence[TrialRow], budget: int, config: SweepConfig) -> float:

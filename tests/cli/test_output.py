@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def test_longest_name_is_a_file_name(call: Callable[..., Any], events_file: Path
     name = "文" * 66
     assert call("run", "--model", "cnn", *options, "--detach", "--sweep", name).code == 0
     assert name in call("status", "--sweep", name).out
+
+
+def test_registered_sweep_is_told_as_it_is_stored(
+    call: Callable[..., Any], events_file: Path
+) -> None:
+    """With the priority that it was just given."""
+    options = ("--data", events_file, "--events", 24, "--val-events", 12, "--trials", 1)
+    answer = call("run", "--model", "cnn", *options, "--detach", "--priority", 3, "--json")
+    assert json.loads(answer.out)["priority"] == 3
 
 
 def test_folder_and_settings_are_looked_at(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import (
     DataConfig,
     PrunerConfig,
@@ -91,6 +92,17 @@ def test_time_is_shared_among_what_runs() -> None:
     assert estimate_time_left_s(rows, 2, make_config("none"), 16.0) == pytest.approx(8.0)
     assert count_epochs_left("none", 2, ("running", 0)) is None
     assert count_epochs_left("none", 2, ("complete", 8)) is None
+
+
+def test_epochs_of_fewer_events_take_as_long_as_whole_ones() -> None:
+    """Of architectures that are compared by seconds, whichever were trained so far."""
+    parts = [ArchitectureConfig(model=name, space={}, epoch_events=NUM_TRAIN) for name in "ab"]
+    slow = parts[1].model_copy(update={"epoch_events": NUM_TRAIN // 4})
+    config = make_config("none").model_copy(update={"architectures": (parts[0], slow)})
+    quick, row = make_rows(("complete", 8), ("running", 4))
+    last = replace(EPOCH, epoch=4, events_seen=NUM_TRAIN)
+    rows = [replace(quick, params={MODEL: "a"}), replace(row, params={MODEL: "b"}, last=last)]
+    assert estimate_time_left_s(rows, 2, config, 12.0) == pytest.approx(4.0)
 
 
 RECORDED = Path(__file__).with_name("recorded_sweep.json")

@@ -14,15 +14,18 @@ import sweep.trial.ending
 from sweep.architectures import MODEL
 from sweep.cli.tables import print_best, print_trials
 from sweep.figures.cards import draw_front
+from sweep.plan.request import CurveRequest, Request
+from sweep.plan.several import check_cost
 from sweep.report.contents import write_report
 from sweep.results.candidates import list_candidates
+from sweep.results.curve_origin import complete_request
 from sweep.results.frames import tabulate_trials
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import claim_trial, expire_claims
 from sweep.storage.epochs import read_trials
-from sweep.storage.sweeps import count_trials
+from sweep.storage.sweeps import change_config, count_trials
 from sweep.trial.beginning import begin_trial
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
@@ -106,6 +109,17 @@ def test_candidates_keep_their_architecture_and_the_best_recommended_point_has_t
     known = replace(status, config=status.config.model_copy(update=change))
     chosen = [one.trial for one in list_candidates(known, 1, {}) if one.is_recommended]
     assert chosen == [trial.number for trial in status.begun if trial.slot == 0]
+
+
+def test_curve_takes_the_best_also_of_a_sweep_by_seconds(swept: tuple[Session, Status]) -> None:
+    """What several architectures were compared by is nothing to the one that it trains."""
+    session, status = swept
+    sweep, engine = status.sweep, session.engine
+    timed = status.config.model_copy(update={"cost": "seconds"})
+    assert change_config(engine, sweep, timed.to_json(), status.load_files())
+    request = complete_request(engine, "curve", Request(), CurveRequest(sizes=(12,)), "net")
+    assert (request.model or "").endswith(":MyNet")
+    check_cost(request.cost, 1)
 
 
 def test_trial_taken_over_keeps_its_architecture(
