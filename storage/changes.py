@@ -31,7 +31,7 @@ def change_version(
     """Begin the next version of a sweep: trials that have not begun get it.
 
     Those that have keep the one that they were begun with, and the starting points the one that
-    they were made for.
+    they were made for; so do points that a person added when there were no versions yet.
 
     Args:
         sweep: As it was read, on which the change builds.
@@ -44,7 +44,7 @@ def change_version(
         Whether it is stored; False where somebody else has changed the sweep since it was read.
     """
     mine = sa.and_(trials.c.sweep_id == sweep.id, trials.c.version.is_(None))
-    given = sa.and_(mine, trials.c.slot < first_slot)
+    given = sa.and_(mine, sa.or_(trials.c.slot < first_slot, trials.c.point.is_not(None)))
 
     def work(connection: sa.Connection) -> None:
         connection.execute(trials.update().where(given).values(version=sweep.version))

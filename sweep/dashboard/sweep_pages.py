@@ -122,10 +122,10 @@ def write_sweeps_page(engine: sa.Engine, visit: Visit) -> str:
     for sweep in list_sweeps(engine):
         try:
             status = read_status(engine, sweep)
-        except ConfigError as exc:
+            best = next(iter(list_champions(engine, status)), None)
+        except ConfigError as exc:  # of it or of its confirmation; the others are listed
             faults.append(f"{sweep.name}: not listed: {exc}")
             continue
-        best = next(iter(list_champions(engine, status)), None)
         rows.append(_describe(status, best))
     num_open = sum(row.is_open for row in rows)
     return write_page(

@@ -21,7 +21,7 @@ from sweep.storage.claims import claim_trial
 from sweep.storage.edits import list_edits
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.studies import open_study_storage
-from sweep.storage.sweeps import find_sweep
+from sweep.storage.sweeps import create_sweep, find_sweep
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 from tests.dashboard.asking import PASSWORD, Answer, ask, inner, log_in
@@ -96,6 +96,16 @@ def test_all_sweeps_at_a_glance(
     assert "0.0312 0.900 0.050" in text
     assert "later search, mynet.py:MyNet, by validation loss waiting for workers" in text
     assert "6.8" not in text
+
+
+def test_what_another_version_wrote_leaves_the_others_listed(session: Session) -> None:
+    """A sweep that cannot be read, or its confirmation, is told of in a line."""
+    for name in ("net-confirm", "old"):
+        create_sweep(session.engine, name, {"model": "cnn"}, {}, 1)
+    create_sweep(session.engine, "later", session.sweep.config, {}, 1)
+    page = Visitor(build_gate(session)).look("/sweeps")
+    assert all(f"{name}: not listed: " in page for name in ("net", "net-confirm", "old"))
+    assert "later" in page
 
 
 def test_edit_is_shown_after_a_redirect_with_its_author(session: Session) -> None:

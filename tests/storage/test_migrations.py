@@ -10,12 +10,15 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
+from sweep.storage.changes import change_version
+from sweep.storage.claims import claim_trial
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.epochs import Epoch, read_curve, read_trials
 from sweep.storage.errors import StorageError
 from sweep.storage.migrations import create_tables, migrate_tables
-from sweep.storage.sweeps import find_sweep
-from sweep.storage.tables import SCHEMA_VERSION, metadata
+from sweep.storage.points import add_points
+from sweep.storage.sweeps import create_sweep, find_sweep
+from sweep.storage.tables import SCHEMA_VERSION, metadata, trials
 
 FIRST = sa.MetaData()
 """The tables of version 1, which nothing but this test knows any more."""
@@ -259,3 +262,19 @@ def test_old_database_is_left_alone_until_a_person_migrates_it(
     assert (answer.code, answer.out) == (0, "")
     assert f"nothing to do; version {SCHEMA_VERSION} is the newest" in answer.err
     assert read_all(old) == before[1]
+
+
+def test_point_of_before_there_were_versions_is_tried_in_the_space_of_then(
+    engine: sa.Engine,
+) -> None:
+    """It was added to a database of an earlier version, and a change comes before its turn."""
+    made = create_sweep(engine, "cnn", {}, {}, 2)
+    add_points(engine, made, [{"lr": 0.1}], 0)
+    with engine.begin() as connection:
+        connection.execute(trials.update().values(version=None))
+    assert change_version(engine, made, {"now": "another"}, first_slot=0)
+    claims = [claim_trial(engine, made.id, worker, 60.0) for worker in "ab"]
+    assert [claim and (claim.point, claim.version) for claim in claims] == [
+        ({"lr": 0.1}, 1),
+        ({}, 2),
+    ]
