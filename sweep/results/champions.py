@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, OBJECTIVES, VALIDATION_LOSS
 from sweep.results.best import get_epoch, get_number
-from sweep.results.candidates import name_candidate
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import TrialRow
@@ -53,7 +52,7 @@ def _find_winner(engine: sa.Engine, status: Status) -> Iterator[Champion]:
     winner, trial = found.winner, found.find_trial()
     if winner is None or trial is None:
         return
-    name = name_candidate(found.design.candidates[winner])
+    name = found.names[winner]
     if found.opened is not None:
         yield Champion("winner", name, f"{found.num_test} events set aside", found.opened, None)
     else:

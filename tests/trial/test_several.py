@@ -18,8 +18,10 @@ from sweep.plan.request import CurveRequest, Request
 from sweep.plan.several import check_cost
 from sweep.report.contents import write_report
 from sweep.results.candidates import list_candidates
+from sweep.results.champions import list_champions
 from sweep.results.curve_origin import complete_request
 from sweep.results.frames import tabulate_trials
+from sweep.results.rounds import begin_confirmation
 from sweep.results.status import Status, read_status
 from sweep.signals import Signals
 from sweep.storage import studies
@@ -120,6 +122,20 @@ def test_curve_takes_the_best_also_of_a_sweep_by_seconds(swept: tuple[Session, S
     request = complete_request(engine, "curve", Request(), CurveRequest(sizes=(12,)), "net")
     assert (request.model or "").endswith(":MyNet")
     check_cost(request.cost, 1)
+
+
+def test_confirmed_winner_stands_for_its_sweep_with_its_architecture(
+    swept: tuple[Session, Status], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the best trials do."""
+    monkeypatch.setattr(sweep.trial.ending, "_attach_pictures", bool)
+    session, status = swept
+    begin_confirmation(session.engine, status, 1, 2)
+    url = session.engine.url.render_as_string()
+    run_worker(WorkerOptions(url, "net-confirm", session.artifacts, "cpu"), Signals())
+    names = [one.name for one in list_champions(session.engine, status)]
+    number = status.ranked[0].number
+    assert names[:2] == [f"MyNet, trial {number} of the search", f"trial {number}, MyNet"]
 
 
 def test_trial_taken_over_keeps_its_architecture(
