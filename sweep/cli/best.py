@@ -51,13 +51,13 @@ def best(
     """
     engine = open_database(storage)
     from sweep.cli.output import print_json  # late: a database is there
-    from sweep.cli.tables import print_best, print_confirmation
+    from sweep.cli.tables import print_best, print_confirmation, print_history
     from sweep.results.best import find_best_trial
     from sweep.results.changes import describe_changes
     from sweep.results.confirmation import find_confirmation
     from sweep.results.status import read_status
 
-    status = read_status(engine, choose_sweep(engine, sweep))
+    status = searched = read_status(engine, choose_sweep(engine, sweep))
     found = find_confirmation(engine, status)
     winner = found.find_trial() if found is not None and found.is_settled else None
     if found is not None and winner is not None:
@@ -65,12 +65,16 @@ def best(
     else:
         trial = find_best_trial(status) if export is None else _choose_for_export(status)
     said = status.describe_trial(trial) if trial.feasible else {}
-    if changes := describe_changes(status):
+    if changes := describe_changes(searched):
         said["changes"] = changes
+    if flat := searched.describe_flatness():
+        said["flat"] = flat
     if found is not None:
         said["confirmation"] = found.describe()
         if not json:
             print_confirmation(found)
+    if not json and winner is not None:
+        print_history(searched)
     if not json and winner is None and status.ranked:
         print_best(status)
 

@@ -29,10 +29,7 @@ def print_best(status: Status) -> None:
         f"{counts.complete} complete, {counts.pruned} pruned, {counts.failed} failed; "
         f"{status.num_dead} of them dead. Null loss {status.config.data.null_loss:.4g}."
     )
-    if told := status.tell_flatness():
-        console.print(told)
-    for line in tell_changes(status):
-        console.print(line)
+    print_history(status)
     if not status.ranked:
         console.print(describe_nothing(status))
         return
@@ -49,6 +46,14 @@ def print_best(status: Status) -> None:
             "Its loss is above that of predicting zero everywhere: by the loss it is no network to "
             "use; train for longer."
         )
+
+
+def print_history(status: Status) -> None:
+    """Print why a search ended before its budget, where it did, and what was changed of it."""
+    console = open_console()
+    for line in (status.tell_flatness(), *tell_changes(status)):
+        if line:
+            console.print(line)
 
 
 def _draw_best(status: Status) -> Grid:

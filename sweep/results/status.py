@@ -116,9 +116,8 @@ class Status:
         name, kind = self.sweep.name, self.config.kind
         head: dict[str, Any] = {"sweep": name, "kind": kind, "budget": self.sweep.budget}
         head |= {"priority": self.sweep.priority, "version": self.sweep.version}
-        flat = self.sweep.flat
-        told = None if flat is None else {**asdict(flat), "not_begun": self.num_not_begun}
-        tail: dict[str, Any] = {"stopped": self.stopped, "flat": told, "best": self.describe_best()}
+        tail: dict[str, Any] = {"stopped": self.stopped, "flat": self.describe_flatness()}
+        tail["best"] = self.describe_best()
         if self.config.architectures:
             tail["architectures"] = [
                 {
@@ -148,6 +147,11 @@ class Status:
     def num_not_begun(self) -> int:
         """How many trials of what was asked for a search has not begun, since it was found flat."""
         return self.sweep.flat.budget - self.sweep.budget if self.sweep.flat else 0
+
+    def describe_flatness(self) -> dict[str, Any] | None:
+        """Give what `--json` says of why a search ended early; None where it did not."""
+        flat = self.sweep.flat
+        return None if flat is None else {**asdict(flat), "not_begun": self.num_not_begun}
 
     def tell_flatness(self) -> str:
         """Say in one line why a search ended before its budget; empty where it did not."""

@@ -23,6 +23,7 @@ from sweep.data.selection import reopen_split, reopen_test
 from sweep.errors import DataError, ModelError
 from sweep.launch.places import Place
 from sweep.models.source import read_source
+from sweep.plan.changes import AskedChange
 from sweep.plan.confirmation_plan import add_pairs
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
@@ -36,6 +37,7 @@ from sweep.results.confirmation import (
 )
 from sweep.results.contender import find_contender
 from sweep.results.curve_origin import find_origin
+from sweep.results.edits import begin_version
 from sweep.results.model_card import write_model_card
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.set_aside import judge_winner
@@ -424,3 +426,19 @@ def describe_end(search: Search) -> tuple[Status, JobOptions, list[Place]]:
     """Describe the end of a search, for a job that has no room for workers."""
     options = JobOptions(storage=search.url, artifacts=search.artifacts, sweep="net", workers=1)
     return read_status(search.engine, search.find("net")), options, []
+
+
+def test_best_tells_what_became_of_a_search_that_is_confirmed(
+    confirmed: Search, call: Callable[..., Any]
+) -> None:
+    """Why it ended early, and what was changed of it."""
+    begin_version(confirmed.engine, confirmed.find("net"), AskedChange(priority=1), "anna")
+    flat = json.dumps({"reason": "no gain", "budget": 9})
+    with confirmed.engine.begin() as connection:
+        connection.execute(sweeps.update().where(sweeps.c.name == "net").values(flat=flat))
+    out = " ".join(call("best", "--storage", confirmed.url).out.split())
+    assert "flat: no gain; 7 of 9 trials are not begun" in out
+    assert "priority from 0 to 1 (anna" in out
+    told = json.loads(call("best", "--json", "--storage", confirmed.url).out)
+    assert told["flat"] == {"reason": "no gain", "budget": 9, "not_begun": 7}
+    assert [one["changed"] for one in told["changes"]] == [["priority from 0 to 1"]]
