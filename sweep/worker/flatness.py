@@ -29,6 +29,6 @@ def find_flatness(session: Session) -> str | None:
         prospects = MixedSampler(draw).ask_prospects(own, NUM_AGREEING)
         if prospects:
             reasons.append(explain_flatness(prospects, num_begun))
-        elif part.is_changed:
+        elif names and part.is_changed:
             return None
     return reasons[0] if reasons and None not in reasons else None
