@@ -120,6 +120,7 @@ def _prepare(request: Request, options: JobOptions, places: list[Place]) -> tupl
             GPU if has_gpus else CPU,
             progress,
             lambda: _make_folder(options.artifacts),
+            stops_when_flat=options.stops_when_flat,
         )
     for note in notes:
         print_note(note)

@@ -44,6 +44,8 @@ def prepare_sweep(
     profile: Profile,
     progress: Callable[[int, int], None] | None = None,
     make_room: Callable[[], None] | None = None,
+    *,
+    stops_when_flat: bool | None = None,
 ) -> tuple[sa.Engine, Sweep, list[str]]:
     """Create a sweep, or find it again and take back a request to stop it.
 
@@ -57,6 +59,8 @@ def prepare_sweep(
         make_room: Called before events are read where something is to be trained, which takes the
             right to write; a sweep that is trained already is only shown. What it raises passes
             through.
+        stops_when_flat: As it was asked with it; where it was found flat, its budget of before then
+            begins no trials anew.
 
     Returns:
         The database, the sweep, and what should be said about it.
@@ -70,6 +74,9 @@ def prepare_sweep(
     engine = create_engine(parse_url(storage))
     stored = find_stored(engine, name)
     config = SweepConfig.from_json(stored.config) if stored else None
+    flat = stored.flat if stored and stops_when_flat else None
+    if stored and flat and trials and stored.budget <= trials <= flat.budget:
+        trials = None
     if stored is None or not _is_trained(engine, stored, trials):
         if make_room is not None:
             make_room()

@@ -21,6 +21,7 @@ from sweep.metrics.table import FRONT
 from sweep.plan.changes import AskedChange, plan_change
 from sweep.plan.confirmation_plan import add_pairs, plan_confirmation
 from sweep.plan.plan import plan_sweep
+from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.plan.space import read_space
@@ -36,6 +37,7 @@ from sweep.search.suggestion import find_misfits, list_ends
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.epochs import read_curves
+from sweep.storage.flatness import end_flat, set_stop_when_flat
 from sweep.storage.sweeps import find_sweep
 from sweep.trial.session import Session
 from sweep.worker.options import WorkerOptions
@@ -122,6 +124,22 @@ def test_sweep_goes_on_with_the_options_of_any_of_its_versions(config: SweepConf
     assert [line.split(":")[0] for line in list_outdated(changed, again.config)] == ["space.lr"]
     with pytest.raises(ConflictError, match=r'space.lr: stored "0.001:0.01:log", asked "0.1"'):
         plan_sweep(Request(fixed=("lr=0.1",)), CPU, changed)
+
+
+def test_same_words_begin_no_trial_of_a_search_that_was_found_flat(
+    events_file: Path, sqlite_url: str
+) -> None:
+    """As where its budget is spent; others do."""
+    request = Request(model="mlp", data=(str(events_file),), events=24, val_events=12, epochs=2)
+    engine, made, _notes = prepare_sweep(request, sqlite_url, None, 5, CPU)
+    set_stop_when_flat(engine, made, stop=True)
+    assert end_flat(engine, made.id, "no gain", first_slot=2) == 3
+    for trials, stops_when_flat, budget in ((5, True, 2), (None, None, 2), (5, None, 5)):
+        _engine, found, _notes = prepare_sweep(
+            request, sqlite_url, None, trials, CPU, stops_when_flat=stops_when_flat
+        )
+        assert found.budget == budget
+    engine.dispose()
 
 
 def test_frozen_options_are_refused_with_the_reason(changed: Session, call: Any) -> None:
