@@ -16,6 +16,8 @@ from sweep.settings_file import PLACES, SPACE
 
 TAKES_ALL = "run"
 """The command that takes every key; the others take places alone, those that they have."""
+WHILE_TRAINING = ("launcher", "timeout", "audit", "track")
+"""Keys that say nothing where `--detach` has nothing trained."""
 
 
 class Program(typer.Typer):
@@ -64,10 +66,11 @@ class Configured(TyperCommand):
             max(option.opts, key=len).removeprefix("--").replace("-", "_"): option.name
             for option in self.params
         }
+        unheard = WHILE_TRAINING if typed.get(keys.get("detach", "")) else ()
         ctx.default_map = {
             keys[key]: setting.value
             for key, setting in settings.values.items()
-            if key in keys and (takes_all or key in PLACES)
+            if key in keys and key not in unheard and (takes_all or key in PLACES)
         }
         if not takes_all:
             return args

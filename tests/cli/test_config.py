@@ -182,6 +182,18 @@ space = {{ lr = "1e-4:1e-3:log", head = ["softplus"], hidden_size = 4 }}
     assert (space["hidden_size"]["value"], space["head"]["value"]) == (8, "softplus")
 
 
+def test_what_is_said_of_training_does_not_forbid_to_register(
+    call: Call, tmp_path: Path, events_file: Path
+) -> None:
+    """A file holds for all runs of a project; typed beside --detach it is refused."""
+    sizes = "trials = 1\nevents = 24\nval_events = 12\n"
+    said = 'launcher = "ray"\ntimeout = 9\naudit = 2\ntrack = ["tensorboard"]\n'
+    write(tmp_path / "sweep.toml", f'model = "mlp"\ndata = "{events_file}"\n{sizes}{said}')
+    done = call("run", "--detach")
+    assert done.code == 0, done.err
+    assert "audit: nothing is trained here" in call("run", "--detach", "--audit", "2").err
+
+
 def test_config_tells_who_says_so(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
