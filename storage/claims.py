@@ -87,6 +87,7 @@ def claim_trial(
         if chosen is None:
             return None
         row, next_trial = chosen
+        now_s = read_clock_s(connection)  # the lock may have been waited for: what was has ended
         _begin_attempt(connection, row, worker, now_s)
         lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
         current = sa.select(sweeps.c.version).where(sweeps.c.id == sweep_id).scalar_subquery()

@@ -162,8 +162,8 @@ def test_fault_of_one_sweep_ends_nothing(
     finish_trial(session, 0.03)
     said: list[str] = []
     broken = pytest.MonkeyPatch()
+    broken.setattr("sweep.dashboard.publication.publish", lambda *_parts, **_more: 1 / 0)
     with Publisher(session.engine, session.study_storage, say=said.append, every_s=0.01) as one:
-        broken.setattr("sweep.dashboard.publication.publish", lambda *_parts, **_more: 1 / 0)
         wait_until(lambda: bool(said))
         one.catch_up()
         broken.undo()
