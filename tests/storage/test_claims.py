@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from sweep.metrics.table import OBJECTIVES
 from sweep.search.judgement import get_ranking, get_value, rank_trials
 from sweep.storage import claims, epochs, sweeps
 from sweep.storage.errors import LostClaimError, UnknownSweepError
+from sweep.storage.standings import choose_trial
 from sweep.storage.tables import attempts, trials
 
 HOUR_S = 3600.0
@@ -321,6 +322,26 @@ class TestClaims:
         claimed = [int(slot) for line in lines for slot in line.split()]
         assert sorted(claimed) == list(range(60))
         assert sweeps.count_trials(engine, sweep.id).complete == 60
+
+
+def test_attempt_begins_after_the_one_that_ended_while_it_was_looked_for(
+    open_database: Callable[[str], sa.Engine], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where writers do not wait for each other, one may give it back between two statements."""
+    engine = open_database(postgres_url)
+    sweep = sweeps.create_sweep(engine, "cnn", {}, {}, 1)
+    held = claim(engine, sweep)
+
+    def choose_late(*parts: Any) -> Any:
+        claims.release_claim(engine, held)
+        return choose_trial(*parts)
+
+    monkeypatch.setattr(claims, "choose_trial", choose_late)
+    claim(engine, sweep, "b")
+    with engine.connect() as connection:
+        query = sa.select(attempts.c.started_s, attempts.c.ended_s).order_by(attempts.c.attempt)
+        first, second = connection.execute(query)
+    assert first.ended_s <= second.started_s
 
 
 class TestEpochs:
