@@ -13,7 +13,7 @@ from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
 from sweep.metrics.table import MIRRORED, OBJECTIVES
 from sweep.plan.names import choose_name
-from sweep.plan.plan import plan_sweep
+from sweep.plan.plan import Plan, plan_sweep
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
 from sweep.plan.several import move_networks
@@ -84,23 +84,12 @@ def prepare_sweep(
     kept = read_files(engine, stored.id) if stored else {}
     plan = plan_sweep(request, profile, config, progress, kept)
     notes = list(plan.notes)
-    files = plan.files
     trials = _choose_budget(plan.config, trials)
     if stored is None:
-        return (
-            engine,
-            create_stored(engine, name, plan.config, trials or DEFAULT_TRIALS, files),
-            notes,
-        )
+        budget = trials or DEFAULT_TRIALS
+        return engine, create_stored(engine, name, plan.config, budget, plan.files), notes
     if config is not None:
-        moved = move_networks(config, plan.config).model_copy(update={"data": plan.config.data})
-        if moved != config or files != kept:
-            _store_moves(engine, stored, moved, files)
-        notes += _describe_moves(config, moved)
-        notes += [
-            f"goes on with version {stored.version}, as it was changed to; {line}"
-            for line in list_outdated(config, plan.config)
-        ]
+        notes += _go_on(engine, stored, config, plan, kept)
     if stored.stop_requested:
         request_stop(engine, stored.id, stop=False)
     if trials is not None and trials != stored.budget:
@@ -108,6 +97,26 @@ def prepare_sweep(
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes
+
+
+def _go_on(
+    engine: sa.Engine,
+    stored: Sweep,
+    config: SweepConfig,
+    plan: Plan,
+    kept: Mapping[str, bytes],
+) -> list[str]:
+    """Store where the events and networks of a sweep lie now; say what of it is another."""
+    moved = move_networks(config, plan.config).model_copy(update={"data": plan.config.data})
+    if moved != config or plan.files != kept:
+        _store_moves(engine, stored, moved, plan.files)
+    return [
+        *_describe_moves(config, moved),
+        *(
+            f"goes on with version {stored.version}, as it was changed to; {line}"
+            for line in list_outdated(config, plan.config)
+        ),
+    ]
 
 
 def _store_moves(
