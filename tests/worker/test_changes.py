@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from workers import work
+from workers import read_curves, read_rows, work, work_until
 
 import sweep.trial.ending
 from sweep.config import SweepConfig
@@ -15,7 +14,6 @@ from sweep.plan.changes import AskedChange, change_sweep
 from sweep.plan.versions import give_version
 from sweep.signals import Signals
 from sweep.storage import studies
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from sweep.storage.points import add_points
 from sweep.storage.sweeps import Sweep, change_budget, count_trials, find_sweep
 from sweep.storage.tables import trials
@@ -37,31 +35,6 @@ def change(session: Session, *dimensions: str, **asked: Any) -> Sweep:
     """Change the sweep of a session."""
     found = find_sweep(session.engine, session.sweep.name)
     return change_sweep(session.engine, found, AskedChange(dimensions, **asked), "anna")
-
-
-def work_until(session: Session, is_enough: Callable[[], bool]) -> None:
-    """Let a worker work until it is enough."""
-
-    class Patience(Signals):
-        """Asks the worker to leave."""
-
-        def is_gentle(self) -> bool:
-            return is_enough()
-
-    work(session, Patience())
-
-
-def read_rows(session: Session) -> list[TrialRow]:
-    """Read the trials that have begun."""
-    return read_trials(session.engine, session.sweep.id)
-
-
-def read_curves(session: Session) -> list[list[Epoch]]:
-    """Read all curves by slot, without what is different each time."""
-    return [
-        [replace(epoch, duration_s=0.0) for epoch in read_curve(session.engine, row.id)]
-        for row in read_rows(session)
-    ]
 
 
 def test_running_worker_takes_a_change_up_with_its_next_trial(

@@ -12,17 +12,15 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 from safetensors.torch import load_file
-from workers import work
+from workers import read_curves, read_rows, work, work_until
 
 import sweep.trial.attempt
 import sweep.trial.ending
 import sweep.worker.agenda
 from sweep.results.glance import tell_progress
 from sweep.results.status import read_status
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
 from sweep.storage.flatness import set_stop_when_flat
 from sweep.storage.sweeps import (
     TrialCounts,
@@ -59,14 +57,7 @@ def undisturbed(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFact
 
 def work_until_paused(session: Session, num_paused: int = 1) -> None:
     """Let a worker work until so many trials are paused."""
-
-    class Patience(Signals):
-        """Asks the worker to leave."""
-
-        def is_gentle(self) -> bool:
-            return count_trials(session.engine, session.sweep.id).paused >= num_paused
-
-    work(session, Patience())
+    work_until(session, lambda: count_trials(session.engine, session.sweep.id).paused >= num_paused)
 
 
 def run_out(session: Session) -> None:
@@ -74,19 +65,6 @@ def run_out(session: Session) -> None:
     late = trials.update().where(trials.c.state == "running").values(lease_until_s=1.0)
     with session.engine.begin() as connection:
         connection.execute(late)
-
-
-def read_rows(session: Session) -> list[TrialRow]:
-    """Read the trials that have begun."""
-    return read_trials(session.engine, session.sweep.id)
-
-
-def read_curves(session: Session) -> list[list[Epoch]]:
-    """Read all curves by slot, without what is different each time."""
-    return [
-        [replace(epoch, duration_s=0.0) for epoch in read_curve(session.engine, row.id)]
-        for row in read_rows(session)
-    ]
 
 
 def describe(session: Session) -> list[object]:
