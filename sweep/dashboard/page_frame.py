@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from sweep.templates import open_templates
 from sweep.wording import write_date
 
 
@@ -37,12 +38,6 @@ def write_page(template: str, **content: Any) -> str:
 
 @functools.cache
 def _open_templates() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sweep.dashboard", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = open_templates("sweep.dashboard")
     environment.filters["date"] = write_date
     return environment

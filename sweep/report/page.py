@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from sweep.errors import SweepError
 from sweep.figures.png import write_output
 from sweep.report.blocks import Section
+from sweep.templates import open_templates
 
 MAX_BYTES = 5_000_000
 """A page beyond this is slow to open and to send; the person is told so."""
@@ -69,13 +69,7 @@ def write_page(path: Path, page: Page) -> int:
 
 def render_page(page: Page) -> str:
     """Write a page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("sweep.report", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = open_templates("sweep.report")
     environment.filters["as_data"] = as_data
     folder = importlib.resources.files("sweep.report")
     style, script = ((folder / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
