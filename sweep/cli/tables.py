@@ -10,7 +10,13 @@ from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import FRONT
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
-from sweep.results.best import describe_nothing, get_epoch, get_own_epoch, list_shown
+from sweep.results.best import (
+    describe_nothing,
+    get_epoch,
+    get_own_epoch,
+    get_trial_score,
+    list_shown,
+)
 from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
@@ -58,7 +64,7 @@ def print_history(status: Status) -> None:
 
 def _draw_best(status: Status) -> Grid:
     shown = list_shown(status, NUM_LISTED)
-    scores = [get_score(get_epoch(trial)) for trial in shown]
+    scores = [get_trial_score(trial) for trial in shown]
     metrics = list_known(scores)
     titles = ("trial", *(metric.head for metric in metrics))
     table = Grid(name_columns(*titles, spare=list_spare(metrics)))
@@ -70,8 +76,8 @@ def _draw_best(status: Status) -> Grid:
 def draw_architectures(status: Status) -> Grid:
     """Draw the best trial of each architecture, the best first, and how many trials it had."""
     parts = status.rank_all()
-    scores = [get_score(get_epoch(part.ranked[0])) if part.ranked else None for part in parts]
-    metrics = list_known([score for score in scores if score is not None])
+    scores = [get_trial_score(part.best) if part.best else None for part in parts]
+    metrics = list_known(scores)
     titles = ("model", "trials", "best", *(metric.head for metric in metrics))
     table = Grid(name_columns(*titles, spare=list_spare(metrics)))
     for part, score in zip(parts, scores, strict=True):
@@ -112,7 +118,7 @@ def print_trials(status: Status) -> None:
     """Print every trial that has begun: what became of it, its metrics, what it was tried with."""
     epochs = [get_own_epoch(trial) for trial in status.begun]
     scores = [get_score(epoch) if epoch else None for epoch in epochs]
-    metrics = list_known([score for score in scores if score is not None])
+    metrics = list_known(scores)
     heads = [metric.head for metric in metrics]
     models = ["model"] if status.config.architectures else []
     titles = ("trial", *models, "outcome", *heads, "epochs", "tried with", "reason")
@@ -160,8 +166,8 @@ def print_statuses(statuses: Sequence[Status]) -> None:
     kinds = ["kind"] if any(status.config.kind != "search" for status in statuses) else []
     spare = ("failed", "paused", "running")
     counted = ["pruned", *(kind for kind in spare if _has_any(statuses, kind))]
-    scores = [get_score(get_epoch(s.ranked[0])) if s.ranked else None for s in statuses]
-    metrics = list_known([score for score in scores if score is not None])
+    scores = [get_trial_score(s.best) if s.best else None for s in statuses]
+    metrics = list_known(scores)
     titles = ("sweep", *kinds, "model", "finished", *counted, *(metric.head for metric in metrics))
     columns = name_columns(*titles, cut=("sweep", "model"), spare=list_spare(metrics))
     table = Grid(columns)

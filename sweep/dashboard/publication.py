@@ -9,10 +9,10 @@ from optuna.storages import BaseStorage
 
 from sweep.dashboard.companion import mirror_trials
 from sweep.figures.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
-from sweep.metrics.score import Score, get_score
+from sweep.metrics.score import Score
 from sweep.metrics.table import FRONT, MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
-from sweep.results.best import get_epoch, get_number, list_shown
+from sweep.results.best import get_number, get_trial_score, list_shown
 from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
@@ -62,7 +62,7 @@ def describe_headlines(
     }
     if status.ranked:
         best = status.ranked[0]
-        score = get_score(get_epoch(best))
+        score = get_trial_score(best)
         headlines["best trial"] = get_number(best)
         for metric in list_known([score]):
             headlines[f"best trial {metric.label}"] = write_fine(metric, score)
@@ -121,7 +121,7 @@ def _describe_best(study: optuna.Study, status: Status) -> list[str]:
     if not status.ranked:
         return ["No complete trial has found anything yet."]
     best = status.ranked[0]
-    score = get_score(get_epoch(best))
+    score = get_trial_score(best)
     return [
         f"Best: **[trial {get_number(best)}]({_find_page(study, best)})**, "
         f"{', '.join(_describe_metric(metric, score) for metric in list_known([score]))}, "
@@ -153,7 +153,7 @@ def _write_architectures(study: optuna.Study, status: Status) -> list[str]:
 def _write_table(study: optuna.Study, trials: Sequence[TrialRow]) -> list[str]:
     if not trials:
         return ["No complete trial has found anything yet."]
-    scores = [get_score(get_epoch(trial)) for trial in trials]
+    scores = [get_trial_score(trial) for trial in trials]
     metrics = list_known(scores)
     names = ["trial", *(metric.label for metric in metrics), "configuration"]
     rows = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]

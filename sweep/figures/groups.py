@@ -38,7 +38,7 @@ def group_trials(status: Status, max_points: int) -> list[Group]:
         The groups in drawing order; together at most `max_points` trials, half of them the best,
         then the latest of every kind.
     """
-    best = status.ranked[0] if status.ranked else None
+    best = status.best
     order = [
         *status.ranked[: max_points // 2],
         *sorted(status.begun, key=lambda trial: -trial.slot),

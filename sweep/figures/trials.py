@@ -25,7 +25,7 @@ from sweep.figures.style import (
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known
-from sweep.results.best import get_epoch, get_number
+from sweep.results.best import get_epoch, get_number, get_trial_score
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
 from sweep.wording import round_digits
@@ -39,11 +39,11 @@ MAX_TRIALS, MAX_CURVES = 1000, 100
 def draw_history(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
     """Draw the metrics by trial, the null loss, and the best of the objective so far."""
     groups = group_trials(status, max_trials)
-    scores = [get_score(get_epoch(trial)) for group in groups for trial in group.trials]
+    scores = [get_trial_score(trial) for group in groups for trial in group.trials]
     metrics = list_known(scores)
     figure = make_subplots(rows=len(metrics), cols=1, shared_xaxes=True, vertical_spacing=SPACING)
     for group in groups:
-        rated = [(get_number(trial), get_score(get_epoch(trial))) for trial in group.trials]
+        rated = _rate(group.trials)
         for row, metric in enumerate(metrics, start=1):
             figure.add_trace(
                 go.Scatter(
@@ -90,9 +90,10 @@ def draw_front(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
     """Draw efficiency against FP rate with 68 % intervals, the front and the hand-tuned points."""
     figure = go.Figure()
     for group in group_trials(status, max_trials):
-        rated = [(get_number(t), get_score(get_epoch(t))) for t in group.trials]
-        figure.add_trace(_make_points(group.name, rated, _style(group), group.is_complete))
-    front = find_front([get_score(get_epoch(trial)) for trial in status.ranked])
+        figure.add_trace(
+            _make_points(group.name, _rate(group.trials), _style(group), group.is_complete)
+        )
+    front = find_front([get_trial_score(trial) for trial in status.ranked])
     figure.add_trace(
         go.Scatter(
             x=[round_digits(fp_rate) for fp_rate, _efficiency in front],
@@ -111,8 +112,7 @@ def draw_front(status: Status, max_trials: int = MAX_TRIALS) -> go.Figure:
 
 def _draw_hand_tuned(status: Status, fp_range: Sequence[float] | None) -> go.Scatter:
     """Mark the trials whose settings were tuned by hand, and say how many lie beyond the axis."""
-    hand_tuned = [trial for trial in list_hand_tuned(status) if trial.best is not None]
-    rated = [(get_number(trial), get_score(get_epoch(trial))) for trial in hand_tuned]
+    rated = _rate([trial for trial in list_hand_tuned(status) if trial.best is not None])
     beyond = sum(fp_range is not None and FP_RATE.measure(s) > fp_range[1] for _, s in rated)
     name = f"hand-tuned ({beyond} of {len(rated)} off the axis)" if beyond else "hand-tuned"
     circle = {"symbol": "circle-open", "size": 15, "color": HAND_TUNED_COLOR}
@@ -134,6 +134,10 @@ def _find_efficiency_range(status: Status, fp_range: Sequence[float] | None) -> 
     if not shown:
         return SHARE_RANGE
     return [round_digits(min(shown) - 0.05), round_digits(min(1.03, max(shown) + 0.05))]
+
+
+def _rate(trials: Sequence[TrialRow]) -> list[tuple[int, Score]]:
+    return [(get_number(trial), get_trial_score(trial)) for trial in trials]
 
 
 def _make_points(
@@ -186,7 +190,7 @@ def list_useful(status: Status) -> list[TrialRow]:
 
 
 def _list_useful_scores(status: Status) -> list[Score]:
-    return [get_score(get_epoch(trial)) for trial in list_useful(status)]
+    return [get_trial_score(trial) for trial in list_useful(status)]
 
 
 def draw_all_curves(status: Status, curves: Curves) -> go.Figure:
@@ -246,10 +250,9 @@ def draw_architectures(statuses: Sequence[Status]) -> go.Figure:
             "symbol": SYMBOLS[number % len(SYMBOLS)],
             "size": 11,
         }
-        rated = [(get_number(best), get_score(get_epoch(best)))]
-        figure.add_trace(_make_points(status.title, rated, marker, with_intervals=True))
+        figure.add_trace(_make_points(status.title, _rate([best]), marker, with_intervals=True))
     useful = [status for status in statuses if list_useful(status)[:1] == [status.ranked[0]]]
-    scores = [get_score(get_epoch(status.ranked[0])) for status in useful or statuses]
+    scores = [get_trial_score(status.ranked[0]) for status in useful or statuses]
     figure.update_xaxes(title=FP_RATE.title, range=_find_range(FP_RATE, scores))
     figure.update_yaxes(title=EFFICIENCY.title, range=_find_range(EFFICIENCY, scores))
     return finish(figure, height=400)

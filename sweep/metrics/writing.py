@@ -87,12 +87,13 @@ def list_sentences(score: Score) -> list[str]:
     return [metric.sentence.format(write_metric(metric, score)) for metric in list_known([score])]
 
 
-def list_known(scores: Sequence[Score]) -> list[Metric]:
+def list_known(scores: Sequence[Score | None]) -> list[Metric]:
     """List the metrics that at least one of some scores has; all of them where there is none.
 
     A column of nothing is left out: what an older version wrote has fewer metrics.
     """
-    return [m for m in METRICS if not scores or any(m.compute(s) is not None for s in scores)]
+    found = [score for score in scores if score is not None]
+    return [m for m in METRICS if not found or any(m.compute(s) is not None for s in found)]
 
 
 def list_spare(metrics: Sequence[Metric]) -> list[str]:

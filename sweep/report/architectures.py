@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.trials import draw_architectures, list_useful
-from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, METRICS, VALIDATION_LOSS, Metric
 from sweep.metrics.writing import list_known, write_metric
 from sweep.models import Architecture, count_parameters
 from sweep.plan.network import open_kept
 from sweep.report.blocks import Block, Column, Figure, Items, Section, Table, Text
 from sweep.report.trial_table import list_columns
-from sweep.results.best import get_epoch
+from sweep.results.best import get_epoch, get_trial_score
 from sweep.results.evaluation import build_network
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
@@ -56,7 +55,7 @@ def build_architectures_section(
 
 
 def _tabulate_scores(statuses: Sequence[Status]) -> Table:
-    metrics = list_known([get_score(get_epoch(s.ranked[0])) for s in statuses if s.ranked])
+    metrics = list_known([get_trial_score(s.best) for s in statuses if s.best])
     columns = (
         Column("sweep"),
         Column("architecture"),
@@ -76,7 +75,7 @@ def _write_scores(status: Status, metrics: Sequence[Metric]) -> Sequence[str]:
     config, counts = status.config, status.counts
     if status.ranked:
         best = status.ranked[0]
-        score = get_score(get_epoch(best))
+        score = get_trial_score(best)
         cells = [*(write_metric(metric, score) for metric in metrics), str(best.number)]
     else:
         cells = ["no feasible trial", *("" for _ in metrics)]
@@ -110,7 +109,7 @@ def _draw(rated: Sequence[Status]) -> Figure:
 
 
 def _say_best(status: Status) -> str:
-    score = get_score(get_epoch(status.ranked[0]))
+    score = get_trial_score(status.ranked[0])
     rates = (write_metric(metric, score) for metric in (EFFICIENCY, FP_RATE))
     return f"{status.title} {' at '.join(rates)}"
 
@@ -137,7 +136,7 @@ def _compare(rated: Sequence[Status]) -> list[str]:
 
 
 def _compare_two(first: Status, second: Status) -> str:
-    scores = [get_score(get_epoch(status.ranked[0])) for status in (first, second)]
+    scores = [get_trial_score(status.ranked[0]) for status in (first, second)]
     losses = [write_metric(VALIDATION_LOSS, score) for score in scores]
     parts = [
         f"On the same {scores[0].counts.events} validation events {first.title} has the "
@@ -188,7 +187,7 @@ def _tabulate_costs(
 
 
 def _write_costs(status: Status, curves: Curves, devices: Mapping[str, str]) -> Sequence[str]:
-    trial = status.ranked[0] if status.ranked else None
+    trial = status.best
     own = [curves.get(trial.id, []) for trial in status.begun]
     spent_s = sum(epoch.duration_s for curve in own for epoch in curve)
     curve = curves.get(trial.id, []) if trial else []

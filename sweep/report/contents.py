@@ -10,7 +10,6 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from sweep.errors import SweepError
-from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_sentences
 from sweep.progress import Progress
 from sweep.report.architectures import build_architectures_section
@@ -20,7 +19,7 @@ from sweep.report.data import build_data_section, get_key, open_data
 from sweep.report.page import Page, check_page_path, write_page
 from sweep.report.provenance import build_provenance_section
 from sweep.report.tuning import build_tuning_part
-from sweep.results.best import get_epoch
+from sweep.results.best import get_epoch, get_trial_score
 from sweep.results.confirmation import Confirmation, find_confirmation
 from sweep.results.curve import compute_curve
 from sweep.results.status import Status, read_status
@@ -116,7 +115,7 @@ def _say_best(status: Status, confirmation: Confirmation | None) -> str:
         return f"{name}: no feasible trial in {done}."
     if confirmation is not None:
         return f"{name}: {'. '.join(confirmation.list_findings())}."
-    score = get_score(get_epoch(status.ranked[0]))
+    score = get_trial_score(status.ranked[0])
     null_loss = status.config.data.null_loss
     above = get_epoch(status.ranked[0]).validation_loss > null_loss
     return (

@@ -56,7 +56,7 @@ def _list_rows(statuses: Sequence[Status], devices: Mapping[str, str]) -> list[S
 
 def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
     config, sweep = status.config, status.sweep
-    best = status.ranked[0] if status.ranked else None
+    best = status.best
     machines = sorted({trial.worker.split(":")[0] for trial in status.begun if trial.worker})
     limit_s = sweep.trial_timeout_s
     return {

@@ -92,7 +92,7 @@ def _describe_space(status: Status) -> list[Block]:
     config = status.config
     search = config.search
     space = read_space(config)
-    best = status.ranked[0] if status.ranked else None
+    best = status.best
     rows = [
         (
             name,

@@ -10,7 +10,7 @@ from sweep.metrics.table import OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, list_sentences, write_metric, write_plain
 from sweep.report.blocks import Block, Column, Table, Text
 from sweep.report.trial_table import list_columns, list_varied
-from sweep.results.best import describe_nothing, get_epoch, say_origin
+from sweep.results.best import describe_nothing, get_epoch, get_trial_score, say_origin
 from sweep.results.status import Status
 from sweep.storage.epochs import TrialRow
 from sweep.wording import (
@@ -78,7 +78,7 @@ def _say_setting(status: Status, winner: TrialRow) -> str:
 
 def _say_runner_up(status: Status, winner: TrialRow, second: TrialRow) -> str:
     objective = OBJECTIVES[status.config.search.objective]
-    first, other = get_score(get_epoch(winner)), get_score(get_epoch(second))
+    first, other = get_trial_score(winner), get_trial_score(second)
     compared = [
         f"in {metric.label}, {write_metric(metric, first)} against {write_metric(metric, other)}, "
         + _say_overlap(metric, first, other)
@@ -116,7 +116,7 @@ def _say_hand_tuned(status: Status, winner: TrialRow) -> Iterator[str]:
             "and found something."
         )
         return
-    score = get_score(get_epoch(best))
+    score = get_trial_score(best)
     above = get_epoch(best).validation_loss > status.config.data.null_loss
     yield (
         f"The best of {write_count(len(hand_tuned), 'hand-tuned setting')}, trial {best.number}, "
@@ -129,7 +129,7 @@ def _tabulate(status: Status) -> Table:
     shown = list(status.ranked[: NUM_RUNNERS_UP + 1])
     shown += [t for t in list_hand_tuned(status) if t not in shown and t.best is not None]
     names = list_varied(status)
-    metrics = list_known([get_score(get_epoch(trial)) for trial in shown])
+    metrics = list_known([get_trial_score(trial) for trial in shown])
     columns = (
         Column("trial"),
         Column("chosen by"),
@@ -152,7 +152,7 @@ def _tabulate(status: Status) -> Table:
 def _write_trial(
     status: Status, trial: TrialRow, metrics: Sequence[Metric], names: Sequence[str]
 ) -> Sequence[str]:
-    score = get_score(get_epoch(trial))
+    score = get_trial_score(trial)
     return (
         f"{trial.number}" + (" (dead)" if trial.outcome == "dead" else ""),
         say_origin(status, trial),

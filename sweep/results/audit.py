@@ -20,6 +20,7 @@ from sweep.metrics.writing import NOTHING
 from sweep.plan.confirmation_plan import add_pairs, name_audit, plan_audit
 from sweep.plan.network import open_all_kept
 from sweep.plan.preparation import create_stored
+from sweep.results.best import get_epoch
 from sweep.results.candidates import make_candidate
 from sweep.results.confirmation import find_confirmation_of_search
 from sweep.results.status import Status, read_status
@@ -176,5 +177,5 @@ def _find_bar(engine: sa.Engine, search: Status) -> float | None:
     found = find_confirmation_of_search(engine, search.sweep.name)
     if found is not None and found.is_settled and found.winner is not None:
         return found.metric.sign * float(found.estimate.level_C[found.winner])
-    best = search.ranked[0].best if search.ranked else None
-    return None if best is None else get_value(best, search.config.search.objective)
+    best = search.best
+    return None if best is None else get_value(get_epoch(best), search.config.search.objective)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sweep.errors import SweepError
 from sweep.metrics.decode import Decode
-from sweep.metrics.score import get_score
+from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, FRONT, VALIDATION_LOSS, is_by_loss
 from sweep.models.space import Fixed
 from sweep.plan.space import read_space
@@ -43,7 +43,7 @@ def list_shown(status: Status, num_most: int) -> Sequence[TrialRow]:
         return status.ranked[:num_most]
     by = (VALIDATION_LOSS, EFFICIENCY, FP_RATE)
     places = [
-        tuple(metric.sign * metric.measure(get_score(get_epoch(trial))) for metric in by)
+        tuple(metric.sign * metric.measure(get_trial_score(trial)) for metric in by)
         for trial in status.ranked
     ]
     return [
@@ -103,7 +103,7 @@ def _say_cure(status: Status) -> str:
 
 def get_decode(trial: TrialRow) -> Decode | None:
     """Give the settings of the peak finder that were chosen with a trial's network, if any were."""
-    operating = get_score(get_epoch(trial)).operating
+    operating = get_trial_score(trial).operating
     return None if operating is None else operating.decode
 
 
@@ -116,6 +116,11 @@ def get_epoch(trial: TrialRow) -> Epoch:
     if trial.best is None:
         raise SweepError(f"trial {trial.number}: no epoch, got none, expected a trained one")
     return trial.best
+
+
+def get_trial_score(trial: TrialRow) -> Score:
+    """Give the score of the epoch whose metrics are a trial's own; raises as `get_epoch`."""
+    return get_score(get_epoch(trial))
 
 
 def get_own_epoch(trial: TrialRow) -> Epoch | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from sweep.metrics.score import Score, get_score
+from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, OBJECTIVES, VALIDATION_LOSS
-from sweep.results.best import get_epoch, get_number
+from sweep.results.best import get_number, get_trial_score
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import TrialRow
@@ -56,7 +56,7 @@ def _find_winner(engine: sa.Engine, status: Status) -> Iterator[Champion]:
     if found.opened is not None:
         yield Champion("winner", name, f"{found.num_test} events set aside", found.opened, None)
     else:
-        score = get_score(get_epoch(trial))
+        score = get_trial_score(trial)
         yield Champion("winner", name, "validation events, trained anew", score, None)
 
 
@@ -67,7 +67,7 @@ def _list_best(status: Status) -> Iterator[Champion]:
         rated = [
             (metric.sign * value, trial.slot, trial)
             for trial in status.ranked
-            if (value := metric.compute(get_score(get_epoch(trial)))) is not None
+            if (value := metric.compute(get_trial_score(trial))) is not None
         ]
         if rated:
             best = min(rated, key=lambda entry: entry[:2])[2]
@@ -81,6 +81,6 @@ def _list_best(status: Status) -> Iterator[Champion]:
             f"best by {' and '.join(labels)}",
             f"trial {number}{model}",
             "validation events",
-            get_score(get_epoch(trial)),
+            get_trial_score(trial),
             number,
         )

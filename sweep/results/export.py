@@ -17,14 +17,14 @@ from typing import Any
 
 from sweep.data.selection import reopen_split
 from sweep.errors import ModelError, SweepError
-from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, get_score, make_score
+from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, make_score
 from sweep.metrics.writing import describe_score
 from sweep.models.source import Source
 from sweep.plan.network import open_kept
 from sweep.process import COMMAND
 from sweep.progress import Progress
 from sweep.provenance import describe_versions
-from sweep.results.best import get_epoch
+from sweep.results.best import get_trial_score
 from sweep.results.confirmation import Confirmation
 from sweep.results.evaluation import (
     METRICS_FILE,
@@ -114,7 +114,7 @@ def export_trial(
             temporary / "README.md",
             status,
             trial,
-            get_score(get_epoch(trial)),
+            get_trial_score(trial),
             fault,
             source,
             confirmation,
@@ -140,7 +140,7 @@ def _write_parts(
     confirmation: Confirmation | None,
 ) -> None:
     config = status.config
-    score = get_score(get_epoch(trial))
+    score = get_trial_score(trial)
     shutil.copyfile(weights, folder / WEIGHTS_FILE)
     for path, content in source.files.items() if source else ():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def _check(
             f"exit code {process.code}, expected its metrics; correct the network"
         )
     found = json.loads(process.output)
-    score = get_score(get_epoch(trial))
+    score = get_trial_score(trial)
     _compare(describe_score(score), found)
     return make_score(found)
 

@@ -23,7 +23,7 @@ from sweep.metrics.table import METRICS
 from sweep.models.space import Dimension
 from sweep.models.value import NOTHING, NUMBERS, TEXT, TRUTH, Value, get_kind, write_value
 from sweep.plan.space import list_dimensions
-from sweep.results.best import get_number, get_own_epoch, say_origin
+from sweep.results.best import get_epoch, get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.search.suggestion import list_ends
 from sweep.storage.epochs import Epoch, TrialRow
@@ -86,8 +86,8 @@ def tabulate_sweeps(statuses: Sequence[Status]) -> pd.DataFrame:
             "stopped": status.stopped,
             "trials_per_hour": status.trials_per_hour,
             "time_left_s": status.time_left_s,
-            "best_trial": status.ranked[0].number if status.ranked else None,
-            **_measure(status.ranked[0].best if status.ranked else None),
+            "best_trial": status.best.number if status.best else None,
+            **_measure(get_epoch(status.best) if status.best else None),
         }
         for status in statuses
     ]

@@ -12,7 +12,7 @@ from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, list_phrases, write_plain
 from sweep.plan.curve_trials import fit_config
-from sweep.results.best import get_epoch
+from sweep.results.best import get_trial_score
 from sweep.results.changes import tell_changes
 from sweep.results.status import Status
 from sweep.storage.workers import WorkerRow
@@ -61,7 +61,7 @@ def tell_progress(status: Status) -> list[str]:
         lines.append(told)
     if status.ranked:
         best = status.ranked[0]
-        lines.append(f"best: trial {best.number}, {list_phrases(get_score(get_epoch(best)))}")
+        lines.append(f"best: trial {best.number}, {list_phrases(get_trial_score(best))}")
     return [*lines, *tell_changes(status)[-NUM_CHANGES:]]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,10 +40,6 @@ class Status:
 
     Attributes:
         begun: All trials that have begun, by slot.
-        running: Those in a worker's hands, with their last epoch.
-        ranked: Complete and feasible trials, best first.
-        num_dead: Finished trials whose network is no better than predicting zero.
-        num_over_limit: Finished trials beyond a limit of the sweep.
         workers: Those that are there and work on this sweep or on nothing.
         trials_per_hour: The pace at which the trials that are left will be finished; None before
             the first epoch and where none runs.
@@ -56,15 +52,36 @@ class Status:
     config: SweepConfig
     counts: TrialCounts
     begun: Sequence[TrialRow]
-    running: Sequence[TrialRow]
-    ranked: Sequence[TrialRow]
-    num_dead: int
-    num_over_limit: int
     workers: Sequence[WorkerRow]
     trials_per_hour: float | None
     time_left_s: float | None
     stopped: str | None
     load_files: Callable[[], Mapping[str, bytes]] = field(default=dict, compare=False)
+
+    @cached_property
+    def running(self) -> Sequence[TrialRow]:
+        """Trials in a worker's hands, with their last epoch."""
+        return [trial for trial in self.begun if trial.state == RUNNING]
+
+    @cached_property
+    def ranked(self) -> Sequence[TrialRow]:
+        """Complete and feasible trials, best first."""
+        return rank_trials(self.begun, self.config.search.objective)
+
+    @property
+    def best(self) -> TrialRow | None:
+        """The first of `ranked`; None where there is none yet."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def num_dead(self) -> int:
+        """Finished trials whose network is no better than predicting zero."""
+        return sum(trial.outcome == "dead" for trial in self.begun)
+
+    @property
+    def num_over_limit(self) -> int:
+        """Finished trials beyond a limit of the sweep."""
+        return sum(trial.outcome == OVER_LIMIT for trial in self.begun)
 
     @property
     def title(self) -> str:
@@ -105,10 +122,6 @@ class Status:
             config=config,
             counts=TrialCounts(*(found[state] for state in states)),
             begun=rows,
-            running=[row for row in rows if row.state == RUNNING],
-            ranked=rank_trials(rows, config.search.objective),
-            num_dead=sum(row.outcome == "dead" for row in rows),
-            num_over_limit=sum(row.outcome == OVER_LIMIT for row in rows),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -203,10 +216,6 @@ def read_status(engine: sa.Engine, sweep: Sweep) -> Status:
         config=config,
         counts=counts,
         begun=rows,
-        running=[row for row in rows if row.state == RUNNING],
-        ranked=rank_trials(rows, config.search.objective),
-        num_dead=sum(row.outcome == "dead" for row in rows),
-        num_over_limit=sum(row.outcome == OVER_LIMIT for row in rows),
         workers=list_workers(engine, sweep.id),
         trials_per_hour=3600 * counts.unfinished / left_s if left_s else None,
         time_left_s=left_s,

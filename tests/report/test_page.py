@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from pages import NO_CHROMIUM
 
-from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
-from sweep.results.best import get_epoch
+from sweep.results.best import get_trial_score
 from tests.report.conftest import EPOCHS, NUM_DEAD, NUM_TRAINED, Database
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -126,7 +125,7 @@ def test_every_figure_has_its_points(opened: Opened) -> None:
 def test_the_three_metrics_can_be_read(opened: Opened, database: Database) -> None:
     """Of the best trial, with their intervals, as the database has them; a dead sweep says so."""
     best = database.read("net").ranked[0]
-    score = get_score(get_epoch(best))
+    score = get_trial_score(best)
     row = opened.page.locator("#architectures tbody tr").first.inner_text()
     efficiency = EFFICIENCY.measure(score)
     for number in (score.validation_loss, efficiency, *EFFICIENCY.compute_interval(score)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -33,11 +32,7 @@ def status(make_session: Callable[..., Session], sqlite_url: str) -> Status:
 
 def fill(status: Status, rows: Sequence[TrialRow]) -> Status:
     """Give a search these trials."""
-    ranked = [row for row in rows if row.feasible and row.best is not None]
-    ranked.sort(key=lambda row: row.best.validation_loss if row.best else math.inf)
-    counts = TrialCounts(0, 0, len(rows), 0, 0)
-    num_dead = sum(row.outcome == "dead" for row in rows)
-    return replace(status, begun=rows, ranked=ranked, counts=counts, num_dead=num_dead)
+    return replace(status, begun=rows, counts=TrialCounts(0, 0, len(rows), 0, 0))
 
 
 def join(status: Status) -> str:
