@@ -38,3 +38,18 @@ def list_allowed(names: Iterable[str]) -> str:
     """Write the names of which one is expected: `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def check_known(option: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is none of those an option takes, with a ConfigError."""
+    names = tuple(known)
+    if name not in names:
+        raise ConfigError(
+            f"{option}: unknown, got {name!r}, expected {list_allowed(names)}; change --{option}"
+        )
+
+
+def check_least(option: str, number: int | None, least: int = 1) -> None:
+    """Refuse a number that is too low for an option, with a ConfigError; None is not given."""
+    if number is not None and number < least:
+        raise ConfigError(f"{option}: got {number}, expected at least {least}; raise --{option}")

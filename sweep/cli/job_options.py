@@ -11,7 +11,7 @@ import typer
 
 from sweep.cli.completion import offer
 from sweep.cli.options import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Artifacts, Storage, Timeout
-from sweep.errors import ConfigError, list_allowed
+from sweep.errors import ConfigError, check_least, list_allowed
 from sweep.launch.launchers import LAUNCHERS, LOCAL, choose_launcher
 from sweep.plan.priority import check_priority
 
@@ -101,10 +101,8 @@ def check_options(options: JobOptions) -> None:
     Raises:
         ConfigError: when there are any.
     """
-    counts = {"trials": options.trials, "workers": options.workers, "audit": options.audit}
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ConfigError(f"{name}: got {count}, expected at least 1; raise --{name}")
+    for name in ("trials", "workers", "audit"):
+        check_least(name, getattr(options, name))
     check_priority(options.priority)
     times = {"timeout": options.timeout_s, "trial-timeout": options.trial_timeout_s}
     for name, time_s in times.items():

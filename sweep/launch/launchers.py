@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
-from sweep.errors import ConfigError, list_allowed
+from sweep.errors import check_known
 
 if TYPE_CHECKING:  # the command line reads the names at its start
     from sweep.launch.launcher import LauncherModule
@@ -25,8 +25,5 @@ def choose_launcher(name: str) -> LauncherModule:
     Raises:
         ConfigError: when there is none of that name.
     """
-    if name not in LAUNCHERS:
-        raise ConfigError(
-            f"launcher: got {name!r}, expected {list_allowed(LAUNCHERS)}; change --launcher"
-        )
+    check_known("launcher", name, LAUNCHERS)
     return cast("LauncherModule", importlib.import_module(LAUNCHERS[name]))

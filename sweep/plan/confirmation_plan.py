@@ -14,7 +14,7 @@ from typing import Any
 
 from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import CandidateConfig, ConfirmationConfig, SweepConfig
-from sweep.errors import ConfigError
+from sweep.errors import check_least
 from sweep.models.space import Choice, Fixed, to_json
 from sweep.models.value import Value, is_same
 from sweep.plan.space import complete_params, read_space
@@ -52,9 +52,8 @@ def check_size(top: int | None, seeds: int | None) -> None:
     Raises:
         ConfigError: when one is.
     """
-    for name, count, least in (("top", top, 1), ("seeds", seeds, FIRST_SEEDS)):
-        if count is not None and count < least:
-            raise ConfigError(f"{name}: got {count}, expected at least {least}; raise --{name}")
+    check_least("top", top)
+    check_least("seeds", seeds, FIRST_SEEDS)
 
 
 def choose_size(spent_epochs: int, epochs: int) -> tuple[int, int] | None:

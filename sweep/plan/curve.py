@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from sweep.config import CurveConfig, SweepConfig
-from sweep.errors import ConfigError, ConflictError
+from sweep.errors import ConfigError, ConflictError, check_known, check_least
 from sweep.models.space import Dimension, Fixed, Int
 from sweep.models.value import Value
 from sweep.plan.curve_trials import list_curve_trials
@@ -53,17 +53,13 @@ def plan_curve(asked: CurveRequest | None, stored: SweepConfig | None) -> CurveC
     sizes = asked.sizes or (old.sizes if old else ())
     repeats = asked.repeats if asked.repeats is not None else old.repeats if old else None
     equal = asked.equal or (old.equal if old else "passes")
-    if equal not in ("passes", "epochs"):
-        raise ConfigError(
-            f"equal: unknown, got {equal!r}, expected passes or epochs; change --equal"
-        )
+    check_known("equal", equal, ("passes", "epochs"))
     if not sizes or min(sizes) < 1 or len(set(sizes)) < len(sizes):
         raise ConfigError(
             f"events: no sizes to train with, got {', '.join(map(str, sizes)) or 'none'}, expected "
             "different numbers of at least 1, as 1000,2000,4000; give them with --events"
         )
-    if repeats is not None and repeats < 1:
-        raise ConfigError(f"repeats: got {repeats}, expected at least 1; raise --repeats")
+    check_least("repeats", repeats)
     return CurveConfig(
         sizes=tuple(sorted(sizes)),
         repeats=repeats or DEFAULT_REPEATS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast, get_args
 
 from sweep.config import (
     Recipe,
@@ -14,7 +15,7 @@ from sweep.config import (
 )
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
-from sweep.errors import ConfigError, ConflictError, list_allowed
+from sweep.errors import ConfigError, ConflictError, check_known, list_allowed
 from sweep.limits import LimitsConfig
 from sweep.metrics.table import FRONT, OBJECTIVES
 from sweep.models import Architecture
@@ -173,10 +174,6 @@ def read_variant(text: str | None) -> Variant | None:
     Raises:
         ConfigError: when there are none of that name.
     """
-    if text is None:
-        return None
-    if text == "kernel":
-        return "kernel"
-    if text == "poca":
-        return "poca"
-    raise ConfigError(f"variant: unknown, got {text!r}, expected kernel or poca; change --variant")
+    if text is not None:
+        check_known("variant", text, get_args(Variant))
+    return cast("Variant | None", text)

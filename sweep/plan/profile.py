@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sweep.errors import ConfigError
+from sweep.errors import check_known
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,5 @@ def choose_profile(name: str) -> Profile:
     Raises:
         ConfigError: when there is none of that name.
     """
-    if name not in PROFILES:
-        raise ConfigError(f"profile: unknown, got {name!r}, expected cpu or gpu; change --profile")
+    check_known("profile", name, PROFILES)
     return PROFILES[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sweep.errors import ConfigError, list_allowed
+from sweep.errors import check_known, check_least
 from sweep.plan.profile import CPU
 
 if TYPE_CHECKING:
@@ -53,12 +53,8 @@ def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
     Raises:
         ConfigError: when the name or the number is not usable.
     """
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"epochs: too few, got {epochs}, expected at least 1; raise --epochs")
-    if name not in RECIPES:
-        raise ConfigError(
-            f"recipe: unknown, got {name!r}, expected {list_allowed(RECIPES)}; change --recipe"
-        )
+    check_least("epochs", epochs)
+    check_known("recipe", name, RECIPES)
     from sweep.config import Recipe  # late: it loads what checks a config
 
     default = REPORT_EPOCHS if name == "report" else default_epochs

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import SweepConfig
-from sweep.errors import ConfigError, ConflictError
+from sweep.errors import ConfigError, ConflictError, check_known
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
 from sweep.models.value import Value
 from sweep.plan.network import Chosen, Network, list_models
@@ -59,8 +59,8 @@ def check_cost(cost: str | None, num_models: int) -> None:
     Raises:
         ConfigError: when it is.
     """
-    if cost not in (None, *COSTS):
-        raise ConfigError(f"cost: unknown, got {cost!r}, expected events or seconds; change --cost")
+    if cost is not None:
+        check_known("cost", cost, COSTS)
     if cost == "seconds" and num_models == 1:
         raise ConfigError(
             "cost: seconds are compared across architectures, got one, expected several; leave "

@@ -16,7 +16,7 @@ from sweep.data.formats import open_events
 from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
 from sweep.device import choose_device
-from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.errors import ConfigError, ConflictError, DataError, ModelError, check_least
 from sweep.metrics.score import EVENT_COUNTS, LOSS
 from sweep.metrics.table import METRICS, Metric
 from sweep.metrics.writing import describe_score
@@ -102,10 +102,8 @@ def compare(
         DataError: when the events cannot be used, or a network was trained on some of them.
         ModelError: when a network does not predict numbers.
     """
-    if num_resamples < 1:
-        raise ConfigError(f"resamples: got {num_resamples}, expected at least 1; raise --resamples")
-    if seed < 0:
-        raise ConfigError(f"seed: got {seed}, expected at least 0; change --seed")
+    check_least("resamples", num_resamples)
+    check_least("seed", seed, 0)
     with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
         if named.files:
             events = _open_named(a, b, named, progress)

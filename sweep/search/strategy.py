@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
-from sweep.errors import ConfigError, list_allowed
+from sweep.errors import check_known
 from sweep.metrics.table import FRONT, OBJECTIVES, is_by_loss
 from sweep.models.space import Dimension
 from sweep.search.draw import Draw, Outlook
@@ -28,7 +28,7 @@ def choose_sampler(name: str) -> SamplerConfig:
     Raises:
         ConfigError: when there is none of that name.
     """
-    _check_name("sampler", name, SAMPLERS)
+    check_known("sampler", name, SAMPLERS)
     return SamplerConfig.model_validate({"name": name, **SAMPLERS[name].settings})
 
 
@@ -38,7 +38,7 @@ def choose_pruner(name: str) -> PrunerConfig:
     Raises:
         ConfigError: when there is none of that name.
     """
-    _check_name("pruner", name, PRUNERS)
+    check_known("pruner", name, PRUNERS)
     return PrunerConfig.model_validate({"name": name, **PRUNERS[name].settings})
 
 
@@ -48,7 +48,7 @@ def choose_objective(name: str) -> str:
     Raises:
         ConfigError: when there is none of that name.
     """
-    _check_name("objective", name, OBJECTIVES)
+    check_known("objective", name, OBJECTIVES)
     return name
 
 
@@ -120,13 +120,6 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
         return choose_next_trial(standings, rungs, factor, kept_slot=kept_slot)
 
     return Promotion(rungs, get_ranking(objective, config.search.limits.max_fp), choose)
-
-
-def _check_name(what: str, name: str, table: Mapping[str, object]) -> None:
-    if name not in table:
-        raise ConfigError(
-            f"{what}: unknown, got {name!r}, expected {list_allowed(table)}; change --{what}"
-        )
 
 
 def _read_settings(

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, check_least
 
 DEVICES = r"auto|cpu|cuda(:\d+)?|mps|xpu(:\d+)?"
 """What PyTorch may compute on, by its own names."""
@@ -41,10 +41,7 @@ class WorkerOptions:
         Raises:
             ConfigError: when the device or the number of threads is none.
         """
-        if self.num_threads is not None and self.num_threads < 1:
-            raise ConfigError(
-                f"threads: got {self.num_threads}, expected at least 1; raise --threads"
-            )
+        check_least("threads", self.num_threads)
         if not re.fullmatch(DEVICES, self.device):
             raise ConfigError(
                 f"device: cannot be used, got {self.device!r}, expected auto, cpu, cuda or cuda:N "

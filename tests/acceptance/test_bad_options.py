@@ -33,7 +33,7 @@ REFUSED = [
     (["--events", "0"], "events: too few, got 0"),
     (["--events", "99"], "fewer events than asked"),
     (["--val-events", "-1"], "val-events: too few, got -1"),
-    (["--epochs", "0"], "epochs: too few, got 0"),
+    (["--epochs", "0"], "epochs: got 0"),
     (["--model", "transformer"], "transformer"),
     (["--model", "none.py:Net"], "none.py', expected a Python file"),
     (["--model", "mynet.py:NoNet"], "no such class"),

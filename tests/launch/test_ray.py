@@ -211,7 +211,7 @@ def test_folder_that_is_not_shared_gets_one_line(job: Job, call: Callable[..., A
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--launcher", "slurm"], "error: launcher: got 'slurm', expected local or ray;"),
+        (["--launcher", "slurm"], "error: launcher: unknown, got 'slurm', expected local or ray;"),
         (["--address", "head:6379"], "error: address: no cluster is asked for, got 'head:6379'"),
         (["--launcher", "ray", "--gpus", "0"], "error: gpus: Ray chooses them, got '0'"),
         (["--launcher", "ray", "--detach"], "error: launcher: no worker is started here"),

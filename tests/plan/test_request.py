@@ -131,7 +131,7 @@ def test_differences_are_listed_by_place(plan: Plan) -> None:
         ({"model": None}, ConfigError, "model: not given"),
         ({"model": "rnn"}, ModelError, "rnn"),
         ({"model": "none.py:Net"}, ModelError, "no such file"),
-        ({"epochs": 0}, ConfigError, "epochs: too few"),
+        ({"epochs": 0}, ConfigError, "epochs: got 0"),
         ({"recipe": "slow"}, ConfigError, "recipe: unknown"),
         ({"sampler": "grid"}, ConfigError, "sampler: unknown"),
         ({"pruner": "hyperband"}, ConfigError, "pruner: unknown"),
