@@ -150,6 +150,11 @@ class Architecture:
             built.train()
         return built
 
+    def build_trial(self, params: Mapping[str, Value]) -> nn.Module:
+        """Build the network of a trial, of whose hyperparameters it takes those that it knows."""
+        names = self.network_hyperparameters
+        return self.build({name: value for name, value in params.items() if name in names})
+
 
 def count_parameters(network: nn.Module) -> int:
     """Count the numbers a training can change."""

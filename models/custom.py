@@ -199,7 +199,7 @@ def refuse_ending(
 
 def _predict(architecture: Architecture, hyperparameters: Mapping[str, Value]) -> object:
     with torch.no_grad():
-        return architecture.build(hyperparameters).eval()(torch.zeros(PROBE_SHAPE))
+        return architecture.build_trial(hyperparameters).eval()(torch.zeros(PROBE_SHAPE))
 
 
 def _describe(exc: BaseException) -> str:

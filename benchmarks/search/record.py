@@ -189,7 +189,7 @@ def train(job: Job, setting: Setting) -> dict[str, Any]:
     if recipe.schedule == "one_cycle":  # whose mean rate is half of its highest
         values["lr"] = 2 * float(values["lr"])
     torch.manual_seed(derive_seed(job.seed, "weights"))
-    network = family.build({k: v for k, v in values.items() if k in family.network_hyperparameters})
+    network = family.build_trial(values)
     trainer = Trainer(
         network,
         open_split(setting),

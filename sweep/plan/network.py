@@ -137,6 +137,18 @@ def check_names(text: str) -> None:
         check_name(model)
 
 
+def read_own(model: str) -> Source:
+    """Read the files of a person's own network, named as `FILE.py:CLASS`.
+
+    Raises:
+        ModelError: when they cannot be read.
+    """
+    try:
+        return read_source(Path(model.rpartition(":")[0]))
+    except ValueError as exc:
+        raise ModelError(str(exc)) from exc
+
+
 def load_model(model: str, source: Source | None = None) -> Network:
     """Load an architecture; a person's own, which they named, by running its file.
 
@@ -147,9 +159,9 @@ def load_model(model: str, source: Source | None = None) -> Network:
     Raises:
         ModelError: when there is none of that name or its file cannot be used.
     """
+    if source is None and is_own(model):
+        source = read_own(model)
     try:
-        if source is None and is_own(model):
-            source = read_source(Path(model.rpartition(":")[0]))
         return Network(find_architecture(model, source), source)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
@@ -206,10 +218,11 @@ def open_all_kept(
 
 
 def _read_kept(config: SweepConfig, files: Mapping[str, bytes]) -> Source:
-    path = Path(config.model.rpartition(":")[0])
+    if not files:
+        return read_own(config.model)
     own = {name: files[name] for name in config.files if name in files} if config.files else files
     try:
-        return Source(path.name, own) if files else read_source(path)
+        return Source(Path(config.model.rpartition(":")[0]).name, own)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
 
@@ -248,18 +261,13 @@ def choose_network(
         ConflictError: when the files that were asked for do something else than those of the sweep.
         ModelError: when the network cannot be used, or is not trusted.
     """
-    model = resolve_model(asked) if asked else stored.model if stored else None
-    if model is None:
-        raise ConfigError("model: not given, got nothing, expected a name; add --model cnn")
+    model = resolve_model(asked) if asked else require_model(stored.model if stored else None)
     path = Path(model.rpartition(":")[0])
     if stored is None or not _has_name_of(model, stored.model):
         return Chosen(model, open_given(model), stored)
     if asked is None or (model == stored.model and files and not path.is_file()):
         return Chosen(stored.model, open_kept(stored, files), stored)
-    try:
-        source = read_source(path)
-    except ValueError as exc:
-        raise ModelError(str(exc)) from exc
+    source = read_own(model)
     changes = _list_changes(stored, files, source)
     if changes:
         raise ConflictError(
@@ -281,11 +289,7 @@ def is_same_network(model: str, stored: SweepConfig, files: Mapping[str, bytes])
     model = resolve_model(model)
     if not _has_name_of(model, stored.model):
         return model == stored.model
-    try:
-        source = read_source(Path(model.rpartition(":")[0]))
-    except ValueError as exc:
-        raise ModelError(str(exc)) from exc
-    return not _list_changes(stored, files, source)
+    return not _list_changes(stored, files, read_own(model))
 
 
 def _has_name_of(model: str, stored: str) -> bool:

@@ -92,7 +92,6 @@ def _measure_pace_s(
     point = config.starting_points[0] if config.starting_points else {}
     space = read_space(config)
     params = {n: architecture.defaults.get(n, list_ends(d)[0]) for n, d in space.items()} | point
-    names = architecture.network_hyperparameters
     num_train = min(len(split.train), NUM_BATCHES * int(get_number(params["batch_size"])))
     num_validation = max(1, len(split.validation) * num_train // len(split.train))
     few = replace(
@@ -104,7 +103,7 @@ def _measure_pace_s(
     torch.set_num_threads(1)  # as a worker for a CPU core has
     try:
         with torch.random.fork_rng(devices=[]):
-            network = architecture.build({n: params[n] for n in names if n in params})
+            network = architecture.build_trial(params)
             recipe = config.recipe.model_copy(update={"epochs": 2})
             trainer = Trainer(network, few, recipe, params, seed=0, device=device)
             *_, last = trainer.run()

@@ -27,9 +27,8 @@ from sweep.metrics.decode import REFERENCE, Decode, parse_decode
 from sweep.metrics.score import Score
 from sweep.models import Architecture
 from sweep.models.custom import refuse_ending
-from sweep.models.source import read_source
 from sweep.models.value import Value
-from sweep.plan.network import Network, is_own, load_model, open_kept
+from sweep.plan.network import Network, is_own, load_model, open_kept, read_own
 from sweep.plan.parts import read_variant
 from sweep.progress import Progress
 from sweep.results.export_folder import CONFIG_FILE
@@ -106,12 +105,10 @@ def build_network(architecture: Architecture, hyperparameters: Mapping[str, Valu
     Raises:
         ModelError: when the architecture refuses a value.
     """
-    names = architecture.network_hyperparameters
-    chosen = {k: v for k, v in hyperparameters.items() if k in names}
     try:
         if is_own(architecture.name):
-            refuse_ending(architecture, chosen)
-        return architecture.build(chosen)
+            refuse_ending(architecture, hyperparameters)
+        return architecture.build_trial(hyperparameters)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
 
@@ -140,16 +137,12 @@ def _load_own(model: str) -> Network:
     """Load the architecture of an export; code in its folder is hashed before any of it runs."""
     if not is_own(model):
         return load_model(model)
-    path = Path(model.rpartition(":")[0])
-    try:
-        source = read_source(path)
-    except ValueError as exc:
-        raise ModelError(str(exc)) from exc
+    source = read_own(model)
     if not is_trusted(source.seal):
         raise ModelError(
-            f"{path.parent}: it brings code of its own, got {', '.join(sorted(source.files))} that "
-            "you did not train here, expected your word that it may run; read it, then add "
-            f"--trust-code (or set {VARIABLE}=1)"
+            f"{Path(model).parent}: it brings code of its own, got "
+            f"{', '.join(sorted(source.files))} that you did not train here, expected your "
+            f"word that it may run; read it, then add --trust-code (or set {VARIABLE}=1)"
         )
     return load_model(model, source)
 

@@ -123,14 +123,8 @@ class Session:
         return replace(self, config=self.config.narrow(label))
 
     def build_network(self, params: Mapping[str, Value]) -> nn.Module:
-        """Build the network of a trial.
-
-        Args:
-            params: Every hyperparameter of the trial; those of the training are not looked at.
-        """
-        architecture = self.architectures[self.config.label]
-        names = architecture.network_hyperparameters
-        return architecture.build({k: v for k, v in params.items() if k in names})
+        """Build the network of a trial of these hyperparameters."""
+        return self.architectures[self.config.label].build_trial(params)
 
 
 def open_session(
