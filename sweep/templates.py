@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.resources
+
 import jinja2
 
 
@@ -14,3 +18,14 @@ def open_templates(package: str) -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+
+
+def read_file(package: str, name: str) -> str:
+    """Read a text that lies beside the modules of a package."""
+    return (importlib.resources.files(package) / name).read_text(encoding="utf-8")
+
+
+def hash_part(text: str) -> str:
+    """Give the hash of a page's script or style, as a content security policy names it."""
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -28,7 +28,7 @@ from sweep.dashboard.headers import (
     read_path,
     secure_headers,
 )
-from sweep.dashboard.login_page import write_login_page, write_logout_page
+from sweep.dashboard.page_frame import write_page
 from sweep.dashboard.passwords import Password
 from sweep.dashboard.routes import MAX_ID, find_route, is_ours
 from sweep.dashboard.tickets import Tickets
@@ -151,13 +151,14 @@ class Gate:
         return answers.show(HTTPStatus.FORBIDDEN, page)
 
     def _write_login_page(self, goal: str, complaint: str = "") -> str:
-        return write_login_page(goal, complaint, asks_name=self.allow_edit)
+        """Write the page that asks for the password, and says why the last try did not do."""
+        return write_page("login.html", goal=goal, complaint=complaint, asks_name=self.allow_edit)
 
     def _log_out(self, environ: WSGIEnvironment) -> Answer:
         """Show a button, or end the ticket of who has pressed it."""
         if _is_reading(environ):
             if self._has_ticket(environ):
-                return answers.show(HTTPStatus.OK, write_logout_page())
+                return answers.show(HTTPStatus.OK, write_page("logout.html"))
             return answers.redirect("/login")
         if refusal := _check_form(environ):
             return refusal

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
-import importlib.resources
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from sweep.templates import open_templates
+from sweep.templates import hash_part, open_templates, read_file
 from sweep.wording import write_date
 
-
-@functools.cache
-def read_file(name: str) -> str:
-    """Read a file of this folder."""
-    return (importlib.resources.files("sweep.dashboard") / name).read_text(encoding="utf-8")
-
-
-STYLE = read_file("page.css")
-_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-POLICY = f"default-src 'none'; img-src data:; style-src 'sha256-{_DIGEST}'; form-action 'self'"
+FOLDER = "sweep.dashboard"
+STYLE = read_file(FOLDER, "page.css")
+POLICY = f"default-src 'none'; img-src data:; style-src '{hash_part(STYLE)}'; form-action 'self'"
 
 
 def write_page(template: str, **content: Any) -> str:
@@ -38,6 +28,6 @@ def write_page(template: str, **content: Any) -> str:
 
 @functools.cache
 def _open_templates() -> jinja2.Environment:
-    environment = open_templates("sweep.dashboard")
+    environment = open_templates(FOLDER)
     environment.filters["date"] = write_date
     return environment

@@ -17,7 +17,7 @@ from sweep.dashboard.answers import Answer
 from sweep.dashboard.editing import edit_sweep
 from sweep.dashboard.forms import MAX_FORM_BYTES, FormTokens, read_form
 from sweep.dashboard.headers import read_path
-from sweep.dashboard.page_frame import read_file
+from sweep.dashboard.page_frame import FOLDER
 from sweep.dashboard.routes import EDITS, HISTORY_SCRIPT, Route, find_route, is_ours
 from sweep.dashboard.sweep_pages import Forms, Reply, write_sweep_page, write_sweeps_page
 from sweep.dashboard.visits import get_visit
@@ -26,6 +26,7 @@ from sweep.results.status import read_status
 from sweep.storage.errors import StorageError
 from sweep.storage.passwords import hide_passwords
 from sweep.storage.sweeps import Sweep, list_sweeps
+from sweep.templates import read_file
 
 FAULTS = (SweepError, StorageError, OptunaError, sa.exc.SQLAlchemyError)
 
@@ -58,7 +59,7 @@ class Pages:
 
     def _answer(self, environ: WSGIEnvironment, path: str) -> Answer:
         if path == HISTORY_SCRIPT and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            return Answer(HTTPStatus.OK, read_file("history.js"), kind="text/javascript")
+            return Answer(HTTPStatus.OK, read_file(FOLDER, "history.js"), kind="text/javascript")
         route = find_route(path)
         if route is None or (route.edit is not None and not self.allow_edit):
             return answers.NOTHING_HERE

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import functools
 import gzip
-import hashlib
-import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,7 @@ from plotly.offline import get_plotlyjs
 from sweep.errors import SweepError
 from sweep.figures.png import write_output
 from sweep.report.blocks import Section
-from sweep.templates import open_templates
+from sweep.templates import hash_part, open_templates, read_file
 
 MAX_BYTES = 5_000_000
 """A page beyond this is slow to open and to send; the person is told so."""
@@ -71,15 +69,14 @@ def render_page(page: Page) -> str:
     """Write a page as HTML."""
     environment = open_templates("sweep.report")
     environment.filters["as_data"] = as_data
-    folder = importlib.resources.files("sweep.report")
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
+    style, script = (read_file("sweep.report", name) for name in (STYLE, SCRIPT))
     plotly, plotly_hash = pack_plotly()
     return environment.get_template(TEMPLATE).render(
         page=page,
         style=Markup(style),
         script=Markup(script),
         plotly=plotly,
-        hashes=(hash_script(script), plotly_hash),
+        hashes=(hash_part(script), plotly_hash),
     )
 
 
@@ -97,10 +94,4 @@ def pack_plotly() -> tuple[str, str]:
     """
     script: str = get_plotlyjs()
     packed = gzip.compress(script.encode("utf-8"), mtime=0)
-    return base64.b64encode(packed).decode("ascii"), hash_script(script)
-
-
-def hash_script(script: str) -> str:
-    """Give a script's hash as a content security policy names it."""
-    digest = hashlib.sha256(script.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+    return base64.b64encode(packed).decode("ascii"), hash_part(script)

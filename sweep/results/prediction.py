@@ -84,9 +84,9 @@ def predict_export(
         network = exported.network.to(device).eval()
         origin = Origin(exported.model, events.num_events, chosen)
         num_vertices = 0
-        with open_vertex_file(out, origin) as file:
+        with open_vertex_file(out, origin) as add:
             for batch in _find_vertices(network, events.read(), chosen):
-                file.add(batch)
+                add(batch)
                 num_vertices += len(batch.event_V)
                 if progress is not None:
                     progress(batch.first_event + len(batch.histogram_BL), events.num_events)

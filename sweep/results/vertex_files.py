@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,48 +79,25 @@ class VertexBatch:
         return self.event_V, self.z_mm_V, self.height_V, self.width_mm_V, self.integral_V
 
 
-class VertexSink(Protocol):
-    """What takes vertices, some events at a time."""
+class VertexFile:
+    """A file being written: vertices are gathered until it is finished, some 40 bytes each.
+
+    An event's features are 64 kB.
+    """
+
+    def __init__(self, path: Path, origin: Origin) -> None:
+        self._path, self._origin = path, origin
+        self._parts: list[tuple[NDArray[Any], ...]] = []
 
     def add(self, batch: VertexBatch) -> None:
         """Add the vertices of the next events."""
-
-
-class VertexFile(VertexSink, Protocol):
-    """A file being written."""
+        self._parts.append(batch.list_columns())
 
     def finish(self) -> None:
         """Write what is left, once all events were added."""
 
     def close(self) -> None:
         """Close what is open, whatever happened."""
-
-
-class _CsvFile:
-    def __init__(self, path: Path, _origin: Origin) -> None:
-        self._handle = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 - finish()
-        self._handle.write(",".join(COLUMNS) + "\n")
-
-    def add(self, batch: VertexBatch) -> None:
-        for event, z_mm, *others in zip(*batch.list_columns(), strict=True):
-            numbers = ",".join(f"{value:.7g}" for value in others)
-            self._handle.write(f"{event},{z_mm:.6f},{numbers}\n")
-
-    def finish(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self._handle.close()
-
-
-class _Gathered:
-    """The vertices so far, in memory: some 40 bytes each, where an event's features are 64 kB."""
-
-    def __init__(self) -> None:
-        self._parts: list[tuple[NDArray[Any], ...]] = []
-
-    def add(self, batch: VertexBatch) -> None:
-        self._parts.append(batch.list_columns())
 
     def join(self) -> dict[str, NDArray[Any]]:
         """Give all vertices by column."""
@@ -130,33 +107,33 @@ class _Gathered:
         }
 
 
-class _ParquetFile:
+class _CsvFile(VertexFile):
     def __init__(self, path: Path, origin: Origin) -> None:
-        self._path, self._origin, self._gathered = path, origin, _Gathered()
+        super().__init__(path, origin)
+        self._handle = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 - close()
+        self._handle.write(",".join(COLUMNS) + "\n")
 
     def add(self, batch: VertexBatch) -> None:
-        self._gathered.add(batch)
+        for event, z_mm, *others in zip(*batch.list_columns(), strict=True):
+            numbers = ",".join(f"{value:.7g}" for value in others)
+            self._handle.write(f"{event},{z_mm:.6f},{numbers}\n")
 
+    def close(self) -> None:
+        self._handle.close()
+
+
+class _ParquetFile(VertexFile):
     def finish(self) -> None:
         import pandas as pd
 
-        frame = pd.DataFrame(self._gathered.join())
+        frame = pd.DataFrame(self.join())
         frame.attrs.update(self._origin.describe())
         frame.to_parquet(self._path, engine="pyarrow", index=False)
 
-    def close(self) -> None:
-        pass
 
-
-class _NpzFile:
-    def __init__(self, path: Path, origin: Origin) -> None:
-        self._path, self._origin, self._gathered = path, origin, _Gathered()
-
-    def add(self, batch: VertexBatch) -> None:
-        self._gathered.add(batch)
-
+class _NpzFile(VertexFile):
     def finish(self) -> None:
-        columns = self._gathered.join()
+        columns = self.join()
         events = np.arange(self._origin.num_events + 1)
         arrays: Mapping[str, Any] = {
             **columns,
@@ -166,15 +143,13 @@ class _NpzFile:
         with open(self._path, "wb") as handle:
             np.savez_compressed(handle, **arrays)
 
-    def close(self) -> None:
-        pass
 
-
-class _PvFinderFile:
+class _PvFinderFile(VertexFile):
     def __init__(self, path: Path, origin: Origin) -> None:
         import h5py
 
-        self._file, self._origin, self._gathered = h5py.File(path, "w"), origin, _Gathered()
+        super().__init__(path, origin)
+        self._file = h5py.File(path, "w")
         self._file.attrs.update(origin.describe())
         self._pv = self._file.create_dataset(
             "pv",
@@ -185,13 +160,13 @@ class _PvFinderFile:
         )
 
     def add(self, batch: VertexBatch) -> None:
+        super().add(batch)
         most = float(np.finfo(np.float16).max)
         rows = slice(batch.first_event, batch.first_event + len(batch.histogram_BL))
         self._pv[rows] = np.minimum(batch.histogram_BL, most).astype(np.float16)
-        self._gathered.add(batch)
 
     def finish(self) -> None:
-        columns = self._gathered.join()
+        columns = self.join()
         counts = np.bincount(columns["event"], minlength=self._origin.num_events)
         named = {
             "pv_loc": "z_mm",
@@ -231,7 +206,7 @@ class _PvFinderFile:
             group[key] = np.frombuffer(content, dtype=np.uint8)
 
 
-FORMS: Mapping[str, Callable[[Path, Origin], VertexFile]] = {
+FORMS: Mapping[str, type[VertexFile]] = {
     ".csv": _CsvFile,
     ".parquet": _ParquetFile,
     ".npz": _NpzFile,
@@ -267,8 +242,8 @@ def check_vertex_path(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_vertex_file(path: Path, origin: Origin) -> Iterator[VertexSink]:
-    """Write a file of vertices, whole or not at all.
+def open_vertex_file(path: Path, origin: Origin) -> Iterator[Callable[[VertexBatch], None]]:
+    """Write a file of vertices, whole or not at all; yields what adds those of the next events.
 
     Raises:
         DataError: as `check_vertex_path`, and when the disk is full or the folder not writable.
@@ -280,25 +255,18 @@ def open_vertex_file(path: Path, origin: Origin) -> Iterator[VertexSink]:
             temporary = scratch / f"file{path.suffix}"
             file = FORMS[path.suffix](temporary, origin)
         stack.callback(file.close)
-        yield _Told(file, path)
+
+        def add(batch: VertexBatch) -> None:
+            with _writing(path):  # faults of whoever finds the vertices are not the file's
+                file.add(batch)
+
+        yield add
         with _writing(path):
             file.finish()
             file.close()
             flush(temporary)
             temporary.replace(path)
             flush(path.parent)
-
-
-class _Told:
-    """A file that says of a fault in writing what file it is; others' faults are not its own."""
-
-    def __init__(self, file: VertexFile, path: Path) -> None:
-        self._file = file
-        self._path = path
-
-    def add(self, batch: VertexBatch) -> None:
-        with _writing(self._path):
-            self._file.add(batch)
 
 
 @contextlib.contextmanager
