@@ -79,9 +79,10 @@ def _run_curve(
     check_options(options)
     check_words(request)
     if plot is not None:
-        from sweep.figures.png import check_picture_path
+        from sweep.figures.png import PICTURES
+        from sweep.output_file import check_output
 
-        check_picture_path(plot)
+        check_output(plot, PICTURES)
     check_folder(options.storage)
     from sweep.cli.output import print_note
     from sweep.plan.check_request import check_request

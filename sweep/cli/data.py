@@ -55,11 +55,12 @@ def make(
     """Make toy events in the cache (`sweep run` uses those of seed 1); with --out as a file."""
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
-    from sweep.data.conversion import check_archive_path, convert_events
+    from sweep.data.conversion import ARCHIVES, convert_events
     from sweep.data.toy import open_toy_events
+    from sweep.output_file import check_output
 
     if out is not None:
-        check_archive_path(out)
+        check_output(out, ARCHIVES, is_new=True)
     with show_progress("toy events") as progress:
         made = open_toy_events(events, seed, progress=progress)
         if out is not None:
@@ -104,10 +105,11 @@ def plot(
 ) -> None:
     """Draw one event, features and target superimposed."""
     from sweep.data.paths import check_paths
-    from sweep.figures.png import check_picture_path
+    from sweep.figures.png import PICTURES
+    from sweep.output_file import check_output
 
     out = out or Path(f"{file.stem}-event-{event}.html")
-    check_picture_path(out)
+    check_output(out, PICTURES)
     check_paths([file])
     from sweep.cli.output import print_note  # late: the paths are known to be right by now
     from sweep.data.description import load_event
@@ -130,9 +132,10 @@ def convert(
     """Write any readable file as a course .npz with `X` and `y`."""
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
-    from sweep.data.conversion import check_archive_path, convert_events
+    from sweep.data.conversion import ARCHIVES, convert_events
+    from sweep.output_file import check_output
 
-    check_archive_path(out)
+    check_output(out, ARCHIVES, is_new=True)
     events = _open([source], x_key, y_key, variant)
     with show_progress("writing") as progress:
         convert_events(events, out, dtype=dtype.value, progress=progress)

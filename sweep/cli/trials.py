@@ -134,7 +134,7 @@ def _check_parquet(out: Path | None) -> None:
 def write_frame(frame: pd.DataFrame, form: str, out: Path | None) -> None:
     """Write a table in one of `FORMS` into a file, whole or not at all, or to standard output."""
     from sweep.cli.output import print_json, print_note
-    from sweep.storage.files import write_file
+    from sweep.output_file import write_output
 
     if out is None and form == "json":
         from sweep.results.frames import list_records
@@ -147,5 +147,5 @@ def write_frame(frame: pd.DataFrame, form: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(content)
         return
-    write_file(out, lambda path: path.write_bytes(content))
+    write_output(out, lambda path: path.write_bytes(content))
     print_note(f"{out}: {len(frame)} rows, {len(frame.columns)} columns")

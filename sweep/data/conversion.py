@@ -12,10 +12,11 @@ from sweep.data.events import EventSet
 from sweep.data.npy import write_header
 from sweep.errors import DataError
 from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.output_file import check_output, write_output
 from sweep.progress import Progress
-from sweep.storage.files import write_file
 
 CHUNK_EVENTS = 256
+ARCHIVES = (".npz",)
 FileType = Literal["float16", "float32"]
 
 
@@ -37,33 +38,13 @@ def convert_events(
         DataError: When the name does not end in .npz, the directory cannot be written, the disk is
             full, or a value is too large for the type.
     """
-    check_archive_path(path)
+    check_output(path, ARCHIVES, is_new=True)
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as handle:
             _write_archive(handle, events, np.dtype(dtype), str(path), progress)
 
-    try:
-        write_file(path, write)
-    except OSError as exc:
-        raise DataError(
-            f"{path}: cannot be written, got {exc.strerror}; make room or choose another directory"
-        ) from exc
-
-
-def check_archive_path(path: Path) -> None:
-    """Check before long work that an archive can be given this name.
-
-    Raises:
-        DataError: When the name does not end in .npz, its directory does not exist, or something
-            has the name already: a lossy copy must not take an original's place.
-    """
-    if path.suffix != ".npz":
-        raise DataError(f"{path}: unknown format, got {path.suffix!r}, expected .npz; rename it")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: no such directory, got {path.parent}; make it first")
-    if path.exists():
-        raise DataError(f"{path}: exists already, got a file, expected a new name; choose another")
+    write_output(path, write)
 
 
 def _write_archive(

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.figures.png import check_picture_path, save_png, write_output
+from sweep.figures.png import PICTURES, save_png
 from sweep.figures.style import finish
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS, Metric
+from sweep.output_file import check_output, write_output
 from sweep.results.curve import SampleSizeCurve, Spread, list_metrics
 
 if TYPE_CHECKING:
@@ -33,10 +34,9 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
         curves: One colour each.
 
     Raises:
-        DataError: when the name ends otherwise.
-        SweepError: when the file cannot be written.
+        DataError: when the name ends otherwise, or the file cannot be written.
     """
-    check_picture_path(path)
+    check_output(path, PICTURES)
     figure = draw_curves(curves)
 
     def write(temporary: Path) -> None:

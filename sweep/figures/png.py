@@ -7,15 +7,11 @@ steps, markers, fills, error bars, bars, shapes, axes, one legend. What the mous
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from sweep.errors import DataError, SweepError
-from sweep.storage.files import write_file
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -23,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Values = NDArray[np.float64]
+PICTURES = (".html", ".png")
+"""Endings of the name of a picture that a person asks for: one that zooms, or one for print."""
 DPI = 100
 POINTS_PER_PIXEL = 72 / DPI
 TITLE_PX = 34
@@ -91,39 +89,6 @@ def save_png(path: Path, figure: go.Figure, *, title: str = "", width_px: int = 
         _draw_legend(picture, list(places.values()), corner)
     picture.text(0.02, 1 - 12 / height_px, title, size="large", va="top")
     picture.savefig(path, format="png")
-
-
-def check_picture_path(path: Path) -> None:
-    """Check before long work that a picture can be given this name.
-
-    Raises:
-        DataError: When the name ends in neither .html nor .png, or its directory does not exist.
-    """
-    if path.suffix not in (".html", ".png"):
-        raise DataError(
-            f"{path}: unknown format, got {path.suffix!r}, expected .html or .png; rename it"
-        )
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: no such directory, got {path.parent}; make it first")
-
-
-def write_output(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file that a person asked for, whole or not at all.
-
-    Args:
-        path: Where it shall be.
-        write: Writes the content to the path it is given.
-
-    Raises:
-        SweepError: when it cannot be written; what was there before is then still there.
-    """
-    try:
-        write_file(path, write)
-    except OSError as exc:
-        raise SweepError(
-            f"{path}: cannot be written, got {exc.strerror}, expected room in a folder that is "
-            "writable; choose another"
-        ) from exc
 
 
 def _name_axis(short: str) -> str:

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sweep.data.selection import reopen_split
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
-from sweep.figures.png import check_picture_path, save_png, write_output
+from sweep.figures.png import PICTURES, save_png
+from sweep.output_file import check_output, write_output
 from sweep.progress import Progress
 from sweep.report.best import choose_inspected, describe_inspected, show_curves, show_inspected
 from sweep.report.blocks import Section
@@ -40,7 +41,7 @@ def write_best_picture(
         SweepError: when the name ends otherwise, the events or the weights are not on this machine,
             or the file cannot be written.
     """
-    check_picture_path(path)
+    check_output(path, PICTURES)
     events = reopen_split(status.config.data, progress).validation
     inspected = choose_inspected(status, trial, artifacts, events, progress)
     curve = read_curve(engine, trial.id)

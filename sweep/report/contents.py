@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from sweep.errors import SweepError
 from sweep.metrics.writing import list_sentences
+from sweep.output_file import check_output
 from sweep.progress import Progress
 from sweep.report.architectures import build_architectures_section
 from sweep.report.blocks import Block, Section, Text
 from sweep.report.curve import build_sample_size_section
 from sweep.report.data import build_data_section, get_key, open_data
-from sweep.report.page import Page, check_page_path, write_page
+from sweep.report.page import Page, write_page
 from sweep.report.provenance import build_provenance_section
 from sweep.report.tuning import build_tuning_part
 from sweep.results.best import get_epoch, get_trial_score
@@ -75,7 +76,7 @@ def write_report(
     Raises:
         SweepError: when the page cannot be written.
     """
-    check_page_path(out)
+    check_output(out, (".html",))
     statuses = [read_status(engine, sweep) for sweep in sweeps]
     searches = [status for status in statuses if status.config.curve is None]
     size_curves = [compute_curve(s) for s in statuses if s.config.curve is not None]

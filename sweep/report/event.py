@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.figures.event import draw_event
-from sweep.figures.png import check_picture_path, save_png, write_output
+from sweep.figures.png import PICTURES, save_png
 from sweep.geometry import FEATURE_PER_MM, compute_bin_centers_mm
 from sweep.metrics.peaks import find_peaks
+from sweep.output_file import check_output, write_output
 from sweep.report.blocks import Column, Figure, Section, Table
 from sweep.report.page import Page, write_page
 
@@ -50,7 +51,7 @@ def write_event(
     Raises:
         SweepError: when the name ends otherwise, or the file cannot be written.
     """
-    check_picture_path(path)
+    check_output(path, PICTURES)
     if path.suffix == ".html":
         section = Section("event", "Features against target", [show_event("draw", name, x_CL, y_L)])
         write_page(path, Page(name, (), [section]))

@@ -16,8 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from sweep.errors import SweepError
-from sweep.figures.png import write_output
+from sweep.output_file import write_output
 from sweep.report.blocks import Section
 from sweep.templates import hash_part, open_templates, read_file
 
@@ -36,21 +35,6 @@ class Page:
     sections: Sequence[Section]
 
 
-def check_page_path(path: Path) -> None:
-    """Check before long work that a page can be given this name.
-
-    Raises:
-        SweepError: when its name does not end in .html, it is a folder, or its folder is missing.
-    """
-    if path.suffix != ".html":
-        raise SweepError(f"{path}: not a page, got {path.suffix!r}, expected .html; rename it")
-    if path.is_dir() or not path.parent.is_dir():
-        raise SweepError(
-            f"{path}: no place for a page, got {'a folder' if path.is_dir() else 'no folder'}, "
-            "expected a file in a folder that is there; choose another"
-        )
-
-
 def write_page(path: Path, page: Page) -> int:
     """Write a page whole or not at all.
 
@@ -58,7 +42,7 @@ def write_page(path: Path, page: Page) -> int:
         Its size in bytes.
 
     Raises:
-        SweepError: when it cannot be written; what was there before is then still there.
+        DataError: when it cannot be written; what was there before is then still there.
     """
     content = render_page(page).encode("utf-8")
     write_output(path, lambda temporary: temporary.write_bytes(content))

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.errors import DataError, list_allowed
+from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
+from sweep.output_file import check_output, telling_faults
 from sweep.storage.files import flush, open_scratch
 
 if TYPE_CHECKING:
@@ -223,17 +224,7 @@ def check_vertex_path(path: Path) -> None:
         DataError: when its ending is unknown, its folder does not exist, something has the name
             already, or a package is missing.
     """
-    if path.suffix not in FORMS:
-        raise DataError(
-            f"out: unknown form of a file of vertices, got {path}, expected a name that ends in "
-            f"{list_allowed(FORMS)} (PV-Finder's own); change --out"
-        )
-    if not path.parent.is_dir():
-        raise DataError(
-            f"{path}: no such folder, got {path.parent}, expected one that is there; make it first"
-        )
-    if path.exists():
-        raise DataError(f"{path}: exists already, got a file, expected a new name; choose another")
+    check_output(path, FORMS, is_new=True)
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise DataError(
             "parquet: pyarrow is not installed, got none, expected it beside pandas; "
@@ -250,36 +241,20 @@ def open_vertex_file(path: Path, origin: Origin) -> Iterator[Callable[[VertexBat
     """
     check_vertex_path(path)
     with contextlib.ExitStack() as stack:
-        with _writing(path):
+        with telling_faults(path):
             scratch = stack.enter_context(open_scratch(path.parent))
             temporary = scratch / f"file{path.suffix}"
             file = FORMS[path.suffix](temporary, origin)
         stack.callback(file.close)
 
         def add(batch: VertexBatch) -> None:
-            with _writing(path):  # faults of whoever finds the vertices are not the file's
+            with telling_faults(path):  # faults of whoever finds the vertices are not the file's
                 file.add(batch)
 
         yield add
-        with _writing(path):
+        with telling_faults(path):
             file.finish()
             file.close()
             flush(temporary)
             temporary.replace(path)
             flush(path.parent)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Tell of a fault of the disk as one of the file.
-
-    Raises:
-        DataError: when there is any.
-    """
-    try:
-        yield
-    except OSError as exc:
-        raise DataError(
-            f"{path}: cannot be written, got {exc.strerror or exc}, expected room and the right "
-            "to; make room or choose another folder"
-        ) from exc

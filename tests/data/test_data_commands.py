@@ -80,7 +80,7 @@ def test_convert_writes_a_course_file(tmp_path: Path) -> None:
         (("plot", "FILE", "--event", 6, "--out", "a.png"), "expected 0 to 5"),
         (("plot", "FILE", "--event", 0, "--out", "a.pdf"), "expected .html or .png"),
         (("convert", "FILE", "out.h5"), "expected .npz"),
-        (("convert", "FILE", "none/out.npz"), "no such directory"),
+        (("convert", "FILE", "none/out.npz"), "no such folder"),
         (("convert", "FILE", "FILE"), "exists already"),
     ],
 )

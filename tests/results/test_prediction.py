@@ -146,7 +146,7 @@ def test_hdf5_without_targets_is_read(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--out", "v.txt"], "out: unknown form of a file of vertices, got v.txt"),
+        (["--out", "v.txt"], "v.txt: unknown format, got '.txt'"),
         (["--out", "nowhere/v.csv"], "nowhere/v.csv: no such folder"),
         (["--out", "events.npz"], "events.npz: exists already"),
         (["--out", "v.csv", "--decode", "height=3"], "decode: not understood, got 'height=3'"),

@@ -1,0 +1,62 @@
+"""Files that a person asks for: their names are checked before long work, and they are whole."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from sweep.errors import DataError, list_allowed
+from sweep.storage.files import write_file
+
+
+def check_output(path: Path, endings: Collection[str], *, is_new: bool = False) -> None:
+    """Check before long work that a file can be given this name.
+
+    Args:
+        endings: That its name may have, as `.png`.
+        is_new: Whether nothing may have the name already.
+
+    Raises:
+        DataError: when the name ends otherwise, its folder is missing, or it is taken.
+    """
+    if path.suffix not in endings:
+        raise DataError(
+            f"{path}: unknown format, got {path.suffix!r}, expected {list_allowed(endings)}; "
+            "rename it"
+        )
+    if not path.parent.is_dir():
+        raise DataError(
+            f"{path}: no such folder, got {path.parent}, expected one that is there; make it first"
+        )
+    if path.is_dir() or (is_new and path.exists()):
+        raise DataError(
+            f"{path}: exists already, got a {'folder' if path.is_dir() else 'file'}, expected a "
+            "new name; choose another"
+        )
+
+
+@contextlib.contextmanager
+def telling_faults(path: Path) -> Iterator[None]:
+    """Tell of a fault of the disk as one of this file.
+
+    Raises:
+        DataError: when there is any.
+    """
+    try:
+        yield
+    except OSError as exc:
+        raise DataError(
+            f"{path}: cannot be written, got {exc.strerror or exc}, expected room in a folder that "
+            "is writable; make room or choose another"
+        ) from exc
+
+
+def write_output(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file that a person asked for, whole or not at all; `write` gets another path.
+
+    Raises:
+        DataError: when it cannot be written; what was there before is then still there.
+    """
+    with telling_faults(path):
+        write_file(path, write)
