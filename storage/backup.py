@@ -27,7 +27,7 @@ from sweep.storage.files import write_file
 from sweep.storage.migrations import create_tables
 from sweep.storage.rows import SweepRows
 from sweep.storage.sweeps import list_sweeps
-from sweep.storage.tables import check_tables, sweeps
+from sweep.storage.tables import open_sweeps, sweeps
 
 
 def back_up(source: URL, file: Path, progress: Callable[[int, int], None]) -> Sequence[str]:
@@ -52,8 +52,7 @@ def back_up(source: URL, file: Path, progress: Callable[[int, int], None]) -> Se
             raise StorageError(
                 f"backup: the file is there already, got {path}, expected a new name; choose one"
             )
-    with close_after(open_engine(source)) as origin:
-        check_tables(origin)
+    with close_after(open_sweeps(source)) as origin:
         try:
             write_file(file, lambda path: retry(lambda: _write(origin, path, progress)))
         except (OSError, sqlite3.Error) as exc:

@@ -15,8 +15,9 @@ Times are seconds since 1970 by the database's clock.
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.engine import URL
 
-from sweep.storage.engine import read, transact
+from sweep.storage.engine import open_engine, read, transact
 from sweep.storage.errors import RightsError, StorageError
 from sweep.storage.passwords import show_url
 
@@ -183,6 +184,13 @@ def check_tables(engine: sa.Engine) -> None:
             f"storage: schema of {shown}, got version {found}, expected {SCHEMA_VERSION}; "
             "use the newer version of sweep that made it"
         )
+
+
+def open_sweeps(url: URL) -> sa.Engine:
+    """Open a database that holds sweeps; raises as `open_engine` and `check_tables`."""
+    engine = open_engine(url)
+    check_tables(engine)
+    return engine
 
 
 def _find_hidden_schema(engine: sa.Engine) -> str | None:

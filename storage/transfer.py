@@ -20,7 +20,6 @@ from sweep.storage.artifacts import TrialFolder
 from sweep.storage.engine import (
     close_after,
     create_engine,
-    open_engine,
     open_snapshot,
     read_clock_s,
     retry,
@@ -31,7 +30,7 @@ from sweep.storage.migrations import create_tables
 from sweep.storage.passwords import show_url
 from sweep.storage.rows import SweepRows
 from sweep.storage.sweeps import RUNNING, Sweep, find_sweep, list_sweeps
-from sweep.storage.tables import check_tables, check_writable, sweeps, trials
+from sweep.storage.tables import check_writable, open_sweeps, sweeps, trials
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ def copy_sweeps(
             f"artifacts: no such folder, got {folders.source}, expected the one that the workers "
             "write to; name it with --artifacts"
         )
-    with close_after(open_engine(source)) as origin:
-        check_tables(origin)
+    with close_after(open_sweeps(source)) as origin:
         chosen = [find_sweep(origin, name) for name in dict.fromkeys(names)] or list_sweeps(origin)
         if not chosen:
             raise StorageError(

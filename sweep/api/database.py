@@ -26,10 +26,10 @@ from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_tria
 from sweep.results.status import Status, read_status
 from sweep.settings import find_place
 from sweep.storage.database_file import check_address, name_user
-from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.engine import parse_url
 from sweep.storage.epochs import read_curve, read_curves
 from sweep.storage.sweeps import find_sweep, list_sweeps
-from sweep.storage.tables import check_tables
+from sweep.storage.tables import open_sweeps
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -48,9 +48,7 @@ def open(storage: str | None = None) -> Database:
     """
     storage = storage or str(find_place("storage").value)
     check_address(storage)
-    engine = open_engine(parse_url(storage))
-    check_tables(engine)
-    return Database(engine)
+    return Database(open_sweeps(parse_url(storage)))
 
 
 class Database:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.completion import offer_sweeps
-from sweep.cli.options import DEFAULT_STORAGE, Json, Storage, choose_sweep, open_database
+from sweep.cli.options import DEFAULT_STORAGE, Json, Storage, open_sweep
 from sweep.errors import ConfigError
 
 
@@ -34,8 +34,7 @@ def add(
             f"point: got {'both values and --csv' if values else 'none'}, expected name=value or "
             "--csv FILE; as `sweep add NAME lr=1e-3`"
         )
-    engine = open_database(storage)
-    sweep = choose_sweep(engine, name)
+    engine, sweep = open_sweep(storage, name)
     from sweep.cli.output import print_json, print_note  # late: a database is there
     from sweep.plan.points import read_point, read_points
     from sweep.results.edits import try_points

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.completion import offer, offer_sweeps
-from sweep.cli.options import DEFAULT_STORAGE, Json, Storage, choose_sweep, open_database
+from sweep.cli.options import DEFAULT_STORAGE, Json, Storage, open_sweep
 from sweep.errors import ConfigError, list_allowed
 from sweep.search.pruners import PRUNERS
 from sweep.search.samplers import SAMPLERS
@@ -56,8 +56,7 @@ def change(
     trials within the new space still teach the sampler. Data, recipe and objective stay.
     """
     _refuse_others(context, name)
-    engine = open_database(storage)
-    sweep = choose_sweep(engine, name)
+    engine, sweep = open_sweep(storage, name)
     from sweep.cli.output import print_json, print_note  # late: a database is there
     from sweep.plan.changes import AskedChange
     from sweep.results.changes import describe_changes, tell_changes

@@ -13,8 +13,7 @@ from sweep.cli.options import (
     Json,
     SweepName,
     TrustCode,
-    choose_sweep,
-    open_database,
+    open_sweep,
     warn_of_network_file,
 )
 
@@ -47,8 +46,7 @@ def confirm(
 
     check_options(options)
     check_size(top, seeds)
-    engine = open_database(options.storage)
-    found = choose_sweep(engine, options.sweep)
+    engine, found = open_sweep(options.storage, options.sweep)
     from sweep.cli.confirm_job import run_confirmation  # late: a database is there
 
     warn_of_network_file(options.storage)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.options import DEFAULT_STORAGE, Storage, SweepName, choose_sweep, open_database
+from sweep.cli.options import DEFAULT_STORAGE, Storage, SweepName, open_sweep
 
 
 def export_to(
@@ -20,8 +20,7 @@ def export_to(
     from sweep.trackers.trackers import require_tracker
 
     chosen = require_tracker(tracker)
-    engine = open_database(storage)
-    found = choose_sweep(engine, sweep)
+    engine, found = open_sweep(storage, sweep)
     from sweep.cli.output import print_note
     from sweep.results.status import read_status
     from sweep.storage.epochs import read_curves  # late: a database is there

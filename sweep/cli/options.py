@@ -115,12 +115,16 @@ def open_database(storage: str) -> sa.Engine:
     from sweep.storage.database_file import check_address
 
     check_address(storage)
-    from sweep.storage.engine import open_engine, parse_url  # late: they take half a second
-    from sweep.storage.tables import check_tables
+    from sweep.storage.engine import parse_url  # late: they take half a second
+    from sweep.storage.tables import open_sweeps
 
-    engine = open_engine(parse_url(storage))
-    check_tables(engine)
-    return engine
+    return open_sweeps(parse_url(storage))
+
+
+def open_sweep(storage: str, name: str | None) -> tuple[sa.Engine, Sweep]:
+    """Open a database and find a sweep of it; raises as `open_database` and `choose_sweep`."""
+    engine = open_database(storage)
+    return engine, choose_sweep(engine, name)
 
 
 def check_stored(storage: str, *sweeps: str) -> None:

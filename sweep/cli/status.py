@@ -11,8 +11,8 @@ from sweep.cli.options import (
     Json,
     Storage,
     SweepName,
-    choose_sweep,
     open_database,
+    open_sweep,
 )
 
 
@@ -23,8 +23,7 @@ def status(
     json: Json = False,
 ) -> None:
     """Show how far a sweep is, what runs where, at what pace."""
-    engine = open_database(storage)
-    found = choose_sweep(engine, sweep)
+    engine, found = open_sweep(storage, sweep)
     from sweep.cli.live import LiveView, follow_status, show_status  # late: a database is there
     from sweep.cli.output import print_json
     from sweep.results.changes import describe_changes
@@ -66,8 +65,7 @@ def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
 
     Those of its confirmation and of its audit, too.
     """
-    engine = open_database(storage)
-    found = choose_sweep(engine, sweep)
+    engine, found = open_sweep(storage, sweep)
     from sweep.cli.output import print_note  # late: a database is there
     from sweep.results.edits import stop_sweep
     from sweep.storage.database_file import name_user
@@ -81,8 +79,7 @@ def stop(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
 
 def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     """Take `sweep stop` back: workers that stay, and those that come, go on with the sweep."""
-    engine = open_database(storage)
-    found = choose_sweep(engine, sweep)
+    engine, found = open_sweep(storage, sweep)
     from sweep.cli.output import print_note  # late: a database is there
     from sweep.results.edits import resume_sweep
     from sweep.storage.database_file import name_user

@@ -95,12 +95,11 @@ def copy(
 def _complete(source: URL, names: Sequence[str]) -> list[str]:
     """Add to the names of searches those of their confirmations and audits."""
     from sweep.results.confirmation import add_confirmations
-    from sweep.storage.engine import close_after, open_engine  # late: they take half a second
+    from sweep.storage.engine import close_after  # late: they take half a second
     from sweep.storage.sweeps import find_sweep
-    from sweep.storage.tables import check_tables
+    from sweep.storage.tables import open_sweeps
 
-    with close_after(open_engine(source)) as engine:
-        check_tables(engine)
+    with close_after(open_sweeps(source)) as engine:
         found = [find_sweep(engine, name) for name in names]
         return [one.name for one in add_confirmations(engine, found)] if names else []
 

@@ -17,8 +17,7 @@ from sweep.cli.options import (
     Json,
     Storage,
     SweepName,
-    choose_sweep,
-    open_database,
+    open_sweep,
 )
 from sweep.errors import ConfigError, list_allowed
 
@@ -86,8 +85,7 @@ def epochs(options: TableOptions) -> None:
 
 def _read_sweep(options: TableOptions) -> tuple[Status, dict[int, list[Epoch]]]:
     """Read a sweep with all curves of its trials."""
-    engine = open_database(options.storage)
-    found = choose_sweep(engine, options.name or options.sweep)
+    engine, found = open_sweep(options.storage, options.name or options.sweep)
     from sweep.results.status import read_status
     from sweep.storage.epochs import read_curves  # late: a database is there
 

@@ -10,14 +10,9 @@ from torch import nn
 from sweep.config import DataConfig
 from sweep.metrics.decode import Decode
 from sweep.results.best import get_decode
-from sweep.results.confirmation import find_winner_or_best, say_winner_age
-from sweep.results.contender_check import find_trial
+from sweep.results.contender_check import find_trained
 from sweep.results.evaluation import load_export, rebuild_network
 from sweep.results.export_folder import is_export
-from sweep.results.status import read_status
-from sweep.storage.engine import open_engine, parse_url
-from sweep.storage.sweeps import find_sweep
-from sweep.storage.tables import check_tables
 
 
 @dataclass(frozen=True)
@@ -54,16 +49,7 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
         return Contender(
             f"export {text}", exported.network, exported.data, decode=exported.own_decode
         )
-    name, _colon, number = text.rpartition(":")
-    engine = open_engine(parse_url(storage))
-    check_tables(engine)
-    note, status = "", read_status(engine, find_sweep(engine, name or text))
-    if name:
-        trial = find_trial(status, number)
-    else:
-        note = say_winner_age(engine, status)
-        status, trial = find_winner_or_best(engine, status)
-    engine.dispose()
+    status, trial, note = find_trained(text, storage)
     return Contender(
         f"{status.sweep.name}, trial {trial.number}",
         rebuild_network(status, trial, artifacts),

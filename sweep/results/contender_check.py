@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.errors import SweepError
-from sweep.results.best import find_best_trial
+from sweep.results.confirmation import find_winner_or_best, say_winner_age
 from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
-from sweep.storage.engine import close_after, open_engine, parse_url
+from sweep.storage.engine import close_after, parse_url
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import find_sweep
-from sweep.storage.tables import check_tables
+from sweep.storage.tables import open_sweeps
 
 
 def check_contender(text: str, storage: str) -> None:
@@ -27,23 +27,31 @@ def check_contender(text: str, storage: str) -> None:
     """
     if is_export(text):
         check_export(Path(text))
-        return
-    name, _colon, number = text.rpartition(":")
-    with close_after(open_engine(parse_url(storage))) as engine:
-        check_tables(engine)
-        status = read_status(engine, find_sweep(engine, name or text))
-    if name:
-        find_trial(status, number)
     else:
-        find_best_trial(status)
+        find_trained(text, storage)
 
 
-def find_trial(status: Status, number: str) -> TrialRow:
+def find_trained(text: str, storage: str) -> tuple[Status, TrialRow, str]:
     """Find a trial that may have kept its weights.
 
+    Args:
+        text: The name of a sweep (its best trial, or the confirmed one), or NAME:NUMBER.
+
+    Returns:
+        The status of its sweep, the trial, and where the winner is of before, that.
+
     Raises:
-        SweepError: when there is none of that number, or it is no complete and feasible one.
+        SweepError, StorageError: when there is none of that name, or it kept none.
     """
+    name, _colon, number = text.rpartition(":")
+    with close_after(open_sweeps(parse_url(storage))) as engine:
+        status = read_status(engine, find_sweep(engine, name or text))
+        if name:
+            return status, _find_numbered(status, number), ""
+        return *find_winner_or_best(engine, status), say_winner_age(engine, status)
+
+
+def _find_numbered(status: Status, number: str) -> TrialRow:
     for trial in status.begun:
         if str(trial.number) != number:
             continue

@@ -31,7 +31,7 @@ from sweep.models.value import Value
 from sweep.plan.network import Network, is_own, load_model, open_kept, read_own
 from sweep.plan.parts import read_variant
 from sweep.progress import Progress
-from sweep.results.export_folder import CONFIG_FILE
+from sweep.results.export_folder import CONFIG_FILE, check_export
 from sweep.results.status import Status
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.epochs import TrialRow
@@ -282,14 +282,10 @@ def evaluate_export(
 
 
 def _read_config(folder: Path) -> _ExportConfig:
+    check_export(folder)
     path = folder / CONFIG_FILE
     try:
         config = parse_json(read_text(path))
-    except FileNotFoundError as exc:
-        raise ModelError(
-            f"{folder}: no exported model, got no {CONFIG_FILE}, expected a folder that "
-            "`sweep best --export` wrote; check the path"
-        ) from exc
     except (ValueError, OSError) as exc:
         raise ModelError(
             f"{path}: not readable, got {exc}, expected JSON; export the model again"
