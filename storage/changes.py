@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
-from sweep.storage.engine import read, read_clock_s, read_rows
+from sweep.storage.engine import read, read_clock_s, read_rows, read_value
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import Sweep, change_config, set_budget
 from sweep.storage.tables import sweeps, trials
@@ -62,7 +62,7 @@ def count_begun(engine: sa.Engine, sweep_id: int) -> int:
     """Count the trials of a sweep that somebody has claimed."""
     mine = sa.and_(trials.c.sweep_id == sweep_id, trials.c.attempts > 0)
     query = sa.select(sa.func.count()).where(mine)
-    return int(read(engine, lambda connection: connection.execute(query).scalar_one()))
+    return int(read_value(engine, query))
 
 
 def read_params(engine: sa.Engine, sweep_id: int) -> dict[int, Mapping[str, Any]]:

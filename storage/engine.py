@@ -320,6 +320,11 @@ def read_rows(
     return read(engine, lambda connection: connection.execute(query).all())
 
 
+def read_value(engine: sa.Engine, query: sa.Executable) -> Any:
+    """Read the one value of a query, as `read` does; None where it gives no row."""
+    return read(engine, lambda connection: connection.execute(query).scalar())
+
+
 @contextmanager
 def open_snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a transaction that only reads, blocks no writer, and sees the database as it is now."""

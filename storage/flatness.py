@@ -11,7 +11,7 @@ import json
 import sqlalchemy as sa
 
 from sweep.storage.engine import transact
-from sweep.storage.sweeps import WAITING, Sweep, change_budget, find_sweep
+from sweep.storage.sweeps import Sweep, change_budget, find_sweep, is_untouched, set_columns
 from sweep.storage.tables import sweeps, trials
 
 
@@ -22,8 +22,7 @@ def set_stop_when_flat(engine: sa.Engine, sweep: Sweep, *, stop: bool) -> Sweep:
     """
     if not stop and sweep.flat is not None:
         change_budget(engine, sweep.id, max(sweep.budget, sweep.flat.budget))
-    statement = sweeps.update().where(sweeps.c.id == sweep.id).values(stops_when_flat=stop)
-    transact(engine, lambda connection: connection.execute(statement))
+    set_columns(engine, sweep.id, stops_when_flat=stop)
     return find_sweep(engine, sweep.name)
 
 
@@ -51,13 +50,7 @@ def end_flat(engine: sa.Engine, sweep_id: int, reason: str, first_slot: int = 0)
         if row.flat is not None or not row.stops_when_flat:
             return 0
         num_gone = connection.execute(
-            trials.delete().where(
-                trials.c.sweep_id == sweep_id,
-                trials.c.state == WAITING,
-                trials.c.attempts == 0,
-                trials.c.point.is_(None),
-                trials.c.slot >= first_slot,
-            )
+            trials.delete().where(is_untouched(sweep_id, first_slot), trials.c.point.is_(None))
         ).rowcount
         if num_gone:
             told = json.dumps({"reason": reason, "budget": row.budget})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sweep.storage.claims import FINISHED, RELEASED
-from sweep.storage.engine import read
+from sweep.storage.engine import read_value
 from sweep.storage.sweeps import PAUSED
 from sweep.storage.tables import attempts, epochs, trials
 
@@ -36,4 +36,4 @@ def measure_work_s(engine: sa.Engine, sweep_id: int) -> float:
         )
         .where(trials.c.sweep_id == sweep_id)
     )
-    return float(read(engine, lambda connection: connection.execute(query).scalar()) or 0.0)
+    return float(read_value(engine, query) or 0.0)

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
-from sweep.storage.engine import read_rows, transact
+from sweep.storage.engine import read_value, transact
 from sweep.storage.errors import StorageError
-from sweep.storage.sweeps import WAITING, Sweep
+from sweep.storage.sweeps import Sweep, is_untouched
 from sweep.storage.tables import trials
 
 
@@ -65,18 +65,12 @@ def add_points(
 def count_free(engine: sa.Engine, sweep: Sweep, first_slot: int) -> int:
     """Count the trials that a point may take, as `add_points` has them."""
     query = sa.select(sa.func.count()).select_from(trials).where(_is_free(sweep, first_slot))
-    return int(read_rows(engine, query)[0][0])
+    return int(read_value(engine, query))
 
 
 def _is_free(sweep: Sweep, first_slot: int) -> sa.ColumnElement[bool]:
     """Say of a trial whether it waits, nobody has claimed it yet, and no point has it."""
-    return sa.and_(
-        trials.c.sweep_id == sweep.id,
-        trials.c.state == WAITING,
-        trials.c.attempts == 0,
-        trials.c.point.is_(None),
-        trials.c.slot >= first_slot,
-    )
+    return sa.and_(is_untouched(sweep.id, first_slot), trials.c.point.is_(None))
 
 
 def get_point(row: sa.Row[Any]) -> Mapping[str, Any]:

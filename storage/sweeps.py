@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
-from sweep.storage.engine import read, read_clock_s, read_rows, transact
+from sweep.storage.engine import read, read_clock_s, read_rows, read_value, transact
 from sweep.storage.errors import UnknownSweepError
 from sweep.storage.sources import write_files
 from sweep.storage.tables import attempts, check_tables, has_tables, sweeps, trials
@@ -196,18 +196,21 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
     return transact(engine, lambda connection: set_budget(connection, sweep_id, budget))
 
 
+def is_untouched(sweep_id: int, first_slot: int) -> sa.ColumnElement[bool]:
+    """Say of a trial whether it waits from this slot on, and nobody has claimed it yet."""
+    return sa.and_(
+        trials.c.sweep_id == sweep_id,
+        trials.c.state == WAITING,
+        trials.c.attempts == 0,
+        trials.c.slot >= first_slot,
+    )
+
+
 def set_budget(connection: sa.Connection, sweep_id: int, budget: int) -> int:
     """Set how many trials a sweep trains, within a transaction; as `change_budget`."""
     _lock(connection, sweep_id)
     mine = trials.c.sweep_id == sweep_id
-    connection.execute(
-        trials.delete().where(
-            mine,
-            trials.c.state == WAITING,
-            trials.c.attempts == 0,
-            trials.c.slot >= budget,
-        )
-    )
+    connection.execute(trials.delete().where(is_untouched(sweep_id, budget)))
     held = set(connection.execute(sa.select(trials.c.slot).where(mine)).scalars())
     free = (slot for slot in range(budget) if slot not in held)
     _add_slots(connection, sweep_id, list(free)[: max(0, budget - len(held))])
@@ -258,10 +261,15 @@ def change_config(
     return transact(engine, work)
 
 
+def set_columns(engine: sa.Engine, sweep_id: int, **values: Any) -> None:
+    """Set columns of a sweep's row."""
+    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(**values)
+    transact(engine, lambda connection: connection.execute(statement))
+
+
 def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:
     """Set for how long a trial may train; workers heed it from their next trial on."""
-    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(trial_timeout_s=timeout_s)
-    transact(engine, lambda connection: connection.execute(statement))
+    set_columns(engine, sweep_id, trial_timeout_s=timeout_s)
 
 
 def set_priority(engine: sa.Engine, sweep_id: int, priority: int) -> None:
@@ -269,20 +277,18 @@ def set_priority(engine: sa.Engine, sweep_id: int, priority: int) -> None:
 
     They heed it from their next trial on. A sweep begins with 0, and less than that is possible.
     """
-    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(priority=priority)
-    transact(engine, lambda connection: connection.execute(statement))
+    set_columns(engine, sweep_id, priority=priority)
 
 
 def request_stop(engine: sa.Engine, sweep_id: int, stop: bool = True) -> None:
     """Ask all workers of a sweep to stop after the epoch they are in, or take that back."""
-    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(stop_requested=stop)
-    transact(engine, lambda connection: connection.execute(statement))
+    set_columns(engine, sweep_id, stop_requested=stop)
 
 
 def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:
     """Say whether the workers of a sweep are to stop."""
     query = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == sweep_id)
-    return bool(read(engine, lambda connection: connection.execute(query).scalar_one()))
+    return bool(read_value(engine, query))
 
 
 def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from sweep.storage.engine import open_engine, read, transact
+from sweep.storage.engine import open_engine, read, read_value, transact
 from sweep.storage.errors import RightsError, StorageError
 from sweep.storage.passwords import show_url
 
@@ -201,7 +201,7 @@ def _find_hidden_schema(engine: sa.Engine) -> str | None:
         "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
         "WHERE relname = :name AND NOT has_schema_privilege(n.oid, 'USAGE')"
     ).bindparams(name=versions.name)
-    found = read(engine, lambda connection: connection.execute(query).scalar())
+    found = read_value(engine, query)
     return None if found is None else str(found)
 
 
@@ -231,4 +231,4 @@ def check_writable(engine: sa.Engine) -> None:
 
 def read_version(engine: sa.Engine) -> int:
     """Read the schema's version of a database that has one."""
-    return int(read(engine, lambda c: c.execute(sa.select(versions.c.version)).scalar_one()))
+    return int(read_value(engine, sa.select(versions.c.version)))
