@@ -35,7 +35,6 @@ def change_version(
 
     Args:
         sweep: As it was read, on which the change builds.
-        config: Of the next version.
         first_slot: The first one that is not a starting point's.
         budget: From now on, or more where more trials have begun; None for what it is.
         priority: From now on, or None for what it is.

@@ -33,7 +33,6 @@ def end_flat(engine: sa.Engine, sweep_id: int, reason: str, first_slot: int = 0)
     longer end so, or its budget was raised since somebody found it flat, it goes on.
 
     Args:
-        reason: Why a further trial does not pay.
         first_slot: The trials before it are starting points.
 
     Returns:

@@ -25,7 +25,6 @@ def add_points(
     space that the sweep has now, whatever it is changed to before.
 
     Args:
-        sweep: Whose trials they are.
         points: Values by the hyperparameters' names; the sampler chooses the others.
         first_slot: The first one that is not a starting point's.
 

@@ -24,7 +24,6 @@ def open_lock(path: Path, *, is_new: bool = True) -> int:
     """Open a file to lock, which may be another user's, without changing what is in it.
 
     Args:
-        path: The file, in a folder that is there.
         is_new: Whether to make it where it is missing.
 
     Returns:
@@ -54,7 +53,6 @@ def open_log(path: Path, *, is_new: bool) -> int:
     """Open a log to be added to.
 
     Args:
-        path: The log, in a folder that is there.
         is_new: Whether it takes the place of what is there.
 
     Returns:

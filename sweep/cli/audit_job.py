@@ -23,7 +23,6 @@ def audit_search(
     """Train some pruned trials of a search to the end, and say how many were pruned wrongly.
 
     Args:
-        options: With how many.
         is_shown: Whether to print what came of it.
 
     Returns:

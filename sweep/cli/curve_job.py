@@ -39,8 +39,6 @@ def run_curve(
     Args:
         request: What was asked of it, complete.
         options: How far to go and where, with the curve's name.
-        plot: Picture to draw, or None.
-        as_json: Whether to print one JSON value.
 
     Raises:
         SweepError, StorageError: when something asked for cannot be, or the workers failed.

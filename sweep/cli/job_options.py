@@ -25,8 +25,6 @@ class JobOptions:
 
     Attributes:
         timeout_s: After which the workers started here stop gently, or None.
-        storage: Address of the database.
-        artifacts: Folder of checkpoints, weights and pictures.
         workers: How many to start, or None for one a slot.
         gpus: Text that says which GPUs to use, or None for all.
         per_gpu: Text that says how many workers share a GPU, or None for auto.

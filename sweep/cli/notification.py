@@ -43,8 +43,6 @@ def notify_at_end(command: str | None, storage: str, sweep: str) -> Iterator[Non
 
     Args:
         command: As `sh -c` takes it, or None for nothing.
-        storage: Address of the sweep's database.
-        sweep: Its name.
     """
     try:
         yield

@@ -76,7 +76,6 @@ def check_texts(arguments: Sequence[str], settings: Mapping[str, str], folder: s
     """Refuse text that no database, file of settings or page could hold, before anything is done.
 
     Args:
-        arguments: Of the command.
         settings: The environment; those of this program are looked at.
         folder: Where the command runs; paths are kept whole.
 

@@ -16,8 +16,6 @@ class Supervision:
     """One sweep being trained, from the side of the person who started it.
 
     Args:
-        launcher: Runs the workers.
-        view: Shows the sweep.
         timeout_s: After which the sweep stops gently, or None.
     """
 

@@ -20,7 +20,6 @@ def write_page(template: str, **content: Any) -> str:
     """Write a page of ours; all that is put into it is escaped.
 
     Args:
-        template: File of this folder.
         content: By the names that the template has for it.
     """
     return _open_templates().get_template(template).render(style=Markup(STYLE), **content)

@@ -37,7 +37,6 @@ class Pages:
 
     Args:
         inner: optuna-dashboard.
-        storage: Optuna's side of the database.
         allow_edit: Whether the forms that change a sweep are there at all.
         refusal: Why nothing can be changed although it might, in one line; empty where it can.
     """

@@ -152,7 +152,6 @@ def write_sweep_page(
     """Write the page of one sweep.
 
     Args:
-        storage: Optuna's side of the database.
         forms: What can be sent; None where nothing is to be.
     """
     row = _describe(status)

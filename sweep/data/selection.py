@@ -47,7 +47,6 @@ def open_selection(
     Args:
         with_test: Whether to open the third part, too: it is only when a sweep begins, for its
             fingerprint, and for the winner.
-        progress: Told how many of how many events are made or read.
 
     Raises:
         DataError: when a file cannot be used, there are fewer events than asked for, or an event

@@ -69,7 +69,6 @@ def split_events(
     nothing and are no copies of each other.
 
     Args:
-        events: What to divide.
         num_train: Training events wanted, at least 1, or None for all that remain.
         num_validation: Validation events wanted, at least 1.
         num_test: Events of the third part wanted; none by default.
@@ -119,8 +118,6 @@ def pair_events(
     """Use given sets for training and validation; none of their events may be in both.
 
     Args:
-        train: Events to learn from.
-        validation: Events to judge by.
         num_train: How many of `train` to use, by a seeded permutation in which a smaller number is
             the beginning of a larger one; None for all, in their own order.
         num_validation: The same for `validation`.

@@ -39,7 +39,6 @@ class RemoteWorker:
         """Start the worker; a second call starts no second one.
 
         Args:
-            arguments: Of `sweep`.
             settings: Environment variables beside those of the node; they may hold a password.
             log: The file it writes to, which must be there already: in a folder that is the same
                 on all nodes, it is.

@@ -102,8 +102,6 @@ def plan_change(config: SweepConfig, asked: AskedChange, said: list[str]) -> Swe
     """Give the next version of a config.
 
     Args:
-        config: As it is.
-        asked: What shall be changed.
         said: What is changed beside the config.
 
     Raises:

@@ -30,7 +30,6 @@ def fill_request(request: Request, stored: SweepConfig | None, profile: Profile)
     """Fill what was not asked: model, dimensions and the sizes of a curve stay as they are.
 
     Args:
-        request: What was asked.
         stored: The config of the sweep that goes on, or None.
         profile: Of the devices that are here.
 

@@ -183,7 +183,6 @@ def open_kept(
     """Load the network of a stored sweep; a person's own only where it is trusted.
 
     Args:
-        config: Of the sweep.
         files: That the sweep keeps of it. One that an older version made keeps none: then the file
             has to be where it was.
         by_worker: Whether nobody typed a command for this very sweep.

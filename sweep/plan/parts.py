@@ -133,11 +133,7 @@ def plan_space(
     """Give the space asked for; a stored one stays where nothing of it was named.
 
     Args:
-        request: What was asked.
-        profile: Of the device.
         stored: The config of the sweep that goes on, or None.
-        architecture: Whose space it is.
-        recipe: How a trial is trained.
         num_train: Training events of a search, where they are known.
     """
     if stored is not None and not request.dimensions and not request.fixed:

@@ -75,10 +75,8 @@ def plan_sweep(
     """Turn a request into a config and open its events.
 
     Args:
-        request: What was asked.
         profile: Defaults of the device, used when a sweep begins that does not ask for others.
         stored: The config of the sweep that goes on, or None.
-        progress: Told how many of how many toy events are there.
         files: That the sweep that goes on keeps of a person's own network.
 
     Raises:
@@ -145,11 +143,9 @@ def _plan_one(
     """Plan a sweep of one architecture.
 
     Args:
-        request: What was asked of it.
         asked: That with everything filled in.
         curve: Of sample size, or None.
         chosen: The network.
-        progress: Told how many of how many toy events are there.
         first: A plan of the same events, or None.
     """
     network, stored = chosen.network, chosen.stored

@@ -25,7 +25,6 @@ def read_point(
 
     Args:
         texts: `name=value` each; the sampler chooses what is not named.
-        space: The sweep's.
         parts: Of a sweep of several architectures the space of each, by its label: the point says
             by MODEL which one it is of.
 

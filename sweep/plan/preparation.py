@@ -50,12 +50,9 @@ def prepare_sweep(
     """Create a sweep, or find it again and take back a request to stop it.
 
     Args:
-        request: What was asked of it.
-        storage: Address of the database.
         name: Of the sweep, or None for that of the model.
         trials: Its budget from now on, or None for what it has, DEFAULT_TRIALS at first.
         profile: Defaults of the devices that are here.
-        progress: Told how many of how many toy events are there.
         make_room: Called before events are read where something is to be trained, which takes the
             right to write; a sweep that is trained already is only shown. What it raises passes
             through.

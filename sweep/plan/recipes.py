@@ -43,7 +43,6 @@ def build_recipe(name: str, epochs: int | None, default_epochs: int) -> Recipe:
     """Build one of `RECIPES`.
 
     Args:
-        name: Of the recipe.
         epochs: As asked for, or None.
         default_epochs: Of the profile; the report's recipe has its own.
 

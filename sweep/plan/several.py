@@ -74,7 +74,6 @@ def share_request(request: Request, spaces: Mapping[str, Collection[str]]) -> di
     `cnn.lr=...` is asked of one, `lr=...` of all that have it.
 
     Args:
-        request: What was asked of the sweep.
         spaces: Names of the hyperparameters of each architecture, by its label.
 
     Raises:

@@ -92,9 +92,6 @@ def choose_space(
     """Choose what is searched where nothing else is asked for.
 
     Args:
-        architecture: Whose space it is.
-        profile: Of the device.
-        recipe: How a trial is trained.
         num_train: Training events, which bound the steps of a trial; None where nothing is to be
             fitted to them.
     """
@@ -128,9 +125,7 @@ def read_assignment(
     """Read what `--set` or `--fix` says of one hyperparameter.
 
     Args:
-        option: Which of the two it is.
         text: `name=dimension`.
-        space: What it changes.
 
     Returns:
         The name, and its dimension from now on.

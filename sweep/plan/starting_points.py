@@ -38,8 +38,6 @@ def plan_starting_points(
     Args:
         request: What was asked; where it changes the space, the points are moved into that.
         stored: The config of the sweep that goes on, or None.
-        architecture: Whose points they are.
-        space: The sweep's.
         curve: Of sample size, whose trials are all given; None for a search.
         profile: Of the device: in that of a CPU, where the report's networks take minutes an epoch,
             sizes move into the space.

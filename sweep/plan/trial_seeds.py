@@ -11,13 +11,7 @@ from sweep.seeds import derive_seed
 
 
 def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:
-    """Draw the training events of one trial: all of them, but for a sample-size curve.
-
-    Args:
-        config: The sweep's.
-        slot: The trial's.
-        train: The sweep's training events.
-    """
+    """Draw the training events of one trial: all of them, but for a sample-size curve."""
     if config.curve is None:
         return train
     drawn = list_curve_trials(config.curve)[slot]

@@ -42,7 +42,6 @@ def build_tuning_part(
 
     Args:
         events: Its validation events, or None where they are not on this machine.
-        confirmation: Of its best trials, or None.
     """
     key = f"sweep-{status.sweep.id}"
     parts = [

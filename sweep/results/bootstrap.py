@@ -65,8 +65,6 @@ def compare_scores(
     Args:
         a, b: Scores of the same N events in the same order, with finite losses.
         num_resamples: How often events are drawn again, at least 1.
-        seed: Of the draws.
-        progress: Told how many of how many times events are drawn again.
 
     Returns:
         The differences by the keys of the metrics, of those that both models have.

@@ -42,7 +42,6 @@ def list_candidates(
     """List what a confirmation trains: the best of a search, and its recommended point if any.
 
     Args:
-        search: Its status.
         top: How many of the best, at most.
         defaults: Of the architecture, for a search that has not tried its recommended point.
     """

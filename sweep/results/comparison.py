@@ -89,10 +89,7 @@ def compare(
     """Judge two networks on the same events and compare them event by event.
 
     Args:
-        a, b: What to compare.
         named: Events; without files, the validation events that both share.
-        num_resamples: Of the bootstrap.
-        seed: Of the bootstrap.
         progress: Told how many of how many events are read, then judged by both networks, then how
             many of how many times events are drawn again.
 

@@ -38,7 +38,6 @@ def find_contender(text: str, storage: str, artifacts: Path) -> Contender:
         text: A folder that `sweep best --export` wrote, the name of a sweep (its best trial, or
             the confirmed one), or NAME:NUMBER for a trial of it.
         storage: Address of the database, which exports do not need.
-        artifacts: Folder where workers kept the weights.
 
     Raises:
         SweepError, StorageError: when there is none of that name, or its weights are not there.

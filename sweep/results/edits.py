@@ -40,9 +40,6 @@ class Resumed:
 def stop_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Sweep]:
     """Ask all workers of a sweep, its confirmation and its audit to stop after their epoch.
 
-    Args:
-        author: Who asks.
-
     Returns:
         Those of the three that are not finished, and so stop; none where there is nothing to stop.
     """
@@ -58,11 +55,7 @@ def stop_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Sweep]:
 
 
 def resume_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Resumed]:
-    """Take `stop_sweep` back: workers that stay, and those that come, go on.
-
-    Args:
-        author: Who asks.
-    """
+    """Take `stop_sweep` back: workers that stay, and those that come, go on."""
     found = []
     for one in add_confirmations(engine, [sweep]):
         request_stop(engine, one.id, stop=False)
@@ -74,9 +67,6 @@ def resume_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Resumed]:
 
 def change_priority(engine: sa.Engine, sweep: Sweep, priority: int, author: str) -> None:
     """Set whose turn a sweep is: workers take the open sweep of the highest priority first.
-
-    Args:
-        author: Who says so.
 
     Raises:
         ConfigError: when it is out of range.
@@ -93,9 +83,6 @@ def begin_version(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: s
     """Change where a sweep looks, by which rules, how far or how soon: a new version of it.
 
     Its confirmation and its audit have its priority.
-
-    Args:
-        author: Who wants it.
 
     Returns:
         The sweep as it is now.
@@ -123,7 +110,6 @@ def try_points(
     Args:
         read: Reads them, given the sweep's space, and those of its architectures where it has
             several; what it raises is passed on.
-        author: Whose they are.
 
     Returns:
         The points, and their slots.

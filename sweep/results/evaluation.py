@@ -172,9 +172,7 @@ def rebuild_network(status: Status, trial: TrialRow, artifacts: Path) -> nn.Modu
     """Build a trial's network again, with the weights of its best epoch.
 
     Args:
-        status: Of the trial's sweep.
         trial: Complete and feasible.
-        artifacts: Folder where the workers kept its weights.
 
     Raises:
         ModelError, ConflictError: when the weights are not on this machine, or a person's own
@@ -200,7 +198,6 @@ def evaluate(
         network: Maps (B, 4, 4000) to (B, 4000).
         events: At least one.
         device: Where to compute, in full precision.
-        progress: Told how many of how many events are judged.
         decode: What counts as a peak of its output, where that was chosen.
 
     Raises:
@@ -244,11 +241,9 @@ def open_judged(
     """Load an exported model, and open the events that it is to be judged by.
 
     Args:
-        folder: That `sweep best --export` wrote.
         files: Events; empty for those that the sweep judged its trials by.
         x_key, y_key: Names of the arrays in the files, where they are not found by shape.
         variant: Which features of an HDF5 file that has both; those of the training by default.
-        progress: Told how many of how many events are read.
 
     Raises:
         ModelError, DataError: when the model or the events cannot be used.
@@ -272,7 +267,6 @@ def evaluate_export(
 
     Args:
         decode: What counts as a peak, as `--decode` takes it; the model's own by default.
-        progress: Told how many of how many events are judged.
 
     Raises:
         ModelError: as `evaluate`.

@@ -78,11 +78,8 @@ def export_trial(
     """Write a trial's model into a folder of its own and check it.
 
     Args:
-        status: Of the trial's sweep.
         trial: Complete and feasible.
-        artifacts: Folder where the workers kept its weights.
         folder: To be made; must not be there yet.
-        progress: Told how many of how many events are read.
         say: Told, line by line, what takes long, and what the fresh process that checks the
             folder says.
         confirmation: Of which the trial is the winner's; None where the search alone chose it.

@@ -99,10 +99,6 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> pd
 
     The metrics are those of its best epoch; of a trial that is not finished, those of its last one.
     `training_s` is what its epochs took, whoever trained them.
-
-    Args:
-        status: Of the sweep.
-        curves: The epochs of its trials, by the trials' ids.
     """
     space = list_dimensions(status.config)
     kinds = {name: _find_kinds(space[name], name, status.begun) for name in space}
@@ -119,12 +115,7 @@ def tabulate_trials(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> pd
 
 
 def tabulate_epochs(status: Status, curves: Mapping[int, Sequence[Epoch]]) -> pd.DataFrame:
-    """List every epoch of every trial of a sweep, a row each, in their order.
-
-    Args:
-        status: Of the sweep.
-        curves: The epochs of its trials, by the trials' ids.
-    """
+    """List every epoch of every trial of a sweep, a row each, in their order."""
     rows = [
         {"trial": get_number(trial), **asdict(epoch), **_measure(epoch)}
         for trial in status.begun

@@ -24,7 +24,6 @@ def run_afresh(
     """Run a command to its end.
 
     Args:
-        words: The program and its arguments.
         say: Told each line of its standard error as it comes.
         settings: Environment variables beside those of this process.
     """

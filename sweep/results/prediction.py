@@ -64,12 +64,10 @@ def predict_export(
     """Find the vertices of files of events with an exported model, and write them.
 
     Args:
-        folder: That `sweep best --export` wrote.
         files: Events, at least one file; targets are not looked at.
         out: New file, whose ending says its form (`sweep.results.vertex_files`).
         x_key, variant: As `sweep evaluate` takes them.
         decode: What counts as a peak, as `--decode` takes it; the model's own by default.
-        progress: Told how many of how many events are done.
 
     Raises:
         ModelError: when the model cannot be used, or predicts no finite heights.

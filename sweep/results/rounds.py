@@ -87,7 +87,6 @@ def join_confirmation(
     """Have the best of a search that has gone on join its confirmation, with the same seeds.
 
     Args:
-        stored: The confirmation as it is.
         top: How many are the best, or None for as many as the confirmation has.
         num_most: How many may join at most, the best first; None for no bound.
 

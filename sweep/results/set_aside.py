@@ -38,8 +38,6 @@ def judge_winner(
 
     Args:
         confirmation: Settled, and its winner not judged so before.
-        artifacts: Folder where the workers kept its weights.
-        progress: Told how many of how many events are judged.
 
     Raises:
         DataError, ModelError: when the events or the weights are not there, or others.

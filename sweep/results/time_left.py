@@ -22,8 +22,6 @@ def estimate_time_left_s(
 
     Args:
         rows: All trials that have begun.
-        budget: Of the sweep.
-        config: Of the sweep.
         work_s: Time that workers have had trials in hand, which all they trained took.
 
     Returns:

@@ -50,9 +50,7 @@ def choose_architecture(
     """Choose the architecture of the next trial.
 
     Args:
-        labels: Of the sweep's architectures.
         tried: The trials that have begun, those that run too.
-        rng: Decides everything random.
     """
     own = {label: [one for one in tried if one.label == label] for label in labels}
     usable = [label for label in labels if not _has_failed(own[label])] or list(labels)
@@ -75,7 +73,6 @@ def list_tried(trials: Sequence[FrozenTrial], outlook: Outlook) -> list[Tried]:
 
     Args:
         trials: Each with its architecture as MODEL.
-        outlook: Of the sweep's trials.
     """
     curves = [outlook.read_curve(trial) for trial in trials]
     is_known = [

@@ -56,7 +56,6 @@ class Draw:
         slot: The trial's; with the sweep's seed it decides the random numbers, so that two workers
             never draw the same point and a trial taken over draws the same again.
         base_seed: The sweep's.
-        outlook: Of the sweep's trials.
     """
 
     names: Sequence[str]

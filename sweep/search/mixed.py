@@ -56,11 +56,7 @@ database, is another object."""
 
 
 class MixedSampler(CoordinateSampler):
-    """Proposes a point for one trial.
-
-    Args:
-        draw: For which trial, and of what sweep.
-    """
+    """Proposes a point for one trial."""
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw

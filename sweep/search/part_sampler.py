@@ -14,12 +14,7 @@ from sweep.architectures import MODEL
 
 
 class PartSampler(BaseSampler):
-    """Has another sampler choose, to which the study is shown otherwise.
-
-    Args:
-        sampler: Which chooses.
-        show: Shows the study.
-    """
+    """Has another sampler choose, to which the study is shown otherwise."""
 
     def __init__(self, sampler: BaseSampler, show: Callable[[Study], Study]) -> None:
         self._sampler = sampler

@@ -69,7 +69,6 @@ def propose(
     Args:
         seen: The trials that have begun, those that run too.
         center_D: The recommended point, shape (D,), or None where there is none.
-        rng: Decides everything random.
 
     Returns:
         The place, shape (D,), each from 0 to below 1, and the arm that proposed it.
@@ -157,7 +156,6 @@ def ask_model(
     Args:
         seen: The trials that have begun, one of them at least with a value.
         center_D: As for `propose`.
-        rng: Draws the candidates.
     """
     known, (incumbents_ND, sigma) = np.isfinite(seen.value_N), _find_incumbents(seen)
     chosen_N = _choose_observed(seen.value_N)

@@ -35,7 +35,6 @@ def draw_random_point(names: Sequence[str], seed: int) -> dict[str, float]:
 
     Args:
         names: The study's parameters; the order decides which coordinate is whose.
-        seed: Of this point.
     """
     return dict(zip(names, np.random.default_rng(seed).random(len(names)).tolist(), strict=True))
 
@@ -46,7 +45,6 @@ def draw_sobol_point(names: Sequence[str], index: int, seed: int) -> dict[str, f
     Args:
         names: The study's parameters; the order decides which coordinate is whose.
         index: Of the point in the sequence, from 0.
-        seed: Of the scrambling.
     """
     from scipy.stats import qmc  # a second of every process otherwise
 

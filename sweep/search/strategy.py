@@ -62,9 +62,6 @@ def build_sampler(
     """Build the sampler that chooses one trial's hyperparameters.
 
     Args:
-        space: The sweep's.
-        slot: The trial's.
-        outlook: Of the sweep's trials.
         names: As `name_in_study` gives them; None where nothing is prefixed.
     """
     from optuna.exceptions import ExperimentalWarning  # late: a name can be refused without it

@@ -21,9 +21,7 @@ def name_in_study(
     Optuna has no scale that is logarithmic in 1 - value, so the study holds `1 - beta1`.
 
     Args:
-        space: Of an architecture.
         prefixed: Hyperparameters that have the architecture's label before their names.
-        label: Of the architecture.
     """
     names = {}
     for name, dimension in space.items():
@@ -94,7 +92,6 @@ def fix_point(
 
     Args:
         point: Values by the hyperparameters' own names.
-        space: The sweep's.
         names: As `name_in_study` gives them; None where nothing is prefixed.
 
     Returns:

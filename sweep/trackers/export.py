@@ -16,8 +16,6 @@ def export_sweep(tracker: Tracker, status: Status, curves: Curves, folder: Path)
     """Write a sweep for a tracker.
 
     Args:
-        status: Of the sweep.
-        curves: The epochs of its trials, by the trials' ids.
         folder: May hold other sweeps already; made where it is not there.
 
     Returns:

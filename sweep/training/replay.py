@@ -65,7 +65,6 @@ class Player:
 
     Args:
         act: The step, a function of tensors alone.
-        network: That it trains.
         recorder: Of the device; None where there is nothing to be won.
     """
 

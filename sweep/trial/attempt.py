@@ -69,8 +69,6 @@ class Attempt:
     """One attempt at a trial: its network, its curve so far and the weights of its best epoch.
 
     Args:
-        claim: The right to train the trial.
-        begun: The trial.
         interruption: Asked between batches and between epochs.
     """
 

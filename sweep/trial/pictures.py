@@ -28,12 +28,9 @@ def draw_trial(
     """Draw a trial's learning curves, its network's output for some events, and for the worst.
 
     Args:
-        folder: Where to write the pictures.
         network: With the weights of the best epoch; put into evaluation mode.
         events: Validation events; the first are drawn.
         curve: The trial's epochs in order, at least one.
-        null_loss: Loss of predicting zero everywhere, per event.
-        title: Above each picture.
 
     Returns:
         The PNG files `learning_curves.png`, `sample_outputs.png` and `worst_events.png`.

@@ -19,7 +19,6 @@ def is_to_be_pictured(session: Session, value: float) -> bool:
     """Say whether fewer than NUM_PICTURED trials so far are as good as one that ends.
 
     Args:
-        session: Of the trial's sweep.
         value: The trial's value of the objective.
     """
     objective = session.config.search.objective

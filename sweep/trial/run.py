@@ -25,8 +25,6 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
     """Train the trial of a claim to its end or to its rung, from its checkpoint where there is one.
 
     Args:
-        session: What the worker holds open.
-        claim: The right to train it.
         interruption: Asked between batches and between epochs.
 
     Returns:

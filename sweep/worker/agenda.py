@@ -29,11 +29,7 @@ class Agenda:
     """The sweeps that a worker may work on.
 
     Args:
-        engine: The database.
-        study_storage: Optuna's side of it.
         sweep: Name of the only sweep to work on, or None for all.
-        device: To train on.
-        artifacts: Folder of checkpoints, weights and pictures.
         say: Told in one line why a sweep is not worked on.
     """
 
@@ -65,8 +61,6 @@ class Agenda:
         """Claim a trial of the sweep whose turn it is.
 
         Args:
-            worker: Who claims.
-            lease_s: For how long the claim holds.
             is_given_up: Whether the worker is to leave: opening a sweep's events may take long.
 
         Returns:

@@ -23,7 +23,6 @@ class DeviceLock:
     """A lock on a device among the workers of one machine: held together, or alone.
 
     Args:
-        device: Of this process.
         folder: Of the lock's files; this user's own on this machine unless given.
 
     Raises:

@@ -17,9 +17,7 @@ class WorkerOptions:
     """Where a worker works.
 
     Attributes:
-        storage: Address of the database.
         sweep: Name of the only sweep to work on, or None for all of the database in fair turn.
-        artifacts: Folder of checkpoints, weights and pictures.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         num_threads: Of PyTorch on a CPU, or None for its own choice.
         is_forever: Whether to wait for more where nothing is left to train.

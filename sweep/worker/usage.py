@@ -20,11 +20,7 @@ ROLLUP = Path("/proc/self/smaps_rollup")
 
 
 class UsageMeter:
-    """Measures what this process takes, now and then.
-
-    Args:
-        device: That it computes on.
-    """
+    """Measures what this process takes, now and then."""
 
     def __init__(self, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:
         self._device = device

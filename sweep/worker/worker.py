@@ -56,7 +56,6 @@ def run_worker(
     """Train trials until nothing is left of them or the worker is asked to leave.
 
     Args:
-        options: Where.
         signals: Say when to leave.
         say: Told in one line what happened to each trial.
         beside: What else this process does while it has the database open, if anything.
