@@ -2,7 +2,8 @@
 
 Which trial goes on is the search's to say: a pure function of the standings chooses. Who stands
 where is read in the transaction that claims, by one statement, so that it is of one moment; what a
-trial came to at a rung never changes.
+trial came to at a rung never changes. One worker chooses at a time: two who chose by what was
+before the other's choice would let one more go on than may.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweep.storage.ranking import Ranking
-from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
+from sweep.storage.sweeps import PAUSED, RUNNING, WAITING, lock_sweep
 from sweep.storage.tables import epochs, trials
 
 MOST_NAMED = 500
@@ -97,6 +98,7 @@ def choose_trial(
             return row, NextTrial(row.slot, row.until_epoch if promotion else None)
     if promotion is None:
         return None
+    lock_sweep(connection, sweep_id)
     standings = _read_standings(connection, sweep_id, promotion)
     while (next_trial := promotion.choose(list(standings.values()))) is not None:
         standing = standings[next_trial.slot]

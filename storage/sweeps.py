@@ -208,7 +208,7 @@ def is_untouched(sweep_id: int, first_slot: int) -> sa.ColumnElement[bool]:
 
 def set_budget(connection: sa.Connection, sweep_id: int, budget: int) -> int:
     """Set how many trials a sweep trains, within a transaction; as `change_budget`."""
-    _lock(connection, sweep_id)
+    lock_sweep(connection, sweep_id)
     mine = trials.c.sweep_id == sweep_id
     connection.execute(trials.delete().where(is_untouched(sweep_id, budget)))
     held = set(connection.execute(sa.select(trials.c.slot).where(mine)).scalars())
@@ -245,7 +245,7 @@ def change_config(
     text = json.dumps(config, sort_keys=True)
 
     def work(connection: sa.Connection) -> bool:
-        _lock(connection, sweep.id)
+        lock_sweep(connection, sweep.id)
         mine = sweeps.c.id == sweep.id
         stored = connection.execute(sa.select(sweeps.c.config).where(mine)).scalar_one()
         found = parse_column(stored, f"sweep {sweep.name}: config")
@@ -349,8 +349,11 @@ def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:
     return read(engine, work)
 
 
-def _lock(connection: sa.Connection, sweep_id: int) -> None:
-    """Hold the sweep's row until the transaction ends (SQLite holds the whole file anyway)."""
+def lock_sweep(connection: sa.Connection, sweep_id: int) -> None:
+    """Hold a sweep's row until the transaction ends (SQLite holds the whole file anyway).
+
+    Whoever holds trials too has taken the sweep first, so that no two wait for each other.
+    """
     connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
 
 

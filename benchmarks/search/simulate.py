@@ -1,380 +1,172 @@
-"""Replays searches on the recorded curves, in virtual time, through the product's own classes.
+"""Replays searches on the recorded curves, and prints how they compare.
 
-    python benchmarks/search/simulate.py --seeds 200 --workers 2
+    python benchmarks/search/simulate.py --seeds 40 --epochs 200 --out replays.jsonl
 
-Samplers are built by `sweep.search.strategy`, suggestions made by `sweep.search.suggestion`,
-promotions chosen by `sweep.search.promotion`, all on an Optuna study in memory; only the training
-is looked up (`landscape.py`). An epoch takes one unit of time on each worker.
-
-Regret: of the selected configuration's mean, 0 the best recorded one, 1 the recommended point.
-Loss: by how much that mean is above the recommended point's, in the mean over the sweeps.
+A line of the file is one replay. What is there is not replayed again, so that it may be broken off
+and gone on with; after a change of what is replayed, take another file. `--only-table` prints what
+is there so far.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
+import json
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from landscape import DEAD, NULL_LOSS, Landscape, open_landscape
-from numpy.typing import NDArray
-from optuna.trial import TrialState
-from record import NUM_EPOCHS, SPACES, list_good_points
+from landscape import open_landscape
+from methods import METHODS
+from record import NAMES
+from replay import Result, Sweep
 
-from sweep.config import PrunerConfig, SearchConfig
-from sweep.models.value import Value
-from sweep.search.draw import Outlook
-from sweep.search.flatness import NUM_AGREEING, explain_flatness
-from sweep.search.mixed import MixedSampler
-from sweep.search.promotion import choose_next_trial, list_rungs
-from sweep.search.strategy import build_sampler, choose_sampler
-from sweep.search.suggestion import fix_point, suggest
-from sweep.search.winner_choice import choose_winner, estimate_levels
-from sweep.storage.standings import Standing
-from sweep.storage.studies import begin_trial
-from sweep.storage.sweeps import COMPLETE, PAUSED, RUNNING, WAITING
-
-warnings.simplefilter("ignore")
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-GRACE = 2
-NO_WORSE = 1.0001
-"""Regret up to which a choice is no worse than the recommended point."""
-
-
-@dataclass
-class Trial:
-    """One trial in thought."""
-
-    slot: int
-    state: str = WAITING
-    trained: int = 0
-    goal: int = NUM_EPOCHS
-    curve: list[float] = field(default_factory=list)
-    u_D: NDArray[np.float64] | None = None
-    true: float = math.nan
-    study_trial: Any = None
-    outcome: str | None = None
+Key = tuple[str, str, bool, int, int, int]
+"""Architecture, method, whether the recommended point is tried first, epochs, workers, seed."""
+NUM_DRAWS = 2000
+NO_WORSE = 0.01
+"""Percent by which a loss may be above another and count as no worse."""
+MARK = 0.1
+"""Share of the way from the best to the recommended point at which the mark is."""
+COLUMNS = (
+    ("% above best", 20),
+    ("90 %", 7),
+    ("regret", 8),
+    ("by model", 9),
+    ("confirmed", 10),
+    ("to mark", 8),
+    ("no worse", 16),
+    ("by model", 9),
+    ("confirmed", 10),
+    ("dead", 6),
+    ("false", 7),
+    ("epochs", 7),
+    ("trials", 7),
+)
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way to search.
+def read_replays(path: Path) -> dict[Key, Result]:
+    """Read what was replayed; a line that was broken off is left out."""
+    found: dict[Key, Result] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        key = row["key"]
+        found[tuple(key)] = Result(**{one.name: row[one.name] for one in fields(Result)})
+    return found
 
-    Attributes:
-        sampler: Of the product by name, or Optuna's own.
-        stop: Says of the trials and one of them whether it ends after its last epoch; None where it
-            pauses at rungs instead.
-        eta: Reduction factor of the rungs.
-        grace: First epoch at which trials pause.
-        is_plain: Whether the best of those that came to the first rung go to the end at once.
-        stops_when_flat: Whether no trial begins any more where it is not expected to pay.
+
+def find_interval(
+    values: Sequence[float], measure: Callable[[Any], float] = np.median
+) -> tuple[float, float]:
+    """Find where a measure of the values lies with 95 %, by drawing them again (bootstrap)."""
+    drawn = np.random.default_rng(0).choice(np.array(values), (NUM_DRAWS, len(values)))
+    low, high = np.quantile([measure(row) for row in drawn], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def find_share_interval(count: int, total: int) -> tuple[float, float]:
+    """Find where a share lies with 95 % (Wilson, JASA 22:209, 1927)."""
+    share, wide = count / total, 1.96**2 / total
+    middle, half = share + wide / 2, 1.96 * np.sqrt(share * (1 - share) / total + wide / total / 4)
+    return (middle - half) / (1 + wide), (middle + half) / (1 + wide)
+
+
+def write_row(results: Sequence[Result], recommended: float) -> list[str]:
+    """Write what the replays of one method came to, in the order of the columns.
+
+    Args:
+        recommended: By how much the recommended point is above the best known one, in percent.
     """
-
-    sampler: str | Callable[[int], optuna.samplers.BaseSampler]
-    pruner: Callable[[], optuna.pruners.BasePruner] | None = None
-    stop: Callable[[Sequence[Trial], Trial], bool] | None = None
-    eta: int = 2
-    grace: int = GRACE
-    num_epochs: int = NUM_EPOCHS
-    is_plain: bool = False
-    stops_when_flat: bool = False
-
-    def num_trials(self, max_epochs: int) -> int:
-        """Count the trials that spend so many epochs; without an end where trials follow."""
-        if not self.is_plain:
-            return int(max_epochs)
-        return round(max_epochs / (self.grace + (NUM_EPOCHS - self.grace) / self.eta))
-
-
-def stop_as_ray(trials: Sequence[Trial], trial: Trial, eta: int = 3, grace: int = 2) -> bool:
-    """Stop as Ray Tune's asynchronous halving does: below the best share at its rung so far."""
-    rung = grace
-    while rung < trial.trained:
-        rung *= eta
-    if rung != trial.trained or rung >= NUM_EPOCHS:
-        return False
-    values = [other.curve[rung - 1] for other in trials if other.trained >= rung]
-    return trial.curve[rung - 1] > float(np.quantile(values, 1 / eta))
+    above, by_model = ([getattr(one, n) for one in results] for n in ("above", "above_by_model"))
+    confirmed = [result.confirmed for result in results]
+    bar = recommended + NO_WORSE
+    marks = [find_mark(result.trace, MARK * recommended) for result in results]
+    num_no_worse = sum(value <= bar for value in above)
+    low, high = find_share_interval(num_no_worse, len(above))
+    pruned = sum(result.pruned for result in results)
+    begin, end = find_interval(above)
+    return [
+        f"{np.median(above):.2f} ({begin:.2f} {end:.2f})",
+        f"{np.quantile(above, 0.9):.2f}",
+        f"{np.median(above) / recommended:.2f}",
+        f"{np.median(by_model):.2f}",
+        f"{np.median(confirmed):.2f}",
+        f"{np.median(marks):.0f}",
+        f"{num_no_worse / len(above):.0%} ({low:.0%} {high:.0%})",
+        f"{np.mean([value <= bar for value in by_model]):.0%}",
+        f"{np.mean([value <= bar for value in confirmed]):.0%}",
+        f"{np.mean([result.dead for result in results]):.1%}",
+        f"{sum(result.false for result in results) / max(1, pruned):.1%}",
+        f"{np.mean([result.epochs for result in results]):.0f}",
+        f"{np.mean([result.trials for result in results]):.0f}",
+    ]
 
 
-METHODS: dict[str, Method] = {
-    "random": Method("random", optuna.pruners.NopPruner),
-    "optuna": Method(
-        lambda seed: optuna.samplers.TPESampler(seed=seed), optuna.pruners.MedianPruner
-    ),
-    "tpe+halving": Method(
-        lambda seed: optuna.samplers.TPESampler(seed=seed), optuna.pruners.SuccessiveHalvingPruner
-    ),
-    "hyperband": Method(
-        lambda seed: optuna.samplers.TPESampler(seed=seed), optuna.pruners.HyperbandPruner
-    ),
-    "ray asha": Method("random", stop=stop_as_ray),
-    "i-epochs": Method("random", eta=12, is_plain=True),
-    "today": Method("tpe", optuna.pruners.MedianPruner),
-    "tpe+rungs": Method("tpe"),
-    "random+rungs": Method("random"),
-    "ours": Method("mixed"),
-    "ours eta 4": Method("mixed", eta=4),
-    "ours, flat": Method("mixed", stops_when_flat=True),
-}
+def find_mark(trace: Sequence[tuple[int, float]], mark: float) -> float:
+    """Find after how many epochs what is selected was first within a mark; infinite for never."""
+    return next((spent for spent, above in trace if above <= mark), math.inf)
 
 
-class Sweep:
-    """One sweep in thought."""
-
-    def __init__(
-        self, method: Method, land: Landscape, points: Sequence[dict[str, Value]], seed: int
-    ) -> None:
-        self.method, self.land, self.points, self.seed = method, land, points, seed
-        pruner = method.pruner() if method.pruner else optuna.pruners.NopPruner()
-        self.study = optuna.create_study(pruner=pruner)
-        if not isinstance(method.sampler, str):
-            self.study.sampler = method.sampler(seed)
-        self.trials: list[Trial] = []
-        self.rungs = (
-            (method.grace, NUM_EPOCHS)
-            if method.is_plain
-            else list_rungs(NUM_EPOCHS, method.grace, method.eta)
-        )
-        self.spent = 0
-        self.trace: list[tuple[int, float]] = []
-
-    def run(self, num_trials: int, max_epochs: float, num_workers: int) -> None:
-        """Search until the trials or the epochs are spent."""
-        self.trials = [Trial(slot) for slot in range(num_trials)]
-        rng = np.random.default_rng(self.seed)
-        queue: list[tuple[float, int, Trial | None]] = [(0.0, w, None) for w in range(num_workers)]
-        idle: list[tuple[float, int]] = []
-        while queue:
-            now, worker, trial = heapq.heappop(queue)
-            if trial is not None:
-                self._end_epoch(trial)
-            if trial is None or trial.state != RUNNING:
-                trial = self._claim() if self.spent < max_epochs else None
-            if trial is None:
-                idle.append((now, worker))
+def print_table(found: Mapping[Key, Result], options: argparse.Namespace) -> None:
+    """Print a line for each architecture and method."""
+    print(f"{'':26}" + "".join(f"{name:>{width}}" for name, width in COLUMNS))
+    for architecture in options.architectures:
+        land = open_landscape(architecture)
+        for name in options.methods:
+            results = [found[k] for k in list_keys(options, [architecture], [name]) if k in found]
+            if not results:
                 continue
-            self.spent += 1
-            heapq.heappush(queue, (now + rng.uniform(0.95, 1.05), worker, trial))
-            for _since, other in idle:
-                heapq.heappush(queue, (now + 1e-6, other, None))
-            idle = []
-
-    def _claim(self) -> Trial | None:
-        if not self.is_pausing:
-            waiting = [trial for trial in self.trials if trial.state == WAITING]
-            return self._begin(waiting[0]) if waiting else None
-        self._end_if_flat()
-        while True:
-            standings = [
-                Standing(
-                    t.slot,
-                    t.state,
-                    t.outcome,
-                    tuple(t.curve[r - 1] for r in self.rungs if r <= t.trained),
-                )
-                for t in self.trials
-            ]
-            next_trial = choose_next_trial(standings, self.rungs, self.method.eta)
-            if next_trial is None:
-                return None
-            trial = self.trials[next_trial.slot]
-            trial.goal = next_trial.until_epoch or NUM_EPOCHS
-            if trial.state == WAITING:
-                return self._begin(trial)
-            if next_trial.account is not None:
-                self._finish(trial, TrialState.PRUNED)
-                continue
-            trial.state = RUNNING
-            return trial
-
-    def _end_if_flat(self) -> None:
-        """Take out the trials that have not begun where the next one does not pay."""
-        begun = [trial for trial in self.trials if trial.state != WAITING]
-        if not self.method.stops_when_flat or len(begun) in (self.judged, len(self.trials)):
-            return
-        self.judged = len(begun)
-        sampler = self._build_sampler(len(begun))
-        assert isinstance(sampler, MixedSampler)
-        prospects = sampler.ask_prospects(self.study, NUM_AGREEING)
-        if explain_flatness(prospects, len(begun)) is not None:
-            self.trials = begun
-
-    @property
-    def is_pausing(self) -> bool:
-        return self.method.pruner is None and self.method.stop is None
-
-    def _begin(self, trial: Trial) -> Trial:
-        space = SPACES[self.name]
-        if isinstance(self.method.sampler, str):
-            self.study.sampler = self._build_sampler(trial.slot)
-        point = self.points[trial.slot] if trial.slot < len(self.points) else {}
-        study_trial = begin_trial(self.study, trial.slot, fix_point(point, space), is_first=True)
-        params = suggest(study_trial, space, point)
-        trial.study_trial, trial.state = study_trial, RUNNING
-        trial.u_D = self.land.get_unit(params)
-        trial.true = float(self.land.get_true(trial.u_D[None])[0])
-        trial.whole = self.land.draw_curve(trial.u_D, self.seed)  # type: ignore[attr-defined]
-        return trial
-
-    def _build_sampler(self, slot: int) -> optuna.samplers.BaseSampler:
-        outlook = Outlook(NUM_EPOCHS, True, NULL_LOSS, 0 if self.points else None)
-        config = SearchConfig(
-            sampler=choose_sampler(str(self.method.sampler)),
-            pruner=PrunerConfig(name="none"),
-            seed=self.seed,
-        )
-        return build_sampler(config, SPACES[self.name], slot, outlook)
-
-    name = ""
-    judged = 0
-
-    def _end_epoch(self, trial: Trial) -> None:
-        value = trial.whole[trial.trained]  # type: ignore[attr-defined]
-        trial.trained += 1
-        trial.curve.append(value)
-        trial.study_trial.report(value, trial.trained)
-        if trial.trained >= NUM_EPOCHS:
-            self._finish(trial, TrialState.COMPLETE)
-            self.trace.append((self.spent, self.select().true))
-        elif trial.trained >= GRACE and all(v >= DEAD for v in trial.curve):
-            self._finish(trial, TrialState.PRUNED, "dead")
-        elif self.method.stop is not None:
-            if self.method.stop([t for t in self.trials if t.curve], trial):
-                self._finish(trial, TrialState.PRUNED)
-        elif self.method.pruner is not None:
-            if trial.study_trial.should_prune():
-                self._finish(trial, TrialState.PRUNED)
-        elif trial.trained >= trial.goal:
-            trial.state = PAUSED
-
-    def _finish(self, trial: Trial, state: TrialState, outcome: str | None = None) -> None:
-        trial.state = COMPLETE if state == TrialState.COMPLETE else "pruned"
-        trial.outcome = outcome
-        self.study.tell(
-            trial.study_trial,
-            trial.curve[-1] if state == TrialState.COMPLETE else None,
-            state=state,
-        )
-
-    def select(self) -> Trial:
-        """Select as Optuna does: the lowest value of a complete trial."""
-        done = [t for t in self.trials if t.state == COMPLETE]
-        return min(done, key=lambda t: t.curve[-1])
-
-    def list_top(self, number: int) -> list[Trial]:
-        done = sorted((t for t in self.trials if t.state == COMPLETE), key=lambda t: t.curve[-1])
-        return done[:number]
-
-    def confirm(self, number: int, seeds: int) -> float:
-        """Train the best and the recommended point again and give the true mean of the winner."""
-        candidates = self.list_top(number)
-        recommended = self.land.get_unit({**list_good_points(self.name)[0]})
-        places = [recommended] + [t.u_D for t in candidates if not np.allclose(t.u_D, recommended)]
-        fresh = [10_000 + 100 * self.seed + seed for seed in range(seeds)]
-        value_CS = np.array(
-            [[self.land.draw_curve(u_D, seed)[-1] for seed in fresh] for u_D in places]
-        )
-        winner = choose_winner(estimate_levels(value_CS), 0)
-        return float(self.land.get_true(places[winner or 0][None])[0])
+            cells = zip(write_row(results, land.rate(land.recommended)), COLUMNS, strict=True)
+            line = "".join(f"{cell:>{width}}" for cell, (_name, width) in cells)
+            print(f"{architecture:6}{name:15}{len(results):5}{line}")
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one sweep came to."""
-
-    regret: float
-    confirmed: float
-    epochs: int
-    epochs_to_mark: float
-    dead_share: float
-    is_no_worse: bool
-    is_confirmed_no_worse: bool
-    trials: int
-    excess: float
-    confirmed_excess: float
-
-
-def replay(
-    method: Method,
-    architecture: str,
-    land: Landscape,
-    seed: int,
-    options: argparse.Namespace,
-    best: float,
-) -> Result:
-    points = list_good_points(architecture)[:1] if options.points else []
-    sweep = Sweep(method, land, points, seed)
-    sweep.name = architecture
-    num_trials = method.num_trials(options.epochs) if options.epochs else options.trials
-    sweep.run(num_trials, options.epochs or math.inf, options.workers)
-    recommended = float(land.get_true(land.get_unit(list_good_points(architecture)[0])[None])[0])
-
-    def regret(true: float) -> float:
-        return (true - best) / (recommended - best)
-
-    chosen = regret(sweep.select().true) if any(t.state == COMPLETE for t in sweep.trials) else 9.0
-    confirmed = regret(sweep.confirm(4, 3)) if chosen < 9 else 1.0
-    mark = next((spent for spent, true in sweep.trace if regret(true) <= 0.1), math.inf)
-    dead = sum(t.trained for t in sweep.trials if t.curve and min(t.curve) >= DEAD)
-    return Result(
-        chosen,
-        confirmed,
-        sweep.spent,
-        mark,
-        dead / max(1, sweep.spent),
-        chosen <= NO_WORSE,
-        confirmed <= NO_WORSE,
-        len(sweep.trials),
-        chosen * (recommended - best) / recommended,
-        confirmed * (recommended - best) / recommended,
-    )
+def list_keys(
+    options: argparse.Namespace, architectures: Sequence[str], methods: Sequence[str]
+) -> list[Key]:
+    """List the replays that are asked for: all methods with one seed before the next one."""
+    return [
+        (architecture, method, options.points, options.epochs, options.workers, seed)
+        for seed in range(options.first, options.first + options.seeds)
+        for architecture in architectures
+        for method in methods
+    ]
 
 
 def main() -> None:
-    """Print the table."""
+    """Replay what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--architectures", nargs="*", default=list(SPACES))
-    parser.add_argument("--methods", nargs="*", default=list(METHODS))
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--architectures", nargs="*", default=NAMES, choices=NAMES)
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--epochs", type=int, help="equal for all, instead of trials")
+    parser.add_argument("--epochs", type=int, default=200, help="alike for all methods")
     parser.add_argument("--no-points", dest="points", action="store_false")
+    parser.add_argument("--out", type=Path, default=Path("replays.jsonl"))
+    parser.add_argument("--only-table", action="store_true")
     options = parser.parse_args()
-    columns = "regret", "90 %", "confirmed", "to 10 %", "epochs", "dead", "no worse", "confirmed"
-    columns += "trials", "loss", "confirmed"
-    print(f"{'architecture':13}{'method':14}" + "".join(f"{name:>11}" for name in columns))
-    for architecture in options.architectures:
-        land = open_landscape(architecture)
-        best = float(land.get_true(land.u_ND).min())
-        for name in options.methods:
-            results = [
-                replay(METHODS[name], architecture, land, seed, options, best)
-                for seed in range(options.seeds)
-            ]
-            regrets = [result.regret for result in results]
-            cells = (
-                f"{np.median(regrets):.2f}",
-                f"{np.quantile(regrets, 0.9):.2f}",
-                f"{np.median([r.confirmed for r in results]):.2f}",
-                f"{np.median([r.epochs_to_mark for r in results]):.0f}",
-                f"{np.mean([r.epochs for r in results]):.0f}",
-                f"{100 * np.mean([r.dead_share for r in results]):.0f}%",
-                f"{100 * np.mean([r.is_no_worse for r in results]):.0f}%",
-                f"{100 * np.mean([r.is_confirmed_no_worse for r in results]):.0f}%",
-                f"{np.mean([r.trials for r in results]):.0f}",
-                f"{100 * np.mean([r.excess for r in results]):+.2f}%",
-                f"{100 * np.mean([r.confirmed_excess for r in results]):+.2f}%",
-            )
-            line = f"{architecture:13}{name:14}" + "".join(f"{cell:>11}" for cell in cells)
-            print(line, flush=True)
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    found = read_replays(options.out)
+    keys = list_keys(options, options.architectures, options.methods)
+    missing = [] if options.only_table else [key for key in keys if key not in found]
+    lands = {name: open_landscape(name) for name in dict.fromkeys(key[0] for key in missing)}
+    for key in missing:
+        architecture, method, has_points, num_epochs, num_workers, seed = key
+        sweep = Sweep(METHODS[method], lands[architecture], seed, has_points=has_points)
+        sweep.run(num_epochs, num_workers)
+        found[key] = sweep.rate()
+        with options.out.open("a") as file:
+            file.write(json.dumps({"key": key, **asdict(found[key])}) + "\n")
+    print_table(found, options)
 
 
 if __name__ == "__main__":

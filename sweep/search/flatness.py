@@ -23,6 +23,16 @@ LEAST_GAIN = 0.2
 (docs/SEARCH.md)."""
 
 
+def gather_prospects(asked: Sequence[Sequence[Prospect]]) -> list[Prospect]:
+    """Give, of what several models expect at each moment, what promises the most."""
+    return [max(one, key=_measure_gain) for one in zip(*asked, strict=False)]
+
+
+def _measure_gain(prospect: Prospect) -> float:
+    """Measure a gain in standard deviations between trainings."""
+    return prospect.gain / max(prospect.noise, 1e-12)
+
+
 def explain_flatness(prospects: Sequence[Prospect], num_begun: int) -> str | None:
     """Say why a further trial does not pay; None where it does.
 
@@ -31,7 +41,7 @@ def explain_flatness(prospects: Sequence[Prospect], num_begun: int) -> str | Non
         num_begun: Trials of the search so far.
     """
     least = max(LEAST_GAIN, RETURN / max(1, num_begun))
-    gains = [one.gain / max(one.noise, 1e-12) for one in prospects[:NUM_AGREEING]]
+    gains = [_measure_gain(one) for one in prospects[:NUM_AGREEING]]
     if num_begun < NUM_LEAST or len(gains) < NUM_AGREEING or max(gains) >= least:
         return None
     return (

@@ -22,6 +22,10 @@ NULL_MARGIN = 0.02
 """A loss less than this share below the null loss counts as no better than it
 (docs/PHYSICS.md, "Null loss")."""
 
+PEAKS = Ranking(("found", "missed"), (), is_highest_first=False)
+EVENTS = Ranking(("events",), (), is_highest_first=False)
+"""Of how many true peaks and events the other metrics were counted; nothing is ranked by them."""
+
 MIN_FAILURES = 3
 MAX_FAILED_SHARE = 0.5
 """A sweep stops when at least MIN_FAILURES trials and more than this share of the finished ones
@@ -77,9 +81,8 @@ def get_ranking(objective: str, max_fp: float | None = None) -> Ranking:
     Args:
         max_fp: Behind those with no more false positives per event come all others, at a rung.
     """
-    beside = (EFFICIENCY, FP_RATE) if objective == FRONT else ()
-    ranking = _rank_by(OBJECTIVES[objective])
-    return replace(ranking, max_fp=max_fp, beside=tuple(map(_rank_by, beside)))
+    beside = (_rank_by(EFFICIENCY), _rank_by(FP_RATE), PEAKS, EVENTS) if objective == FRONT else ()
+    return replace(_rank_by(OBJECTIVES[objective]), max_fp=max_fp, beside=beside)
 
 
 def _rank_by(metric: Metric) -> Ranking:

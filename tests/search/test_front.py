@@ -24,12 +24,16 @@ RUNGS = (2, 4, 8)
 FIRST = (0.035, -0.85, 0.08)
 """Loss, efficiency with its sign, and FP rate of a trial that others are compared with."""
 OVER = ((0.040, -0.80, 0.30), (0.030, -0.90, 0.20))
+PEAKS_PER_EVENT = 5.0
 
 
-def stand(slot: int, *reached: tuple[float, float, float], state: str = "paused") -> Standing:
-    """Give the standing of a trial that came to this at the rungs so far."""
+def stand(
+    slot: int, *reached: tuple[float, float, float], state: str = "paused", events: float = 400.0
+) -> Standing:
+    """Give the standing of a trial that came to this at the rungs so far, on so many events."""
     values = tuple(one[0] for one in reached)
-    return Standing(slot, state, values=values, beside=tuple(one[1:] for one in reached))
+    counted = PEAKS_PER_EVENT * events, events
+    return Standing(slot, state, values=values, beside=tuple((*r[1:], *counted) for r in reached))
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,17 @@ def test_only_what_is_beaten_in_all_three_ends(
     assert chosen is not None
     assert (chosen.slot, chosen.account is not None) == (0, is_beaten)
     assert chosen.until_epoch == (2 if is_beaten else 4)
+
+
+@pytest.mark.parametrize(("events", "is_beaten"), [(100.0, False), (10_000.0, True)])
+def test_noise_is_that_of_as_many_events_as_were_judged_by(
+    events: float, *, is_beaten: bool
+) -> None:
+    """What is no difference on a hundred events is one on ten thousand."""
+    other = stand(1, (0.0345, -0.86, 0.06), state="complete", events=events)
+    chosen = choose_on_front([stand(0, FIRST, events=events), other], RUNGS)
+    assert chosen is not None
+    assert (chosen.account is not None) == is_beaten
 
 
 def test_a_trial_waits_for_some_to_be_compared_with() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -276,6 +278,46 @@ def test_trial_on_its_way_to_a_rung_takes_no_place_of_those_that_go_on(engine: s
     record(engine, begun, 0.05)
     again = claim()
     assert (again.slot, again.account) == (5, None)
+
+
+def test_two_workers_at_a_rung_let_no_more_go_on_than_may(
+    postgres_url: str, open_database: Callable[[str], sa.Engine]
+) -> None:
+    """One of three may: while a worker chooses, a better trial pauses and another worker asks."""
+    engine = open_database(postgres_url)
+    sweep = sweeps.create_sweep(engine, "four", {}, {}, 4)
+    *others, better = (take(engine, sweep, NextTrial(slot, 1)) for slot in range(3))
+    for one in others:
+        record(engine, one, 0.5)
+        claims.pause_claim(engine, one)
+    record(engine, better, 0.4)
+    with ThreadPoolExecutor() as pool:
+        asked: list[Future[claims.Claim | None]] = []
+
+        def choose(known: Sequence[Standing]) -> NextTrial | None:
+            """Choose as two do who see each other's choice only where they wait for it."""
+            chosen = choose_next_trial(known, (1, 2), 2)
+            if not asked:
+                claims.pause_claim(engine, better)
+                asked.append(pool.submit(claim, "b"))
+                wait_for_lock(engine, asked[0])
+            return chosen
+
+        def claim(worker: str) -> claims.Claim | None:
+            return claims.claim_trial(engine, sweep.id, worker, HOUR_S, promotion)
+
+        promotion = Promotion((1, 2), LOSS, choose)
+        found = [claim("a"), asked[0].result()]
+    assert [one and (one.slot, one.until_epoch) for one in found] == [(0, 2), (1, 1)]
+
+
+def wait_for_lock(engine: sa.Engine, other: Future[Any]) -> None:
+    """Wait until somebody else waits for a lock, or is done."""
+    waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    while not other.done():
+        with engine.connect() as connection:
+            if connection.execute(waiting).scalar_one():
+                return
 
 
 def test_sweep_with_paused_trials_is_open(engine: sa.Engine, sweep: sweeps.Sweep) -> None:
