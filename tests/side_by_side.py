@@ -7,11 +7,13 @@ or a browser. Each process takes the next file as soon as it is through with one
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import itertools
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -20,6 +22,10 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 import forks
+from servers import SHARED, share_postgres
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): a signal that comes when the parent has ended."""
 
 LONGEST = (
     "launch/test_ray.py",
@@ -69,14 +75,16 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     for number in range(len(files)):
         os.write(end, number.to_bytes(2))
     os.close(end)
-    crew = dict(_fork(session, files, queue) for _process in range(option.processes))
-    try:
-        _report(session, crew)
-    finally:
-        for process in crew.values():
-            with suppress(ProcessLookupError):
-                os.kill(process.pid or 0, signal.SIGINT)
-            process.join()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: all is put away
+    with share_postgres() as session.config.stash[SHARED]:
+        crew = dict(_fork(session, files, queue) for _process in range(option.processes))
+        try:
+            _report(session, crew)
+        finally:
+            for process in crew.values():
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid or 0, signal.SIGINT)
+                process.join()
     return True
 
 
@@ -140,7 +148,10 @@ class Teller:
 
 
 def _work(session: pytest.Session, files: Sequence[File], queue: int, told: Connection) -> None:
-    """Run one file after another, as long as there are any."""
+    """Run one file after another, as long as there are any and somebody hears of it."""
+    os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
     forks.begin()
     plugins = session.config.pluginmanager
     capture = plugins.get_plugin("capturemanager")
@@ -155,7 +166,8 @@ def _work(session: pytest.Session, files: Sequence[File], queue: int, told: Conn
             for item, after in zip(items, [*items[1:], session], strict=True):
                 told.send(item.nodeid)
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=after)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except (KeyboardInterrupt, BrokenPipeError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     finally:
         plugins.get_plugin("runner").pytest_sessionfinish(session)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from forks import Command
 from jobs import NAME, NUM_TRIALS, Job, check_whole, end, hear, wait_until
-from servers import make_database, name_connections, run_postgres, stop_postgres
+from servers import make_database, name_connections, open_server, run_postgres, stop_postgres
 from sweep.process import is_gone
 from sweep.storage.claims import expire_claims
 from sweep.storage.epochs import Epoch
@@ -63,8 +63,7 @@ def cut_connections(job: Job, process: Command) -> int:
 def server() -> Iterator[sa.Engine]:
     """A PostgreSQL server that may be stopped: nobody else uses it."""
     with run_postgres() as address:
-        url = sa.make_url(address)
-        yield sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+        yield open_server(address)
 
 
 @pytest.fixture

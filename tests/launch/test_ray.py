@@ -41,6 +41,8 @@ SETTINGS = {
     "RAY_worker_niceness": "0",  # or workers would wait for whatever else this machine does
 }
 SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+WITHOUT = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+"""Processes of Ray's head that nothing here asks: a second of a processor each."""
 
 
 @dataclass
@@ -105,7 +107,7 @@ def started_nodes() -> Iterator[TwoNodes]:
         pytest.importorskip("ray", reason="no Ray: install pv-sweep[test]")
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **SIZE})
+        cluster = Cluster(initialize_head=True, head_node_args={**WITHOUT, **SIZE})
         try:
             yield TwoNodes(cluster, folder / "gate")
         finally:

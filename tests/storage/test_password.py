@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from servers import run_system_postgres
+from servers import make_database, open_server, run_system_postgres
 from sweep.storage import studies
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.errors import StorageError
 from sweep.storage.sweeps import list_sweeps
+from tests.storage import test_claims
 
-ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "se:cr@t/ %é"
+sweep = test_claims.sweep
 
 
 @pytest.fixture(scope="module")
@@ -35,25 +34,19 @@ def write(url: sa.URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def test_claims_keep_their_contract_over_the_network(server: sa.URL) -> None:
-    """A part of the tests of claims, with this server for theirs: `SWEEP_TEST_POSTGRES_URL`."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    chosen = "postgres and (expired or late or finished_trial)"
-    ran = subprocess.run(
-        [
-            *command,
-            "tests/storage/test_claims.py",
-            "-k",
-            chosen,
-        ],
-        cwd=ROOT,
-        env={**os.environ, "SWEEP_TEST_POSTGRES_URL": write(server)},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout
-    assert " passed" in ran.stdout
-    assert "skipped" not in ran.stdout
+class TestClaimsOverTheNetwork:
+    """Claims keep their contract: a part of its tests, with this server for theirs."""
+
+    @pytest.fixture
+    def database_url(self, server: sa.URL) -> Iterator[str]:
+        """The address of a fresh database on the server."""
+        with make_database(open_server(server)) as address:
+            yield address
+
+    test_expired = test_claims.TestClaims.test_expired_lease_is_taken_over_as_the_same_trial
+    test_expired_alone = test_claims.TestClaims.test_expired_lease_that_nobody_took_still_finishes
+    test_finished = test_claims.TestClaims.test_finished_trial_is_never_claimed_again
+    test_late = test_claims.TestClaims.test_late_worker_writes_nothing
 
 
 def test_wrong_password_is_one_line_that_does_not_show_it(

@@ -11,7 +11,6 @@ import optuna
 import optuna_dashboard
 import plotly.graph_objects
 import pytest
-import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from servers import make_database
@@ -23,25 +22,17 @@ from sweep.storage.errors import StorageError
 NAME = "cnn"
 
 
-@pytest.fixture(scope="module")
-def prepared(postgres_server: sa.Engine) -> Iterator[str]:
-    """The name of a PostgreSQL database with Optuna's tables, to be copied."""
-    with make_database(postgres_server) as address:
-        studies.prepare_studies(parse_url(address), [])
-        yield str(parse_url(address).database)
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(
     request: pytest.FixtureRequest, empty_database: Path, tmp_path: Path
 ) -> Iterator[str]:
-    """The address of a database of its own with Optuna's tables, of either kind in turn."""
+    """The address of a database of its own with all tables, of either kind in turn."""
     if request.param == "sqlite":
         shutil.copy(empty_database, tmp_path / "sweep.db")
         yield f"sqlite:///{tmp_path / 'sweep.db'}"
         return
     server = request.getfixturevalue("postgres_server")
-    with make_database(server, request.getfixturevalue("prepared")) as address:
+    with make_database(server, request.getfixturevalue("empty_postgres")) as address:
         yield address
 
 
