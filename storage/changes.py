@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
+from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import read, read_clock_s, read_rows, read_value
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import Sweep, change_config, set_budget
@@ -25,8 +26,10 @@ def change_version(
     config: Mapping[str, Any],
     *,
     first_slot: int,
+    entry: Entry,
     budget: int | None = None,
     priority: int | None = None,
+    others: Sequence[int] = (),
 ) -> bool:
     """Begin the next version of a sweep: trials that have not begun get it.
 
@@ -36,8 +39,10 @@ def change_version(
     Args:
         sweep: As it was read, on which the change builds.
         first_slot: The first one that is not a starting point's.
+        entry: What is told of it.
         budget: From now on, or more where more trials have begun; None for what it is.
         priority: From now on, or None for what it is.
+        others: The ids of those that have the same priority.
 
     Returns:
         Whether it is stored; False where somebody else has changed the sweep since it was read.
@@ -50,9 +55,12 @@ def change_version(
         values: dict[str, Any] = {"version": sweep.version + 1, "published": None}
         if priority is not None:
             values["priority"] = priority
+            kin = sweeps.update().where(sweeps.c.id.in_(others))
+            connection.execute(kin.values(priority=priority))
         connection.execute(sweeps.update().where(sweeps.c.id == sweep.id).values(values))
         if budget is not None:
             set_budget(connection, sweep.id, budget)
+        record_edit(connection, sweep.id, entry)
 
     return change_config(engine, sweep, config, read_files(engine, sweep.id), work)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read_clock_s, read_rows, transact
+from sweep.storage.engine import read_clock_s, read_rows
 from sweep.storage.tables import edits, sweeps
 
 MAX_AUTHOR = 100
@@ -23,33 +23,36 @@ class Edit:
     what: str
 
 
-def record_edit(engine: sa.Engine, sweep_id: int, author: str, what: str) -> int:
-    """Store that somebody has changed a sweep.
+@dataclass(frozen=True)
+class Entry:
+    """What is written of a change while it is made: who made it, and in words what was done."""
+
+    author: str
+    what: str
+
+
+def record_edit(connection: sa.Connection, sweep_id: int, entry: Entry) -> int:
+    """Store that somebody changes a sweep, in the transaction that does so: both are, or neither.
 
     Args:
-        author: Who; what is longer than MAX_AUTHOR is cut.
-        what: In words: what was done.
+        entry: Of an author's name what is longer than MAX_AUTHOR is cut.
 
     Returns:
-        Its number.
+        The number of the edit.
     """
-
-    def work(connection: sa.Connection) -> int:
-        connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
-        last = sa.select(sa.func.max(edits.c.number)).where(edits.c.sweep_id == sweep_id)
-        number = (connection.execute(last).scalar() or 0) + 1
-        connection.execute(
-            edits.insert().values(
-                sweep_id=sweep_id,
-                number=number,
-                edited_s=read_clock_s(connection),
-                author=author[:MAX_AUTHOR],
-                what=what,
-            )
+    connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
+    last = sa.select(sa.func.max(edits.c.number)).where(edits.c.sweep_id == sweep_id)
+    number = (connection.execute(last).scalar() or 0) + 1
+    connection.execute(
+        edits.insert().values(
+            sweep_id=sweep_id,
+            number=number,
+            edited_s=read_clock_s(connection),
+            author=entry.author[:MAX_AUTHOR],
+            what=entry.what,
         )
-        return number
-
-    return transact(engine, work)
+    )
+    return number
 
 
 def list_edits(engine: sa.Engine, sweep_id: int, most: int) -> list[Edit]:

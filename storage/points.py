@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
+from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import read_value, transact
 from sweep.storage.errors import StorageError
 from sweep.storage.sweeps import Sweep, is_untouched
@@ -17,7 +18,11 @@ from sweep.storage.tables import trials
 
 
 def add_points(
-    engine: sa.Engine, sweep: Sweep, points: Sequence[Mapping[str, Any]], first_slot: int
+    engine: sa.Engine,
+    sweep: Sweep,
+    points: Sequence[Mapping[str, Any]],
+    first_slot: int,
+    entries: Sequence[Entry] = (),
 ) -> list[int]:
     """Put points next: into the first trials that wait and that nobody has claimed yet.
 
@@ -27,6 +32,7 @@ def add_points(
     Args:
         points: Values by the hyperparameters' names; the sampler chooses the others.
         first_slot: The first one that is not a starting point's.
+        entries: What is told of them.
 
     Returns:
         Their slots.
@@ -43,6 +49,8 @@ def add_points(
     )
 
     def work(connection: sa.Connection) -> list[int]:
+        for entry in entries:  # first: it locks the sweep, as whoever changes its budget does
+            record_edit(connection, sweep.id, entry)
         rows = connection.execute(query).all()
         if len(rows) < len(points):
             words = ["sweep", "run", "--model", str(sweep.config["model"]), "--sweep", sweep.name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
+from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import read, read_clock_s, read_rows, read_value, transact
 from sweep.storage.errors import UnknownSweepError
 from sweep.storage.sources import write_files
@@ -183,17 +184,25 @@ def list_sweeps(engine: sa.Engine) -> list[Sweep]:
     return [Sweep.from_row(row) for row in read_rows(engine, query)]
 
 
-def change_budget(engine: sa.Engine, sweep_id: int, budget: int) -> int:
+def change_budget(engine: sa.Engine, sweep_id: int, budget: int, entry: Entry | None = None) -> int:
     """Set how many trials a sweep trains.
 
     A larger budget adds waiting trials, also to a search that was found flat; a smaller one takes
     waiting trials away, never one that has begun.
 
+    Args:
+        entry: What is told of it, if anything is.
+
     Returns:
         The budget now: `budget`, or more where more trials have begun already.
     """
 
-    return transact(engine, lambda connection: set_budget(connection, sweep_id, budget))
+    def work(connection: sa.Connection) -> int:
+        if entry is not None:
+            record_edit(connection, sweep_id, entry)
+        return set_budget(connection, sweep_id, budget)
+
+    return transact(engine, work)
 
 
 def is_untouched(sweep_id: int, first_slot: int) -> sa.ColumnElement[bool]:
@@ -261,10 +270,22 @@ def change_config(
     return transact(engine, work)
 
 
-def set_columns(engine: sa.Engine, sweep_id: int, **values: Any) -> None:
-    """Set columns of a sweep's row."""
-    statement = sweeps.update().where(sweeps.c.id == sweep_id).values(**values)
-    transact(engine, lambda connection: connection.execute(statement))
+def set_columns(
+    engine: sa.Engine,
+    sweep_id: int,
+    entry: Entry | None = None,
+    others: Sequence[int] = (),
+    **values: Any,
+) -> None:
+    """Set columns of a sweep's row and of the `others`, and tell of it in its log."""
+
+    def work(connection: sa.Connection) -> None:
+        if entry is not None:
+            record_edit(connection, sweep_id, entry)
+        these = sweeps.c.id.in_((sweep_id, *others))
+        connection.execute(sweeps.update().where(these).values(**values))
+
+    transact(engine, work)
 
 
 def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:
@@ -272,17 +293,33 @@ def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> 
     set_columns(engine, sweep_id, trial_timeout_s=timeout_s)
 
 
-def set_priority(engine: sa.Engine, sweep_id: int, priority: int) -> None:
+def set_priority(
+    engine: sa.Engine,
+    sweep_id: int,
+    priority: int,
+    entry: Entry | None = None,
+    others: Sequence[int] = (),
+) -> None:
     """Set whose turn it is: workers take trials of the open sweep of the highest priority first.
 
     They heed it from their next trial on. A sweep begins with 0, and less than that is possible.
+
+    Args:
+        entry: What is told of it, if anything is.
+        others: The ids of those that have the same from now on.
     """
-    set_columns(engine, sweep_id, priority=priority)
+    set_columns(engine, sweep_id, entry, others, priority=priority)
 
 
-def request_stop(engine: sa.Engine, sweep_id: int, stop: bool = True) -> None:
-    """Ask all workers of a sweep to stop after the epoch they are in, or take that back."""
-    set_columns(engine, sweep_id, stop_requested=stop)
+def request_stop(
+    engine: sa.Engine, sweep_id: int, stop: bool = True, entry: Entry | None = None
+) -> None:
+    """Ask all workers of a sweep to stop after the epoch they are in, or take that back.
+
+    Args:
+        entry: What is told of it, if anything is.
+    """
+    set_columns(engine, sweep_id, entry, stop_requested=stop)
 
 
 def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:

@@ -23,6 +23,8 @@ _DEVICES = ("workers", "gpus", "per_gpu", "launcher", "address", "device", "thre
 PLACES = frozenset(("storage", "artifacts", *_DEVICES))
 """What every command takes that has an option of the name; all else is of `sweep run` alone."""
 SITES, SITE, SPACE = "sites", "site", "space"
+KEPT = ("trials", "priority", "trial_timeout", "stop_when_flat", "sampler", "pruner")
+"""What a sweep that is there keeps, as it does its space: `sweep.plan.kept` says when."""
 LONGEST = 80
 """Of what is shown of a value that cannot be, in letters."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from sweep.cli.options import Config, Json, Site
 from sweep.launch.launchers import LOCAL
 from sweep.settings import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Settings, find_settings
-from sweep.settings_file import KINDS, SITE, Setting, Source
+from sweep.settings_file import KEPT, KINDS, SITE, Setting, Source
 
 VARIABLES = {
     "storage": "SWEEP_STORAGE",
@@ -55,6 +55,9 @@ def config(config: Config = None, site: Site = None, json: Json = False) -> None
         told = f"{found.source}, not taken: code is not run unasked"
         grid.add_row(key, _write(found.value), told)
     open_console().print(grid)
+    kept = [key for key in settings.values if key in KEPT or key not in KINDS]
+    if kept:
+        print_note(f"for a new sweep: {', '.join(kept)}; one that is there keeps what it has")
     if settings.sites:
         chosen = f"{settings.site.value} ({settings.site.source})" if settings.site else "none"
         print_note(f"site: {chosen}; there are {', '.join(settings.sites)}")

@@ -12,12 +12,14 @@ from typer.core import TyperCommand
 from sweep.cli.options import Config, Site
 from sweep.errors import ConfigError
 from sweep.settings import Settings, find_settings
-from sweep.settings_file import PLACES, SPACE
+from sweep.settings_file import KEPT, PLACES, SPACE
 
 TAKES_ALL = "run"
 """The command that takes every key; the others take places alone, those that they have."""
 WHILE_TRAINING = ("launcher", "timeout", "audit", "track")
 """Keys that say nothing where `--detach` has nothing trained."""
+SAID = "sweep.said"
+"""Where the context of a command has what files alone say, nobody typing it, of what is KEPT."""
 
 
 class Program(typer.Typer):
@@ -82,6 +84,13 @@ class Configured(TyperCommand):
                     "or name the file with --config"
                 )
         space = {key: one for key, one in settings.values.items() if key.startswith(f"{SPACE}.")}
+        texts = (*(typed.get("dimensions") or ()), *(typed.get("fixed") or ()))
+        named = {f"{SPACE}.{text.partition('=')[0].strip()}" for text in texts}
+        ctx.meta[SAID] = {
+            key: one
+            for key, one in settings.values.items()
+            if (key in space and key not in named) or (key in KEPT and typed.get(keys[key]) is None)
+        }
         words = [f"--set={key.removeprefix(f'{SPACE}.')}={one.value}" for key, one in space.items()]
         return [*words, *args]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweep.cli.completion import offer_sweeps
-from sweep.cli.job_options import JobOptions, SweepJobOptions, check_options
+from sweep.cli.configured import SAID
+from sweep.cli.job_options import SweepJobOptions, check_options
 from sweep.cli.option_groups import spread
 from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
@@ -25,6 +27,7 @@ from sweep.cli.options import (
     warn_of_network_file,
 )
 from sweep.cli.request_options import SearchOptions
+from sweep.settings_file import Setting
 
 if TYPE_CHECKING:
     from sweep.plan.request import Request
@@ -66,9 +69,20 @@ class RunOptions(SweepJobOptions):
         typer.Option(help="Pruned trials to train whole at the end: how many were false?  [none]"),
     ] = None
 
+    def leave_out(self, said: Container[str]) -> RunOptions:
+        """Give these without what files alone say of what a sweep that is there keeps."""
+        names = {
+            "trials": "trials",
+            "priority": "priority",
+            "trial_timeout": "trial_timeout_s",
+            "stop_when_flat": "stops_when_flat",
+        }
+        return replace(self, **{name: None for key, name in names.items() if key in said})
+
 
 @spread
 def run(
+    context: typer.Context,
     asked: SearchOptions,
     options: RunOptions,
     notify: Annotated[
@@ -80,15 +94,17 @@ def run(
 ) -> None:
     """Train the trials of a sweep: create it, or go on with it.
 
-    Options that are not given keep what the sweep was created with.
+    Options that are not given keep what the sweep was created with, or changed to.
     """
-    _run(asked.make_request(), options, notify, as_json=json)
+    said = context.meta.get(SAID, {})
+    _run(asked.make_request(), options, notify, said, as_json=json)
 
 
 def _run(
     request: Request,
-    options: JobOptions,
+    options: RunOptions,
     notify: str | None,
+    said: Mapping[str, Setting],
     *,
     as_json: bool,
 ) -> None:
@@ -110,12 +126,32 @@ def _run(
         check_request,  # late: what is wrong with the words is known by now
     )
 
+    if said:
+        request, options = _keep(request, options, name, said)
     check_request(request, options.storage, name)
     from sweep.cli.run_job import run_job  # late: so is what the sweep is that goes on
 
     warn_of_network_file(options.storage)
     with notify_at_end(notify, options.storage, name):
         run_job(request, options, as_json=as_json)
+
+
+def _keep(
+    request: Request, options: RunOptions, name: str, said: Mapping[str, Setting]
+) -> tuple[Request, RunOptions]:
+    """Leave out what files say of a sweep that is there, and tell where it has it otherwise."""
+    from sweep.cli.output import print_note
+    from sweep.plan.kept import leave_out, tell_kept
+    from sweep.storage.engine import close_after, create_engine, parse_url
+    from sweep.storage.sweeps import find_stored
+
+    with close_after(create_engine(parse_url(options.storage))) as engine:
+        stored = find_stored(engine, name)
+    if stored is None:
+        return request, options
+    for line in tell_kept(stored, said):
+        print_note(line)
+    return leave_out(request, said), options.leave_out(said)
 
 
 def worker(

@@ -7,7 +7,7 @@ compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from sweep.plan.space import (
 )
 from sweep.search.strategy import choose_pruner, choose_sampler
 from sweep.storage.changes import change_version, count_begun, read_time_s
+from sweep.storage.edits import Entry
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import Sweep, find_sweep
 
@@ -50,8 +51,18 @@ class AskedChange:
     why: str | None = None
 
 
-def change_sweep(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: str) -> Sweep:
+def change_sweep(
+    engine: sa.Engine,
+    sweep: Sweep,
+    asked: AskedChange,
+    author: str,
+    others: Sequence[int] = (),
+) -> Sweep:
     """Begin the next version of a sweep; trials get it that nobody has begun.
+
+    Args:
+        author: Who wants it.
+        others: The ids of sweeps that have its priority.
 
     Returns:
         The sweep as it is now.
@@ -73,8 +84,10 @@ def change_sweep(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: st
             sweep,
             stored.to_json(),
             first_slot=len(config.starting_points),
+            entry=Entry(author, f"began version {sweep.version + 1}: {'; '.join(change.said)}"),
             budget=asked.trials,
             priority=asked.priority,
+            others=others,
         )
         sweep = find_sweep(engine, sweep.name)
         if is_stored:

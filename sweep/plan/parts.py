@@ -130,15 +130,20 @@ def plan_space(
     recipe: Recipe,
     num_train: int | None,
 ) -> dict[str, Dimension]:
-    """Give the space asked for; a stored one stays where nothing of it was named.
+    """Give the space asked for; of a stored one stays what was not named.
 
     Args:
         stored: The config of the sweep that goes on, or None.
         num_train: Training events of a search, where they are known.
     """
-    if stored is not None and not request.dimensions and not request.fixed:
+    texts = (*request.dimensions, *request.fixed)
+    if stored is not None and not texts:
         return read_space(stored)
-    return read_assignments(request, choose_space(architecture, profile, recipe, num_train))
+    space = read_assignments(request, choose_space(architecture, profile, recipe, num_train))
+    if stored is None:
+        return space
+    named = {text.partition("=")[0].strip() for text in texts}
+    return read_space(stored) | {name: space[name] for name in space if name in named}
 
 
 def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> Selection:

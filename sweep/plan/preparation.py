@@ -19,6 +19,8 @@ from sweep.plan.request import Request
 from sweep.plan.several import move_networks
 from sweep.plan.versions import list_outdated
 from sweep.provenance import describe_versions
+from sweep.storage.database_file import name_user
+from sweep.storage.edits import Entry
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import (
@@ -88,9 +90,10 @@ def prepare_sweep(
     if config is not None:
         notes += _go_on(engine, stored, config, plan, kept)
     if stored.stop_requested:
-        request_stop(engine, stored.id, stop=False)
+        request_stop(engine, stored.id, stop=False, entry=Entry(name_user(), "resumed it"))
     if trials is not None and trials != stored.budget:
-        budget = change_budget(engine, stored.id, trials)
+        entry = Entry(name_user(), f"changed the trials from {stored.budget} to {trials}")
+        budget = change_budget(engine, stored.id, trials, entry)
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes

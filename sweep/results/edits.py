@@ -21,7 +21,7 @@ from sweep.plan.points import Space
 from sweep.plan.priority import check_priority
 from sweep.plan.space import list_dimensions, read_space
 from sweep.results.confirmation import add_confirmations
-from sweep.storage.edits import record_edit
+from sweep.storage.edits import Entry
 from sweep.storage.points import add_points, count_free
 from sweep.storage.sweeps import Sweep, count_trials, request_stop, set_priority
 from sweep.wording import describe_point
@@ -49,8 +49,7 @@ def stop_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Sweep]:
         if count_trials(engine, one.id).finished < one.budget
     ]
     for one in found:
-        request_stop(engine, one.id)
-        record_edit(engine, one.id, author, "stopped it")
+        request_stop(engine, one.id, entry=Entry(author, "stopped it"))
     return found
 
 
@@ -58,9 +57,8 @@ def resume_sweep(engine: sa.Engine, sweep: Sweep, author: str) -> list[Resumed]:
     """Take `stop_sweep` back: workers that stay, and those that come, go on."""
     found = []
     for one in add_confirmations(engine, [sweep]):
-        request_stop(engine, one.id, stop=False)
-        if one.stop_requested:
-            record_edit(engine, one.id, author, "resumed it")
+        entry = Entry(author, "resumed it") if one.stop_requested else None
+        request_stop(engine, one.id, stop=False, entry=entry)
         found.append(Resumed(one, count_trials(engine, one.id).idle))
     return found
 
@@ -72,11 +70,9 @@ def change_priority(engine: sa.Engine, sweep: Sweep, priority: int, author: str)
         ConfigError: when it is out of range.
     """
     check_priority(priority)
-    for one in add_confirmations(engine, [sweep]):
-        set_priority(engine, one.id, priority)
-    record_edit(
-        engine, sweep.id, author, f"changed the priority from {sweep.priority} to {priority}"
-    )
+    others = [one.id for one in add_confirmations(engine, [sweep])[1:]]
+    entry = Entry(author, f"changed the priority from {sweep.priority} to {priority}")
+    set_priority(engine, sweep.id, priority, entry, others)
 
 
 def begin_version(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: str) -> Sweep:
@@ -90,13 +86,8 @@ def begin_version(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: s
     Raises:
         ConfigError, ModelError, StorageError: as `change_sweep`.
     """
-    changed = change_sweep(engine, sweep, asked, author)
-    if asked.priority is not None:
-        for one in add_confirmations(engine, [changed])[1:]:
-            set_priority(engine, one.id, asked.priority)
-    said = "; ".join(SweepConfig.from_json(changed.config).changes[-1].said)
-    record_edit(engine, changed.id, author, f"began version {changed.version}: {said}")
-    return changed
+    others = [one.id for one in add_confirmations(engine, [sweep])[1:]]
+    return change_sweep(engine, sweep, asked, author, others)
 
 
 def try_points(
@@ -125,10 +116,8 @@ def try_points(
             "search; name another"
         )
     points = read(read_space(config), {one.label: read_space(one) for one in config.architectures})
-    slots = add_points(engine, sweep, points, len(config.starting_points))
-    for point in points:
-        record_edit(engine, sweep.id, author, f"added a point: {describe_point(point)}")
-    return points, slots
+    entries = [Entry(author, f"added a point: {describe_point(point)}") for point in points]
+    return points, add_points(engine, sweep, points, len(config.starting_points), entries)
 
 
 @dataclass(frozen=True)

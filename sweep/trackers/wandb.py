@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import wandb
 
-from sweep.storage.files import open_scratch, write_folder
-from sweep.trackers.runs import Run, claim_folder
+from sweep.storage.files import write_folder
+from sweep.trackers.runs import Run, Step, claim_folder
+
+WHOLE = "whole"
+"""The file that says of a run's folder that nothing of it is missing."""
 
 
 def write_runs(folder: Path, sweep: str, mark: str, runs: Sequence[Run]) -> None:
@@ -29,15 +32,18 @@ def write_runs(folder: Path, sweep: str, mark: str, runs: Sequence[Run]) -> None
     def write(place: Path) -> None:
         claim_folder(place, mark)
         for run in runs:
-            _write_run(place, sweep, _name(sweep, mark, run), run)
+            own = _begin(place, sweep, _name(sweep, mark, run), run)
+            _log(own, run.steps)
+            _end(own, run)
 
     write_folder(folder / sweep, write)
 
 
 class Writer:
-    """Writes each run of a sweep when it has ended, whole or not at all.
+    """Writes the runs of a sweep while they are trained; W&B puts what it is told on disk itself.
 
-    A folder that was begun cannot be gone on with offline, and nobody looks at it before that.
+    A run that a killed process had begun cannot be gone on with offline: it is written anew, under
+    the same id, so that it is sent once. What has ended, and is whole, is left.
 
     Raises:
         FileExistsError: when the folder holds another sweep of this name.
@@ -47,21 +53,30 @@ class Writer:
         self._place = folder / sweep
         self._sweep, self._mark = sweep, mark
         claim_folder(self._place, mark)
+        self._open: dict[str, wandb.Run] = {}
+        self._steps: dict[str, int] = {}
 
     def write(self, run: Run) -> None:
-        """Write a run that has ended, unless it is there."""
-        own = _name(self._sweep, self._mark, run)
-        kept = self._place / "wandb"
-        if run.finished_s is None or any(kept.glob(f"offline-run-*-{own}")):
-            return
-        kept.mkdir(exist_ok=True)
-        with open_scratch(self._place) as scratch:
-            _write_run(scratch, self._sweep, own, run)
-            (made,) = (scratch / "wandb").glob(f"offline-run-*-{own}")
-            os.replace(made, kept / made.name)
+        """Write what is new of a run."""
+        name = _name(self._sweep, self._mark, run)
+        if name not in self._open:
+            kept = list((self._place / "wandb").glob(f"offline-run-*-{name}"))
+            if any((one / WHOLE).exists() for one in kept):
+                return
+            for one in kept:
+                shutil.rmtree(one)
+            self._open[name] = _begin(self._place, self._sweep, name, run)
+        own, last = self._open[name], self._steps.get(name, 0)
+        _log(own, [step for step in run.steps if step.epoch > last])
+        self._steps[name] = run.steps[-1].epoch if run.steps else 0
+        if run.finished_s is not None:
+            del self._open[name]
+            _end(own, run)
 
-    def close(self, *, is_done: bool) -> None:
-        """Do nothing more: what has ended is written."""
+    def close(self, *, is_done: bool) -> None:  # noqa: ARG002 - each run has an end of its own
+        """End what is not whole: W&B calls it failed, until it is gone on with."""
+        for own in self._open.values():
+            own.finish(exit_code=1)
 
 
 def _name(sweep: str, mark: str, run: Run) -> str:
@@ -69,20 +84,35 @@ def _name(sweep: str, mark: str, run: Run) -> str:
     return hashlib.blake2b(f"{sweep} {mark} {run.number}".encode(), digest_size=6).hexdigest()
 
 
-def _write_run(place: Path, sweep: str, name: str, run: Run) -> None:
-    own = wandb.init(
+def _begin(place: Path, sweep: str, name: str, run: Run) -> wandb.Run:
+    """Begin a run with what is known of it."""
+    return wandb.init(
         mode="offline",
         dir=place,
         id=name,
         project=sweep,
         group=sweep,
         name=run.name,
-        config={**run.params, **{f"sweep_{name}": text for name, text in run.notes.items()}},
+        config={**run.params, **_list_notes(run)},
         settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         reinit="create_new",
     )
-    for step in run.steps:
+
+
+def _log(own: wandb.Run, steps: Sequence[Step]) -> None:
+    for step in steps:
         own.log(dict(step.values), step=step.epoch)
+
+
+def _end(own: wandb.Run, run: Run) -> None:
+    """Write what is known of a run at its end, and that it is whole."""
+    own.config.update(_list_notes(run), allow_val_change=True)
     for key, value in run.values.items():
         own.summary[f"best_{key}"] = value
+    folder = Path(own.dir).parent
     own.finish(exit_code=1 if run.is_failed else 0)
+    (folder / WHOLE).touch()
+
+
+def _list_notes(run: Run) -> dict[str, str]:
+    return {f"sweep_{name}": text for name, text in run.notes.items()}

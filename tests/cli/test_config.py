@@ -182,6 +182,57 @@ space = {{ lr = "1e-4:1e-3:log", head = ["softplus"], hidden_size = 4 }}
     assert (space["hidden_size"]["value"], space["head"]["value"]) == (8, "softplus")
 
 
+def test_sweep_that_is_there_keeps_what_it_was_changed_to(
+    call: Call, tmp_path: Path, events_file: Path
+) -> None:
+    """Whatever a file says of what may change, told with its line; what is typed holds over all."""
+    text = f"""model = "mlp"
+data = "{events_file}"
+events = 24
+val_events = 12
+epochs = 2
+trials = 3
+priority = 1
+pruner = "none"
+trial_timeout = 60
+stop_when_flat = true
+[space]
+lr = "1e-4:1e-3:log"
+head = ["softplus"]
+"""
+    write(tmp_path / "sweep.toml", text)
+    begun = call("run", "--detach", "--pruner", "median", "--fix", "head=identity")
+    assert begun.code == 0, begun.err
+    changed = call("change", "mlp", "--trials", "5", "--priority", "4", "--set", "lr=1e-3,2e-3")
+    assert changed.code == 0, changed.err
+    again = call("run", "--detach")
+    assert again.code == 0, again.err
+    told = [line for line in again.err.splitlines() if "is for a new sweep" in line]
+    assert [line.partition(", got")[0] for line in told] == [
+        "sweep.toml:6: trials: is for a new sweep",
+        "sweep.toml:7: priority: is for a new sweep",
+        "sweep.toml:8: pruner: is for a new sweep",
+        "sweep.toml:12: space.lr: is for a new sweep",
+        "sweep.toml:13: space.head: is for a new sweep",
+    ]
+    assert told[0].endswith("3, and mlp keeps 5; to change it: sweep change mlp --trials 3")
+    assert told[3].endswith(
+        "mlp keeps 0.001,0.002; to change it: sweep change mlp --set lr=1e-4:1e-3:log"
+    )
+    database = sweep.open(f"sqlite:///{tmp_path}/sweep.db")
+    found = database.read_status("mlp").sweep
+    assert (found.budget, found.priority, found.trial_timeout_s) == (5, 4, 60.0)
+    assert found.stops_when_flat
+    typed = call(
+        "run", "--detach", "--trials", "6", "--fix", "head=identity", "--no-stop-when-flat"
+    )
+    assert typed.code == 0, typed.err
+    found = database.read_status("mlp").sweep
+    assert (found.budget, found.stops_when_flat) == (6, False)
+    refused = call("run", "--detach", "--fix", "head=softplus")
+    assert 'space.head: stored "identity", asked "softplus"' in refused.err
+
+
 def test_what_is_said_of_training_does_not_forbid_to_register(
     call: Call, tmp_path: Path, events_file: Path
 ) -> None:
@@ -219,7 +270,10 @@ def test_config_tells_who_says_so(
     shown = call("config")
     assert "sweep.toml:10" in shown.out
     assert "secret" not in shown.out + shown.err
-    assert shown.err == "site: cern (sweep.toml:3); there are cern, home\n"
+    assert shown.err.splitlines() == [
+        "for a new sweep: space.lr; one that is there keeps what it has",
+        "site: cern (sweep.toml:3); there are cern, home",
+    ]
 
 
 @pytest.mark.parametrize(

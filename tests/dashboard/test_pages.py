@@ -15,13 +15,22 @@ from sweep.dashboard.forms import LIFE_S, FormTokens
 from sweep.dashboard.gate import Gate
 from sweep.dashboard.pages import Pages
 from sweep.dashboard.passwords import Password
+from sweep.plan.changes import AskedChange
+from sweep.results.edits import (
+    begin_version,
+    change_priority,
+    resume_sweep,
+    stop_sweep,
+    try_points,
+)
 from sweep.results.rounds import begin_confirmation
 from sweep.results.status import read_status
 from sweep.storage.claims import claim_trial
-from sweep.storage.edits import list_edits
+from sweep.storage.edits import Entry, list_edits
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.studies import open_study_storage
-from sweep.storage.sweeps import create_sweep, find_sweep
+from sweep.storage.sweeps import change_budget, create_sweep, find_sweep
+from sweep.storage.tables import trials
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 from tests.dashboard.asking import PASSWORD, Answer, ask, inner, log_in
@@ -241,3 +250,27 @@ def test_role_that_may_only_read_is_told(
     told = Visitor(build_gate(session, refusal=said)).look("/sweeps/1")
     assert "Nothing can be changed here: storage: role" in told
     assert "<form" not in told.partition("<main")[2]
+
+
+def test_no_edit_without_its_line(session: Session) -> None:
+    """A log that cannot be written leaves the sweep as it was, whatever is asked of it."""
+    engine = session.engine
+    stop_sweep(engine, session.sweep, "anna")
+    found = find_sweep(engine, "net")
+    refuse = "BEFORE INSERT ON sweep_edits BEGIN SELECT RAISE(ABORT, 'no line'); END"
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE TRIGGER refuse {refuse}"))
+    edits: list[Callable[[], object]] = [
+        lambda: resume_sweep(engine, found, "anna"),
+        lambda: change_priority(engine, found, 3, "anna"),
+        lambda: begin_version(engine, found, AskedChange(("lr=1e-3,2e-3",), trials=9), "anna"),
+        lambda: try_points(engine, found, lambda *_spaces: [{"lr": 0.005}], "anna"),
+        lambda: change_budget(engine, found.id, 9, Entry("anna", "more")),
+    ]
+    for edit in edits:
+        with pytest.raises(sa.exc.IntegrityError, match="no line"):
+            edit()
+        assert find_sweep(engine, "net") == found
+        with engine.connect() as connection:
+            rows = connection.execute(sa.select(trials.c.point, trials.c.version)).all()
+        assert set(rows) == {(None, None)}

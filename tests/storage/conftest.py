@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from sweep.storage import studies
 from sweep.storage.attachments import attach_file
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, release_claim
-from sweep.storage.edits import record_edit
+from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.epochs import Epoch, record_epochs
 from sweep.storage.migrations import create_tables
@@ -109,12 +109,12 @@ def fill(engine: sa.Engine, name: str, folder: Path, states: tuple[TrialState, .
         finish_claim(
             engine, claim, state=told, outcome=told, reason=reason, feasible=True, best_epoch=2
         )
-    record_edit(engine, made.id, "Ada é", "stopped it")
     study.set_user_attr("best", {"deep": [1, 2.5, None]})
     studies.save_note(study, NOTE)
     studies.save_figure(study, plotly.graph_objects.Figure(layout={"title": "x" * 5000}), "card")
     beat = "SELECT max(trial_id), '2026-01-02 03:04:05.678901' FROM trials"
     with engine.begin() as connection:
+        record_edit(connection, made.id, Entry("Ada é", "stopped it"))
         connection.execute(sa.text(f"INSERT INTO trial_heartbeats (trial_id, heartbeat) {beat}"))
 
 

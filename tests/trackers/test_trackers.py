@@ -201,7 +201,11 @@ def test_sweep_that_was_killed_goes_on_with_the_same_runs(
         assert [(one.step, one.value) for one in history] == [(1, 0.1), (2, 0.05)]
         scalars = list_scalars(read_events(tmp_path / "net" / str(run.info.run_name)))
         assert scalars == [(1, pytest.approx(0.1)), (2, pytest.approx(0.05))]
-    assert [name for name, *_rest in read_runs(tmp_path)] == ["trial-0000"]
+    for (name, history, settings), state in zip(
+        read_runs(tmp_path), ("complete", "running"), strict=True
+    ):
+        assert settings["sweep_state"] == state, name
+        assert [(row["_step"], row["validation_loss"]) for row in history] == [(1, 0.1), (2, 0.05)]
 
 
 def test_fault_of_a_tracker_is_a_line(
@@ -234,6 +238,8 @@ def read_run(file: Path) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
         if record.WhichOneof("record_type") == "run":
             name = record.run.display_name
             settings |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        elif record.WhichOneof("record_type") == "config":
+            settings |= {i.key: json.loads(i.value_json) for i in record.config.update}
         elif record.WhichOneof("record_type") == "history":
             items = record.history.item
             history.append(
