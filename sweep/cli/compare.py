@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli.completion import offer_sweeps
 from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
@@ -26,8 +27,8 @@ CONTENDER = "A sweep (its best trial), SWEEP:TRIAL, or the folder of an export."
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help=CONTENDER)],
-    b: Annotated[str, typer.Argument(help=CONTENDER)],
+    a: Annotated[str, typer.Argument(help=CONTENDER, autocompletion=offer_sweeps)],
+    b: Annotated[str, typer.Argument(help=CONTENDER, autocompletion=offer_sweeps)],
     data: Annotated[
         list[str] | None,
         typer.Option(help="Events; again for more.  [the validation events of both]"),

@@ -32,3 +32,15 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
     except (StorageError, SQLAlchemyError):
         return []
     return [name for name in names if name.startswith(incomplete)]
+
+
+def offer_sites(incomplete: str) -> list[str]:
+    """Complete with the sites of the files that hold here; with none where they cannot be read."""
+    from sweep.errors import ConfigError
+    from sweep.settings import find_settings
+
+    try:
+        names = find_settings().sites
+    except ConfigError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweep.cli.completion import offer_sweeps
 from sweep.cli.job_options import JobOptions, SweepJobOptions, check_options
 from sweep.cli.option_groups import spread
 from sweep.cli.options import Json, TrustCode, warn_of_network_file
@@ -22,7 +23,10 @@ class CurveOptions(SweepJobOptions):
     """How far `sweep curve` goes, and where."""
 
     sweep: Annotated[
-        str | None, typer.Option(help="Name of the curve.  [the model's with `sample size`]")
+        str | None,
+        typer.Option(
+            help="Name of the curve.  [the model's with `sample size`]", autocompletion=offer_sweeps
+        ),
     ] = None
 
 
@@ -41,7 +45,9 @@ def curve(
     lender: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Sweep whose best trial and data to take.  [the model's, if there]"
+            "--from",
+            help="Sweep whose best trial and data to take.  [the model's, if there]",
+            autocompletion=offer_sweeps,
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the curve: .png or .html.")] = None,

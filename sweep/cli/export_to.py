@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.completion import offer
 from sweep.cli.options import DEFAULT_STORAGE, Storage, SweepName, open_sweep
+from sweep.errors import list_allowed
+from sweep.trackers.trackers import TRACKERS, require_tracker
 
 
 def export_to(
-    tracker: Annotated[str, typer.Argument(help="mlflow, tensorboard or wandb.")],
+    tracker: Annotated[
+        str, typer.Argument(help=f"{list_allowed(TRACKERS)}.", autocompletion=offer(*TRACKERS))
+    ],
     folder: Annotated[Path, typer.Argument(help="Folder, which may hold other sweeps already.")],
     sweep: SweepName = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Write a sweep for MLflow, TensorBoard or Weights & Biases, on this machine alone."""
-    from sweep.trackers.trackers import require_tracker
-
     chosen = require_tracker(tracker)
     engine, found = open_sweep(storage, sweep)
     from sweep.cli.output import print_note

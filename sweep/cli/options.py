@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.completion import offer, offer_sweeps
+from sweep.cli.completion import offer, offer_sites, offer_sweeps
 from sweep.cli.output import keep_output_clean
 from sweep.settings import CONFIG_VARIABLE, DEFAULT_ARTIFACTS, DEFAULT_STORAGE, SITE_VARIABLE
 
@@ -40,7 +40,11 @@ Config = Annotated[
 ]
 Site = Annotated[
     str | None,
-    typer.Option(envvar=SITE_VARIABLE, help="Take what the table [sites.NAME] of the files says."),
+    typer.Option(
+        envvar=SITE_VARIABLE,
+        help="Take what the table [sites.NAME] of the files says.",
+        autocompletion=offer_sites,
+    ),
 ]
 SweepName = Annotated[
     str | None,

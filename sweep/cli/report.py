@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.completion import offer_sweeps
 from sweep.cli.options import (
     DEFAULT_ARTIFACTS,
     DEFAULT_STORAGE,
@@ -20,7 +21,12 @@ from sweep.cli.options import (
 
 def report(
     sweep: Annotated[
-        list[str] | None, typer.Option("--sweep", help="Tell of this one; again for more.  [all]")
+        list[str] | None,
+        typer.Option(
+            "--sweep",
+            help="Tell of this one; again for more.  [all]",
+            autocompletion=offer_sweeps,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
     storage: Storage = DEFAULT_STORAGE,

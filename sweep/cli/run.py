@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.completion import offer_sweeps
+from sweep.cli.completion import offer, offer_sweeps
 from sweep.cli.configured import SAID
 from sweep.cli.job_options import SweepJobOptions, check_options
 from sweep.cli.option_groups import spread
@@ -27,7 +27,9 @@ from sweep.cli.options import (
     warn_of_network_file,
 )
 from sweep.cli.request_options import SearchOptions
+from sweep.errors import list_allowed
 from sweep.settings_file import Setting
+from sweep.trackers.trackers import TRACKERS
 
 if TYPE_CHECKING:
     from sweep.plan.request import Request
@@ -60,8 +62,9 @@ class RunOptions(SweepJobOptions):
         list[str] | None,
         typer.Option(
             metavar="TRACKER[:DIR]",
-            help="Write it meanwhile for mlflow, tensorboard or wandb; again for more.  "
+            help=f"Write it meanwhile for {list_allowed(TRACKERS)}; again for more.  "
             "[DIR: sweep_TRACKER]",
+            autocompletion=offer(*TRACKERS),
         ),
     ] = None
     audit: Annotated[
@@ -167,7 +170,12 @@ def worker(
     timeout: Timeout = None,
     storage: Storage = DEFAULT_STORAGE,
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS),
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="auto, cpu, cuda or cuda:N.", autocompletion=offer("auto", "cpu", "cuda")
+        ),
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(help="Threads of PyTorch on a CPU.")] = None,
     _trust_code: TrustCode = False,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sweep.cli.completion import offer
 from sweep.cli.options import (
     DEFAULT_STORAGE,
     Json,
@@ -14,6 +15,7 @@ from sweep.cli.options import (
     open_database,
     open_sweep,
 )
+from sweep.models import ARCHITECTURES
 
 
 def status(
@@ -92,7 +94,10 @@ def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
 def models(
     json: Json = False,
     model: Annotated[
-        str | None, typer.Option(help="Only this one; FILE.py:CLASS for your own.")
+        str | None,
+        typer.Option(
+            help="Only this one; FILE.py:CLASS for your own.", autocompletion=offer(*ARCHITECTURES)
+        ),
     ] = None,
 ) -> None:
     """Show the architectures: parameters, search spaces, hand-tuned starting points."""
