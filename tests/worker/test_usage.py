@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from sweep.worker.usage import EVERY_S, UsageMeter, read_memory_bytes
@@ -31,3 +32,25 @@ def test_it_is_measured_now_and_then() -> None:
     assert meter.measure() is None
     now_s[0] = EVERY_S
     assert meter.measure() is not None
+
+
+@pytest.mark.parametrize(
+    ("told", "use"), [("echo 37", 0.37), ("echo '[N/A]'", None), ("exit 9", None), (None, None)]
+)
+def test_use_of_a_gpu_is_what_the_driver_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, use: float | None
+) -> None:
+    """Of the one that this process sees; unknown where the driver does not know or is not there."""
+    if told is not None:
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f'#!/bin/sh\necho "$*" > {tmp_path}/asked\n{told}\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-one,GPU-two")
+    usage = UsageMeter(torch.device("cuda", 1)).measure()
+    assert usage is not None
+    assert usage.gpu_use == use
+    assert usage.gpu_memory_bytes == 0  # of this process, which has no GPU
+    if told is not None:
+        asked = "--query-gpu=utilization.gpu --format=csv,noheader,nounits -i GPU-two"
+        assert (tmp_path / "asked").read_text().strip() == asked
