@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sweep.storage.content import parse_column
 from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import read, read_clock_s, read_rows, read_value
+from sweep.storage.publications import OUTDATED
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import Sweep, change_config, set_budget
 from sweep.storage.tables import sweeps, trials
@@ -52,7 +53,7 @@ def change_version(
 
     def work(connection: sa.Connection) -> None:
         connection.execute(trials.update().where(given).values(version=sweep.version))
-        values: dict[str, Any] = {"version": sweep.version + 1, "published": None}
+        values: dict[str, Any] = {"version": sweep.version + 1, "published": OUTDATED}
         if priority is not None:
             values["priority"] = priority
             kin = sweeps.update().where(sweeps.c.id.in_(others))

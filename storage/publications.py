@@ -20,6 +20,8 @@ from sweep.storage.sweeps import COMPLETE, FAILED, PAUSED, PRUNED, RUNNING, WAIT
 from sweep.storage.tables import sweeps, trials
 
 STATES = (WAITING, RUNNING, PAUSED, COMPLETE, PRUNED, FAILED)
+OUTDATED = "outdated"
+"""What pages show, whatever is being written, once something else of a sweep was changed."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def claim_publication(
                     sa.or_(sweeps.c.publisher.is_(None), sweeps.c.publisher_until_s < now_s),
                     sa.func.coalesce(sweeps.c.published_s, 0) <= now_s - every_s,
                 )
-                .values(publisher=publisher, publisher_until_s=now_s + lease_s)
+                .values(publisher=publisher, publisher_until_s=now_s + lease_s, published=None)
             )
             if result.rowcount == 1:
                 return Publication(row.id, row.name, publisher, _mark(row))
@@ -87,8 +89,9 @@ def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bo
 
     Args:
         is_whole: whether the pages now show what the sweep was like when the right was taken;
-            otherwise whoever comes next goes on.
+            otherwise, and where they were outdated meanwhile, whoever comes next goes on.
     """
+    shown = sa.func.coalesce(sweeps.c.published, publication.mark) if is_whole else None
 
     def work(connection: sa.Connection) -> None:
         _update(
@@ -97,7 +100,7 @@ def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bo
             publisher=None,
             publisher_until_s=None,
             published_s=read_clock_s(connection),
-            published=publication.mark if is_whole else None,
+            published=shown,
         )
 
     transact(engine, work)
@@ -105,7 +108,7 @@ def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bo
 
 def outdate_pages(engine: sa.Engine, names: Sequence[str]) -> None:
     """Have the pages of sweeps written again, though none of their trials has moved on."""
-    old = sweeps.update().where(sweeps.c.name.in_(names)).values(published=None)
+    old = sweeps.update().where(sweeps.c.name.in_(names)).values(published=OUTDATED)
     transact(engine, lambda connection: connection.execute(old))
 
 

@@ -7,13 +7,16 @@ import threading
 import pytest
 import sqlalchemy as sa
 
+from sweep.storage.changes import change_version
 from sweep.storage.claims import claim_trial, release_claim
+from sweep.storage.edits import Entry
 from sweep.storage.errors import LostClaimError
 from sweep.storage.publications import (
     Publication,
     claim_publication,
     end_publication,
     is_stale,
+    outdate_pages,
     renew_publication,
 )
 from sweep.storage.sweeps import Sweep, create_sweep
@@ -101,6 +104,26 @@ def test_change_while_pages_are_written_is_seen(engine: sa.Engine, sweep: Sweep)
     claim_trial(engine, sweep.id, "w", 60.0)
     end_publication(engine, publication, is_whole=True)
     assert is_stale(engine, None)
+
+
+def test_pages_that_are_outdated_while_they_are_written_are_written_again(
+    engine: sa.Engine, sweep: Sweep
+) -> None:
+    """By a new version of the sweep, or by whatever else no trial shows."""
+    entry = Entry("anna", "began version 2")
+    for outdate in (
+        lambda: outdate_pages(engine, ["cnn"]),
+        lambda: change_version(engine, sweep, {"lr": 1}, first_slot=0, entry=entry),
+    ):
+        publication = take(engine)
+        assert publication is not None
+        outdate()
+        end_publication(engine, publication, is_whole=True)
+        assert is_stale(engine, "cnn")
+    publication = take(engine)
+    assert publication is not None
+    end_publication(engine, publication, is_whole=True)
+    assert not is_stale(engine, "cnn")
 
 
 def test_sweep_that_waited_longest_is_first(engine: sa.Engine, sweep: Sweep) -> None:
