@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,7 +80,8 @@ class RunOptions(SweepJobOptions):
             "trial_timeout": "trial_timeout_s",
             "stop_when_flat": "stops_when_flat",
         }
-        return replace(self, **{name: None for key, name in names.items() if key in said})
+        left: dict[str, Any] = {name: None for key, name in names.items() if key in said}
+        return replace(self, **left)
 
 
 @spread

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sweep.config import SweepConfig
 from sweep.models.value import Value, write_value
@@ -25,7 +26,7 @@ Said = Mapping[str, Setting]
 def leave_out(request: Request, said: Said) -> Request:
     """Give a request without what files alone say of what may change."""
     texts = [_write_assignment(key, one) for key, one in said.items() if _is_of_space(key)]
-    rules = {name: None for name in ("sampler", "pruner") if name in said}
+    rules: dict[str, Any] = {name: None for name in ("sampler", "pruner") if name in said}
     dimensions = tuple(text for text in request.dimensions if text not in texts)
     return replace(request, dimensions=dimensions, **rules)
 
