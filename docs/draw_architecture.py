@@ -107,13 +107,13 @@ def draw() -> str:
     """Draw the picture as SVG."""
     page = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     graph, words, flows = read_graph(), read_words(page), read_flows(page)
-    rows = find_rows(graph)
+    rows, direct = find_rows(graph), drop_implied(graph)
     bottom = TOP + (max(rows.values()) + 1) * PITCH
     parts = [
         draw_arrow(rows, room, other)
         for room in PLACES
         for other in PLACES
-        if other in drop_implied(graph).get(room, ())
+        if other in direct.get(room, ())
     ]
     parts.append(draw_start(rows))
     for room in sorted(graph, key=list(PLACES).index):
