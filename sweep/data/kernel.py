@@ -66,7 +66,8 @@ def compute_kernel(
         shape (4000,); all three are 0 where fewer than two tracks pass within 0.5 mm of the beam
         line in x and y, or where S1 is below 1e-9.
     """
-    kernel, best_x_mm, best_y_mm = _compute_kernel(*vars(tracks).values())
+    columns = map(np.ascontiguousarray, vars(tracks).values())  # it is compiled for each layout
+    kernel, best_x_mm, best_y_mm = _compute_kernel(*columns)
     return kernel, best_x_mm, best_y_mm
 
 
