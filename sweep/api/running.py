@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -143,15 +143,23 @@ def start(
     for option, value in options.items():
         command += _write_option(option, value)
     with tempfile.NamedTemporaryFile(prefix=f"sweep-{name}-", suffix=".log", delete=False) as log:
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, "SWEEP_STORAGE": storage},  # a command's words show its password
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            start_new_session=True,  # a notebook's interrupt ends the following alone
-        )
+        # in the environment, for a command's words show the password to everybody
+        process = begin_process(command, {**os.environ, "SWEEP_STORAGE": storage}, log.fileno())
     return RunningSweep(name, storage, process, Path(log.name))
+
+
+def begin_process(
+    command: Sequence[str], environment: Mapping[str, str], log: int
+) -> subprocess.Popen[bytes]:
+    """Begin a process that says to a log what it says; a notebook's interrupt does not reach it."""
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 def _write_option(option: str, value: Any) -> list[str]:

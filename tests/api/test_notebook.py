@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +17,14 @@ from typing import Any
 import pytest
 import torch
 
+import forks
 import sweep
+import sweep.api.running
+import sweep.results.export
 from examples import PAGES, list_blocks, list_examples
 from sweep.errors import ConfigError, SweepError
+from sweep.launch.fork_server import ForkedProcess
+from sweep.process import COMMAND
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "start.ipynb"
 
@@ -47,7 +52,10 @@ class Notebook:
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory, events_file: Path) -> Iterator[Notebook]:
-    """The notebook, run from top to bottom in a folder with files of events, as IPython would."""
+    """The notebook, run from top to bottom in a folder with files of events, as IPython would.
+
+    Its sweep trains half of its epochs, the fewest after which a network finds something.
+    """
     folder = tmp_path_factory.mktemp("notebook")
     for number in range(1, 5):
         (folder / f"Set_{number}.npz").symlink_to(events_file)
@@ -58,6 +66,8 @@ def notebook(tmp_path_factory: pytest.TempPathFactory, events_file: Path) -> Ite
         patch.setitem(sys.modules, "IPython", shell)
         patch.setitem(sys.modules, "IPython.display", pages)
         patch.chdir(folder)
+        patch.setattr(sweep.api.running, "begin_process", fork_process)
+        patch.setattr(sweep.results.export, "run_afresh", forks.run_afresh)
         for cell in list_cells():
             exec(compile(cell, NOTEBOOK.name, "exec"), names)
     names["database"].close()
@@ -73,10 +83,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
 
 
+def fork_process(words: Sequence[str], environment: Mapping[str, str], log: int) -> ForkedProcess:
+    """Fork the process of a sweep, whose trials have no pictures."""
+    settings = {**environment, forks.WITHOUT_PICTURES: "1"}
+    with open(os.devnull, "r+b") as nothing:
+        streams = [nothing.fileno(), nothing.fileno(), log]
+        own = words[len(COMMAND) :]
+        return forks.start(own, streams, Path.cwd(), settings, is_session=True)
+
+
 def list_cells() -> list[str]:
-    """List the notebook's cells of code."""
+    """List the notebook's cells of code, with fewer epochs."""
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert sum("epochs=6" in cell for cell in code) == 1
+    return [cell.replace("epochs=6", "epochs=3") for cell in code]
 
 
 def test_notebook_runs_from_top_to_bottom(notebook: Notebook) -> None:
