@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import sweep.trial.ending
 from sweep.architectures import MODEL
 from sweep.cli.tables import print_best, print_trials
 from sweep.figures.cards import draw_front
@@ -45,9 +44,7 @@ def swept(
     url = f"sqlite:///{tmp_path_factory.mktemp('several') / 'sweep.db'}"
     session = make_session(url, "MyNet,DeadNet", trials=NUM_TRIALS, epochs=2)
     options = WorkerOptions(url, "net", session.artifacts, "cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.ending, "_attach_pictures", bool)
-        assert run_worker(options, Signals()) == NUM_TRIALS
+    assert run_worker(options, Signals()) == NUM_TRIALS
     yield session, read_status(session.engine, session.sweep)
     session.engine.dispose()
 
@@ -125,10 +122,9 @@ def test_curve_takes_the_best_also_of_a_sweep_by_seconds(swept: tuple[Session, S
 
 
 def test_confirmed_winner_stands_for_its_sweep_with_its_architecture(
-    swept: tuple[Session, Status], monkeypatch: pytest.MonkeyPatch
+    swept: tuple[Session, Status],
 ) -> None:
     """As the best trials do."""
-    monkeypatch.setattr(sweep.trial.ending, "_attach_pictures", bool)
     session, status = swept
     begin_confirmation(session.engine, status, 1, 2)
     url = session.engine.url.render_as_string()
