@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import platform
 import resource
-import subprocess
-import sys
+import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,37 +20,42 @@ from sweep.errors import ConfigError
 from sweep.worker.device_lock import DeviceLock
 
 CPU = torch.device("cpu")
-HOLD = """
-import sys, torch
-from pathlib import Path
-from sweep.worker.device_lock import DeviceLock
-lock = DeviceLock(torch.device("cpu"), Path(sys.argv[1]))
-with lock.hold(alone=sys.argv[2] == "alone", is_given_up=lambda s: False):
-    print("held", flush=True)
-    sys.stdin.readline()
-"""
+FORK = multiprocessing.get_context("fork")
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # has threads
+
+
+class Holder:
+    """A copy of this process that holds the device, or waits for it, until it is killed."""
+
+    def __init__(self, folder: Path, *, alone: bool) -> None:
+        self._held = FORK.Event()
+        self.process = FORK.Process(target=self._hold, args=(folder, alone))
+        self.process.start()
+
+    def _hold(self, folder: Path, alone: bool) -> None:
+        with DeviceLock(CPU, folder).hold(alone=alone, is_given_up=time.sleep):
+            self._held.set()
+            signal.pause()
+
+    def wait(self) -> None:
+        """Wait until it holds the device."""
+        assert self._held.wait(60)
+
+    def end(self) -> None:
+        """Kill it."""
+        self.process.kill()
+        self.process.join()
 
 
 @contextmanager
-def hold_elsewhere(folder: Path, how: str) -> Iterator[subprocess.Popen[str]]:
+def hold_elsewhere(folder: Path, *, alone: bool) -> Iterator[Holder]:
     """Hold the device in another process, or wait there for it."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), how],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    holder = Holder(folder, alone=alone)
     try:
-        yield process
+        yield holder
     finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_hold(process: subprocess.Popen[str]) -> None:
-    """Wait until the other process holds the device."""
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
+        holder.end()
 
 
 def try_to_hold(folder: Path, *, alone: bool) -> bool:
@@ -60,19 +66,18 @@ def try_to_hold(folder: Path, *, alone: bool) -> bool:
 
 def test_workers_share_a_device(tmp_path: Path) -> None:
     """Any number hold it together; nobody has it alone meanwhile, until they end."""
-    with hold_elsewhere(tmp_path, "together") as other:
-        wait_for_hold(other)
+    with hold_elsewhere(tmp_path, alone=False) as other:
+        other.wait()
         assert try_to_hold(tmp_path, alone=False)
         assert not try_to_hold(tmp_path, alone=True)
-        other.kill()
-        other.wait()
+        other.end()
         assert try_to_hold(tmp_path, alone=True)
 
 
 def test_who_is_alone_keeps_all_others_out(tmp_path: Path) -> None:
     """Until its process ends, however that comes."""
-    with hold_elsewhere(tmp_path, "alone") as other:
-        wait_for_hold(other)
+    with hold_elsewhere(tmp_path, alone=True) as other:
+        other.wait()
         assert not try_to_hold(tmp_path, alone=False)
         assert not try_to_hold(tmp_path, alone=True)
     assert try_to_hold(tmp_path, alone=False)
@@ -82,12 +87,12 @@ def test_who_waits_to_be_alone_is_not_passed_by(tmp_path: Path) -> None:
     """Others may not begin before it, or it would wait for ever."""
     with DeviceLock(CPU, tmp_path).hold(alone=False, is_given_up=lambda _s: True) as is_held:
         assert is_held
-        with hold_elsewhere(tmp_path, "alone") as other:
+        with hold_elsewhere(tmp_path, alone=True) as other:
             done = threading.Event()
             while try_to_hold(tmp_path, alone=False):
                 assert not done.wait(0.01)
             assert not try_to_hold(tmp_path, alone=False)
-            assert other.poll() is None
+            assert other.process.is_alive()
 
 
 @pytest.mark.parametrize(

@@ -156,10 +156,11 @@ def _open_in_process(path: Path) -> str:
     return open_events([path]).fingerprint
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # has threads, and forks
 def test_processes_that_open_a_file_at_once_agree(write_npz: WriteNpz, cache: Path) -> None:
     """Four processes convert the same file together: one store, the same events for all."""
     path = write_npz()
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
+    with multiprocessing.get_context("fork").Pool(4) as pool:
         fingerprints = pool.map(_open_in_process, [path] * 4)
     assert fingerprints == [open_events([path]).fingerprint] * 4
     assert len(list((cache / "events").iterdir())) == 1
