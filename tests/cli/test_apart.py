@@ -62,19 +62,26 @@ def write_export(folder: Path, act: str) -> Path:
     return folder
 
 
+EXIT = ("os._exit(3)", "got exit code 3")
+FAULT = ("raise KeyError('no such layer')", "got \"KeyError: 'no such layer'\"")
+ENDS = [
+    EXIT,
+    FAULT,
+    ("os._exit(0)", "got exit code 0"),
+    ("faulthandler.disable(); os.kill(os.getpid(), signal.SIGSEGV)", "got SIGSEGV"),
+    ("os.kill(os.getpid(), signal.SIGKILL)", "got SIGKILL"),
+    ("raise SystemExit(0)", "net.py, line 12 (forward): it fails, got 'SystemExit: 0'"),
+    ("x_BCL = x_BCL.view(7, -1)", "got \"RuntimeError: shape '[7, -1]'"),
+]
+
+
 @pytest.mark.parametrize(
-    ("act", "got"),
+    ("command", "act", "got"),
     [
-        ("os._exit(0)", "got exit code 0"),
-        ("os._exit(3)", "got exit code 3"),
-        ("faulthandler.disable(); os.kill(os.getpid(), signal.SIGSEGV)", "got SIGSEGV"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "got SIGKILL"),
-        ("raise SystemExit(0)", "net.py, line 12 (forward): it fails, got 'SystemExit: 0'"),
-        ("raise KeyError('no such layer')", "got \"KeyError: 'no such layer'\""),
-        ("x_BCL = x_BCL.view(7, -1)", "got \"RuntimeError: shape '[7, -1]'"),
+        *(("evaluate", *end) for end in ENDS),
+        *((command, *end) for command in ("compare", "predict") for end in (EXIT, FAULT)),
     ],
 )
-@pytest.mark.parametrize("command", ["evaluate", "compare", "predict"])
 def test_network_that_ends_the_process_on_events_is_named(
     tmp_path: Path, call: Callable[..., Any], command: str, act: str, got: str
 ) -> None:
