@@ -225,15 +225,17 @@ def test_zeros_packed_by_the_thousand_are_refused(
     assert list((cache / "events").glob("*")) == []
 
 
-@pytest.mark.parametrize("rows", [1, 3, 100, 150])
-def test_events_packed_together_are_read_together(path: Path, rows: int) -> None:
+def test_events_packed_together_are_read_together(path: Path) -> None:
     """However many are in a chunk, the events are the same, in the same order."""
-    usual, packed = path.with_name("usual.h5"), path.with_name("packed.h5")
+    usual = path.with_name("usual.h5")
     arrays = write_hdf5(usual, 150)
-    with h5py.File(packed, "w") as file:
-        for key, array in arrays.items():
-            file.create_dataset(key, data=array.astype("f2"), chunks=(rows, 4000))
-    assert open_events([packed]).fingerprint == open_events([usual]).fingerprint
+    expected = open_events([usual]).fingerprint
+    for rows in (1, 3, 100, 150):
+        packed = path.with_name(f"packed_{rows}.h5")
+        with h5py.File(packed, "w") as file:
+            for key, array in arrays.items():
+                file.create_dataset(key, data=array.astype("f2"), chunks=(rows, 4000))
+        assert open_events([packed]).fingerprint == expected, rows
 
 
 def test_a_filter_that_is_not_here_is_named(path: Path) -> None:

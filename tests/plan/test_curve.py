@@ -44,7 +44,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def request_(events_file: Path, own_network: Path) -> Request:
     """A small study of three sizes in two repeats."""
     return Request(
@@ -59,7 +59,7 @@ def request_(events_file: Path, own_network: Path) -> Request:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config(request_: Request) -> SweepConfig:
     """Its config."""
     return plan_sweep(request_, CPU).config

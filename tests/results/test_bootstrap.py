@@ -99,7 +99,7 @@ def test_intervals_cover_the_true_difference_as_often_as_they_say() -> None:
     }
     covered = {name: [0, 0] for name in truth}
     for seed in range(200):
-        found = compare_scores(*draw_pair(rng, 150), num_resamples=300, seed=seed)
+        found = compare_scores(*draw_pair(rng, 150), num_resamples=100, seed=seed)
         for name, difference in found.items():
             for place, (low, high) in enumerate((difference.interval_68, difference.interval_95)):
                 covered[name][place] += low <= truth[name] <= high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,10 +116,32 @@ def make_search(make_session: MakeSession, url: str, **options: Any) -> Search:
 
 
 @pytest.fixture(scope="module")
-def confirmed(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Search:
-    """A search that was confirmed."""
-    folder = tmp_path_factory.mktemp("confirmed")
+def finished(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A search that is finished, to be copied."""
+    folder = tmp_path_factory.mktemp("finished")
     search = make_search(make_session, f"sqlite:///{folder / 'sweep.db'}")
+    search.engine.dispose()
+    return search
+
+
+def copy(search: Search, folder: Path) -> Search:
+    """Copy a search on SQLite, with its files."""
+    shutil.copytree(Path(str(search.engine.url.database)).parent, folder, dirs_exist_ok=True)
+    url = f"sqlite:///{folder / 'sweep.db'}"
+    artifacts = shutil.copytree(search.artifacts, folder / "artifacts")
+    return Search(url, create_engine(parse_url(url)), artifacts)
+
+
+@pytest.fixture
+def search(finished: Search, tmp_path: Path) -> Search:
+    """A search that is finished."""
+    return copy(finished, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def confirmed(finished: Search, tmp_path_factory: pytest.TempPathFactory) -> Search:
+    """A search that was confirmed."""
+    search = copy(finished, tmp_path_factory.mktemp("confirmed"))
     search.begin()
     search.finish()
     return search
@@ -177,21 +200,18 @@ def test_recommended_point_is_a_candidate_where_the_search_has_one(confirmed: Se
         assert (own.is_recommended, own.trial, own.params) == (True, tried, dict(worse.params))
 
 
-def test_search_that_goes_on_is_confirmed_anew(
-    make_session: MakeSession, sqlite_url: str, call: Callable[..., Any]
-) -> None:
+def test_search_that_goes_on_is_confirmed_anew(search: Search, call: Callable[..., Any]) -> None:
     """Better ones of the later trials join, with the same seeds; until then that is said."""
-    search = make_search(make_session, sqlite_url)
     begin_confirmation(search.engine, read_status(search.engine, search.find("net")), 1, 2)
     search.finish()
     assert [len(search.read().design.candidates), search.read().design.opened.times] == [1, 1]
     change_budget(search.engine, search.find("net").id, 5)
     search.work("net")
-    assert "of before: 3 trials" in call("best", "--storage", sqlite_url).out
+    assert "of before: 3 trials" in call("best", "--storage", search.url).out
     status = read_status(search.engine, search.find("net"))
     of_before = say_winner_age(search.engine, status)
     assert of_before.startswith("net-confirm: of before: 3 trials")
-    assert find_contender("net", sqlite_url, search.artifacts).note == of_before
+    assert find_contender("net", search.url, search.artifacts).note == of_before
     lent = find_origin(search.engine, None, "net")
     assert lent is not None
     assert lent.note == of_before
@@ -309,15 +329,14 @@ def test_card_note_and_report_tell_the_third_part_first(confirmed: Search, tmp_p
 
 
 def test_stop_and_resume_are_for_the_confirmation_too(
-    make_session: MakeSession, sqlite_url: str, call: Callable[..., Any]
+    search: Search, call: Callable[..., Any]
 ) -> None:
     """By the name of the search, whose own trials are all finished."""
-    search = make_search(make_session, sqlite_url)
     search.begin()
     number = search.find("net-confirm").id
-    assert "net-confirm: workers stop" in call("stop", "--storage", sqlite_url).err
+    assert "net-confirm: workers stop" in call("stop", "--storage", search.url).err
     assert is_stop_requested(search.engine, number)
-    assert "net-confirm: 4 trials wait" in call("resume", "--storage", sqlite_url).err
+    assert "net-confirm: 4 trials wait" in call("resume", "--storage", search.url).err
     assert not is_stop_requested(search.engine, number)
 
 
@@ -382,29 +401,27 @@ def test_own_file_is_the_third_part(
 
 
 def test_short_search_is_not_confirmed_unasked(
-    make_session: MakeSession, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+    search: Search, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Where two candidates with two seeds take more than a quarter of its epochs; how is said."""
-    search = make_search(make_session, sqlite_url)
     assert end_search(search.engine, *describe_end(search), is_shown=True)
     assert "`sweep confirm --sweep net` does it" in capsys.readouterr().err
     assert find_confirmation_of_search(search.engine, "net") is None
 
 
 def test_end_of_a_search_goes_on_with_what_was_interrupted(
-    make_session: MakeSession, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+    search: Search, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Here before the third part was opened: it is, it is said, and the pages tell of it."""
     from sweep.storage import studies
 
-    search = make_search(make_session, sqlite_url)
     search.begin()
     search.work("net-confirm")
     assert not search.read().design.opened
     assert end_search(search.engine, *describe_end(search), is_shown=True)
     assert search.read().design.opened
     assert f"on the {NUM_TEST} events set aside" in capsys.readouterr().out
-    study = studies.load_study(studies.open_study_storage(parse_url(sqlite_url)), "net")
+    study = studies.load_study(studies.open_study_storage(parse_url(search.url)), "net")
     assert optuna_dashboard.get_note(study).splitlines()[2].startswith("Confirmed with fresh")
 
 
