@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sweep.models.head import build_activation, require_whole
+from sweep.models.value import is_number
 
 SKIPS = ("concat", "add")
 UPSAMPLES = ("transpose", "linear", "pixel_shuffle")
@@ -102,8 +103,7 @@ def require_share(where: str, value: object) -> None:
     Raises:
         ValueError: When it is not.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0.0 <= value < 1.0:  # type: ignore[operator]  # a number
+    if not is_number(value) or not 0.0 <= value < 1.0:
         raise ValueError(
             f"{where}: out of range, got {value!r}, expected a number from 0 to below 1"
         )

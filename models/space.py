@@ -19,6 +19,7 @@ from sweep.models.value import (
     clean_value,
     get_kind,
     get_number,
+    is_number,
     is_same,
     quote,
     write_value,
@@ -231,8 +232,7 @@ def from_json(stored: Mapping[str, object]) -> Dimension:
 
 def _is_real(value: object) -> bool:
     """Tell whether a value is a finite number and no boolean."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]  # a number
+    return is_number(value) and abs(value) <= sys.float_info.max
 
 
 def _is_whole(value: object) -> bool:

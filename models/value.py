@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 Value: TypeAlias = bool | int | float | str | list[Any] | None
 NOTHING, TRUTH, NUMBERS, TEXT, LISTS = "nothing", "truth values", "numbers", "text", "lists"
@@ -69,13 +69,18 @@ def is_same(first: Value, second: Value) -> bool:
     return get_kind(first) == get_kind(second) and first == second
 
 
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Tell whether a value is a number; a truth value is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def get_number(value: Value) -> int | float:
     """Give a value that must be a number.
 
     Raises:
         ValueError: When it is another kind of value.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise ValueError(f"got {value!r}, expected a number")
     return value
 

@@ -75,6 +75,16 @@ class TrialRow:
     is_added: bool = False
     version: int = 1
 
+    @property
+    def num_epochs(self) -> int:
+        """How many it has trained."""
+        return self.last.epoch if self.last else 0
+
+    @property
+    def short_reason(self) -> str:
+        """The reason of its end in one line: of a traceback, the error itself."""
+        return (self.reason or "").strip().rpartition("\n")[2]
+
 
 Curves = Mapping[int, Sequence[Epoch]]
 """The epochs of each trial of a sweep, by the trials' ids."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, summarise_fault
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of mallopt(3)."""
@@ -37,7 +37,7 @@ def open_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as exc:
-        reason = (str(exc) or repr(exc)).splitlines()[0]
+        reason = summarise_fault(exc)
         raise ConfigError(
             f"device: cannot be used, got {name!r} ({reason}), expected auto, cpu, cuda or cuda:N "
             "that is there; change --device"

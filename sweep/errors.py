@@ -34,6 +34,11 @@ class FormError(SweepError):
     """A form of the pages cannot be done as it was sent; nothing was changed."""
 
 
+def summarise_fault(exc: BaseException) -> str:
+    """Give the first line of what a fault says, or its kind where it says nothing."""
+    return (str(exc) or repr(exc)).splitlines()[0]
+
+
 def list_allowed(names: Iterable[str]) -> str:
     """Write the names of which one is expected: `a, b or c`."""
     *others, last = names

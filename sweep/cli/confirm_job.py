@@ -84,7 +84,7 @@ def end_search(
     name = search.sweep.name
     if search.config.confirmation or search.config.curve or not search.ranked:
         return True
-    spent = sum(trial.last.epoch for trial in search.begun if trial.last)
+    spent = sum(trial.num_epochs for trial in search.begun)
     epochs = search.config.recipe.epochs
     found = find_confirmation_of_search(engine, name)
     if found is None:

@@ -81,7 +81,7 @@ class LiveView:
         epoch = trial.best
         metrics = f", {list_phrases(get_score(epoch))}" if epoch else ""
         if trial.state == FAILED and trial.reason:
-            metrics += f": {trial.reason.strip().splitlines()[-1]}"
+            metrics += f": {trial.short_reason}"
         of = f" ({trial.params[MODEL]})" if status.config.architectures else ""
         best = ", the best so far" if status.ranked and status.ranked[0].id == trial.id else ""
         print_note(

@@ -131,9 +131,9 @@ def print_trials(status: Status) -> None:
             *(write_value(trial.params.get(name, "")) for name in models),
             trial.outcome or trial.state,
             *(write_plain(metric, score) for metric in metrics),
-            str(trial.last.epoch) if trial.last else "0",
+            str(trial.num_epochs),
             describe_point(params),
-            ((trial.reason or "").strip().splitlines() or [""])[-1],
+            trial.short_reason,
         )
     open_console().print(table)
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 
-from sweep.errors import SweepError
+from sweep.errors import SweepError, summarise_fault
 from sweep.process import name_worker
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import read_status
@@ -128,7 +128,7 @@ class Publisher:
         )
 
     def _say_once(self, exc: Exception) -> None:
-        text = (str(exc) or repr(exc)).splitlines()[0]
+        text = summarise_fault(exc)
         if text not in self._said:
             self._said.add(text)
             self._say(f"the dashboard's pages are not refreshed: {text}")

@@ -140,6 +140,11 @@ class Metric:
         return "maximize" if self.direction == "maximize" else "minimize"
 
     @property
+    def aim(self) -> str:
+        """The same for people: `lowest validation loss`."""
+        return f"{'lowest' if self.goal == 'minimize' else 'highest'} {self.label}"
+
+    @property
     def sign(self) -> int:
         """Factor that makes its lowest value the best one."""
         return -1 if self.goal == "maximize" else 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweep.config import SweepConfig
 from sweep.data.splits import Split
-from sweep.errors import ModelError
+from sweep.errors import ModelError, summarise_fault
 from sweep.models import Architecture
 from sweep.models.value import get_number
 from sweep.plan.network import is_own
@@ -74,7 +74,7 @@ def _try_pace_s(
         try:
             return _measure_pace_s(config, architecture, split, device)
         except (Exception, SystemExit) as exc:
-            said = (str(exc) or repr(exc)).splitlines()[0]
+            said = summarise_fault(exc)
     raise ModelError(
         f"model: {config.label} cannot be timed, got {said}, expected a training of some batches; "
         "correct it, or leave --cost out"

@@ -10,11 +10,11 @@ from typing import Any
 
 from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import Recipe, SweepConfig
-from sweep.errors import ConfigError
+from sweep.errors import ConfigError, summarise_fault
 from sweep.models import Architecture
 from sweep.models.space import Choice, Dimension, Fixed, from_json
 from sweep.models.space_text import parse_dimension, read_earlier
-from sweep.models.value import Value, get_number
+from sweep.models.value import Value, get_number, is_number
 from sweep.plan.network import is_own
 from sweep.plan.profile import Profile
 from sweep.plan.request import Request
@@ -175,9 +175,8 @@ def check_training(space: Mapping[str, Dimension]) -> None:
     usable = {name: list_ends(dimension) for name, dimension in space.items()}
     for name, (low, high, rule) in TRAINING_BOUNDS.items():
         for value in usable.get(name, []):
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            is_number = is_number and (name != "batch_size" or value == int(get_number(value)))
-            if not is_number or not low <= get_number(value) < high:
+            fits = is_number(value) and low <= value < high
+            if not fits or (name == "batch_size" and value != int(get_number(value))):
                 raise ConfigError(
                     f"space.{name}: impossible, got {value!r}, expected {rule}; change it"
                 )
@@ -193,7 +192,7 @@ def _check_network(architecture: Architecture, usable: Mapping[str, Sequence[Val
                 _refuse_ending(architecture, chosen)
                 _try_to_build(architecture, chosen)
             except (Exception, SystemExit) as exc:
-                reason = (str(exc) or repr(exc)).splitlines()[0]
+                reason = summarise_fault(exc)
                 raise ConfigError(
                     f"space.{name}: no network can be built, got {value!r}, expected one that "
                     f"{architecture.name} takes ({reason}); change it"

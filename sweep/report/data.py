@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ from sweep.report.blocks import (
     list_facts,
 )
 from sweep.report.event import show_event
-from sweep.results.status import Status
+from sweep.results.status import Status, name_events
 from sweep.wording import write_number, write_percent
 
 NUM_LOOKED_AT = 200
@@ -113,15 +112,6 @@ def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None
 
 def _name(use: DataUse) -> str:
     return f"Events of {', '.join(use.sweeps)}"
-
-
-def name_events(config: DataConfig) -> str:
-    """Say where the events of a sweep come from, for people."""
-    files = [Path(name).name for name in config.files]
-    judged = [Path(name).name for name in config.validation_files]
-    if not files:
-        return f"toy events of seed {config.toy_seed}"
-    return ", ".join(files) + (f"; judged by {', '.join(judged)}" if judged else "")
 
 
 def _describe_use(use: DataUse, key: str, is_new: bool, progress: Progress | None) -> list[Block]:

@@ -17,8 +17,7 @@ from sweep.plan.versions import list_versions
 from sweep.provenance import describe_versions
 from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Section, Table, Text, list_facts
-from sweep.report.data import name_events
-from sweep.results.status import Status
+from sweep.results.status import Status, name_events
 from sweep.wording import write_date
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sweep.report.blocks import Block, Column, Table, Text
 from sweep.results.status import Status
-from sweep.storage.epochs import Curves, TrialRow
+from sweep.storage.epochs import Curves
 from sweep.storage.sweeps import FAILED, PRUNED
 from sweep.wording import write_count, write_percent, write_time
 
@@ -83,7 +83,7 @@ def describe_endings(status: Status, curves: Curves) -> list[Block]:
     if told := status.tell_flatness():
         blocks.append(Text(f"The search ended early. {told[0].upper()}{told[1:]}."))
     blocks += [
-        Text(f"Trial {trial.number} failed: {shorten_reason(trial)}")
+        Text(f"Trial {trial.number} failed: {trial.short_reason}")
         for trial in status.begun
         if trial.state == FAILED
     ]
@@ -101,9 +101,3 @@ def _say_savings(savings: Savings) -> str:
         f"durations {write_time(savings.saved_s)} of training, {write_percent(share)} of what all "
         f"trials trained to the end would have taken. Trained were {spent}."
     )
-
-
-def shorten_reason(trial: TrialRow) -> str:
-    """Give the reason of a trial's end in one line: of a traceback, the error itself."""
-    lines = (trial.reason or "").strip().splitlines()
-    return lines[-1] if lines else ""

@@ -8,9 +8,9 @@ from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
 from sweep.metrics.writing import list_known, write_plain
 from sweep.models.space import Fixed
+from sweep.models.value import is_number
 from sweep.plan.space import list_dimensions
 from sweep.report.blocks import Column, Table
-from sweep.report.savings import shorten_reason
 from sweep.results.best import get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, Epoch, TrialRow
@@ -37,7 +37,7 @@ def tabulate_trials(status: Status, curves: Curves) -> Table:
         Column("best epoch", True),
         Column("epochs trained", True),
         Column("training (s)", True),
-        *(Column(name, _is_number(status, name)) for name in names),
+        *(Column(name, _has_numbers(status, name)) for name in names),
         Column("tried because"),
         Column("reason of its end"),
     )
@@ -85,10 +85,10 @@ def _list_cells(
         f"{spent_s:.1f}",
         *(write_setting(trial.params, name) for name in names),
         say_origin(status, trial),
-        shorten_reason(trial),
+        trial.short_reason,
     ]
 
 
-def _is_number(status: Status, name: str) -> bool:
+def _has_numbers(status: Status, name: str) -> bool:
     values = [trial.params[name] for trial in status.begun if name in trial.params]
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    return all(map(is_number, values))

@@ -89,7 +89,7 @@ def _describe_importances(status: Status, key: str) -> list[Block]:
 
 def _describe_space(status: Status) -> list[Block]:
     config = status.config
-    search = config.search
+    search, objective = config.search, OBJECTIVES[config.search.objective]
     space = read_space(config)
     best = status.best
     rows = [
@@ -115,7 +115,7 @@ def _describe_space(status: Status) -> list[Block]:
     return [
         Text(
             f"{num_searched} of {write_count(len(space), 'hyperparameter')} were searched with the "
-            f"sampler {search.sampler.name}, for the {_say_goal(status)}; the pruner is "
+            f"sampler {search.sampler.name}, for the {objective.aim}; the pruner is "
             f"{search.pruner.name}, and no trial is pruned before it has seen "
             f"{config.recipe.grace_events} training events. "
             f"{write_count(len(config.starting_points), 'setting')} were tried before the sampler "
@@ -146,11 +146,6 @@ def _show_changes(status: Status) -> list[Block]:
         ),
         Table(f"Changes of {status.sweep.name}", [Column(name) for name in head], rows),
     ]
-
-
-def _say_goal(status: Status) -> str:
-    objective = OBJECTIVES[status.config.search.objective]
-    return f"{'lowest' if objective.goal == 'minimize' else 'highest'} {objective.label}"
 
 
 def describe_dimension(dimension: Dimension) -> str:

@@ -51,7 +51,6 @@ def _say_winner(status: Status, winner: TrialRow) -> str:
     null_loss = status.config.data.null_loss
     epoch = get_epoch(winner)
     score = get_score(epoch)
-    extreme = "lowest" if objective.goal == "minimize" else "highest"
     share = 1 - epoch.validation_loss / null_loss
     beside = (
         f"{write_percent(share)} below the null loss of {write_number(null_loss)}"
@@ -60,8 +59,8 @@ def _say_winner(status: Status, winner: TrialRow) -> str:
         "have a lower loss, so this is no network to use"
     )
     return (
-        f"Trial {winner.number} won by the sweep's objective: it has the {extreme} "
-        f"{objective.label} of {write_count(len(status.ranked), 'trial')} that trained to the end "
+        f"Trial {winner.number} won by the sweep's objective: it has the {objective.aim} "
+        f"of {write_count(len(status.ranked), 'trial')} that trained to the end "
         f"and found something, {write_number(objective.measure(score))}. Its metrics: "
         f"{', '.join(list_sentences(score))}. Its loss is {beside}."
     )

@@ -78,7 +78,7 @@ class Audit:
 def describe_pruning(search: Status) -> dict[str, int]:
     """Count what the pruning of a search saved: trials that ended early, and epochs."""
     finished = [row for row in search.begun if row.finished_s is not None and row.state != FAILED]
-    trained = sum(row.last.epoch for row in finished if row.last is not None)
+    trained = sum(row.num_epochs for row in finished)
     return {
         "pruned": search.counts.pruned,
         "finished": len(finished),

@@ -116,7 +116,7 @@ def list_running(status: Status) -> RunningTrials:
     for trial in status.running:
         worker = workers.get(trial.number)
         num_epochs = fit_config(status.config, trial.slot).recipe.epochs
-        row = [str(trial.number), f"{trial.last.epoch if trial.last else 0}/{num_epochs}"]
+        row = [str(trial.number), f"{trial.num_epochs}/{num_epochs}"]
         row.append("" if worker is None else write_usage(worker))
         row += (write_plain(metric, scores.get(trial.id)) for metric in metrics)
         rows.append([*row, _write_place(worker) if worker else "lost, to be taken over"])

@@ -12,7 +12,7 @@ from sweep.models.source import Source
 from sweep.models.value import write_value
 from sweep.plan.curve_trials import fit_config
 from sweep.results.confirmation import Confirmation
-from sweep.results.status import Status
+from sweep.results.status import Status, name_events
 from sweep.storage.epochs import TrialRow
 
 
@@ -45,9 +45,6 @@ def _describe_network(
     params = "\n".join(f"| {name} | {write_value(value)} |" for name, value in trial.params.items())
     metrics = "\n".join(_list_metrics(score))
     best_epoch = trial.best.epoch if trial.best else "-"
-    events = ", ".join(Path(name).name for name in config.data.files) or (
-        f"toy events of seed {config.data.toy_seed}"
-    )
     return f"""# {config.model}: sweep {status.sweep.name}, trial {trial.number}
 
 Finds proton-proton collision points: from 4 features x 4000 bins along the beam line (0.1 mm each,
@@ -70,8 +67,9 @@ Features, in this order: KDE / 2500, its square, 2 x and 2 y (mm) where the KDE 
 |---|---|
 {params}
 
-{config.data.num_train} events ({events}, fingerprint {config.data.train_fingerprint}), recipe \
-`{config.recipe.name}`, {config.recipe.epochs} epochs, best epoch {best_epoch}; \
+{config.data.num_train} events ({name_events(config.data)}, \
+fingerprint {config.data.train_fingerprint}), recipe `{config.recipe.name}`, \
+{config.recipe.epochs} epochs, best epoch {best_epoch}; \
 validation fingerprint {config.data.validation_fingerprint}.
 """
 

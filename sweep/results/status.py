@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from sweep.architectures import MODEL
-from sweep.config import SweepConfig
+from sweep.config import DataConfig, SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.time_left import estimate_time_left_s
@@ -235,9 +236,18 @@ def _find_stop(sweep: Sweep, rows: Sequence[TrialRow], counts: TrialCounts) -> s
 
 
 def _describe_failures(rows: Sequence[TrialRow], counts: TrialCounts) -> str:
-    reasons = [row.reason for row in rows if row.state == FAILED and row.reason]
-    last = reasons[-1].strip().splitlines()[-1] if reasons else "no reason"
+    reasons = [row.short_reason for row in rows if row.state == FAILED and row.reason]
+    last = reasons[-1] if reasons else "no reason"
     return f"{counts.failed} of {counts.finished}, the last with {last!r}"
+
+
+def name_events(config: DataConfig) -> str:
+    """Say where the events of a sweep come from, for people."""
+    files = [Path(name).name for name in config.files]
+    judged = [Path(name).name for name in config.validation_files]
+    if not files:
+        return f"toy events of seed {config.toy_seed}"
+    return ", ".join(files) + (f"; judged by {', '.join(judged)}" if judged else "")
 
 
 def describe_training(config: SweepConfig) -> str:

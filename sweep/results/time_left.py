@@ -49,12 +49,12 @@ def _count_events_to_do(rows: Sequence[TrialRow], budget: int, config: SweepConf
     if promotion is not None:
         return _count_epochs_to_rungs(rows, budget, promotion.rungs) * config.data.num_train
     begun = {row.slot: row for row in rows}
-    ended = [_count_epochs(row) for row in rows if row.finished_s is not None]
+    ended = [row.num_epochs for row in rows if row.finished_s is not None]
     num_events = 0.0
     for slot in range(budget):
         row, own = begun.get(slot), fit_config(config, slot)
         if row is None or row.finished_s is None:
-            trained = _count_epochs(row) if row else 0
+            trained = row.num_epochs if row else 0
             longer = [epochs - trained for epochs in ended if epochs > trained]
             is_whole = config.curve is not None or not longer
             left = own.recipe.epochs - trained if is_whole else statistics.fmean(longer)
@@ -70,8 +70,8 @@ def _count_epochs_to_rungs(rows: Sequence[TrialRow], budget: int, rungs: Sequenc
     """
     num_epochs, below, num_below, num_coming = 0.0, 0, 0, float(budget)
     for rung in rungs:
-        num_there = sum(_count_epochs(row) >= rung for row in rows)
-        halted = [row for row in rows if below <= _count_epochs(row) < rung]
+        num_there = sum(row.num_epochs >= rung for row in rows)
+        halted = [row for row in rows if below <= row.num_epochs < rung]
         num_ended = sum(row.finished_s is not None for row in halted)
         num_running = sum(row.state == RUNNING for row in halted)
         if below:
@@ -83,10 +83,6 @@ def _count_epochs_to_rungs(rows: Sequence[TrialRow], budget: int, rungs: Sequenc
         else:
             num_coming = budget - num_there - num_ended
         num_epochs += (rung - below) * num_coming
-        num_epochs -= sum(_count_epochs(row) - below for row in halted if row.state == RUNNING)
+        num_epochs -= sum(row.num_epochs - below for row in halted if row.state == RUNNING)
         below, num_below = rung, num_there
     return max(0.0, num_epochs)
-
-
-def _count_epochs(row: TrialRow) -> int:
-    return row.last.epoch if row.last is not None else 0
