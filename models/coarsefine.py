@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweep.models.convolution import PixelShuffle, build_convolution, require_choice, to_row
-from sweep.models.head import OutputHead, require_shape, require_whole
+from sweep.models.convolution import PixelShuffle, build_convolution, to_row
+from sweep.models.head import OutputHead, require_choice, require_shape, require_whole
 
 FIRST_STRIDE = 4
 KERNEL_SIZE = 5

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweep.models.head import build_activation, require_whole
+from sweep.models.head import build_activation, require_choice, require_whole
 from sweep.models.value import is_number
 
 SKIPS = ("concat", "add")
@@ -54,14 +54,13 @@ def build_upsample(upsample: str, before: int, after: int) -> nn.Module:
     Raises:
         ValueError: When it is unknown.
     """
+    require_choice("upsample", upsample, UPSAMPLES)
     if upsample == "transpose":
         return nn.ConvTranspose2d(before, after, (1, 2), (1, 2))
     if upsample == "linear":
         between = nn.Upsample(scale_factor=(1, 2), mode="bilinear", align_corners=False)
         return nn.Sequential(build_convolution(before, after, 1), between)
-    if upsample == "pixel_shuffle":
-        return PixelShuffle(before, after, 2)
-    raise ValueError(f"upsample: unknown, got {upsample!r}, expected one of {UPSAMPLES}")
+    return PixelShuffle(before, after, 2)
 
 
 class PixelShuffle(nn.Module):
@@ -85,16 +84,6 @@ class PixelShuffle(nn.Module):
         steps = values.reshape(num_events, num_channels // self.factor, self.factor, length)
         longer = steps.transpose(2, 3).reshape(num_events, -1, 1, self.factor * length)
         return longer.contiguous(memory_format=torch.channels_last)
-
-
-def require_choice(where: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse a name that is none of those there are.
-
-    Raises:
-        ValueError: When it is not.
-    """
-    if value not in allowed:
-        raise ValueError(f"{where}: unknown, got {value!r}, expected one of {allowed}")
 
 
 def require_share(where: str, value: object) -> None:

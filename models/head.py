@@ -40,8 +40,7 @@ class OutputHead(nn.Module):
             ValueError: When the head is unknown.
         """
         super().__init__()
-        if head not in HEADS:
-            raise ValueError(f"head: unknown, got {head!r}, expected one of {HEADS}")
+        require_choice("head", head, HEADS)
         self.head = head
         if head == "softplus":
             self.scale = nn.Parameter(torch.tensor(float(scale)))
@@ -64,9 +63,18 @@ def build_activation(activation: str, *, in_place: bool = False) -> nn.Module:
     Raises:
         ValueError: When the activation is unknown.
     """
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation: unknown, got {activation!r}, expected one of {ACTIVATIONS}")
+    require_choice("activation", activation, ACTIVATIONS)
     return nn.ReLU(in_place) if activation == "relu" else nn.Identity()
+
+
+def require_choice(where: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse a name that is none of those there are.
+
+    Raises:
+        ValueError: When it is not.
+    """
+    if value not in allowed:
+        raise ValueError(f"{where}: unknown, got {value!r}, expected one of {allowed}")
 
 
 def require_shape(where: str, x_BCL: Tensor, num_bins: int | None = None) -> None:

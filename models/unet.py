@@ -16,12 +16,11 @@ from sweep.models.convolution import (
     build_block,
     build_convolution,
     build_upsample,
-    require_choice,
     require_odd,
     require_share,
     to_row,
 )
-from sweep.models.head import NUM_FEATURES, OutputHead, require_shape, require_whole
+from sweep.models.head import NUM_FEATURES, OutputHead, require_choice, require_shape, require_whole
 
 ENCODER_KERNEL_SIZES = (25, 7, 5, 5, 5)
 DECODER_KERNEL_SIZE = 5

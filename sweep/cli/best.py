@@ -51,9 +51,7 @@ def best(
     """
     engine = open_database(storage)
     from sweep.cli.output import print_json  # late: a database is there
-    from sweep.cli.tables import print_best, print_confirmation, print_history
     from sweep.results.best import find_best_trial
-    from sweep.results.changes import describe_changes
     from sweep.results.confirmation import find_confirmation
     from sweep.results.status import read_status
 
@@ -65,18 +63,9 @@ def best(
     else:
         trial = find_best_trial(status) if export is None else _choose_for_export(status)
     said = status.describe_trial(trial) if trial.feasible else {}
-    if changes := describe_changes(searched):
-        said["changes"] = changes
-    if flat := searched.describe_flatness():
-        said["flat"] = flat
-    if found is not None:
-        said["confirmation"] = found.describe()
-        if not json:
-            print_confirmation(found)
-    if not json and winner is not None:
-        print_history(searched)
-    if not json and winner is None and status.ranked:
-        print_best(status)
+    said |= _describe_search(searched, found)
+    if not json:
+        _print_search(searched, found)
 
     def take() -> None:
         if plot is not None:
@@ -94,6 +83,30 @@ def best(
 
     engine.dispose()  # a copy of this process shall not share its connections
     run_apart(take)
+
+
+def _describe_search(search: Status, confirmation: Confirmation | None) -> dict[str, Any]:
+    """List what is known of a search beside its best trial."""
+    from sweep.results.changes import describe_changes
+
+    said = {
+        "changes": describe_changes(search),
+        "flat": search.describe_flatness(),
+        "confirmation": confirmation and confirmation.describe(),
+    }
+    return {key: part for key, part in said.items() if part}
+
+
+def _print_search(search: Status, confirmation: Confirmation | None) -> None:
+    """Print the trials of a search that are the best, or those of its confirmation."""
+    from sweep.cli.tables import print_best, print_confirmation, print_history
+
+    if confirmation is not None:
+        print_confirmation(confirmation)
+    if confirmation is not None and confirmation.is_settled:
+        print_history(search)
+    elif search.ranked:
+        print_best(search)
 
 
 def _draw(engine: sa.Engine, status: Status, trial: TrialRow, artifacts: Path, path: Path) -> None:

@@ -87,21 +87,14 @@ class EventSet:
             The vertices of all categories; `offsets` has shape (N + 1,).
         """
         known = [store.vertices for store in self._stores]
-        parts: list[tuple[Vertices, slice]] = []
+        parts = []
         for row in self._rows.tolist():
             number = int(np.searchsorted(self._starts, row, side="right")) - 1
             vertices = known[number]
             if vertices is None:
                 return None
-            event = row - int(self._starts[number])
-            parts.append((vertices, slice(*vertices.offsets[event : event + 2].tolist())))
-        counts = [rows.stop - rows.start for _vertices, rows in parts]
-        return Vertices(
-            z_mm=np.concatenate([v.z_mm[rows] for v, rows in parts]),
-            num_tracks=np.concatenate([v.num_tracks[rows] for v, rows in parts]),
-            category=np.concatenate([v.category[rows] for v, rows in parts]),
-            offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        )
+            parts.append(vertices.take_event(row - int(self._starts[number])))
+        return Vertices.join(parts)
 
     def take(self, indices: ArrayLike) -> EventSet:
         """Select events.

@@ -153,14 +153,7 @@ def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
         c[track] = p * (ux * ux - w)
         d[track] = p * ux * uy
         e[track] = p * (uy * uy - w)
-    s = sx = sy = sxx = sxy = syy = 0.0  # sum p and its derivatives
-    for track in range(num_tracks):
-        s += p_at[track]
-        sx += a[track]
-        sy += b[track]
-        sxx += c[track]
-        sxy += d[track]
-        syy += e[track]
+    s, sx, sy, sxx, sxy, syy = _sum_up(beside, num_tracks)  # sum p and its derivatives
     for track in range(num_tracks):
         p, w, ux, uy = p_at[track], inverse[track], ux_at[track], uy_at[track]
         pp = p * p
@@ -170,15 +163,23 @@ def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
         c[track] = pp * (4.0 * ux * ux - 2.0 * w)
         d[track] = 4.0 * pp * ux * uy
         e[track] = pp * (4.0 * uy * uy - 2.0 * w)
-    q = qx = qy = qxx = qxy = qyy = 0.0  # sum p^2 and its derivatives
-    for track in range(num_tracks):
-        q += p_at[track]
-        qx += a[track]
-        qy += b[track]
-        qxx += c[track]
-        qxy += d[track]
-        qyy += e[track]
+    q, qx, qy, qxx, qxy, qyy = _sum_up(beside, num_tracks)  # sum p^2 and its derivatives
     return _combine(s, sx, sy, sxx, sxy, syy, q, qx, qy, qxx, qxy, qyy)
+
+
+@compiled()
+def _sum_up(beside, num_tracks):  # type: ignore[no-untyped-def]
+    """Sum the terms of the tracks, in their order."""
+    p_at, a, b, c, d, e = beside[3], beside[6], beside[7], beside[8], beside[9], beside[10]
+    p = px = py = pxx = pxy = pyy = 0.0
+    for track in range(num_tracks):
+        p += p_at[track]
+        px += a[track]
+        py += b[track]
+        pxx += c[track]
+        pxy += d[track]
+        pyy += e[track]
+    return p, px, py, pxx, pxy, pyy
 
 
 @compiled()

@@ -69,7 +69,7 @@ def open_toy_events(
             num_events,
             (half, half),
             _make_chunks(num_events, seed, made),
-            read_vertices=lambda: _join_vertices(made),
+            read_vertices=lambda: Vertices.join(made),
             progress=progress,
         )
 
@@ -126,13 +126,3 @@ def _stack(events: list[Future[ToyEvent]], made: list[Vertices]) -> EventChunk:
     x_BCL, y_BL, vertices = zip(*(event.result() for event in events), strict=True)
     made.extend(vertices)
     return np.stack(x_BCL), np.stack(y_BL)
-
-
-def _join_vertices(parts: list[Vertices]) -> Vertices:
-    sizes = [len(part.z_mm) for part in parts]
-    return Vertices(
-        np.concatenate([part.z_mm for part in parts]),
-        np.concatenate([part.num_tracks for part in parts]),
-        np.concatenate([part.category for part in parts]),
-        np.cumsum([0, *sizes], dtype=np.int64),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,24 @@ class Vertices:
             category.astype(np.int8),
             offsets.astype(np.int64),
         )
+
+    @classmethod
+    def join(cls, parts: Sequence[Vertices]) -> Vertices:
+        """Put the events of several, at least one, one after the other."""
+        counts_N = np.concatenate([np.diff(part.offsets) for part in parts])
+        return cls(
+            np.concatenate([part.z_mm for part in parts]),
+            np.concatenate([part.num_tracks for part in parts]),
+            np.concatenate([part.category for part in parts]),
+            np.concatenate([[0], np.cumsum(counts_N)]).astype(np.int64),
+        )
+
+    def take_event(self, event: int) -> Vertices:
+        """Give those of one event."""
+        start, stop = self.offsets[event : event + 2].tolist()
+        columns = (self.z_mm, self.num_tracks, self.category)
+        z_mm, num_tracks, category = (column[start:stop] for column in columns)
+        return Vertices(z_mm, num_tracks, category, np.array([0, stop - start]))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the four arrays under the names that `from_arrays` reads."""

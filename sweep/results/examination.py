@@ -191,10 +191,10 @@ def _find_vertices(vertices: Vertices | None, event: int) -> _Truth | None:
     """Give the vertices of one event; None where they are not known."""
     if vertices is None:
         return None
-    rows = slice(vertices.offsets[event], vertices.offsets[event + 1])
-    category, z_mm = vertices.category[rows], vertices.z_mm[rows].astype(np.float64)
-    tracks = vertices.num_tracks[rows].astype(np.float64)
-    return _Truth(z_mm[category == 1], tracks[category == 1], z_mm[category >= 0])
+    own = vertices.take_event(event)
+    is_wanted, z_mm = own.category == 1, own.z_mm.astype(np.float64)
+    tracks = own.num_tracks.astype(np.float64)
+    return _Truth(z_mm[is_wanted], tracks[is_wanted], z_mm[own.category >= 0])
 
 
 def _examine_event(
