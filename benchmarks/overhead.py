@@ -43,7 +43,7 @@ from sweep.storage import studies
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
 from sweep.storage.engine import create_engine, open_engine, parse_url
-from sweep.storage.epochs import Epoch, find_complete, read_best, record_epochs
+from sweep.storage.epochs import find_complete, read_best, record_epochs
 from sweep.storage.migrations import create_tables
 from sweep.storage.standings import Promotion
 from sweep.storage.sweeps import (
@@ -55,6 +55,7 @@ from sweep.storage.sweeps import (
     list_open_sweeps,
 )
 from sweep.storage.sweeps import is_stop_requested as look_for_stop
+from sweep.storage.tables import Epoch
 from sweep.storage.tables import epochs as epoch_table
 from sweep.storage.tables import trials as trial_table
 from sweep.trial.retention import NUM_PICTURED

@@ -13,41 +13,7 @@ from sweep.storage.content import parse_column
 from sweep.storage.engine import read, read_clock_s, read_rows, transact
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import COMPLETE
-from sweep.storage.tables import epochs, trials
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training events, and the validation that followed it.
-
-    Losses are per event; `found`, `missed`, `predicted_found` and `false_positives` are the S,
-    MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1. The sums
-    of the position residuals' powers over `pairs` are None where an older version wrote the epoch.
-    `threshold`, `integral` and `min_width` are the settings that peaks were counted with, where
-    they were chosen in the validation; `bootstrap_low` and `_high` are the efficiency's interval.
-    """
-
-    epoch: int
-    events_seen: int
-    train_loss: float
-    validation_loss: float
-    events: int
-    found: int
-    missed: int
-    predicted_found: int
-    false_positives: int
-    lr: float
-    duration_s: float
-    pairs: int | None = None
-    residual_um: int | None = None
-    residual_um2: int | None = None
-    residual_um3: int | None = None
-    residual_um4: int | None = None
-    threshold: float | None = None
-    integral: float | None = None
-    min_width: int | None = None
-    bootstrap_low: float | None = None
-    bootstrap_high: float | None = None
+from sweep.storage.tables import Epoch, epochs, trials
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ Times are seconds since 1970 by the database's clock.
 
 from __future__ import annotations
 
+from dataclasses import Field, dataclass, fields
+from typing import TypeAlias
+
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
@@ -120,33 +123,58 @@ workers = sa.Table(
     sa.Column("gpu_use", sa.Double),  # from 0 to 1
 )
 
+Sum: TypeAlias = int
+"""A whole number that may be too large for 32 bits."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training events, and the validation that followed it.
+
+    Losses are per event; `found`, `missed`, `predicted_found` and `false_positives` are the S,
+    MT, Sp and FP of the reference over `events` validation events; `epoch` counts from 1. The sums
+    of the position residuals' powers over `pairs` are None where an older version wrote the epoch.
+    `threshold`, `integral` and `min_width` are the settings that peaks were counted with, where
+    they were chosen in the validation; `bootstrap_low` and `_high` are the efficiency's interval.
+    """
+
+    epoch: int
+    events_seen: int
+    train_loss: float
+    validation_loss: float
+    events: int
+    found: int
+    missed: int
+    predicted_found: int
+    false_positives: int
+    lr: float
+    duration_s: float
+    pairs: Sum | None = None  # this and the sums of powers: none before version 5
+    residual_um: Sum | None = None
+    residual_um2: Sum | None = None
+    residual_um3: Sum | None = None
+    residual_um4: Sum | None = None
+    threshold: float | None = None  # this and the following: none before version 8
+    integral: float | None = None
+    min_width: int | None = None
+    bootstrap_low: float | None = None
+    bootstrap_high: float | None = None
+
+
+def _make_column(field: Field[int | float | None]) -> sa.Column[int | float | None]:
+    """Make the column of a field of `Epoch`, by how the field is annotated."""
+    kind, _, nothing = str(field.type).partition(" | ")
+    form = {"int": sa.Integer, "float": sa.Double, "Sum": sa.BigInteger}[kind]
+    return sa.Column(field.name, form, nullable=bool(nothing), primary_key=field.name == "epoch")
+
+
 epochs = sa.Table(
     "sweep_epochs",
     metadata,
     sa.Column("trial_id", sa.ForeignKey("sweep_trials.id"), primary_key=True),
-    sa.Column("epoch", sa.Integer, primary_key=True),  # from 1
     sa.Column("attempt", sa.Integer, nullable=False),
-    sa.Column("events_seen", sa.Integer, nullable=False),
-    sa.Column("train_loss", sa.Double, nullable=False),
-    sa.Column("validation_loss", sa.Double, nullable=False),
-    sa.Column("events", sa.Integer, nullable=False),
-    sa.Column("found", sa.Integer, nullable=False),
-    sa.Column("missed", sa.Integer, nullable=False),
-    sa.Column("predicted_found", sa.Integer, nullable=False),
-    sa.Column("false_positives", sa.Integer, nullable=False),
-    sa.Column("lr", sa.Double, nullable=False),
-    sa.Column("duration_s", sa.Double, nullable=False),
     sa.Column("recorded_s", sa.Double, nullable=False),
-    sa.Column("pairs", sa.BigInteger),  # this and the sums of powers: none before version 5
-    sa.Column("residual_um", sa.BigInteger),
-    sa.Column("residual_um2", sa.BigInteger),
-    sa.Column("residual_um3", sa.BigInteger),
-    sa.Column("residual_um4", sa.BigInteger),
-    sa.Column("threshold", sa.Double),  # this and the following: none before version 8
-    sa.Column("integral", sa.Double),
-    sa.Column("min_width", sa.Integer),
-    sa.Column("bootstrap_low", sa.Double),
-    sa.Column("bootstrap_high", sa.Double),
+    *map(_make_column, fields(Epoch)),
 )
 
 

@@ -26,7 +26,7 @@ import forks
 from servers import SHARED, make_database, open_server, run_postgres
 
 if TYPE_CHECKING:
-    from sweep.storage.epochs import Epoch
+    from sweep.storage.tables import Epoch
     from sweep.trial.session import Session
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; threads only wait for each other

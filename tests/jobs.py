@@ -24,10 +24,10 @@ from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
 from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials, record_epochs
+from sweep.storage.epochs import TrialRow, read_curve, read_trials, record_epochs
 from sweep.storage.migrations import create_tables
 from sweep.storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
-from sweep.storage.tables import attempts, trials
+from sweep.storage.tables import Epoch, attempts, trials
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

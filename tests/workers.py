@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sweep.signals import Signals
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.epochs import TrialRow, read_curve, read_trials
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

@@ -20,7 +20,7 @@ from sweep.results.best import (
 from sweep.results.changes import tell_changes
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
-from sweep.storage.epochs import Epoch
+from sweep.storage.tables import Epoch
 from sweep.wording import describe_point, write_value
 
 NUM_LISTED = 5

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweep.results.status import Status
-    from sweep.storage.epochs import Epoch
+    from sweep.storage.tables import Epoch
 
 FORMS = ("csv", "parquet", "json")
 

@@ -18,7 +18,7 @@ from sweep.figures.style import (
 )
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known
-from sweep.storage.epochs import Epoch
+from sweep.storage.tables import Epoch
 from sweep.wording import round_digits
 
 

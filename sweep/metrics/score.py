@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sweep.metrics.decode import OPERATING_FIELDS, OperatingPoint, make_operating
 
 if TYPE_CHECKING:
-    from sweep.storage.epochs import Epoch
+    from sweep.storage.tables import Epoch
 
 LOSS = "validation_loss"
 """The one raw value of a score that is a mean over events, not a sum."""

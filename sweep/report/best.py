@@ -16,7 +16,8 @@ from sweep.progress import Progress
 from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
+from sweep.storage.tables import Epoch
 from sweep.training.inspection import InspectedEvent, find_worst, inspect_events
 from sweep.wording import write_count, write_number
 

@@ -19,7 +19,8 @@ from sweep.report.best import choose_inspected, describe_inspected, show_curves,
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page
 from sweep.results.status import Status
-from sweep.storage.epochs import Epoch, TrialRow, read_curve
+from sweep.storage.epochs import TrialRow, read_curve
+from sweep.storage.tables import Epoch
 from sweep.training.inspection import InspectedEvent
 
 

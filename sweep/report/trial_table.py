@@ -13,7 +13,8 @@ from sweep.plan.space import list_dimensions
 from sweep.report.blocks import Column, Table
 from sweep.results.best import get_own_epoch, say_origin
 from sweep.results.status import Status
-from sweep.storage.epochs import Curves, Epoch, TrialRow
+from sweep.storage.epochs import Curves, TrialRow
+from sweep.storage.tables import Epoch
 from sweep.wording import write_setting
 
 

@@ -15,7 +15,8 @@ from sweep.plan.versions import give_version
 from sweep.results.status import Status
 from sweep.search.judgement import rank_trials
 from sweep.search.limits import OVER_LIMIT
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
+from sweep.storage.tables import Epoch
 from sweep.wording import write_count
 
 

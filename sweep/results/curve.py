@@ -21,7 +21,8 @@ from sweep.metrics.writing import describe_metrics
 from sweep.plan.curve_trials import CurveTrial, list_curve_trials
 from sweep.results.best import get_epoch
 from sweep.results.status import Status
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
+from sweep.storage.tables import Epoch
 
 LARGE_SHARE = 0.5
 """From this share of the events on, repeats train with mostly the same ones, which is said."""

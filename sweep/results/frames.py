@@ -26,8 +26,9 @@ from sweep.plan.space import list_dimensions
 from sweep.results.best import get_epoch, get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.search.suggestion import list_ends
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import TrialCounts
+from sweep.storage.tables import Epoch
 
 WHOLE, REAL, TRUE, WORDS, TIME = "Int64", "float64", "boolean", "string", "datetime64[us, UTC]"
 PREFIX = "params_"

@@ -14,9 +14,10 @@ from sweep.config import SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, FRONT, OBJECTIVES, Metric, is_by_loss
 from sweep.search.limits import is_within_fp
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import COMPLETE, TrialCounts
+from sweep.storage.tables import Epoch
 
 NULL_MARGIN = 0.02
 """A loss less than this share below the null loss counts as no better than it

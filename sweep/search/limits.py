@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sweep.limits import LimitsConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.table import FP_RATE
-from sweep.storage.epochs import Epoch
+from sweep.storage.tables import Epoch
 
 OVER_LIMIT = "over_limit"
 """The outcome of a trial beyond a limit."""

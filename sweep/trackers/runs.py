@@ -12,8 +12,9 @@ from sweep.metrics.table import METRICS
 from sweep.models.value import Value
 from sweep.results.best import get_number, get_own_epoch, say_origin
 from sweep.results.status import Status
-from sweep.storage.epochs import Curves, Epoch, TrialRow
+from sweep.storage.epochs import Curves, TrialRow
 from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED, RUNNING
+from sweep.storage.tables import Epoch
 
 NOTE = "sweep.created"
 """The file that says which sweep a folder holds."""

@@ -33,9 +33,10 @@ from sweep.seeds import derive_seed
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import Claim
-from sweep.storage.epochs import Epoch, read_curve, record_epochs
+from sweep.storage.epochs import read_curve, record_epochs
 from sweep.storage.errors import StorageError
 from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED, is_stop_requested
+from sweep.storage.tables import Epoch
 from sweep.training.latency import measure_latency_us
 from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (

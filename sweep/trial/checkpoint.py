@@ -15,9 +15,9 @@ from torch import nn
 
 from sweep.device import is_out_of_memory
 from sweep.storage.artifacts import TrialFolder
-from sweep.storage.epochs import Epoch
 from sweep.storage.errors import ArtifactError
 from sweep.storage.files import write_file
+from sweep.storage.tables import Epoch
 from sweep.training.state import (
     StateError,
     Weights,

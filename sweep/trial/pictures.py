@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from sweep.data.events import EventSet
-from sweep.storage.epochs import Epoch
+from sweep.storage.tables import Epoch
 from sweep.training.inspection import find_worst, inspect_events
 
 NUM_DRAWN = 3

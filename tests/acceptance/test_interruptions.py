@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 from forks import Command
 from jobs import NUM_TRIALS, Job, check_whole, end, get_process, hear, is_alive, wait_until
 from servers import name_connections
-from sweep.storage.epochs import Epoch
 from sweep.storage.sweeps import TrialCounts
+from sweep.storage.tables import Epoch
 
 
 def put_to_sleep(process: Command, job: Job) -> None:

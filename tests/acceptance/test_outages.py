@@ -14,8 +14,8 @@ from jobs import NAME, NUM_TRIALS, Job, check_whole, end, hear, wait_until
 from servers import make_database, name_connections, open_server, run_postgres, stop_postgres
 from sweep.process import is_gone
 from sweep.storage.claims import expire_claims
-from sweep.storage.epochs import Epoch
 from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import Epoch
 
 FAULTS = {"sqlite": "no such table: sweep_trials", "postgresql": "lease of slot 0 not renewed yet"}
 """What a worker says when a table is not there, which only SQLite counts among passing faults."""

@@ -36,9 +36,9 @@ from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS, WEIGHTS
 from sweep.storage.engine import parse_url
-from sweep.storage.epochs import Epoch, read_best, read_curve, read_trials
+from sweep.storage.epochs import read_best, read_curve, read_trials
 from sweep.storage.sweeps import TrialCounts, count_trials
-from sweep.storage.tables import attempts, epochs, trials
+from sweep.storage.tables import Epoch, attempts, epochs, trials
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

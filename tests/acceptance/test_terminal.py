@@ -22,7 +22,8 @@ import pytest
 
 import forks
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.epochs import record_epochs
+from sweep.storage.tables import Epoch
 from sweep.storage.workers import Usage, enter_worker, leave_worker, see_worker
 from sweep.trial.session import Session
 

@@ -15,7 +15,7 @@ from pandas.testing import assert_frame_equal
 import sweep
 from jobs import end_trial
 from sweep.errors import SweepError
-from sweep.storage.epochs import Epoch
+from sweep.storage.tables import Epoch
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 

@@ -11,8 +11,9 @@ from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.epochs import record_epochs
 from sweep.storage.sweeps import COMPLETE, PRUNED
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 
 FinishTrial = Callable[..., int]

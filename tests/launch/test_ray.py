@@ -29,8 +29,9 @@ from jobs import (
 from sweep.errors import ConfigError
 from sweep.launch.places import Place
 from sweep.launch.ray_cluster import Node, choose_shares
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import TrialCounts
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 
 SETTINGS = {

@@ -35,7 +35,7 @@ from sweep.storage import studies
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, renew_claim
 from sweep.storage.engine import create_engine, open_engine, parse_url
-from sweep.storage.epochs import Epoch, find_complete, read_best, record_epochs
+from sweep.storage.epochs import find_complete, read_best, record_epochs
 from sweep.storage.migrations import create_tables
 from sweep.storage.sweeps import (
     COMPLETE,
@@ -44,6 +44,7 @@ from sweep.storage.sweeps import (
     is_stop_requested,
     list_open_sweeps,
 )
+from sweep.storage.tables import Epoch
 from sweep.trial.retention import NUM_PICTURED
 
 Latencies = dict[str, list[float]]

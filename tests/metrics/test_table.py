@@ -14,7 +14,7 @@ from sweep.metrics.table import (
     Ratio,
 )
 from sweep.metrics.writing import describe_metrics, describe_score, list_known, write_bars
-from sweep.storage.epochs import Epoch
+from sweep.storage.tables import Epoch
 
 
 def make_residuals(residuals_um: list[int]) -> Score:

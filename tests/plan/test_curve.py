@@ -26,8 +26,9 @@ from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import Claim
 from sweep.storage.engine import open_engine, parse_url
-from sweep.storage.epochs import Epoch, TrialRow, read_trials
+from sweep.storage.epochs import TrialRow, read_trials
 from sweep.storage.sweeps import count_trials
+from sweep.storage.tables import Epoch
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.worker.agenda import Agenda

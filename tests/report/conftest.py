@@ -15,8 +15,9 @@ from sweep.results.status import Status, read_status
 from sweep.search.suggestion import suggest
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import Epoch, TrialRow, record_epochs
+from sweep.storage.epochs import TrialRow, record_epochs
 from sweep.storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 
 EPOCHS = 3

@@ -9,7 +9,8 @@ import pytest
 
 from sweep.cli.live import LiveView
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.epochs import record_epochs
+from sweep.storage.tables import Epoch
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 

@@ -32,8 +32,9 @@ from sweep.results.status import Status
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.engine import create_engine, open_engine, parse_url
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.epochs import TrialRow, read_curve, read_trials
 from sweep.storage.sweeps import Sweep, TrialCounts, find_sweep
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 

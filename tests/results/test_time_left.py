@@ -19,7 +19,8 @@ from sweep.config import (
     SweepConfig,
 )
 from sweep.results.time_left import estimate_time_left_s
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
+from sweep.storage.tables import Epoch
 
 NUM_EPOCHS, NUM_TRAIN = 8, 100
 EPOCH = Epoch(1, NUM_TRAIN, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)

@@ -26,9 +26,10 @@ from sweep.search.judgement import (
 )
 from sweep.search.pruners import PRUNERS
 from sweep.search.strategy import build_promotion, build_pruner, choose_pruner
-from sweep.storage.epochs import Epoch, TrialRow
+from sweep.storage.epochs import TrialRow
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import TrialCounts
+from sweep.storage.tables import Epoch
 
 NULL_LOSS = 10.0
 ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)

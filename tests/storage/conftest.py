@@ -22,9 +22,10 @@ from sweep.storage.attachments import attach_file
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, release_claim
 from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.epochs import record_epochs
 from sweep.storage.migrations import create_tables
 from sweep.storage.sweeps import create_sweep
+from sweep.storage.tables import Epoch
 
 HOUR_S = 3600.0
 UNKNOWN = ("alembic_version", "version_info", "sweep_versions", "sweep_workers")

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 from sweep.storage.changes import change_version
 from sweep.storage.claims import claim_trial
 from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import Epoch, read_curve, read_trials
+from sweep.storage.epochs import read_curve, read_trials
 from sweep.storage.errors import StorageError
 from sweep.storage.migrations import create_tables, migrate_tables
 from sweep.storage.points import add_points
 from sweep.storage.sweeps import create_sweep, find_sweep
-from sweep.storage.tables import SCHEMA_VERSION, metadata, trials
+from sweep.storage.tables import SCHEMA_VERSION, Epoch, metadata, trials
 
 FIRST = sa.MetaData()
 """The tables of version 1, which nothing but this test knows any more."""

@@ -16,13 +16,12 @@ from sweep.search.promotion import choose_next_trial
 from sweep.storage import claims, epochs, studies, sweeps
 from sweep.storage.backup import back_up
 from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import Epoch
 from sweep.storage.errors import LostClaimError
 from sweep.storage.migrations import create_tables
 from sweep.storage.pace import measure_work_s
 from sweep.storage.ranking import Ranking
 from sweep.storage.standings import NextTrial, Promotion, Standing
-from sweep.storage.tables import attempts, trials
+from sweep.storage.tables import Epoch, attempts, trials
 from sweep.storage.tables import epochs as epochs_table
 
 HOUR_S = 3600.0
@@ -32,7 +31,8 @@ PROMOTE_ALL = """
 import sys
 from sweep.storage.claims import claim_trial, finish_claim, pause_claim
 from sweep.storage.engine import open_engine, parse_url
-from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.epochs import record_epochs
+from sweep.storage.tables import Epoch
 from sweep.storage.migrations import create_tables
 from sweep.storage.pace import measure_work_s
 from sweep.storage.ranking import Ranking

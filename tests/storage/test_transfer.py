@@ -22,11 +22,11 @@ from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import claim_trial
 from sweep.storage.engine import open_engine, parse_url
-from sweep.storage.epochs import Epoch, read_curve, read_trials
+from sweep.storage.epochs import read_curve, read_trials
 from sweep.storage.errors import ArtifactError, StorageError, UnknownSweepError
 from sweep.storage.publications import claim_publication, end_publication, is_stale
 from sweep.storage.sweeps import create_sweep, find_sweep, list_sweeps
-from sweep.storage.tables import attempts, trials
+from sweep.storage.tables import Epoch, attempts, trials
 from sweep.storage.transfer import Copied, Folders, copy_sweeps
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session

@@ -197,7 +197,8 @@ class TestLostAttempts:
         self, engine: sa.Engine, sweep: sweeps.Sweep
     ) -> None:
         """A trial that goes forward between kills is not the one that kills."""
-        from sweep.storage.epochs import Epoch, record_epochs
+        from sweep.storage.epochs import record_epochs
+        from sweep.storage.tables import Epoch
 
         for num_lost in range(3):
             lost = claims.claim_trial(engine, sweep.id, "a", -1.0)

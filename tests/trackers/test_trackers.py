@@ -16,7 +16,8 @@ from jobs import end_trial
 from sweep.errors import ConfigError, SweepError
 from sweep.results.status import read_status
 from sweep.storage.claims import begin_claimed, claim_trial
-from sweep.storage.epochs import Epoch, read_curves, record_epochs
+from sweep.storage.epochs import read_curves, record_epochs
+from sweep.storage.tables import Epoch
 from sweep.storage.workers import enter_worker
 from sweep.trackers.export import export_sweep
 from sweep.trackers.following import keep_tracked

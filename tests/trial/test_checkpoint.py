@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from sweep.storage.artifacts import TrialFolder
-from sweep.storage.epochs import Epoch
 from sweep.storage.sweeps import Sweep
+from sweep.storage.tables import Epoch
 from sweep.trial.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 EPOCH = Epoch(1, 100, 0.05, 0.05, 10, 8, 2, 8, 1, 1e-3, 1.0, 8, -310, 4100, -90_000, 10**7)

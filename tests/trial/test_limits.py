@@ -18,8 +18,9 @@ from sweep.search.judgement import find_best_epoch, get_ranking
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import claim_trial
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.epochs import TrialRow, read_curve, read_trials
 from sweep.storage.standings import NextTrial, Promotion
+from sweep.storage.tables import Epoch
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.trial.verdict import Verdict

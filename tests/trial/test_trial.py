@@ -30,10 +30,10 @@ from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import Claim, claim_trial, expire_claims
 from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import Epoch, TrialRow, read_curve, read_trials
+from sweep.storage.epochs import TrialRow, read_curve, read_trials
 from sweep.storage.errors import ArtifactError, LostClaimError
 from sweep.storage.sweeps import change_trial_timeout, count_trials, find_sweep
-from sweep.storage.tables import epochs, trials
+from sweep.storage.tables import Epoch, epochs, trials
 from sweep.trial.lost_workers import MAX_LOST_ATTEMPTS
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
