@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from sweep.errors import DataError, list_allowed
@@ -33,6 +34,15 @@ def check_output(path: Path, endings: Collection[str], *, is_new: bool = False) 
         raise DataError(
             f"{path}: exists already, got a {'folder' if path.is_dir() else 'file'}, expected a "
             "new name; choose another"
+        )
+
+
+def check_parquet() -> None:
+    """Refuse Parquet where what writes it is missing, with a DataError."""
+    if find_spec("pyarrow") is None:
+        raise DataError(
+            "parquet: pyarrow is not installed, got none, expected it beside pandas; "
+            "`pip install pyarrow`, or take CSV"
         )
 
 

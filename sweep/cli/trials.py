@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,20 +112,14 @@ def choose_form(options: TableOptions) -> str | None:
             f"{list_allowed(f'.{known}' for known in FORMS)}; change --out"
         )
     if form == "parquet":
-        _check_parquet(out)
-    return form
+        from sweep.output_file import check_parquet
 
-
-def _check_parquet(out: Path | None) -> None:
-    if find_spec("pyarrow") is None:
-        raise ConfigError(
-            "parquet: pyarrow is not installed, got none, expected it beside pandas; "
-            "`pip install pyarrow`, or take --csv"
-        )
-    if out is None and sys.stdout.isatty():
+        check_parquet()
+    if form == "parquet" and out is None and sys.stdout.isatty():
         raise ConfigError(
             "parquet: no text, got a terminal to write it to, expected a file; name one with --out"
         )
+    return form
 
 
 def write_frame(frame: pd.DataFrame, form: str, out: Path | None) -> None:

@@ -72,9 +72,12 @@ class Vertices:
     def take_event(self, event: int) -> Vertices:
         """Give those of one event."""
         start, stop = self.offsets[event : event + 2].tolist()
-        columns = (self.z_mm, self.num_tracks, self.category)
-        z_mm, num_tracks, category = (column[start:stop] for column in columns)
-        return Vertices(z_mm, num_tracks, category, np.array([0, stop - start]))
+        return Vertices(
+            self.z_mm[start:stop],
+            self.num_tracks[start:stop],
+            self.category[start:stop],
+            np.array([0, stop - start]),
+        )
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the four arrays under the names that `from_arrays` reads."""

@@ -19,11 +19,9 @@ from sweep.metrics.decode import OperatingPoint
 from sweep.metrics.score import MatchCounts, Score
 from sweep.metrics.table import METRICS, Metric
 from sweep.progress import Progress
-from sweep.training.event_scores import EventScores
+from sweep.training.event_scores import EventScores, draw_events
 
 CONFIDENCES = (0.6827, 0.95)
-_CHUNK_NUMBERS = 2_000_000
-"""Random numbers held at a time."""
 
 
 @dataclass(frozen=True)
@@ -111,17 +109,12 @@ def _resample(
     columns_NK: NDArray[np.float64], num_resamples: int, seed: int, progress: Progress | None
 ) -> Iterator[NDArray[np.float64]]:
     """Sum the columns over N events drawn with replacement, for some resamples at a time."""
-    rng = np.random.default_rng(seed)
-    num_events = len(columns_NK)
-    size = max(1, _CHUNK_NUMBERS // num_events)
-    for start in range(0, num_resamples, size):
-        num_rows = min(size, num_resamples - start)
-        drawn_RN = rng.integers(num_events, size=(num_rows, num_events))
-        places_RN = drawn_RN + num_events * np.arange(num_rows)[:, None]
-        times_RN = np.bincount(places_RN.ravel(), minlength=num_rows * num_events)
-        yield times_RN.reshape(num_rows, num_events) @ columns_NK
+    num_done = 0
+    for times_RN in draw_events(len(columns_NK), num_resamples, seed):
+        yield times_RN @ columns_NK
+        num_done += len(times_RN)
         if progress is not None:
-            progress(start + num_rows, num_resamples)
+            progress(num_done, num_resamples)
 
 
 def _find_interval(values_R: NDArray[np.float64], confidence: float) -> tuple[float, float]:

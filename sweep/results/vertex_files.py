@@ -13,16 +13,14 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.errors import DataError
 from sweep.geometry import NUM_BINS
-from sweep.output_file import check_output, telling_faults
+from sweep.output_file import check_output, check_parquet, telling_faults
 from sweep.storage.files import flush, open_scratch
 
 if TYPE_CHECKING:
@@ -225,11 +223,8 @@ def check_vertex_path(path: Path) -> None:
             already, or a package is missing.
     """
     check_output(path, FORMS, is_new=True)
-    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
-        raise DataError(
-            "parquet: pyarrow is not installed, got none, expected it beside pandas; "
-            "`pip install pyarrow`, or take .csv"
-        )
+    if path.suffix == ".parquet":
+        check_parquet()
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ regions, W width, C integral, S setting, F setting of the curve, D draw.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sweep.metrics.decode import REFERENCE, Decode, OperatingPoint
 from sweep.metrics.intervals import TAIL
-from sweep.training.event_scores import EventScores, score_each
+from sweep.training.event_scores import EventScores, draw_events, score_each
 from sweep.training.matching import match_peaks
 from sweep.training.peaks import tabulate_regions
 
@@ -51,8 +51,6 @@ _DISTANCE_S = np.array(
 )
 """From the reference's: of equally good settings the nearest is taken."""
 NUM_DRAWS = 200
-_MOST_BYTES = 64 << 20
-"""Of a chunk of draws."""
 
 
 def score_at_fp(batches: Iterable[tuple[Tensor, Tensor]], max_fp: float) -> EventScores:
@@ -165,22 +163,11 @@ def _draw_again(
 ) -> tuple[float, float]:
     """Find where the efficiency lies in 68 % of the draws of events, settings chosen in each."""
     efficiencies = []
-    for times_DN in _draw_events(len(found_NF), NUM_DRAWS):
+    for drawn_DN in draw_events(len(found_NF), NUM_DRAWS, seed=1):
+        times_DN = drawn_DN.astype(np.float32)
         found_DF, false_DF = (times_DN @ part.astype(np.float32) for part in (found_NF, false_NF))
         is_allowed_DF = false_DF <= max_fp * len(found_NF)
         most_D = np.where(is_allowed_DF, found_DF, 0.0).max(axis=1)
         efficiencies.append(most_D / np.maximum(times_DN @ num_true_N.astype(np.float32), 1.0))
     low, high = np.quantile(np.concatenate(efficiencies), [TAIL, 1.0 - TAIL])
     return float(low), float(high)
-
-
-def _draw_events(num_events: int, num_draws: int) -> Iterator[NDArray[np.float32]]:
-    """Draw events with replacement: how often each, shape (D, N), some draws at a time."""
-    rng = np.random.default_rng(1)
-    size = max(1, _MOST_BYTES // (8 * num_events))
-    for start in range(0, num_draws, size):
-        rows = min(size, num_draws - start)
-        drawn_DN = rng.integers(num_events, size=(rows, num_events))
-        places_DN = drawn_DN + num_events * np.arange(rows)[:, None]
-        times_DN = np.bincount(places_DN.ravel(), minlength=rows * num_events)
-        yield times_DN.reshape(rows, num_events).astype(np.float32)

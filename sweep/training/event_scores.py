@@ -9,7 +9,7 @@ Shapes: B event of a batch, N event of a set, K count in the order of `EVENT_COU
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ from sweep.metrics.score import EVENT_COUNTS, MatchCounts, Score
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.matching import count_matches, find_true_regions
 from sweep.training.peaks import check_faults
+
+_NUM_HELD = 2_000_000
+"""Random numbers held at a time."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +103,15 @@ def score_each(
 
 def _fits(regions: Regions | None, y_BL: Tensor) -> bool:
     return regions is None or len(regions.count_B) == len(y_BL)
+
+
+def draw_events(num_events: int, num_draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Draw events with replacement: how often each, shape (D, N), some draws at a time."""
+    rng = np.random.default_rng(seed)
+    size = max(1, _NUM_HELD // num_events)
+    for start in range(0, num_draws, size):
+        num_rows = min(size, num_draws - start)
+        drawn_DN = rng.integers(num_events, size=(num_rows, num_events))
+        places_DN = drawn_DN + num_events * np.arange(num_rows)[:, None]
+        times_DN = np.bincount(places_DN.ravel(), minlength=num_rows * num_events)
+        yield times_DN.reshape(num_rows, num_events)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +86,16 @@ def _list_forms(where: str, part: object) -> Iterator[tuple[str, str]]:
         yield where, describe(part)
     else:
         yield where, "a number" if _is_number(part) else type(part).__name__
+
+
+def check_parts(where: str, names: Iterable[str], found: object) -> None:
+    """Make sure that a part of a stored state is a mapping of these names, whatever they hold.
+
+    Raises:
+        StateError: when it is not.
+    """
+    blank = dict.fromkeys(found) if isinstance(found, Mapping) else found
+    check_form(where, dict.fromkeys(names), blank)
 
 
 def check_slots(parameters: Sequence[Tensor], slots: object) -> None:

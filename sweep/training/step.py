@@ -20,7 +20,7 @@ from sweep.training.augmentation import Reflections, reflect
 from sweep.training.average import WeightAverage
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.schedule import list_rates
-from sweep.training.state import check_form, check_slots
+from sweep.training.state import check_form, check_parts, check_slots
 
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {
     "adam": torch.optim.Adam,
@@ -122,7 +122,7 @@ class TrainingStep:
         else:
             check_form("checkpoint.average", {}, state.get("average"))
         optimizer = state.get("optimizer")
-        check_form("checkpoint.optimizer", {"state": None}, _blank(optimizer))
+        check_parts("checkpoint.optimizer", ["state"], optimizer)
         assert isinstance(optimizer, Mapping)
         weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
         check_slots(weights, optimizer["state"])
@@ -166,7 +166,3 @@ def _build_optimizer(
         # PyTorch's fused kernel takes real numbers only; None leaves it the choice of another.
         fused=all(weight.is_floating_point() for weight in weights) or None,
     )
-
-
-def _blank(state: object) -> object:
-    return dict.fromkeys(state) if isinstance(state, Mapping) else state

@@ -23,6 +23,7 @@ from sweep.training.state import (
     Weights,
     capture_state,
     check_form,
+    check_parts,
     restore_state,
 )
 from sweep.training.trainer import EpochResult
@@ -131,7 +132,7 @@ def _read_checkpoint(state: object) -> Checkpoint:
     Raises:
         StateError: when it has another form.
     """
-    check_form("checkpoint", {"trainer": None, "curve": None, "best_weights": None}, _blank(state))
+    check_parts("checkpoint", ("trainer", "curve", "best_weights"), state)
     assert isinstance(state, dict)
     curve = [_read_epoch(number, epoch) for number, epoch in enumerate(state["curve"], 1)]
     trainer, weights = state["trainer"], state["best_weights"]
@@ -140,10 +141,6 @@ def _read_checkpoint(state: object) -> Checkpoint:
     if not isinstance(weights, dict) or not all(map(_is_weight, weights.items())):
         raise StateError("got other best weights than tensors by name, expected these")
     return Checkpoint(trainer, curve, weights)
-
-
-def _blank(state: object) -> object:
-    return dict.fromkeys(state) if isinstance(state, dict) else state
 
 
 def _is_weight(entry: tuple[object, object]) -> bool:

@@ -58,7 +58,7 @@ def compare_slowly(
 
 def test_fast_bootstrap_equals_the_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the resamples are drawn a few at a time."""
-    monkeypatch.setattr("sweep.results.bootstrap._CHUNK_NUMBERS", 350)
+    monkeypatch.setattr("sweep.training.event_scores._NUM_HELD", 350)
     a, b = draw_pair(np.random.default_rng(3), 50)
     found = compare_scores(a, b, num_resamples=40, seed=9)
     slow = np.array(compare_slowly(a, b, 40, 9))
