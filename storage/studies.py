@@ -297,10 +297,7 @@ def drop_double(study: optuna.Study, trial: Trial, slot: int) -> None:
 
 
 def report_epochs(trial: Trial, values: Mapping[int, float]) -> None:
-    """Report the objective of epochs; those that were reported before stay as they are.
-
-    Args:
-    """
+    """Report the objective of epochs; those that were reported before stay as they are."""
     stored = retry(lambda: trial.storage.get_trial(trial._trial_id)).intermediate_values
     for step, value in values.items():
         if step not in stored:

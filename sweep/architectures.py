@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,16 @@ MODEL = "model"
 """What the study and a trial's hyperparameters call its architecture in a sweep of several."""
 OF_SEVERAL = ("files", "recommended", "prefixed", "epoch_events", "cost", "architectures")
 """Parts of a config that one of a single architecture does not store."""
+
+
+def get_label(model: str) -> str:
+    """Give the name of an architecture for people: a person's own without its file."""
+    return model.rpartition(":")[2]
+
+
+def find_file(model: str) -> Path:
+    """Give the file of a person's own network."""
+    return Path(model.rpartition(":")[0])
 
 
 class ArchitectureConfig(BaseModel):
@@ -41,4 +52,4 @@ class ArchitectureConfig(BaseModel):
     @property
     def label(self) -> str:
         """Name of the architecture for people, and within its sweep: the model without its file."""
-        return self.model.rpartition(":")[2]
+        return get_label(self.model)

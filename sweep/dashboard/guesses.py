@@ -76,10 +76,7 @@ class Guesses:
         self._clear_s: dict[object, float] = {}  # when what a circle got wrong is forgotten
 
     def hear(self, visitor: Visitor, is_right: Callable[[], bool]) -> Hearing:
-        """Judge a guess, if it may be heard now.
-
-        Args:
-        """
+        """Judge a guess, if it may be heard now."""
         now_s = self._clock()
         circles = {visitor: OF_VISITOR, visitor.address: OF_ADDRESS, None: OF_ALL}
         with self._lock:

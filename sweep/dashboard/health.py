@@ -10,10 +10,7 @@ AFTER_S = 1.0
 
 
 class Health:
-    """Looks at most once in AFTER_S and one thread at a time; the others are told what was seen.
-
-    Args:
-    """
+    """Looks at most once in AFTER_S and one thread at a time; the others are told what was seen."""
 
     def __init__(
         self, look: Callable[[], bool], clock: Callable[[], float] = time.monotonic

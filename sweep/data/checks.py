@@ -14,10 +14,7 @@ class EventChecker:
     """Check the chunks of one source, one after the other, and the whole at the end."""
 
     def __init__(self, where: str) -> None:
-        """Begin with event 0.
-
-        Args:
-        """
+        """Begin with event 0."""
         self._where = where
         self._first_event = 0
         self._found_target = False

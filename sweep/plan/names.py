@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sweep.architectures import get_label
 from sweep.errors import ConfigError
 from sweep.plan.network import ALL, list_models, require_model
 from sweep.plan.request import Request
@@ -42,4 +43,4 @@ def name_search(model: str) -> str:
     """Name the sweep of a model: as the model, without its file; of several, as they are named."""
     if model == ALL:
         return model
-    return ",".join(one.rpartition(":")[2] for one in list_models(model))
+    return ",".join(map(get_label, list_models(model)))

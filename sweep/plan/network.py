@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from sweep.architectures import find_file, get_label
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, ModelError
 from sweep.models import ARCHITECTURES, Architecture, find_architecture
@@ -52,13 +52,12 @@ class Network:
                 "commands will ask for --trust-code"
             )
         uses = list_file_uses(self.source) if self.source else []
-        if not uses:
-            return cautions
-        return [
-            *cautions,
-            f"model: {uses[0]}: it asks for its place (__file__); what it may read there is not "
-            "kept with the sweep, and neither other machines nor exports have it",
-        ]
+        if uses:
+            cautions.append(
+                f"model: {uses[0]}: it asks for its place (__file__); what it may read there is "
+                "not kept with the sweep, and neither other machines nor exports have it"
+            )
+        return cautions
 
 
 def is_own(model: str) -> bool:
@@ -74,12 +73,10 @@ def list_models(model: str) -> tuple[str, ...]:
     """
     if model == ALL:
         return tuple(ARCHITECTURES)
-    file, _colon, name = model.rpartition(":")
-    if name.isidentifier() and Path(file).is_file():  # a path may have commas
+    if get_label(model).isidentifier() and find_file(model).is_file():  # a path may have commas
         return (model,)
     models = tuple(part.strip() for part in model.split(","))
-    labels = [one.rpartition(":")[2] for one in models]
-    if len(set(labels)) < len(labels):
+    if len(set(map(get_label, models))) < len(models):
         raise ConfigError(
             f"model: named twice, got {model}, expected each architecture once; rename one"
         )
@@ -99,8 +96,7 @@ def require_model(model: str | None) -> str:
 
 def resolve_model(model: str) -> str:
     """Give an architecture's name, or a person's own network by a path that holds anywhere."""
-    file, colon, name = model.rpartition(":")
-    return f"{Path(file).resolve()}:{name}" if colon else model
+    return f"{find_file(model).resolve()}:{get_label(model)}" if is_own(model) else model
 
 
 def refuse_several(model: str | None, what: str) -> None:
@@ -120,9 +116,9 @@ def check_name(model: str) -> None:
         ModelError: when there is none.
     """
     if is_own(model):
-        file = model.rpartition(":")[0]
-        if not Path(file).is_file():
-            raise ModelError(f"model: no such file, got {file!r}, expected a Python file")
+        file = find_file(model)
+        if not file.is_file():
+            raise ModelError(f"model: no such file, got '{file}', expected a Python file")
     elif model not in ARCHITECTURES:
         load_model(model)  # says so
 
@@ -144,7 +140,7 @@ def read_own(model: str) -> Source:
         ModelError: when they cannot be read.
     """
     try:
-        return read_source(Path(model.rpartition(":")[0]))
+        return read_source(find_file(model))
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
 
@@ -221,7 +217,7 @@ def _read_kept(config: SweepConfig, files: Mapping[str, bytes]) -> Source:
         return read_own(config.model)
     own = {name: files[name] for name in config.files if name in files} if config.files else files
     try:
-        return Source(Path(config.model.rpartition(":")[0]).name, own)
+        return Source(find_file(config.model).name, own)
     except ValueError as exc:
         raise ModelError(str(exc)) from exc
 
@@ -242,7 +238,7 @@ class Chosen:
     @property
     def label(self) -> str:
         """Name of the architecture, without its file."""
-        return self.model.rpartition(":")[2]
+        return get_label(self.model)
 
 
 def choose_network(
@@ -261,10 +257,9 @@ def choose_network(
         ModelError: when the network cannot be used, or is not trusted.
     """
     model = resolve_model(asked) if asked else require_model(stored.model if stored else None)
-    path = Path(model.rpartition(":")[0])
     if stored is None or not _has_name_of(model, stored.model):
         return Chosen(model, open_given(model), stored)
-    if asked is None or (model == stored.model and files and not path.is_file()):
+    if asked is None or (model == stored.model and files and not find_file(model).is_file()):
         return Chosen(stored.model, open_kept(stored, files), stored)
     source = read_own(model)
     changes = _list_changes(stored, files, source)
@@ -294,7 +289,7 @@ def is_same_network(model: str, stored: SweepConfig, files: Mapping[str, bytes])
 def _has_name_of(model: str, stored: str) -> bool:
     """Say whether both are a person's own, with a class of the same name."""
     both = is_own(model) and is_own(stored)
-    return both and model.rpartition(":")[2] == stored.rpartition(":")[2]
+    return both and get_label(model) == get_label(stored)
 
 
 def _list_changes(stored: SweepConfig, files: Mapping[str, bytes], source: Source) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sweep.architectures import MODEL, ArchitectureConfig
+from sweep.architectures import MODEL, ArchitectureConfig, get_label
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError, check_known
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
@@ -44,7 +44,7 @@ def pair_models(
         return [(model, None) for model in models]
     if len(models) == len(views) == 1:
         return [(models[0], stored)]
-    named = {model.rpartition(":")[2]: model for model in models}
+    named = {get_label(model): model for model in models}
     if named.keys() != {view.label for view in views}:
         raise ConflictError(
             f"sweep: it is another one already, got model: stored {stored.model}, asked {asked}, "

@@ -89,10 +89,7 @@ def _open_one(config: DataConfig, sweeps: Sequence[str], progress: Progress | No
 
 
 def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None) -> Section:
-    """Show what each set of events holds, an event, and what the peaks are.
-
-    Args:
-    """
+    """Show what each set of events holds, an event, and what the peaks are."""
     blocks: list[Block] = [
         Text(
             "An event is one beam crossing: four features and one target in 4000 bins of 0.1 mm "
@@ -106,12 +103,9 @@ def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None
     for number, use in enumerate(uses):
         is_new = use.config.validation_fingerprint not in shown
         shown.add(use.config.validation_fingerprint)
-        blocks.append(Part(_name(use), _describe_use(use, f"data-{number}", is_new, progress)))
+        title = f"Events of {', '.join(use.sweeps)}"
+        blocks.append(Part(title, _describe_use(use, f"data-{number}", is_new, progress)))
     return Section("data", "The data", blocks)
-
-
-def _name(use: DataUse) -> str:
-    return f"Events of {', '.join(use.sweeps)}"
 
 
 def _describe_use(use: DataUse, key: str, is_new: bool, progress: Progress | None) -> list[Block]:
