@@ -154,13 +154,13 @@ def _list_tables(use: DataUse, train: Description, judged: Description) -> list[
     ]
     ranges = [
         (
-            low.name,
-            *(write_number(v, 3) for v in (low.low, low.mean, low.high)),
-            *(write_number(v, 3) for v in (other.low, other.mean, other.high)),
+            own.name,
+            *(write_number(v, 3) for r in (own, other) for v in (r.low, r.mean, r.high)),
         )
-        for low, other in zip(train.ranges, judged.ranges, strict=True)
+        for own, other in zip(train.ranges, judged.ranges, strict=True)
     ]
-    names = [f"{side} {end}" for side in ("training", "validation") for end in _ENDS]
+    sides, ends = ("training", "validation"), ("lowest", "mean", "highest")
+    names = [f"{side} {end}" for side in sides for end in ends]
     oddities = list(dict.fromkeys((*train.oddities, *judged.oddities)))
     return [
         Text(f"Source: {name_events(use.config)}."),
@@ -176,9 +176,6 @@ def _list_tables(use: DataUse, train: Description, judged: Description) -> list[
         ),
         Items(oddities) if oddities else Text("Nothing odd was found in them."),
     ]
-
-
-_ENDS = ("lowest", "mean", "highest")
 
 
 def _write_shape(shape: Sequence[int]) -> str:
