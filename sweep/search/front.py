@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, VALIDATION_LOSS
 from sweep.search.promotion import has_died
-from sweep.storage.epochs import Epoch
 from sweep.storage.ranking import BEHIND
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import PAUSED, WAITING
+from sweep.storage.tables import Epoch
 
 LOSS_SPREAD, EFFICIENCY_ERRORS, FP_ERRORS = 0.27, 1.2, 1.0
 """Standard deviations between trainings of one configuration: of the loss in shares of it where

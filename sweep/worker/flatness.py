@@ -16,8 +16,9 @@ from sweep.search.front import PRICES, rate_at_price
 from sweep.search.mixed import MixedSampler
 from sweep.search.strategy import describe_outlook
 from sweep.storage import studies
-from sweep.storage.epochs import Epoch, read_curves, read_trials
+from sweep.storage.epochs import read_curves, read_trials
 from sweep.storage.study_cache import show_study
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 
 

@@ -13,8 +13,9 @@ from sweep.plan.changes import AskedChange, change_sweep
 from sweep.search.suggestion import fix_point, suggest
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, claim_trial
-from sweep.storage.epochs import Epoch, record_epochs
+from sweep.storage.epochs import record_epochs
 from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session, renew_session
 from sweep.worker.flatness import find_flatness
 
