@@ -182,7 +182,7 @@ def is_answering(engine: sa.Engine) -> bool:
     if path is not None and not path.is_file():
         return False
     try:
-        with _open_reader(engine) as connection:
+        with open_reader(engine) as connection:
             connection.execute(sa.text("SELECT 1 FROM sweep_versions"))
     except (sa.exc.SQLAlchemyError, StorageError):
         return False
@@ -210,13 +210,13 @@ def _check_answer(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-def _open_reader(engine: sa.Engine) -> sa.Connection:
+def open_reader(engine: sa.Engine) -> sa.Connection:
     """Open a connection that blocks no writer."""
     return engine.connect().execution_options(**{READ_ONLY: True})
 
 
 def _knock(engine: sa.Engine) -> None:
-    with _open_reader(engine) as connection:
+    with open_reader(engine) as connection:
         connection.execute(sa.text("SELECT 1"))
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA schema_version")
@@ -307,7 +307,7 @@ def read(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     """Run `work`, which only reads, in one transaction that blocks no writer."""
 
     def attempt() -> Result:
-        with _open_reader(engine) as connection:
+        with open_reader(engine) as connection:
             return work(connection)
 
     return retry(attempt)

@@ -22,7 +22,8 @@ from sweep.storage.engine import get_engine_options, prepare_engine, retry
 from sweep.storage.errors import StorageError
 from sweep.storage.names import COMPANION_SUFFIX
 from sweep.storage.rights import find_missing_right
-from sweep.storage.study_cache import FIXED_KEY, StudyCache, StudyRows
+from sweep.storage.study_cache import FIXED_KEY, StudyCache
+from sweep.storage.study_rows import StudyRows
 
 SLOT_KEY = "sweep:slot"
 CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read
@@ -298,10 +299,10 @@ def drop_double(study: optuna.Study, trial: Trial, slot: int) -> None:
 
 def report_epochs(trial: Trial, values: Mapping[int, float]) -> None:
     """Report the objective of epochs; those that were reported before stay as they are."""
-    stored = retry(lambda: trial.storage.get_trial(trial._trial_id)).intermediate_values
-    for step, value in values.items():
-        if step not in stored:
-            retry(lambda step=step, value=value: trial.report(value, step))  # type: ignore[misc]
+    storage: Any = trial.storage
+    retry(lambda: storage.write_steps(trial._trial_id, values))
+    known = trial._cached_frozen_trial.intermediate_values  # of these the pruner is told
+    known.update({step: value for step, value in values.items() if step not in known})
 
 
 def is_to_prune(trial: Trial) -> bool:
@@ -311,8 +312,9 @@ def is_to_prune(trial: Trial) -> bool:
 
 def set_attributes(trial: Trial, attributes: Mapping[str, Any]) -> None:
     """Write a trial's user attributes: columns and axes of the dashboard."""
-    for key, value in attributes.items():
-        retry(lambda key=key, value=value: trial.set_user_attr(key, value))  # type: ignore[misc]
+    storage: Any = trial.storage
+    retry(lambda: storage.write_attributes(trial._trial_id, attributes))
+    trial._cached_frozen_trial.user_attrs.update(attributes)
 
 
 def set_constraints(trial: Trial, feasible: bool, excesses: Sequence[float] = ()) -> None:

@@ -8,47 +8,20 @@ Private names of Optuna are used here as in `sweep.storage.studies`.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
-from optuna.storages._rdb import models
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
+from sweep.storage.engine import open_reader
+from sweep.storage.study_rows import STEPS, TRIALS, StudyRows, read_trials
 
-TRIALS: Any = models.TrialModel.__table__
-VALUES: Any = models.TrialValueModel.__table__
-PARAMS: Any = models.TrialParamModel.__table__
-STEPS: Any = models.TrialIntermediateValueModel.__table__
-USER_ATTRIBUTES: Any = models.TrialUserAttributeModel.__table__
-SYSTEM_ATTRIBUTES: Any = models.TrialSystemAttributeModel.__table__
+FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 PART = 500
 """Trials that one statement names; a database takes only so many."""
-
-Rows = dict[int, list[sa.Row[Any]]]
-
-
-class StudyRows(RDBStorage):
-    """Optuna's storage, in which trials of one study may have a parameter of different spaces.
-
-    The space of a sweep may change while it lives. Optuna refuses other choices for a parameter
-    that an earlier trial has; it learns of these from nobody but a sampler, which is asked here.
-    """
-
-    def _set_trial_param_without_commit(self, *given: Any) -> None:
-        session, trial_id, name, value, distribution = given[:5]
-        super()._set_trial_param_without_commit(
-            session, trial_id, name, value, distribution, previous_distribution=distribution
-        )
 
 
 class StudyCache(_CachedStorage):
@@ -58,7 +31,9 @@ class StudyCache(_CachedStorage):
     that runs is read anew.
     """
 
-    def __init__(self, backend: RDBStorage) -> None:
+    _backend: StudyRows
+
+    def __init__(self, backend: StudyRows) -> None:
         super().__init__(backend)
         self._read_up_to: dict[int, int] = {}
 
@@ -66,6 +41,14 @@ class StudyCache(_CachedStorage):
         """Delete a study; its number may be another one's later."""
         super().delete_study(study_id)
         self._read_up_to.pop(study_id, None)
+
+    def write_steps(self, trial_id: int, values: Mapping[int, float]) -> None:
+        """As `StudyRows.write_steps`."""
+        self._backend.write_steps(trial_id, values)
+
+    def write_attributes(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """As `StudyRows.write_attributes`."""
+        self._backend.write_attributes(trial_id, attributes)
 
     def _read_trials_from_remote_storage(self, study_id: int) -> None:
         """Read what is new and what has changed.
@@ -76,12 +59,13 @@ class StudyCache(_CachedStorage):
         with self._lock:
             study = self._studies.setdefault(study_id, _StudyInfo())
             newest = self._read_up_to.get(study_id, -1)
-            with self._backend.engine.connect() as connection:
+            with open_reader(self._backend.engine) as connection:
                 changed = _list_changed(connection, study_id, study.trials.values(), newest)
-                trials = _read_trials(connection, study_id, TRIALS.c.trial_id > newest)
+                mine = TRIALS.c.study_id == study_id
+                trials = read_trials(connection, sa.and_(mine, TRIALS.c.trial_id > newest))
                 for first in range(0, len(changed), PART):
                     part = TRIALS.c.trial_id.in_(changed[first : first + PART])
-                    trials += _read_trials(connection, study_id, part)
+                    trials += read_trials(connection, part)
             self._add_trials_to_cache(study_id, trials)
             self._read_up_to[study_id] = max([newest, *(trial._trial_id for trial in trials)])
 
@@ -147,83 +131,3 @@ def _list_changed(
         if trial.state != TrialState.WAITING
         or now.get(trial._trial_id) != len(trial.intermediate_values)
     ]
-
-
-def _read_trials(
-    connection: sa.Connection, study_id: int, which: sa.ColumnElement[bool]
-) -> list[FrozenTrial]:
-    """Read some trials of a study, in their order."""
-    which = sa.and_(TRIALS.c.study_id == study_id, which)
-    rows = connection.execute(sa.select(TRIALS).where(which).order_by(TRIALS.c.trial_id)).all()
-    if not rows:
-        return []
-    parts = [
-        _read_part(connection, table, which)
-        for table in (PARAMS, VALUES, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
-    ]
-    return [_build(row, *(part[row.trial_id] for part in parts)) for row in rows]
-
-
-def _read_part(connection: sa.Connection, table: Any, which: sa.ColumnElement[bool]) -> Rows:
-    """Read what one table has of some trials, in the order it was written."""
-    query = (
-        sa.select(table)
-        .join(TRIALS, table.c.trial_id == TRIALS.c.trial_id)
-        .where(which)
-        .order_by(*table.primary_key)
-    )
-    found: Rows = defaultdict(list)
-    for row in connection.execute(query):
-        found[row.trial_id].append(row)
-    return found
-
-
-def _build(
-    row: sa.Row[Any],
-    params: list[sa.Row[Any]],
-    values: list[sa.Row[Any]],
-    steps: list[sa.Row[Any]],
-    user_attributes: list[sa.Row[Any]],
-    system_attributes: list[sa.Row[Any]],
-) -> FrozenTrial:
-    """Build a trial of its rows, as Optuna's storage does."""
-    distributions = {p.param_name: _parse_distribution(p.distribution_json) for p in params}
-    by_objective = sorted(values, key=lambda value: int(value.objective))
-    read_value = models.TrialValueModel.stored_repr_to_value
-    read_step = models.TrialIntermediateValueModel.stored_repr_to_intermediate_value
-    return FrozenTrial(
-        number=row.number,
-        state=row.state,
-        value=None,
-        values=[read_value(v.value, v.value_type) for v in by_objective] or None,
-        datetime_start=_to_local(row.datetime_start),
-        datetime_complete=_to_local(row.datetime_complete),
-        params={
-            p.param_name: distributions[p.param_name].to_external_repr(p.param_value)
-            for p in params
-        },
-        distributions=distributions,
-        user_attrs=_parse(user_attributes),
-        system_attrs=_parse(system_attributes),
-        intermediate_values={
-            s.step: read_step(s.intermediate_value, s.intermediate_value_type) for s in steps
-        },
-        trial_id=row.trial_id,
-    )
-
-
-def _to_local(utc: datetime | None) -> datetime | None:
-    """Give a time as Optuna shows it: local, and without saying so."""
-    if utc is None:
-        return None
-    return utc.replace(tzinfo=UTC).astimezone().replace(tzinfo=None)
-
-
-def _parse(attributes: Iterable[sa.Row[Any]]) -> dict[str, Any]:
-    return {attribute.key: json.loads(attribute.value_json) for attribute in attributes}
-
-
-@lru_cache(maxsize=1000)
-def _parse_distribution(text: str) -> BaseDistribution:
-    """Read a distribution; all trials of a study have the same few."""
-    return json_to_distribution(text)

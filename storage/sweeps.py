@@ -345,27 +345,29 @@ def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
             .group_by(trials.c.sweep_id)
             .subquery()
         )
-        last = (
-            sa.select(trials.c.sweep_id, sa.func.max(attempts.c.started_s).label("claimed_s"))
-            .join(attempts, attempts.c.trial_id == trials.c.id)
-            .group_by(trials.c.sweep_id)
-            .subquery()
-        )
         query = (
-            sa.select(sweeps)
+            sa.select(sweeps, turn.c.num_held)
             .join(turn, turn.c.sweep_id == sweeps.c.id)
-            .outerjoin(last, last.c.sweep_id == sweeps.c.id)
             .where(sweeps.c.stop_requested.is_(False))
-            .order_by(
-                sweeps.c.priority.desc(),
-                turn.c.num_held,
-                sa.func.coalesce(last.c.claimed_s, 0),
-                sweeps.c.id,
-            )
+            .order_by(sweeps.c.priority.desc(), turn.c.num_held, sweeps.c.id)
         )
-        return [Sweep.from_row(row) for row in connection.execute(query)]
+        rows = list(connection.execute(query))
+        if len(rows) > 1:
+            claimed_s = _read_last_claims(connection)
+            rows.sort(key=lambda row: (-row.priority, row.num_held, claimed_s.get(row.id, 0.0)))
+        return [Sweep.from_row(row) for row in rows]
 
     return read(engine, work)
+
+
+def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
+    """Read when a trial of each sweep was last claimed."""
+    query = (
+        sa.select(trials.c.sweep_id, sa.func.max(attempts.c.started_s))
+        .join(attempts, attempts.c.trial_id == trials.c.id)
+        .group_by(trials.c.sweep_id)
+    )
+    return {sweep_id: claimed_s for sweep_id, claimed_s in connection.execute(query)}
 
 
 def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:

@@ -37,13 +37,13 @@ class _Taken:
     """What the sampler looks at of a trial.
 
     Attributes:
-        values: Of the hyperparameters that are searched, in their order.
+        identity: What it has in common with others of the same configuration.
         place: Their coordinates; a setting tuned by hand may lie outside the space.
         curve: Of its epochs.
         arm: Which proposed it.
     """
 
-    values: tuple[Any, ...]
+    identity: tuple[Any, ...]
     place: Sequence[float]
     curve: Sequence[float]
     arm: Arm | None
@@ -60,22 +60,24 @@ class MixedSampler(CoordinateSampler):
 
     def __init__(self, draw: Draw) -> None:
         self._draw = draw
+        self._found: tuple[int, Mapping[str, float]] | None = None
 
     def find_point(self, study: Study, trial: FrozenTrial) -> Mapping[str, float]:
-        """Give what was proposed for the trial, or propose it now."""
-        proposal = trial.system_attrs.get(PROPOSAL_KEY)
-        if proposal is None:
-            proposal = self._propose(study, trial)
-            keep_proposal(study, trial, PROPOSAL_KEY, proposal)
-        point: Mapping[str, float] = proposal["point"]
-        return point
+        """Give what was proposed for the trial, or propose it now; it is asked for each value."""
+        if self._found is None or self._found[0] != trial.number:
+            proposal = trial.system_attrs.get(PROPOSAL_KEY)
+            if proposal is None:
+                proposal = self._propose(study, trial)
+                keep_proposal(study, trial, PROPOSAL_KEY, proposal)
+            self._found = trial.number, proposal["point"]
+        return self._found[1]
 
     def _propose(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         draw = self._draw
         others = [one for one in self._list_inside(study) if one.number != trial.number]
         seen, center_D = self._see_with_center(others)
         rng = np.random.default_rng(draw.seed)
-        taken = {_identify(self._take(other).values) for other in others}
+        taken = {self._take(other).identity for other in others}
         for _try in range(NUM_TRIES):  # a shift within whole numbers may end where it began
             u_D, arm = propose(seen, center_D, rng)
             point = dict(zip(draw.names, map(float, u_D), strict=True))
@@ -144,7 +146,7 @@ class MixedSampler(CoordinateSampler):
         held = _held.get(get_row_id(trial))
         if held is not None and held[0] is trial and held[1] == of:
             return held[2]
-        values = tuple(trial.params.get(name) for name in draw.names)
+        identity = _identify(tuple(trial.params.get(name) for name in draw.names))
         has_all = all(name in trial.params for name in draw.names)
         place = (
             [find_coordinate(trial.params[n], trial.distributions[n]) for n in draw.names]
@@ -153,7 +155,7 @@ class MixedSampler(CoordinateSampler):
         )
         arm = trial.system_attrs.get(PROPOSAL_KEY, {}).get("arm")
         is_inside = has_all and all(0.0 <= u <= 1.0 for u in place)
-        taken = _Taken(values, place, draw.outlook.read_curve(trial), arm, is_inside)
+        taken = _Taken(identity, place, draw.outlook.read_curve(trial), arm, is_inside)
         if trial.state != TrialState.RUNNING:
             if len(_held) >= MOST_HELD:
                 _held.clear()
