@@ -11,11 +11,11 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import numba
 import numpy as np
 import torch
+from counting import count_events
 from gpu_metrics import draw_predictions, draw_targets
 from numpy.typing import NDArray
 
@@ -23,61 +23,6 @@ from sweep.training.matching import count_matches, find_true_regions
 
 REPETITIONS = 25
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
-
-
-class ValueSet(NamedTuple):
-    """Counts that add up, as the loop has them."""
-
-    found: int = 0
-    predicted_found: int = 0
-    missed: int = 0
-    false_positives: int = 0
-
-    def __add__(self, other: Any) -> ValueSet:
-        return ValueSet(*(own + more for own, more in zip(self, other, strict=True)))
-
-
-@numba.njit
-def find_locations(heights, threshold, least_integral, min_width):  # type: ignore[no-untyped-def]
-    width, integral, weighted = 0, np.float32(0), np.float32(0)
-    found, items = 0, np.empty(1001, np.float32)
-    for index in range(len(heights)):
-        if heights[index] >= threshold:
-            width += 1
-            integral += heights[index]
-            weighted = np.float32(weighted + index * np.float64(heights[index]))
-        if (heights[index] < threshold or index == len(heights) - 1) and width > 0:
-            if width >= min_width and integral >= least_integral:
-                items[found] = weighted / integral
-                found += 1
-            width, integral, weighted = 0, np.float32(0), np.float32(0)
-    return items[:found]
-
-
-@numba.njit
-def compare_event(truth, prediction, distance, threshold, least_integral, min_width):  # type: ignore[no-untyped-def]
-    true = find_locations(truth, threshold, least_integral, min_width)
-    predicted = find_locations(prediction, threshold, least_integral, min_width)
-    counts = np.zeros(4, np.int64)
-    for position in true:
-        near = len(predicted) > 0 and np.min(np.abs(predicted - position)) <= distance
-        counts[0 if near else 2] += 1
-    for position in predicted:
-        if not np.isnan(truth[round(position)]):
-            near = len(true) > 0 and np.min(np.abs(true - position)) <= distance
-            counts[1 if near else 3] += 1
-    return counts[0], counts[1], counts[2], counts[3]
-
-
-def loop_over_events(
-    truth_NL: NDArray[np.float32], prediction_NL: NDArray[np.float32]
-) -> list[int]:
-    """Count as a training script does."""
-    settings = np.float32(5.0), np.float32(0.01), np.float32(0.2), 3
-    total = ValueSet()
-    for truth_L, prediction_L in zip(truth_NL, prediction_NL, strict=True):
-        total += ValueSet(*compare_event(truth_L, prediction_L, *settings))
-    return list(total)
 
 
 def take_time(action: Callable[[], Any], clock: Callable[[], float]) -> float:
@@ -95,12 +40,12 @@ def compare(
     """Give a line of the table: median times and quartiles of the ratio, pair by pair."""
     y_NL, x_NL = torch.from_numpy(truth_NL), torch.from_numpy(prediction_NL)
     known = find_true_regions(y_NL)
-    expected = loop_over_events(truth_NL, prediction_NL)
+    expected = count_events(truth_NL, prediction_NL)
     for regions in (known, None):
         assert count_matches(y_NL, x_NL, regions)[0].sum(0)[:4].tolist() == expected, name
     rows = []
     for _ in range(REPETITIONS):
-        loop_s = take_time(lambda: loop_over_events(truth_NL, prediction_NL), clock)
+        loop_s = take_time(lambda: count_events(truth_NL, prediction_NL), clock)
         again_s = take_time(lambda: count_matches(y_NL, x_NL, known), clock)
         first_s = take_time(lambda: count_matches(y_NL, x_NL), clock)
         rows.append((loop_s, again_s, first_s, loop_s / again_s, loop_s / first_s))
