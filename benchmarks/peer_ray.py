@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import logging
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import optuna
@@ -22,6 +24,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
+from sweep.models.space import Dimension
 from sweep.search.suggestion import suggest
 
 
@@ -45,13 +48,15 @@ def train(config: dict[str, Any], task: Task) -> None:
         tune.report({"loss": loss, "params": params})
 
 
+def define(space: Mapping[str, Dimension], trial: optuna.Trial) -> None:
+    """Ask Optuna for a value of each hyperparameter, as Ray has it define a space."""
+    suggest(trial, space, {})
+
+
 def search(task: Task, asked: argparse.Namespace, folder: str) -> tune.Tuner:
     """Make the search, with Ray's defaults but for its number of trials and threads."""
 
-    def define(trial: optuna.Trial) -> None:
-        suggest(trial, task.space, {})
-
-    sampler = OptunaSearch(space=define, metric="loss", mode="min", seed=asked.seed)
+    sampler = OptunaSearch(space=partial(define, task.space), metric="loss", mode="min", seed=asked.seed)
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(train, task=task), {"cpu": 1}),
         tune_config=tune.TuneConfig(

@@ -11,6 +11,7 @@ import optuna
 import optuna_dashboard
 import plotly.graph_objects
 import pytest
+import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from servers import make_database
