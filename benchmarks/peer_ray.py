@@ -55,8 +55,9 @@ def define(space: Mapping[str, Dimension], trial: optuna.Trial) -> None:
 
 def search(task: Task, asked: argparse.Namespace, folder: str) -> tune.Tuner:
     """Make the search, with Ray's defaults but for its number of trials and threads."""
-
-    sampler = OptunaSearch(space=partial(define, task.space), metric="loss", mode="min", seed=asked.seed)
+    sampler = OptunaSearch(
+        space=partial(define, task.space), metric="loss", mode="min", seed=asked.seed
+    )
     return tune.Tuner(
         tune.with_resources(tune.with_parameters(train, task=task), {"cpu": 1}),
         tune_config=tune.TuneConfig(
