@@ -34,8 +34,14 @@ class Ended(tune.Callback):
     def __init__(self, log: Log, epochs: int) -> None:
         self._log, self._epochs = log, epochs
 
-    def on_trial_complete(self, **info: Any) -> None:
-        result = info["trial"].last_result
+    def on_trial_complete(
+        self,
+        iteration: int,  # noqa: ARG002
+        trials: list[Any],  # noqa: ARG002
+        trial: Any,
+        **info: Any,  # noqa: ARG002
+    ) -> None:
+        result = trial.last_result
         if result["training_iteration"] >= self._epochs:
             self._log.add(result["loss"], result["params"])
 

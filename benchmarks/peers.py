@@ -128,7 +128,9 @@ class Judge:
         request = Request(model=model, events=asked.events, val_events=asked.val_events)
         self._split: Split = plan_sweep(request, CPU).split
         lines = self._path.read_text().splitlines() if self._path.exists() else []
-        self._known = {(one["key"], one["seed"]): one["loss"] for one in map(json.loads, lines)}
+        self._known: dict[tuple[str, int], float] = {
+            (one["key"], one["seed"]): one["loss"] for one in map(json.loads, lines)
+        }
 
     def judge(self, params: Mapping[str, Any]) -> float:
         """Give the mean loss of a configuration's last epochs; infinite where one diverged."""

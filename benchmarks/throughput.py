@@ -16,7 +16,7 @@ import argparse
 import copy
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -100,7 +100,7 @@ class Contest:
         return self.clock() - began_s
 
 
-def compare(name: str, turns: list[Mapping[str, float]], num_events: int) -> str:
+def compare(name: str, turns: Sequence[Mapping[str, float]], num_events: int) -> str:
     """Give a line of the table."""
 
     def describe(ratios: list[float]) -> str:

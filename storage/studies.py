@@ -63,7 +63,7 @@ def open_study_storage(url: URL) -> BaseStorage:
     return StudyCache(storage)
 
 
-def _open_study_storage(url: URL) -> RDBStorage:
+def _open_study_storage(url: URL) -> StudyRows:
     text = url.render_as_string(hide_password=False)
     try:
         storage = StudyRows(
