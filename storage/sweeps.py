@@ -349,7 +349,7 @@ def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
             sa.select(sweeps, turn.c.num_held)
             .join(turn, turn.c.sweep_id == sweeps.c.id)
             .where(sweeps.c.stop_requested.is_(False))
-            .order_by(sweeps.c.priority.desc(), turn.c.num_held, sweeps.c.id)
+            .order_by(sweeps.c.id)
         )
         rows = list(connection.execute(query))
         if len(rows) > 1:
@@ -362,11 +362,8 @@ def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
 
 def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
     """Read when a trial of each sweep was last claimed."""
-    query = (
-        sa.select(trials.c.sweep_id, sa.func.max(attempts.c.started_s))
-        .join(attempts, attempts.c.trial_id == trials.c.id)
-        .group_by(trials.c.sweep_id)
-    )
+    last = sa.select(trials.c.sweep_id, sa.func.max(attempts.c.started_s))
+    query = last.join(attempts, attempts.c.trial_id == trials.c.id).group_by(trials.c.sweep_id)
     return {sweep_id: claimed_s for sweep_id, claimed_s in connection.execute(query)}
 
 
