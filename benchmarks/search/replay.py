@@ -28,9 +28,9 @@ from sweep.search.expected_ends import expect_ends
 from sweep.search.flatness import NUM_AGREEING, explain_flatness
 from sweep.search.mixed import MixedSampler
 from sweep.search.promotion import choose_next_trial, list_rungs
+from sweep.search.seen import Seen, expect_levels
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
-from sweep.search.surrogate import find_floor, fit_surrogate
 from sweep.search.winner_choice import choose_winner, estimate_levels
 from sweep.storage.standings import Standing
 from sweep.storage.studies import begin_trial
@@ -229,12 +229,9 @@ class Sweep:
         u_ND = np.array([trial.u_D for trial in begun])
         logs = [[math.log(value) for value in trial.curve] for trial in begun]
         ends = expect_ends(logs, NUM_EPOCHS, math.log(NULL_LOSS))
-        height_N = ends.value_N - find_floor(ends.value_N)
-        told_N = fit_surrogate(u_ND, np.log(height_N), ends.doubt_N / height_N).expect(u_ND)
-        ranked = [
-            trial for _told, trial in sorted(zip(told_N, begun, strict=True), key=itemgetter(0))
-        ]
-        return [trial for trial in ranked if trial.state == COMPLETE]
+        level_N = expect_levels(Seen(u_ND, ends.value_N, ends.doubt_N, [None] * len(begun)))
+        ranked = sorted(zip(level_N, begun, strict=True), key=itemgetter(0))
+        return [trial for _level, trial in ranked if trial.state == COMPLETE]
 
     def confirm(self, ranked: Sequence[Trial]) -> float:
         """Train the best and the recommended point again and give the true mean of the winner."""

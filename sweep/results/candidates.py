@@ -5,7 +5,7 @@ A network of a person's own has none: nothing is known to work, and no candidate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sweep.architectures import MODEL
 from sweep.config import CandidateConfig
@@ -37,22 +37,30 @@ def find_leader(search: Status) -> TrialRow | None:
 
 
 def list_candidates(
-    search: Status, top: int, defaults: Mapping[str, Value]
+    search: Status,
+    top: int,
+    defaults: Mapping[str, Value],
+    by_level: Sequence[TrialRow] | None = None,
 ) -> tuple[CandidateConfig, ...]:
     """List what a confirmation trains: the best of a search, and its recommended point if any.
 
     Args:
-        top: How many of the best, at most.
+        top: How many of the best, at most: the one of the best value, then those of the best level.
         defaults: Of the architecture, for a search that has not tried its recommended point.
+        by_level: The trials that may be called the best as `rank_by_level` gives them; None for the
+            order of their values.
     """
-    best = search.ranked[:top]
+    first = search.ranked[:1]
+    known = [trial.id for trial in first]
+    others = (trial for trial in by_level or search.ranked if trial.id not in known)
+    best = [*first, *others][:top]
     leader = find_leader(search)
     config = search.config.narrow_to(leader.params) if leader else search.config
     points, slot = search.config.starting_points, config.recommended_slot
     begun = {trial.slot: trial for trial in search.begun}
     objective = search.config.search.objective
     own = None if slot is None else begun.get(slot)
-    chosen = [*best, own] if own is not None and own not in best else list(best)
+    chosen = [*best, own] if own is not None and own not in best else best
     candidates = [make_candidate(trial, objective, is_own=trial is own) for trial in chosen]
     if own is None and slot is not None:
         # What neither a point nor the defaults name is as in the first trial, for every seed.

@@ -24,7 +24,9 @@ from sweep.plan.preparation import create_stored
 from sweep.results.best import find_best_trial
 from sweep.results.candidates import find_leader, list_candidates
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
+from sweep.results.levels import rank_by_level
 from sweep.results.status import Status
+from sweep.storage.epochs import read_curves
 from sweep.storage.publications import outdate_pages
 from sweep.storage.sweeps import change_budget, change_config, find_stored
 
@@ -65,7 +67,7 @@ def begin_confirmation(
         )
     find_best_trial(search)
     files = search.load_files()
-    candidates = _list_candidates(search, top or DEFAULT_TOP)
+    candidates = _list_candidates(engine, search, top or DEFAULT_TOP)
     config = plan_confirmation(
         search.config,
         search_name,
@@ -98,7 +100,7 @@ def join_confirmation(
     top = top or sum(not one.is_recommended for one in design.candidates) or 1
     later = [
         one
-        for one in _list_candidates(search, top)
+        for one in _list_candidates(engine, search, top)
         if one.trial not in known and not one.is_recommended
     ]
     joining = later[:num_most]
@@ -122,11 +124,12 @@ def join_confirmation(
     return True
 
 
-def _list_candidates(search: Status, top: int) -> tuple[CandidateConfig, ...]:
+def _list_candidates(engine: sa.Engine, search: Status, top: int) -> tuple[CandidateConfig, ...]:
     leader = find_leader(search)
     config = search.config.narrow_to(leader.params) if leader else search.config
     architecture = open_kept(config, search.load_files()).architecture
-    return list_candidates(search, top, architecture.defaults)
+    by_level = rank_by_level(search, read_curves(engine, search.sweep.id))
+    return list_candidates(search, top, architecture.defaults, by_level)
 
 
 def begin_round(engine: sa.Engine, confirmation: Confirmation) -> bool:

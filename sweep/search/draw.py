@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,10 @@ class Outlook:
         """
         if trial.user_attrs.get("outcome") == "diverged":
             return []
-        values = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+        return self.turn(trial.intermediate_values[n] for n in sorted(trial.intermediate_values))
+
+    def turn(self, values: Iterable[float]) -> list[float]:
+        """Turn values of the objective so that lower is better: of a loss its logarithm."""
         if not self.is_loss:
             return [-value for value in values]
         return [math.log(value) if value > 0 else self.worst for value in values]

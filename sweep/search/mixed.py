@@ -20,7 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sweep.search.coordinates import CoordinateSampler, find_coordinate, find_value
 from sweep.search.draw import Draw, Outlook
 from sweep.search.expected_ends import expect_ends
-from sweep.search.proposal import NUM_FIRST, Arm, Prospect, Seen, ask_model, propose
+from sweep.search.proposal import Prospect, ask_model, propose
+from sweep.search.seen import NUM_FIRST, Arm, Seen
 from sweep.storage.studies import SLOT_KEY, keep_proposal, read_study_trials
 from sweep.storage.study_cache import get_row_id
 

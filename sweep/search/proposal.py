@@ -8,8 +8,8 @@ below LEAST_SHARE, so that a wrong prior or a model that was misled is outgrown.
 
 A place is a point of the unit cube, a coordinate for each searched hyperparameter on its own scale.
 
-The shares and widths below were set by hand. No benchmark has chosen them yet: the recorded curves
-are too few (benchmarks/search/README.md).
+The shares and widths below were set by hand; NUM_SURE was chosen on recorded curves
+(docs/SEARCH.md).
 
 Shapes: N trial, M candidate, D dimension.
 """
@@ -17,21 +17,17 @@ Shapes: N trial, M candidate, D dimension.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.search.surrogate import fit_surrogate
+from sweep.search.seen import NUM_FIRST, Arm, Seen, Told, fit_seen
 
-Arm = Literal["random", "prior", "mutation", "model"]
 LEAST_SHARE = 0.06
 FIRST_SHARES: Mapping[Arm, float] = {"random": 0.3, "prior": 0.5, "mutation": 0.2, "model": 0.0}
 SHARES: Mapping[Arm, float] = {"random": 0.08, "prior": 0.14, "mutation": 0.22, "model": 0.56}
-NUM_FIRST = 8
-"""Trials before the model and the experience of the arms count."""
 PRIOR_SIGMA = 0.15
 MUTATION_SIGMAS = (0.2, 0.05)
 """Of a mutation at the beginning and from NUM_NARROW trials on."""
@@ -39,26 +35,8 @@ NUM_NARROW = 50
 NUM_INCUMBENTS = 3
 NUM_CANDIDATES = 300
 BEST_SHARE = 1 / 3
-NUM_OBSERVED = 80
-"""Trials that the model is told of, half of them the best, half of them the last: its cost grows
-with their third power."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is known of the trials that have begun.
-
-    Attributes:
-        u_ND: Their places, shape (N, D).
-        value_N: Expected end of each, lower is better, shape (N,); NaN where nothing is known yet.
-        doubt_N: Its standard deviation, shape (N,).
-        arms: Which arm proposed each; None for a starting point.
-    """
-
-    u_ND: NDArray[np.float64]
-    value_N: NDArray[np.float64]
-    doubt_N: NDArray[np.float64]
-    arms: Sequence[Arm | None]
+NUM_SURE = 33
+"""Trials from which on the model goes where it expects the best, and no longer where it may be."""
 
 
 def propose(
@@ -69,36 +47,41 @@ def propose(
     Args:
         seen: The trials that have begun, those that run too.
         center_D: The recommended point, shape (D,), or None where there is none.
+        rng: Decides everything random.
 
     Returns:
         The place, shape (D,), each from 0 to below 1, and the arm that proposed it.
     """
-    known = np.isfinite(seen.value_N)
-    arm = _draw_arm(seen, known, center_D is not None, rng)
+    arm = _draw_arm(seen, center_D is not None, rng)
     if arm == "random" or not seen.u_ND.shape[1]:
         return rng.random((1, seen.u_ND.shape[1]))[0], arm
     if arm == "prior" and center_D is not None:
         return _shift(center_D[None], PRIOR_SIGMA, 1.0, rng)[0], arm
-    incumbents_ND, sigma = _find_incumbents(seen)
     if arm == "mutation":
+        told = fit_seen(seen) if seen.known_N.sum() >= NUM_FIRST else None
+        incumbents_ND = _find_incumbents(seen, told)
         chosen = incumbents_ND[rng.integers(len(incumbents_ND))]
-        return _shift(chosen[None], sigma, 0.5, rng)[0], arm
+        return _shift(chosen[None], _narrow(seen), 0.5, rng)[0], arm
     return ask_model(seen, center_D, rng).place_D, arm
 
 
-def _find_incumbents(seen: Seen) -> tuple[NDArray[np.float64], float]:
-    """Find the places of the best so far, and how far one looks about them."""
-    known = np.isfinite(seen.value_N)
-    incumbents_ND = seen.u_ND[known][np.argsort(seen.value_N[known])[:NUM_INCUMBENTS]]
+def _find_incumbents(seen: Seen, told: Told | None) -> NDArray[np.float64]:
+    """Find the places of the best so far: by the model, where there is one, as they were lucky."""
+    if told is None:
+        known_N = np.argsort(seen.value_N)[: min(NUM_INCUMBENTS, int(seen.known_N.sum()))]
+        return seen.u_ND[known_N]
+    return told.u_ND[np.argsort(told.model.expect(told.u_ND))[:NUM_INCUMBENTS]]
+
+
+def _narrow(seen: Seen) -> float:
+    """Say how far one looks about the best: less with each trial."""
     wide, narrow = MUTATION_SIGMAS
-    return incumbents_ND, wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
+    return wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
 
 
-def _draw_arm(
-    seen: Seen, known: NDArray[np.bool_], has_center: bool, rng: np.random.Generator
-) -> Arm:
+def _draw_arm(seen: Seen, has_center: bool, rng: np.random.Generator) -> Arm:
     """Draw an arm by its share times the rate at which its trials came among the best third."""
-    num_known = int(known.sum())
+    known, num_known = seen.known_N, int(seen.known_N.sum())
     shares = dict(SHARES if num_known >= NUM_FIRST else FIRST_SHARES)
     if num_known >= NUM_FIRST:
         bar = np.quantile(seen.value_N[known], BEST_SHARE)
@@ -136,7 +119,8 @@ class Prospect:
 
     Attributes:
         place_D: The place, shape (D,).
-        gain: By how much a trial there is expected to be better than the best one, at least 0.
+        gain: By how much a trial is expected to be better than the best one where it promises
+            most, at least 0.
         noise: By how much two trainings at one place differ, a standard deviation.
     """
 
@@ -150,25 +134,19 @@ def ask_model(
 ) -> Prospect:
     """Take the candidate of the largest expected improvement (Jones et al. 1998, eq. 15).
 
-    The improvement is on the best expected value, not on the best seen one, which was lucky. What
-    still runs counts as seen at its expected value, so that two workers do not go to one place.
+    From NUM_SURE trials on it is the one of the lowest expected value: what is unknown is left to
+    the other arms. The improvement is on the best expected value, not on the best seen one, which
+    was lucky. What still runs counts as seen at its expected value, so that two workers do not go
+    to one place.
 
     Args:
         seen: The trials that have begun, one of them at least with a value.
         center_D: As for `propose`.
+        rng: Draws the candidates.
     """
-    known, (incumbents_ND, sigma) = np.isfinite(seen.value_N), _find_incumbents(seen)
-    chosen_N = _choose_observed(seen.value_N)
-    u_ND, value_N, doubt_N = (part[chosen_N] for part in (seen.u_ND, seen.value_N, seen.doubt_N))
-    model = fit_surrogate(u_ND, value_N, doubt_N)
-    if not known.all():
-        u_XD = seen.u_ND[~known]
-        value_X, none_X = model.predict(u_XD)[0], np.zeros(len(u_XD))
-        model = model.observe(
-            np.concatenate([u_ND, u_XD]),
-            np.concatenate([value_N, value_X]),
-            np.concatenate([doubt_N, none_X]),
-        )
+    sigma, told = _narrow(seen), fit_seen(seen)
+    model = told.model if seen.known_N.all() else told.add(seen.u_ND[~seen.known_N])
+    incumbents_ND = _find_incumbents(seen, told)
     centers = [incumbents_ND] if center_D is None else [incumbents_ND, center_D[None]]
     near_MD = np.repeat(np.concatenate(centers), NUM_CANDIDATES // 2, axis=0)
     candidates_MD = np.concatenate(
@@ -179,20 +157,11 @@ def ask_model(
         ]
     )
     mean_M, deviation_M = model.predict(candidates_MD)
-    best = model.predict(u_ND)[0].min()
+    best = model.expect(told.u_ND).min()
     z_M = (best - mean_M) / deviation_M
     density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
     below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
     gain_M = deviation_M * (z_M * below_M + density_M)
-    first = int(np.argmax(gain_M))
-    return Prospect(candidates_MD[first], float(gain_M[first]), model.noise)
-
-
-def _choose_observed(value_N: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Choose of which trials the model is told; where nothing is known yet, of none."""
-    known_N = np.flatnonzero(np.isfinite(value_N))
-    if len(known_N) <= NUM_OBSERVED:
-        return known_N
-    best_N = known_N[np.argsort(value_N[known_N])[: NUM_OBSERVED // 2]]
-    last_N = np.setdiff1d(known_N, best_N)[-NUM_OBSERVED // 2 :]
-    return np.sort(np.concatenate([best_N, last_N]))
+    chosen = np.argmax(gain_M) if len(seen.u_ND) < NUM_SURE else np.argmin(mean_M)
+    height = math.exp(best)  # by which a small step of the logarithm becomes one of the values
+    return Prospect(candidates_MD[chosen], height * float(gain_M.max()), height * model.noise)

@@ -21,9 +21,10 @@ from sweep.config import PrunerConfig, SearchConfig
 from sweep.models.space import Dimension, Float, Int
 from sweep.search.coordinates import find_coordinate, find_value
 from sweep.search.draw import Outlook
-from sweep.search.expected_ends import expect_ends
+from sweep.search.expected_ends import CAP, expect_ends
 from sweep.search.mixed import MixedSampler
-from sweep.search.proposal import Seen, propose
+from sweep.search.proposal import ask_model, propose
+from sweep.search.seen import Seen, expect_levels
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.search.surrogate import fit_surrogate
@@ -151,6 +152,43 @@ def test_model_foretells_a_smooth_function() -> None:
     error_M = np.abs(mean_M - compute(u_MD))
     assert np.median(error_M) < 0.05
     assert np.mean(error_M < 2.5 * deviation_M) > 0.9
+
+
+def test_far_worse_ones_do_not_hide_which_good_one_is_better() -> None:
+    """Good places are ranked better by their heights above a floor than by the values."""
+
+    def rank(told_N: np.ndarray, level_N: np.ndarray) -> float:
+        return float(np.corrcoef(told_N.argsort().argsort(), level_N.argsort().argsort())[0, 1])
+
+    ranks = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        u_ND = rng.random((50, 3))
+        level_N = -3.4 + 0.1 * ((u_ND - 0.4) ** 2).sum(axis=1)
+        late_N = 12.8 * np.maximum(0.0, u_ND[:, 0] - 0.7) ** 2
+        value_N = level_N + late_N + 0.01 * rng.standard_normal(50)
+        median, best = np.median(value_N), value_N.min()
+        value_N = np.minimum(value_N, median + CAP * (median - best))
+        by_value = fit_surrogate(u_ND, value_N, np.zeros(50)).expect(u_ND)
+        by_level = expect_levels(Seen(u_ND, value_N, np.zeros(50), [None] * 50))
+        is_good = late_N == 0.0
+        ranks.append([rank(told_N[is_good], level_N[is_good]) for told_N in (by_level, by_value)])
+    by_level_rank, by_value_rank = np.mean(ranks, axis=0)
+    assert by_level_rank > by_value_rank + 0.02
+
+
+@pytest.mark.parametrize(("num_trials", "looks_further"), [(32, True), (40, False)])
+def test_model_that_has_seen_enough_goes_where_it_expects_the_best(
+    num_trials: int, *, looks_further: bool
+) -> None:
+    """And before that where nobody has looked, as at the end of what hardly matters."""
+    rng = np.random.default_rng(2)
+    u_ND = rng.random((num_trials, 2)) * [0.5, 1.0]
+    value_N = 0.1 * np.sin(8 * u_ND[:, 0]) + 0.02 * rng.standard_normal(num_trials)
+    seen = Seen(u_ND, value_N, np.zeros(num_trials), ["model"] * num_trials)
+    asked = [ask_model(seen, None, np.random.default_rng(number)) for number in range(5)]
+    assert any(one.place_D.max() > 0.8 for one in asked) == looks_further
+    assert all(one.gain >= 0 for one in asked)
 
 
 def test_two_workers_are_not_sent_to_one_place() -> None:
