@@ -50,10 +50,9 @@ def list_candidates(
         by_level: The trials that may be called the best as `rank_by_level` gives them; None for the
             order of their values.
     """
-    first = search.ranked[:1]
-    known = [trial.id for trial in first]
-    others = (trial for trial in by_level or search.ranked if trial.id not in known)
-    best = [*first, *others][:top]
+    foremost = search.ranked[:1]
+    others = (trial for trial in by_level or search.ranked if trial not in foremost)
+    best = [*foremost, *others][:top]
     leader = find_leader(search)
     config = search.config.narrow_to(leader.params) if leader else search.config
     points, slot = search.config.starting_points, config.recommended_slot

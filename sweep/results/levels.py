@@ -24,7 +24,8 @@ from sweep.search.judgement import get_value
 from sweep.search.seen import Seen, expect_levels
 from sweep.search.strategy import describe_outlook
 from sweep.search.suggestion import fix_point, suggest
-from sweep.storage.epochs import Curves, Epoch, TrialRow
+from sweep.storage.epochs import Curves, TrialRow
+from sweep.storage.tables import Epoch
 
 
 def rank_by_level(search: Status, curves: Curves) -> list[TrialRow]:

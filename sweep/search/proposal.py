@@ -76,7 +76,7 @@ def _find_incumbents(seen: Seen, told: Told | None) -> NDArray[np.float64]:
 def _narrow(seen: Seen) -> float:
     """Say how far one looks about the best: less with each trial."""
     wide, narrow = MUTATION_SIGMAS
-    return wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
+    return float(wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW))
 
 
 def _draw_arm(seen: Seen, has_center: bool, rng: np.random.Generator) -> Arm:

@@ -8,8 +8,9 @@ from sweep.results.candidates import list_candidates
 from sweep.results.levels import rank_by_level
 from sweep.results.status import Status, read_status
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import Epoch, read_curves, record_epochs
+from sweep.storage.epochs import read_curves, record_epochs
 from sweep.storage.sweeps import find_sweep
+from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 
 NUM_TRIALS = 24
