@@ -24,7 +24,6 @@ from sweep.plan.preparation import create_stored
 from sweep.results.best import find_best_trial
 from sweep.results.candidates import find_leader, list_candidates
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
-from sweep.results.levels import rank_by_level
 from sweep.results.status import Status
 from sweep.storage.epochs import read_curves
 from sweep.storage.publications import outdate_pages
@@ -125,6 +124,8 @@ def join_confirmation(
 
 
 def _list_candidates(engine: sa.Engine, search: Status, top: int) -> tuple[CandidateConfig, ...]:
+    from sweep.results.levels import rank_by_level  # late: it loads Optuna
+
     leader = find_leader(search)
     config = search.config.narrow_to(leader.params) if leader else search.config
     architecture = open_kept(config, search.load_files()).architecture
