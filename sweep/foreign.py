@@ -18,7 +18,7 @@ MAX_TEXT_BYTES = 64 << 20
 
 
 def read_text(path: Path) -> str:
-    """Read a text file that should be small.
+    """Read a text file that should be small; the mark that office programs put first is left out.
 
     Raises:
         OSError: when it cannot be read.
@@ -28,7 +28,7 @@ def read_text(path: Path) -> str:
         content = handle.read(MAX_TEXT_BYTES + 1)
     if len(content) > MAX_TEXT_BYTES:
         raise ValueError(f"more than {MAX_TEXT_BYTES >> 20} MiB")
-    return content.decode("utf-8")
+    return content.decode("utf-8-sig")
 
 
 def parse_json(text: str | bytes) -> Any:

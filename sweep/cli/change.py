@@ -74,7 +74,11 @@ def change(
     print_note(f"{sweep.name}: {tell_changes(status)[-1]}")
     print_note(
         f"{sweep.name}: {status.counts.finished} of {status.sweep.budget} trials are finished; "
-        "those that have begun keep the version that they have"
+        + (
+            "those that have begun keep the version that they have"
+            if status.counts.unfinished
+            else f"more of them are asked for by `sweep change {sweep.name} --trials N`"
+        )
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,19 +94,22 @@ def _tell(command: str, content: dict[str, Any]) -> None:
     """Run the command; that it fails is said, and changes nothing else."""
     from sweep.cli.output import print_note
 
+    process = subprocess.Popen(
+        command,
+        shell=True,
+        stdin=subprocess.PIPE,
+        stdout=2,  # standard output is for results
+        text=True,
+        encoding="utf-8",
+        process_group=0,  # with all that it starts, so that nothing of it is left where it hangs
+    )
     try:
-        found = subprocess.run(
-            command,
-            shell=True,
-            input=json.dumps(content) + "\n",
-            text=True,
-            encoding="utf-8",
-            stdout=2,  # standard output is for results
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        process.communicate(json.dumps(content) + "\n", timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         print_note(f"notify: {command!r} was ended, got no end within {TIMEOUT_S:g} s")
-        return
-    if found.returncode:
-        print_note(f"notify: {command!r} ended with exit code {found.returncode}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.returncode > 0:
+        print_note(f"notify: {command!r} ended with exit code {process.returncode}")

@@ -103,9 +103,10 @@ def _list_counts(engine: sa.Engine, sweep: Sweep, asked: AskedChange) -> list[st
     check_priority(asked.priority)
     num_begun = count_begun(engine, sweep.id)
     if asked.trials is not None and asked.trials < max(1, num_begun):
+        why = f", since {num_begun} have begun" if num_begun else ""
         raise ConfigError(
-            f"trials: got {asked.trials}, expected at least {max(1, num_begun)}, since "
-            f"{num_begun} have begun; raise --trials"
+            f"trials: got {asked.trials}, expected at least {max(1, num_begun)}{why}; raise "
+            "--trials"
         )
     pairs = (("trials", sweep.budget, asked.trials), ("priority", sweep.priority, asked.priority))
     return [f"{what} from {old} to {new}" for what, old, new in pairs if new not in (None, old)]

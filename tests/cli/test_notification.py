@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import sweep.cli.notification
 from sweep.cli.notification import check_notify, notify_at_end
 from sweep.errors import ConfigError, SweepError
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
@@ -61,6 +63,30 @@ def test_command_that_fails_is_said(tmp_path: Path, capfd: pytest.CaptureFixture
     captured = capfd.readouterr()
     assert captured.out == ""
     assert captured.err == "heard\nnotify: 'echo heard; exit 3' ended with exit code 3\n"
+
+
+def test_command_that_hangs_is_ended(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it has started."""
+    monkeypatch.setattr(sweep.cli.notification, "TIMEOUT_S", 0.5)
+    pid = tmp_path / "pid"
+    command = f"sleep 99 & echo $! > '{pid}'; wait"
+    with notify_at_end(command, f"sqlite:///{tmp_path}/none.db", "net"):
+        pass
+    assert "was ended, got no end within 0.5 s" in capfd.readouterr().err
+    deadline_s = time.monotonic() + 20
+    while is_alive(int(pid.read_text())):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def is_alive(process: int) -> bool:
+    """Say whether a process runs; one whose end its new parent has yet to see does not."""
+    try:
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(("command", "said"), [(" ", "no command"), ("cat", "nothing ends here")])

@@ -40,7 +40,7 @@ def test_point_is_read_in_the_types_of_its_space(tmp_path: Path) -> None:
     assert point == {"lr": 0.001, "size": 16, "norm": None, "depth": 2}
     assert type(point["size"]) is int
     path = tmp_path / "points.csv"
-    path.write_text("lr, size\n1e-3,\n,64\n")
+    path.write_text("lr, size\n1e-3,\n,64\n", encoding="utf-8-sig")  # as an office program does
     assert read_points(path, SPACE) == [{"lr": 0.001}, {"size": 64}]
 
 

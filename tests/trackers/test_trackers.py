@@ -179,6 +179,7 @@ def test_sweep_that_was_killed_goes_on_with_the_same_runs(
     for run in list_runs(status, read_curves(session.engine, session.sweep.id)):
         for writer in writers:
             writer.write(run)  # and is killed: it never closes
+    import_module("wandb").teardown()  # which ends with the process
     record_epochs(session.engine, claim, CURVE)
     for _twice in range(2):
         with keep_tracked(tracks, session.engine, session.sweep, said.append):
