@@ -101,7 +101,7 @@ def _begin(place: Path, sweep: str, name: str, run: Run) -> wandb.Run:
 
 def _log(own: wandb.Run, steps: Sequence[Step]) -> None:
     for step in steps:
-        own.log(dict(step.values), step=step.epoch)
+        own.log(dict(step.values), step=step.epoch, commit=True)  # not with the next one
 
 
 def _end(own: wandb.Run, run: Run) -> None:
