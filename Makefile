@@ -9,16 +9,16 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	--no-build-isolation
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
+# Of tests, two a core: many wait for a lease, a server or a browser.
+PROCESSES ?= $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
 .PHONY: sweep test check docs package soak measure lock clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
 
-# Two processes a core: many tests wait for a lease, a server or a browser.
 test: $(VENV)/.installed-for-tests
-	$(BIN)/python -m pytest --processes \
-		$$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
+	$(BIN)/python -m pytest --processes $(PROCESSES)
 
 check: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check .

@@ -234,9 +234,9 @@ def empty_postgres(postgres_server: sa.Engine) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest, postgres_server: sa.Engine) -> Iterator[str]:
-    """The address of a fresh PostgreSQL database, with all tables where a sweep will be made."""
-    is_made_in = "make_session" in request.fixturenames
-    template = request.getfixturevalue("empty_postgres") if is_made_in else "template1"
+    """The address of a fresh PostgreSQL database, with all tables where they are wanted."""
+    is_wanted = not {"engine", "make_session"}.isdisjoint(request.fixturenames)
+    template = request.getfixturevalue("empty_postgres") if is_wanted else "template1"
     with make_database(postgres_server, template) as address:
         yield address
 

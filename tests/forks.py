@@ -40,6 +40,9 @@ COMMANDS = (
 """What commands load sooner or later, beside what workers do."""
 WITHOUT_PICTURES = "SWEEP_TESTS_WITHOUT_PICTURES"
 """Set for commands whose trials are to have no pictures, which take longer than the trainings."""
+WITHOUT_PAGES = "SWEEP_TESTS_WITHOUT_PAGES"
+"""Set for commands that are to write no pages of the dashboard: a third of a worker's time."""
+QUIET = {WITHOUT_PICTURES: "1", WITHOUT_PAGES: "1"}
 
 
 def start(
@@ -49,9 +52,15 @@ def start(
     settings: Mapping[str, str] | None = None,
     *,
     is_session: bool = False,
+    beside: Mapping[str, str] = os.environ,
 ) -> ForkedProcess:
-    """Start a command with three standard streams, which stay the caller's to close."""
-    environment = {**os.environ, **(settings or {})}
+    """Start a command with three standard streams, which stay the caller's to close.
+
+    Args:
+        settings: Variables beside those of an environment, this process's own where no other is
+            given.
+    """
+    environment = {**beside, **(settings or {})}
     request = ProcessRequest(arguments, environment, str(folder), is_session=is_session)
     return begin().fork(request, streams)
 
@@ -60,11 +69,16 @@ class Command(ForkedProcess):
     """A `sweep` command whose output is read here, with the methods of a `subprocess.Popen`."""
 
     def __init__(
-        self, *arguments: str, folder: Path, settings: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        beside: Mapping[str, str] = os.environ,
     ) -> None:
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
         with open(os.devnull, "rb") as nothing:
-            started = start(arguments, [nothing.fileno(), out_end, err_end], folder, settings)
+            streams = [nothing.fileno(), out_end, err_end]
+            started = start(arguments, streams, folder, settings, beside=beside)
         super().__init__(started.pid)
         os.close(out_end)
         os.close(err_end)
@@ -159,4 +173,9 @@ def _prepare(asked: socket.socket) -> None:
     draw = ending.draw_trial
     ending.draw_trial = lambda *parts, **options: (  # type: ignore[attr-defined]
         [] if WITHOUT_PICTURES in os.environ else draw(*parts, **options)
+    )
+    publication = sys.modules["sweep.dashboard.publication"]
+    publish = publication.publish
+    publication.publish = lambda *parts, **options: (  # type: ignore[attr-defined]
+        WITHOUT_PAGES in os.environ or publish(*parts, **options)
     )

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
 
-from forks import Command
+from forks import QUIET, Command
 from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
@@ -55,7 +55,7 @@ class Job:
     def start(self, *arguments: str) -> Command:
         """Start a command as a shell would, `sweep run` unless another one is given."""
         command = arguments or ("run", *self.arguments)
-        settings = {"SWEEP_STORAGE": self.storage, "NET_GATE": str(self.gate)}
+        settings = {"SWEEP_STORAGE": self.storage, "NET_GATE": str(self.gate), **QUIET}
         process = Command(*command, folder=self.folder, settings=settings)
         self.started.append(process)
         return process

@@ -38,11 +38,28 @@ LONGEST = (
     "api/test_notebook.py",
     "acceptance/test_outages.py",
     "results/test_confirmation.py",
+    "worker/test_pauses.py",
     "results/test_export.py",
+    "storage/test_claims.py",
+    "trial/test_limits.py",
+    "results/test_compare.py",
     "acceptance/test_service.py",
+    "worker/test_agenda.py",
+    "dashboard/test_publisher.py",
+    "acceptance/test_terminal.py",
+    "storage/test_transfer.py",
     "deploy/test_batch.py",
+    "models/test_contract.py",
+    "plan/test_curve.py",
+    "report/test_report.py",
+    "results/test_bootstrap.py",
+    "storage/test_pauses.py",
+    "storage/test_studies.py",
+    "data/test_hdf5_file.py",
+    "deploy/test_package.py",
+    "test_structure.py",
 )
-"""Files that take longest, the longest first; most of it is waiting."""
+"""Files that take longest, the longest first; those at the top mostly wait."""
 File = Sequence[pytest.Item]
 
 

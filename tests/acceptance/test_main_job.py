@@ -389,7 +389,7 @@ def test_sweep_whose_trials_fail_stops_with_the_reason(
     """After three of six, with exit code 1; the traceback is kept."""
     arguments = ["--model", f"{own_network}:BrokenNet", "--data", str(events_file), "--trials", "6"]
     arguments += ["--events", "24", "--val-events", "12", "--epochs", "2", "--workers", "1"]
-    code, _out, err = forks.run("run", *arguments, folder=tmp_path)
+    code, _out, err = forks.run("run", *arguments, folder=tmp_path, settings=forks.QUIET)
     assert code == 1
     assert "trial 0 error" in err
     last = err.splitlines()[-1]

@@ -154,6 +154,7 @@ class Soak:
     def _start_worker(self) -> ForkedProcess:
         arguments = ["worker", "--artifacts", str(self.artifacts), "--device", "cpu"]
         settings = {"SWEEP_STORAGE": self.storage, "SWEEP_LEASE_S": str(LEASE_S)}
+        settings |= {} if LOG else forks.QUIET
         with self.log.open("a") as log, open(os.devnull) as nothing:
             streams = [nothing.fileno(), log.fileno(), log.fileno()]
             return forks.start(
@@ -238,7 +239,7 @@ def count_endings(session: Session) -> dict[str, int]:
         return Counter(connection.execute(sa.select(attempts.c.ending)).scalars())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_soak_session(make_session: Callable[..., Session]) -> Callable[[str, str], Session]:
     """Make the sweep; each trial draws its own point, whoever trains it and whenever."""
 
@@ -258,6 +259,19 @@ def make_soak_session(make_session: Callable[..., Session]) -> Callable[[str, st
     return make
 
 
+@pytest.fixture(scope="module")
+def undisturbed(
+    make_soak_session: Callable[[str, str], Session], tmp_path_factory: pytest.TempPathFactory
+) -> Session:
+    """The same trials, trained by one worker that nothing happens to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    url = f"sqlite:///{folder / 'sweep.db'}"
+    session = make_soak_session(url, "none")
+    options = WorkerOptions(url, NAME, folder, "cpu", 1)
+    assert run_worker(options, Signals()) == SIZE.num_trials
+    return session
+
+
 @pytest.fixture
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database; that of PostgreSQL has a server of its own, to be restarted."""
@@ -274,14 +288,10 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 def test_nothing_is_lost_or_trained_twice(
     storage: str,
     make_soak_session: Callable[[str, str], Session],
+    undisturbed: Session,
     tmp_path: Path,
 ) -> None:
     """Exactly the budget, every curve whole, whatever happened."""
-    reference = make_soak_session(f"sqlite:///{tmp_path / 'reference.db'}", "none")
-    url = reference.engine.url.render_as_string(hide_password=False)
-    options = WorkerOptions(url, NAME, tmp_path / "reference", "cpu", 1)
-    assert run_worker(options, Signals()) == SIZE.num_trials
-
     session = make_soak_session(storage, "rungs")
     soak = Soak(session, storage, tmp_path)
     began_s = time.monotonic()
@@ -305,7 +315,7 @@ def test_nothing_is_lost_or_trained_twice(
     num_pruned = SIZE.num_trials - counts.complete
     assert counts == TrialCounts(0, 0, counts.complete, num_pruned, 0)
     assert 0 < num_pruned < SIZE.num_trials
-    check_curves(session, reference)
+    check_curves(session, undisturbed)
     assert list_overlaps(session) == []
     assert list_regressions(session) == []
     assert count_endings(session)["finished"] == SIZE.num_trials

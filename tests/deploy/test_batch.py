@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from deployment import ROOT, check_given_back, check_goes_on, wait_for_held
-from forks import Command
+from forks import QUIET, Command
 from jobs import Job
 
 SCRIPT = ROOT / "deploy" / "slurm" / "worker.sbatch"
@@ -204,7 +204,7 @@ def test_evicted_condor_job_gives_its_trial_back(
     process = Command(
         *shlex.split(submit.expand("arguments")),
         folder=tmp_path,
-        settings={"NET_GATE": str(job.gate)},
+        settings={"NET_GATE": str(job.gate), **QUIET},
     )
     wait_for_held(job, process)
     process.send_signal(signal.Signals[submit.expand("kill_sig")])

@@ -30,12 +30,17 @@ import pytest
 import sqlalchemy as sa
 
 from deployment import Project, Stage, check_given_back, check_goes_on, wait_for_held
+from forks import Command
 from jobs import Job
 from sweep.storage.engine import parse_url
 from sweep.storage.sweeps import request_stop
 from sweep.trial.session import Session
 
 DEADLINE_S = 100.0
+FORKED = ("migrate", "dashboard")
+"""Services whose command is forked from a process that has loaded everything; the worker's is
+started, as a container does."""
+Process = subprocess.Popen[str] | Command
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -60,6 +65,11 @@ def find_free_port() -> int:
         return port
 
 
+def read(process: Process, timeout_s: float | None = None) -> str:
+    """Wait for a process to end; gives all that it wrote."""
+    return "".join(text or "" for text in process.communicate(timeout=timeout_s))
+
+
 @dataclass
 class Engine:
     """Starts services as a container engine would, as far as processes of this machine go.
@@ -77,7 +87,7 @@ class Engine:
     ports: dict[str, int]
     environment: dict[str, str]
     migrated: str = ""
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[Process] = field(default_factory=list)
 
     def translate(self, text: str) -> str:
         """Write a path or a port of a container as it is here."""
@@ -94,19 +104,24 @@ class Engine:
         given = {key: self.translate(value) for key, value in own.items()}
         return self.environment | given
 
-    def start(self, name: str, **options: Any) -> subprocess.Popen[str]:
+    def start(self, name: str, **options: Any) -> Process:
         """Start a service's own command."""
-        words = [self.translate(word) for word in self.services[name]["command"]]
-        settings = options.pop("settings", {})
-        process = subprocess.Popen(
-            words,
-            cwd=self.folders["/tmp"],
-            env=self.describe_environment(name) | settings,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            **options,
-        )
+        program, *words = (self.translate(word) for word in self.services[name]["command"])
+        folder, environment = self.folders["/tmp"], self.describe_environment(name)
+        process: Process
+        if name in FORKED:
+            assert program == "sweep"
+            process = Command(*words, folder=folder, beside=environment)
+        else:
+            process = subprocess.Popen(
+                [program, *words],
+                cwd=folder,
+                env=environment | options.pop("settings", {}),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                **options,
+            )
         self.started.append(process)
         return process
 
@@ -122,11 +137,11 @@ class Engine:
         environment = self.describe_environment(name)
         return subprocess.run(command, env=environment, capture_output=True, text=True)
 
-    def ask_to_stop(self, name: str, process: subprocess.Popen[str]) -> None:
+    def ask_to_stop(self, name: str, process: Process) -> None:
         """Send a service the signal that `docker compose stop` sends."""
         process.send_signal(signal.Signals[self.services[name]["stop_signal"]])
 
-    def wait(self, name: str, process: subprocess.Popen[str]) -> str:
+    def wait(self, name: str, process: Process) -> str:
         """Wait for a service that was asked to stop; gives what it wrote.
 
         Raises:
@@ -135,7 +150,7 @@ class Engine:
         grace = re.fullmatch(r"(?:(\d+)m)?(\d+)s", self.services[name]["stop_grace_period"])
         assert grace is not None
         minutes, seconds = grace.groups()
-        return process.communicate(timeout=60 * int(minutes or 0) + int(seconds))[0]
+        return read(process, 60 * int(minutes or 0) + int(seconds))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +239,7 @@ def engine(engine_here: Engine) -> Iterator[Engine]:
     )
     assert process.poll() is None, process.communicate()[0]
     migration = engine_here.start("migrate")
-    engine_here.migrated = migration.communicate()[0]
+    engine_here.migrated = read(migration)
     assert migration.returncode == 0, engine_here.migrated
     yield engine_here
     engine_here.ask_to_stop("db", process)

@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import forks
 from sweep.errors import SweepError
 from sweep.launch.launcher import FreeTrials, Job
 from sweep.launch.local import LocalWorkers
@@ -26,9 +28,12 @@ def make_workers(tmp_path: Path) -> Iterator[Callable[..., LocalWorkers]]:
     made = []
 
     def make(
-        storage: str, sweep: str, free_trials: FreeTrials = lambda _is_gone, _how: 0
+        storage: str,
+        sweep: str,
+        free_trials: FreeTrials = lambda _is_gone, _how: 0,
+        place: Place = PLACE,
     ) -> LocalWorkers:
-        made.append(LocalWorkers(Job(storage, sweep, tmp_path), [PLACE], free_trials))
+        made.append(LocalWorkers(Job(storage, sweep, tmp_path), [place], free_trials))
         return made[-1]
 
     yield make
@@ -71,7 +76,8 @@ def test_fault_of_a_worker_is_told_with_its_log(
 ) -> None:
     """The last line it wrote, and where the rest is."""
     make_session(sqlite_url)
-    workers = make_workers(sqlite_url, "no such sweep")
+    forked = replace(PLACE, forks=forks.begin())
+    workers = make_workers(sqlite_url, "no such sweep", place=forked)
     workers.start()
     deadline_s = time.monotonic() + DEADLINE_S
     with pytest.raises(SweepError, match=r"sweep: not in the database, .*\(log of the worker: .*"):
