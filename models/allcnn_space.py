@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "The best published one: track densities alone find the vertices, positions across the "
         "beam only correct them, so each branch can be small."
     ),
+    num_parameters=54_138,
     defaults={
         "lr": 2e-3,
         **DEFAULT_BETAS,

@@ -42,6 +42,8 @@ class Architecture:
         defaults: A value for every hyperparameter of the space; the report's where it has one.
         cpu_recommended: Settings in the place of `recommended` where a sweep runs on a CPU; empty
             where that holds there, too.
+        num_parameters: Of the network at the defaults, which are told without building it; None
+            where they have to be counted.
         report: Values that hold where a trial is trained as in the report, and that leave the null
             loss only so late that nothing else searches them.
         space: What is searched on a GPU, around the report's sizes.
@@ -63,6 +65,7 @@ class Architecture:
     recommended: Mapping[str, Value] = field(default_factory=dict)
     cpu_recommended: Mapping[str, Value] = field(default_factory=dict)
     report: Mapping[str, Value] = field(default_factory=dict)
+    num_parameters: int | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts speak of the same hyperparameters.

@@ -15,6 +15,7 @@ ARCHITECTURE = Architecture(
         "Bins are neighbours in space, so a network that reads them in order, from both sides of "
         "a peak, can find it; the mean of both directions did better than a connected layer."
     ),
+    num_parameters=136_218,
     defaults={
         "lr": 5e-4,
         **DEFAULT_BETAS,

@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "Strided convolutions see a wide stretch of the beam line with a small kernel, as networks "
         "that find a sound in a recording do; transposed ones bring back every bin."
     ),
+    num_parameters=1_080_067,
     defaults={
         "lr": 1e-3,
         **DEFAULT_BETAS,

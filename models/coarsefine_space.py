@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "What is there can be told from few coarse steps, only where it is needs every bin; and "
         "no reflection or rotation across the beam changes where a vertex is."
     ),
+    num_parameters=293_747,
     defaults={
         "lr": 5e-3,
         **DEFAULT_BETAS,

@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "Every layer sees what all earlier ones found, at full length: nothing has to be carried "
         "on to be used late."
     ),
+    num_parameters=163_280,
     defaults={
         "lr": 2e-3,
         **DEFAULT_BETAS,

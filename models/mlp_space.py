@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "The baseline: every bin sees every feature of every bin, but what is learned in one "
         "place is not known in another."
     ),
+    num_parameters=1_288_226,
     defaults={
         "lr": 1e-3,
         **DEFAULT_BETAS,

@@ -15,6 +15,7 @@ ARCHITECTURE = Architecture(
         "Stretches of about a hundred bins matter and an LSTM does not remember so far, so "
         "convolutions shorten the beam line to 500 steps before it and bring it back after it."
     ),
+    num_parameters=657_039,
     defaults={
         "lr": 5e-4,
         **DEFAULT_BETAS,

@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "PV-Finder's best family: it sees where a vertex is at full length and what is around it "
         "at a sixteenth, and joins both at every length between."
     ),
+    num_parameters=250_435,
     defaults={
         "lr": 2e-3,
         **DEFAULT_BETAS,

@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
         "A U-Net whose shortcuts are refined on their way, so that what the encoder hands over is "
         "nearer to what the decoder joins it with."
     ),
+    num_parameters=767_619,
     defaults={
         "lr": 2e-3,
         **DEFAULT_BETAS,

@@ -25,11 +25,12 @@ from sweep.cli.dashboard import dashboard
 from sweep.cli.data import data_app
 from sweep.cli.export_to import export_to
 from sweep.cli.faults import conclude
+from sweep.cli.models import models
 from sweep.cli.output import check_texts, prepare_streams
 from sweep.cli.predict import predict
 from sweep.cli.report import report
 from sweep.cli.run import run, worker
-from sweep.cli.status import list_sweeps, models, resume, status, stop
+from sweep.cli.status import list_sweeps, resume, status, stop
 from sweep.cli.storage import storage_app
 from sweep.cli.trials import epochs, trials
 from sweep.errors import ConfigError

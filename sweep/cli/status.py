@@ -1,4 +1,4 @@
-"""`sweep status`, `sweep list`, `sweep stop`, `sweep resume`, `sweep models`."""
+"""`sweep status`, `sweep list`, `sweep stop`, `sweep resume`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli.completion import offer
 from sweep.cli.options import (
     DEFAULT_STORAGE,
     Json,
@@ -15,7 +14,6 @@ from sweep.cli.options import (
     open_database,
     open_sweep,
 )
-from sweep.models import ARCHITECTURES
 
 
 def status(
@@ -89,25 +87,3 @@ def resume(sweep: SweepName = None, storage: Storage = DEFAULT_STORAGE) -> None:
     for one in resume_sweep(engine, found, name_user()):
         waiting = f"{one.num_idle} trials wait for workers"
         print_note(f"{one.sweep.name}: {waiting}; `sweep run` starts some here")
-
-
-def models(
-    json: Json = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Only this one; FILE.py:CLASS for your own.", autocompletion=offer(*ARCHITECTURES)
-        ),
-    ] = None,
-) -> None:
-    """Show the architectures: parameters, search spaces, hand-tuned starting points."""
-    from sweep.results.models import describe_models
-
-    described = describe_models(model)
-    from sweep.cli.output import print_json  # late: the name is known by now
-    from sweep.cli.tables import print_models
-
-    if json:
-        print_json(described)
-    else:
-        print_models(described)

@@ -1,9 +1,8 @@
-"""Tables of sweeps, trials and architectures for people."""
+"""Tables of sweeps and trials for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
@@ -192,25 +191,3 @@ def print_score(score: Score) -> None:
         value = write_bars(metric, score) or NOTHING
         table.add_row(metric.label, value, metric.describe(score.counts))
     open_console().print(table)
-
-
-def print_models(described: Sequence[Mapping[str, Any]]) -> None:
-    """Print the architectures, one block each."""
-    console = open_console()
-    for model in described:
-        console.print(f"{model['name']}: {model['parameters']:,} parameters. {model['rationale']}")
-        titles = ("hyperparameter", "default", "space", "on a CPU")
-        table = Grid(name_columns(*titles, prose=("space", "on a CPU")))
-        for name, text in model["space"].items():
-            on_cpu = model["cpu_space"][name]
-            table.add_row(
-                f"  {name}", str(model["defaults"][name]), text, "" if on_cpu == text else on_cpu
-            )
-        console.print(table)
-        for point in model["starting_points"]:
-            console.print(f"  starts from {describe_point(point)}")
-        if model["recommended"]:
-            console.print(f"  then tries {describe_point(model['recommended'])}")
-        if model["cpu_recommended"] != model["recommended"]:
-            console.print(f"  then tries, on a CPU, {describe_point(model['cpu_recommended'])}")
-        console.print()

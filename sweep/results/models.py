@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.models import ARCHITECTURES, count_parameters
+from sweep.models import ARCHITECTURES, Architecture, count_parameters
 from sweep.plan.network import check_name, load_model
 
 
@@ -21,16 +21,13 @@ def describe_models(name: str | None) -> list[dict[str, Any]]:
     """
     if name:
         check_name(name)
-    from sweep.results.evaluation import build_network  # late: it loads torch
-
     described = []
     for model in [name] if name else ARCHITECTURES:
         architecture = load_model(model).architecture
-        network = build_network(architecture, architecture.defaults)
         described.append(
             {
                 "name": architecture.name,
-                "parameters": count_parameters(network),
+                "parameters": _count_parameters(architecture),
                 "space": {k: str(v) for k, v in architecture.select_space(False).items()},
                 "cpu_space": {k: str(v) for k, v in architecture.select_space(True).items()},
                 "starting_points": [dict(point) for point in architecture.starting_points],
@@ -41,3 +38,12 @@ def describe_models(name: str | None) -> list[dict[str, Any]]:
             }
         )
     return described
+
+
+def _count_parameters(architecture: Architecture) -> int:
+    """Give the parameters at the default settings; where nobody says them, the network is built."""
+    if architecture.num_parameters is not None:
+        return architecture.num_parameters
+    from sweep.results.evaluation import build_network  # late: it loads torch
+
+    return count_parameters(build_network(architecture, architecture.defaults))

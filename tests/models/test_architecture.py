@@ -6,8 +6,15 @@ import dataclasses
 import pickle
 
 import pytest
+import torch
 
-from sweep.models import ARCHITECTURES, TRAINING_HYPERPARAMETERS, Architecture, find_architecture
+from sweep.models import (
+    ARCHITECTURES,
+    TRAINING_HYPERPARAMETERS,
+    Architecture,
+    count_parameters,
+    find_architecture,
+)
 from sweep.models.cnn import CNN
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
 from sweep.models.value import Value
@@ -34,6 +41,16 @@ def test_every_value_of_the_spaces_builds(name: str) -> None:
         for key, dimension in space.items():
             for value in list_edges(dimension):
                 architecture.build({**architecture.defaults, **cheap, key: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_said_as_they_are(name: str) -> None:
+    """`sweep models` tells them without building the networks, which takes PyTorch's start."""
+    architecture = ARCHITECTURES[name]
+    with torch.device("meta"):
+        assert architecture.num_parameters == count_parameters(
+            architecture.build(architecture.defaults)
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
