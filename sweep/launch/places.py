@@ -93,14 +93,18 @@ def choose_places(
         return [Place("cpu", None, max(1, count_cores() // wanted))] * wanted
     reason = ""
     if num_workers is None and per_gpu is None:
-        names = [_name_gpu(number) for number in used]
-        share = choose_share(len(used), count_cores(), read_free_bytes(names))
+        share = choose_share(len(used), count_cores(), find_free_bytes(used))
         per_gpu, reason = share.per_gpu, share.reason
     wanted = num_workers or len(used) * (per_gpu or 1)
     threads = max(1, min(MOST_THREADS_ON_GPU, count_cores() // wanted))
     return [
         Place("cuda:0", used[index % len(used)], threads, reason=reason) for index in range(wanted)
     ]
+
+
+def find_free_bytes(gpus: Sequence[int]) -> int | None:
+    """Find the free memory of that of this machine's GPUs which has least; None if not known."""
+    return read_free_bytes([_name_gpu(number) for number in gpus])
 
 
 def describe_choice(places: Sequence[Place]) -> str | None:

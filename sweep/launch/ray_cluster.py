@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launcher import FreeTrials, Job, Launcher, Wish
-from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place
+from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place, find_free_bytes
 from sweep.launch.sharing import choose_share
 from sweep.storage.engine import parse_url
 from sweep.storage.passwords import hide_password
@@ -59,7 +59,11 @@ def open_places(wish: Wish) -> Iterator[list[Place]]:
         if wish.gpus is not None:
             nodes = [Node(node.num_cpus, 0) for node in nodes]
         may_grow = wish.address is not None
-        yield choose_shares(nodes, wish.workers, wish.per_gpu, may_grow=may_grow)
+        num_gpus = sum(node.num_gpus for node in nodes)
+        free_bytes = None if may_grow or not num_gpus else find_free_bytes(range(num_gpus))
+        yield choose_shares(
+            nodes, wish.workers, wish.per_gpu, may_grow=may_grow, free_bytes=free_bytes
+        )
 
 
 def make_launcher(
@@ -124,14 +128,17 @@ def choose_shares(
     per_gpu: int | None = None,
     *,
     may_grow: bool = False,
+    free_bytes: int | None = None,
 ) -> list[Place]:
     """Choose what each worker takes of a cluster: a share of a GPU where it has any, else cores.
 
     Args:
         num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
         per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else for
-            what cores have room for (`sweep.launch.sharing`).
+            what memory and cores have room for (`sweep.launch.sharing`).
         may_grow: Whether more workers may be asked for than there is room now.
+        free_bytes: Of memory on the GPU that has least; None where that is not known, as of the
+            nodes of a cluster.
 
     Returns:
         One place for each worker. Ray says later which GPU it is, so none has a number.
@@ -151,7 +158,7 @@ def choose_shares(
         per_gpu = math.ceil(num_workers / num_gpus)
     elif per_gpu is None and num_gpus:
         least = min((n for n in nodes if n.num_gpus), key=lambda n: n.num_cpus / n.num_gpus)
-        chosen = choose_share(least.num_gpus, least.num_cpus, None)
+        chosen = choose_share(least.num_gpus, least.num_cpus, free_bytes)
         per_gpu, reason = chosen.per_gpu, chosen.reason
     room = num_cpus if per_gpu is None else num_gpus * per_gpu
     wanted = num_workers or room

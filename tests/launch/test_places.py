@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from sweep.errors import ConfigError
+from sweep.launch import ray_cluster
+from sweep.launch.launcher import Wish
 from sweep.launch.places import (
     Place,
     choose_places,
@@ -81,6 +84,19 @@ def test_number_on_a_gpu_is_chosen(
     assert {place.num_threads for place in places} == {max(1, min(2, 16 // len(places)))}
     assert describe_choice(places) == f"{2 * per_gpu} workers, {reason}; --per-gpu says otherwise"
     assert describe_choice(places[:1]) == f"1 worker, {reason}; --per-gpu says otherwise"
+
+
+@pytest.mark.parametrize("free", ["79000\\n80500\\n", "79000\\n24000\\n", "[N/A]\\n"])
+def test_ray_on_this_machine_chooses_alike(
+    two_gpus: None, free_mib: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, free: str
+) -> None:
+    """As many a GPU as without Ray, for the same reason; Ray says which GPU it is."""
+    free_mib(free)
+    nodes = nullcontext([ray_cluster.Node(16, 2)])
+    monkeypatch.setattr(ray_cluster, "join_cluster", lambda _address: nodes)
+    with ray_cluster.open_places(Wish()) as places:
+        assert len(places) == len(choose_places())
+        assert describe_choice(places) == describe_choice(choose_places())
 
 
 def test_cores_bound_the_number_on_a_gpu(
