@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.errors import SweepError
-from sweep.results.confirmation import find_winner_or_best, say_winner_age
 from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
@@ -48,6 +47,11 @@ def find_trained(text: str, storage: str) -> tuple[Status, TrialRow, str]:
         status = read_status(engine, find_sweep(engine, name or text))
         if name:
             return status, _find_numbered(status, number), ""
+        from sweep.results.confirmation import (  # late: it loads NumPy
+            find_winner_or_best,
+            say_winner_age,
+        )
+
         return *find_winner_or_best(engine, status), say_winner_age(engine, status)
 
 
