@@ -1,22 +1,23 @@
 """What a configuration would have given: the recorded curves, carried to every place between them.
 
 A Gaussian process for each epoch, fitted to the mean curves of the recorded configurations, gives
-a place's mean curve; what the seeds of a recorded configuration nearby differed by is its noise, so
-that late escapes and noisy corners stay where they are. `python landscape.py` shows how well a
+a place's curve; what the seeds of a recorded configuration nearby differed by is its noise, so that
+late escapes and noisy corners stay where they are. `python landscape.py` shows how well a
 configuration that was left out is foretold.
 
 What is fitted is the logarithm of how far a loss is above a floor a little below the best one. Of
 losses themselves a few that learn late make a landscape that falls far below all that was recorded
-where nothing was, and a search is rewarded for going there.
+where nothing was, and a search is rewarded for going there; and what two seeds differ by where one
+learned late would be luck that no training has where all learn.
 
-Shapes: N configuration, E epoch, M place, D dimension.
+Shapes: N configuration, S seed, E epoch, M place, K neighbour, D dimension.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,21 +39,31 @@ NUM_FOLDS = 10
 
 
 @dataclass(frozen=True)
-class Height:
-    """A Gaussian process of how far values are above a floor, in its logarithm."""
+class Heights:
+    """Logarithms of losses after one epoch, as the logarithm of how far they are above a floor.
+
+    Attributes:
+        floor: A little below the best of all trainings.
+        model: Of the mean of each place's trainings.
+        noise_N: By how much one training differs from that, where a place had two.
+    """
 
     floor: float
     model: Surrogate
+    noise_N: NDArray[np.float64]
 
-    def expect(self, u_MD: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Expect the values at places, shape (M,)."""
-        return self.floor + np.exp(self.model.expect(u_MD))
+    def read(self, height: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the losses at heights, at most the null loss."""
+        return np.exp(np.minimum(self.floor + np.exp(height), math.log(NULL_LOSS)))
 
 
-def fit_height(u_ND: NDArray[np.float64], value_N: NDArray[np.float64]) -> Height:
-    """Fit it to the values of places, both of shape (N, ...)."""
-    floor = find_floor(value_N)
-    return Height(floor, fit_surrogate(u_ND, np.log(value_N - floor), np.zeros(len(u_ND))))
+def fit_heights(u_ND: NDArray[np.float64], log_NS: Sequence[NDArray[np.float64]]) -> Heights:
+    """Fit them to the logarithms of the losses that the trainings at each place had."""
+    floor = find_floor(np.concatenate(log_NS))
+    height_NS = [np.log(log_S - floor) for log_S in log_NS]
+    mean_N = np.array([height_S.mean() for height_S in height_NS])
+    noise_N = np.array([(h[0] - h[1]) / math.sqrt(2) for h in height_NS if len(h) > 1])
+    return Heights(floor, fit_surrogate(u_ND, mean_N, np.zeros(len(u_ND))), noise_N)
 
 
 @dataclass(frozen=True)
@@ -63,10 +74,9 @@ class Landscape:
         architecture: Its name.
         whole_space: All dimensions, by name.
         space: The searched ones.
-        u_ND: Places of the recorded configurations in the unit cube.
-        log_NE: Logarithm of the validation loss after each epoch, mean over the seeds.
-        noise_NE: By how much one seed differs from that, in its logarithm.
-        models: For each epoch.
+        u_ND: Places of the configurations that were trained twice, in the unit cube.
+        log_NE: Logarithm of their validation loss after each epoch, mean over the seeds.
+        epochs: What a place comes to after each epoch.
     """
 
     architecture: str
@@ -74,8 +84,7 @@ class Landscape:
     space: dict[str, Dimension]
     u_ND: NDArray[np.float64]
     log_NE: NDArray[np.float64]
-    noise_NE: NDArray[np.float64]
-    models: tuple[Height, ...]
+    epochs: tuple[Heights, ...]
 
     @cached_property
     def recommended_D(self) -> NDArray[np.float64]:
@@ -100,14 +109,23 @@ class Landscape:
     def draw_curve(self, u_D: NDArray[np.float64], seed: int) -> list[float]:
         """Train a configuration in thought: its validation loss after each epoch, by the seed."""
         rng = np.random.default_rng([seed, *(int(1e6 * c) for c in np.clip(u_D, 0, 1))])
-        near = np.argsort(((self.u_ND - u_D) ** 2).sum(axis=1))[:NUM_NEAR]
-        noise_E = self.noise_NE[rng.choice(near)] * rng.choice([-1.0, 1.0])
-        log_E = np.array([model.expect(u_D[None])[0] for model in self.models]) + noise_E
-        return [float(v) for v in np.exp(np.minimum(log_E, math.log(NULL_LOSS)))]
+        near, sign = rng.choice(self._find_near(u_D[None])[0]), rng.choice([-1.0, 1.0])
+        return [
+            float(one.read(one.model.expect(u_D[None]) + sign * one.noise_N[near])[0])
+            for one in self.epochs
+        ]
 
     def get_true(self, u_MD: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the mean loss at the end, shape (M,)."""
-        return np.exp(self.models[-1].expect(u_MD))
+        """Give the mean loss at the end over all that a training may come to, shape (M,)."""
+        end = self.epochs[-1]
+        height_M1, noise_MK = end.model.expect(u_MD)[:, None], end.noise_N[self._find_near(u_MD)]
+        both_MK = np.concatenate([height_M1 - noise_MK, height_M1 + noise_MK], axis=1)
+        return end.read(both_MK).mean(axis=1)
+
+    def _find_near(self, u_MD: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Find the nearest configurations, whose noise a place may have, shape (M, NUM_NEAR)."""
+        square_MN = ((u_MD[:, None] - self.u_ND) ** 2).sum(axis=2)
+        return np.argsort(square_MN, axis=1)[:, :NUM_NEAR]
 
     def get_unit(self, point: dict[str, Value]) -> NDArray[np.float64]:
         """Give a configuration's place, shape (D,)."""
@@ -124,15 +142,13 @@ def open_landscape(architecture: str, recipe: str = "fast") -> Landscape:
         [[to_unit(r[0]["params"][n], d) for n, d in space.items()] for r in rows.values()]
     )
     log_NSE = [np.array([_read_log(row) for row in seeds]) for seeds in rows.values()]
-    log_NE = np.array([log_SE.mean(axis=0) for log_SE in log_NSE])
-    noise_NE = np.array([(s[0] - s[1]) / math.sqrt(2) for s in log_NSE if len(s) > 1])
-    paired = np.array([len(s) > 1 for s in log_NSE])
-    if not paired.any():
+    paired = [len(log_SE) > 1 for log_SE in log_NSE]
+    if not any(paired):
         raise SystemExit(f"{architecture}: no configuration with two seeds yet; record more")
-    models = tuple(fit_height(u_ND, column_N) for column_N in log_NE.T)
-    return Landscape(
-        architecture, SPACES[architecture], space, u_ND[paired], log_NE[paired], noise_NE, models
-    )
+    log_NE = np.array([log_SE.mean(axis=0) for log_SE in log_NSE])[paired]
+    epochs = [fit_heights(u_ND, [log_SE[:, e] for log_SE in log_NSE]) for e in range(NUM_EPOCHS)]
+    space_of = SPACES[architecture]
+    return Landscape(architecture, space_of, space, u_ND[paired], log_NE, tuple(epochs))
 
 
 def _read_log(row: dict[str, Any]) -> NDArray[np.float64]:
@@ -171,9 +187,13 @@ def measure_error(land: Landscape) -> tuple[float, float, float, float]:
     told_N = np.empty(len(fold_N))
     for fold in range(NUM_FOLDS):
         rest = fold_N != fold
-        told_N[~rest] = fit_height(land.u_ND[rest], land.log_NE[rest, -1]).expect(land.u_ND[~rest])
+        fitted = fit_heights(land.u_ND[rest], list(land.log_NE[rest, -1:]))
+        told_N[~rest] = np.log(fitted.read(fitted.model.expect(land.u_ND[~rest])))
     error_N = told_N - land.log_NE[:, -1]
-    noise = float(np.median(np.abs(land.noise_NE[:, -1]))) * 1.4826 / math.sqrt(2)
+    end = land.epochs[-1]
+    height_N = np.log(land.log_NE[:, -1] - end.floor)
+    noise_N = np.log(end.read(height_N + end.noise_N)) - land.log_NE[:, -1]
+    noise = float(np.median(np.abs(noise_N))) * 1.4826 / math.sqrt(2)
     is_better = land.log_NE[:, -1] <= np.median(land.log_NE[:, -1])
     ranked = [_correlate_ranks(told_N[k], land.log_NE[k, -1]) for k in (slice(None), is_better)]
     return float(np.median(np.abs(error_N))), noise, ranked[0], ranked[1]
