@@ -8,8 +8,8 @@ below LEAST_SHARE, so that a wrong prior or a model that was misled is outgrown.
 
 A place is a point of the unit cube, a coordinate for each searched hyperparameter on its own scale.
 
-The shares and widths below were set by hand; NUM_SURE was chosen on recorded curves
-(docs/SEARCH.md).
+The shares and widths below were set by hand: what was tried instead on recorded curves made no
+difference that is larger than that of the seeds (docs/SEARCH.md).
 
 Shapes: N trial, M candidate, D dimension.
 """
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.search.seen import NUM_FIRST, Arm, Seen, Told, fit_seen
+from sweep.search.seen import NUM_FIRST, Arm, Seen, fit_seen
 
 LEAST_SHARE = 0.06
 FIRST_SHARES: Mapping[Arm, float] = {"random": 0.3, "prior": 0.5, "mutation": 0.2, "model": 0.0}
@@ -35,8 +35,6 @@ NUM_NARROW = 50
 NUM_INCUMBENTS = 3
 NUM_CANDIDATES = 300
 BEST_SHARE = 1 / 3
-NUM_SURE = 33
-"""Trials from which on the model goes where it expects the best, and no longer where it may be."""
 
 
 def propose(
@@ -58,19 +56,15 @@ def propose(
     if arm == "prior" and center_D is not None:
         return _shift(center_D[None], PRIOR_SIGMA, 1.0, rng)[0], arm
     if arm == "mutation":
-        told = fit_seen(seen) if seen.known_N.sum() >= NUM_FIRST else None
-        incumbents_ND = _find_incumbents(seen, told)
+        incumbents_ND = _find_incumbents(seen)
         chosen = incumbents_ND[rng.integers(len(incumbents_ND))]
         return _shift(chosen[None], _narrow(seen), 0.5, rng)[0], arm
     return ask_model(seen, center_D, rng).place_D, arm
 
 
-def _find_incumbents(seen: Seen, told: Told | None) -> NDArray[np.float64]:
-    """Find the places of the best so far: by the model, where there is one, as they were lucky."""
-    if told is None:
-        known_N = np.argsort(seen.value_N)[: min(NUM_INCUMBENTS, int(seen.known_N.sum()))]
-        return seen.u_ND[known_N]
-    return told.u_ND[np.argsort(told.model.expect(told.u_ND))[:NUM_INCUMBENTS]]
+def _find_incumbents(seen: Seen) -> NDArray[np.float64]:
+    """Find the places of the best so far."""
+    return seen.u_ND[np.argsort(seen.value_N)][: min(NUM_INCUMBENTS, int(seen.known_N.sum()))]
 
 
 def _narrow(seen: Seen) -> float:
@@ -119,8 +113,7 @@ class Prospect:
 
     Attributes:
         place_D: The place, shape (D,).
-        gain: By how much a trial is expected to be better than the best one where it promises
-            most, at least 0.
+        gain: By how much a trial there is expected to be better than the best one, at least 0.
         noise: By how much two trainings at one place differ, a standard deviation.
     """
 
@@ -134,10 +127,8 @@ def ask_model(
 ) -> Prospect:
     """Take the candidate of the largest expected improvement (Jones et al. 1998, eq. 15).
 
-    From NUM_SURE trials on it is the one of the lowest expected value: what is unknown is left to
-    the other arms. The improvement is on the best expected value, not on the best seen one, which
-    was lucky. What still runs counts as seen at its expected value, so that two workers do not go
-    to one place.
+    The improvement is on the best expected value, not on the best seen one, which was lucky. What
+    still runs counts as seen at its expected value, so that two workers do not go to one place.
 
     Args:
         seen: The trials that have begun, one of them at least with a value.
@@ -146,7 +137,7 @@ def ask_model(
     """
     sigma, told = _narrow(seen), fit_seen(seen)
     model = told.model if seen.known_N.all() else told.add(seen.u_ND[~seen.known_N])
-    incumbents_ND = _find_incumbents(seen, told)
+    incumbents_ND = _find_incumbents(seen)
     centers = [incumbents_ND] if center_D is None else [incumbents_ND, center_D[None]]
     near_MD = np.repeat(np.concatenate(centers), NUM_CANDIDATES // 2, axis=0)
     candidates_MD = np.concatenate(
@@ -162,6 +153,6 @@ def ask_model(
     density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
     below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
     gain_M = deviation_M * (z_M * below_M + density_M)
-    chosen = np.argmax(gain_M) if len(seen.u_ND) < NUM_SURE else np.argmin(mean_M)
+    first = int(np.argmax(gain_M))
     height = math.exp(best)  # by which a small step of the logarithm becomes one of the values
-    return Prospect(candidates_MD[chosen], height * float(gain_M.max()), height * model.noise)
+    return Prospect(candidates_MD[first], height * float(gain_M[first]), height * model.noise)

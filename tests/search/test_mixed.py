@@ -23,7 +23,7 @@ from sweep.search.coordinates import find_coordinate, find_value
 from sweep.search.draw import Outlook
 from sweep.search.expected_ends import CAP, expect_ends
 from sweep.search.mixed import MixedSampler
-from sweep.search.proposal import ask_model, propose
+from sweep.search.proposal import propose
 from sweep.search.seen import Seen, expect_levels
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
@@ -175,20 +175,6 @@ def test_far_worse_ones_do_not_hide_which_good_one_is_better() -> None:
         ranks.append([rank(told_N[is_good], level_N[is_good]) for told_N in (by_level, by_value)])
     by_level_rank, by_value_rank = np.mean(ranks, axis=0)
     assert by_level_rank > by_value_rank + 0.02
-
-
-@pytest.mark.parametrize(("num_trials", "looks_further"), [(32, True), (40, False)])
-def test_model_that_has_seen_enough_goes_where_it_expects_the_best(
-    num_trials: int, *, looks_further: bool
-) -> None:
-    """And before that where nobody has looked, as at the end of what hardly matters."""
-    rng = np.random.default_rng(2)
-    u_ND = rng.random((num_trials, 2)) * [0.5, 1.0]
-    value_N = 0.1 * np.sin(8 * u_ND[:, 0]) + 0.02 * rng.standard_normal(num_trials)
-    seen = Seen(u_ND, value_N, np.zeros(num_trials), ["model"] * num_trials)
-    asked = [ask_model(seen, None, np.random.default_rng(number)) for number in range(5)]
-    assert any(one.place_D.max() > 0.8 for one in asked) == looks_further
-    assert all(one.gain >= 0 for one in asked)
 
 
 def test_two_workers_are_not_sent_to_one_place() -> None:
