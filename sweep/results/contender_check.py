@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweep.errors import SweepError
+from sweep.results.best import find_best_trial
 from sweep.results.export_folder import check_export, is_export
 from sweep.results.status import Status, read_status
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
@@ -47,6 +48,7 @@ def find_trained(text: str, storage: str) -> tuple[Status, TrialRow, str]:
         status = read_status(engine, find_sweep(engine, name or text))
         if name:
             return status, _find_numbered(status, number), ""
+        find_best_trial(status)  # without one there is no winner, either
         from sweep.results.confirmation import (  # late: it loads NumPy
             find_winner_or_best,
             say_winner_age,
