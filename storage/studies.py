@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import optuna
 import sqlalchemy as sa
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
@@ -46,9 +46,6 @@ Direction = Literal["minimize", "maximize"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_fit_versions: set[str] = set()
-"""Of Optuna's tables, those that this process has found to fit its Optuna."""
-
 
 def open_study_storage(url: URL) -> BaseStorage:
     """Open Optuna's side of the database, cached; its tables are made where they are missing.
@@ -66,30 +63,12 @@ def open_study_storage(url: URL) -> BaseStorage:
 def _open_study_storage(url: URL) -> StudyRows:
     text = url.render_as_string(hide_password=False)
     try:
-        storage = StudyRows(
-            text, engine_kwargs=get_engine_options(url), skip_compatibility_check=True
-        )
-        _check_version(storage)
+        return StudyRows(text, engine_kwargs=get_engine_options(url))
     except (sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as exc:
         missing = find_missing_right(exc, url)  # nobody watches the engine before it is made
         if missing is None:
             raise
         raise missing from exc
-    return storage
-
-
-def _check_version(storage: RDBStorage) -> None:
-    """Have Optuna see whether its tables are of its own version, once for each in a process.
-
-    It loads all of its migrations each time that it looks, which makes more classes than it needs.
-
-    Raises:
-        RuntimeError: when they are not.
-    """
-    version = storage.get_current_version()
-    if version not in _fit_versions:
-        storage._version_manager.check_table_schema_compatibility()
-        _fit_versions.add(version)
 
 
 def prepare_studies(url: URL, names: Sequence[str]) -> None:

@@ -13,17 +13,22 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.storages._rdb.storage import _VersionManager
 from optuna.trial import FrozenTrial
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.storage.engine import open_reader
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 TRIALS: Any = models.TrialModel.__table__
 VALUES: Any = models.TrialValueModel.__table__
@@ -33,6 +38,20 @@ USER_ATTRIBUTES: Any = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRIBUTES: Any = models.TrialSystemAttributeModel.__table__
 
 Rows = dict[int, list[sa.Row[Any]]]
+
+
+@cache
+def _read_migrations() -> ScriptDirectory:
+    """Read Optuna's migrations, once in a process: they make more classes than all else needs."""
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(Path(models.__file__).with_name("alembic"))
+
+
+# Optuna reads them twice for a new database, and whenever it looks at the version of its tables.
+_VersionManager._create_alembic_script = (  # type: ignore[method-assign]
+    lambda self: _read_migrations()  # noqa: ARG005 - so it is called there
+)
 
 
 class StudyRows(RDBStorage):

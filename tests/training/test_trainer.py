@@ -179,7 +179,7 @@ def test_training_learns(split: Split) -> None:
     trainer = Trainer(
         ARCHITECTURES["cnn"].build({**SMALL, "hidden_size": 8}),
         split,
-        build_recipe("fast", 20, 20),
+        build_recipe("fast", 8, 8),
         {**HYPERPARAMETERS, "lr": 2e-2, "batch_size": 3},
         seed=7,
         device=CPU,
