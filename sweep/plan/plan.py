@@ -156,7 +156,7 @@ def _plan_one(
     if curve is not None:
         space = extend_space(curve, space, architecture.network_hyperparameters)
     selection = plan_data(asked, profile, stored)
-    check_space(architecture, space)
+    check_space(architecture, space, network.digest)
     split = first.split if first is not None else open_selection(selection, progress)
     fits: list[str] = []
     if curve is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,15 +155,21 @@ def read_assignment(
     return name, dimension
 
 
-def check_space(architecture: Architecture, space: Mapping[str, Dimension]) -> None:
+def check_space(
+    architecture: Architecture, space: Mapping[str, Dimension], digest: str | None = None
+) -> None:
     """Make sure that each end of each dimension can be trained, before anything is.
+
+    Args:
+        digest: Of the network's source, where it is known: what has come through is not tried in
+            a process of its own again.
 
     Raises:
         ConfigError: when a value is impossible.
     """
     check_training(space)
     usable = {name: list_ends(dimension) for name, dimension in space.items()}
-    _check_network(architecture, usable)
+    _check_network(architecture, usable, digest)
 
 
 def check_training(space: Mapping[str, Dimension]) -> None:
@@ -182,36 +188,47 @@ def check_training(space: Mapping[str, Dimension]) -> None:
                 )
 
 
-def _check_network(architecture: Architecture, usable: Mapping[str, Sequence[Value]]) -> None:
+def _check_network(
+    architecture: Architecture, usable: Mapping[str, Sequence[Value]], digest: str | None
+) -> None:
     base = {name: architecture.defaults.get(name, ends[0]) for name, ends in usable.items()}
-    structure = [name for name in architecture.network_hyperparameters if name in usable]
-    for name in structure:
-        for value in usable[name]:
-            chosen = {key: base[key] for key in structure} | {name: value}
-            try:
-                _refuse_ending(architecture, chosen)
-                _try_to_build(architecture, chosen)
-            except (Exception, SystemExit) as exc:
-                reason = summarise_fault(exc)
-                raise ConfigError(
-                    f"space.{name}: no network can be built, got {value!r}, expected one that "
-                    f"{architecture.name} takes ({reason}); change it"
-                ) from exc
+    structure = {
+        name: base[name] for name in architecture.network_hyperparameters if name in usable
+    }
+    tried = [
+        (name, value, structure | {name: value}) for name in structure for value in usable[name]
+    ]
+    subject = None if digest is None else (architecture.name, digest, repr(tried))
+    ending = _find_ending(architecture, [chosen for _name, _value, chosen in tried], subject)
+    for name, value, chosen in tried:
+        try:
+            if ending is not None and (own := _find_ending(architecture, [chosen])) is not None:
+                raise ChildProcessError(f"it ends the process: {own}")
+            _try_to_build(architecture, chosen)
+        except (Exception, SystemExit) as exc:
+            reason = summarise_fault(exc)
+            raise ConfigError(
+                f"space.{name}: no network can be built, got {value!r}, expected one that "
+                f"{architecture.name} takes ({reason}); change it"
+            ) from exc
 
 
-def _refuse_ending(architecture: Architecture, chosen: Mapping[str, Value]) -> None:
-    """Refuse a person's network that ends the process which builds it.
-
-    Raises:
-        ChildProcessError: when it does.
-    """
+def _find_ending(
+    architecture: Architecture,
+    chosen: Sequence[Mapping[str, Value]],
+    subject: Hashable = None,
+) -> str | None:
+    """Say how the process ends that builds a person's network with each of some settings."""
     if not is_own(architecture.name):
-        return
+        return None
     from sweep.models.rehearsal import find_ending  # late: it loads torch
 
-    ending = find_ending(lambda: _try_to_build(architecture, chosen))
-    if ending is not None:
-        raise ChildProcessError(f"it ends the process: {ending}")
+    def build_all() -> None:
+        for one in chosen:
+            with suppress(Exception, SystemExit):  # told of where it is built in earnest
+                _try_to_build(architecture, one)
+
+    return find_ending(build_all, subject)
 
 
 def _try_to_build(architecture: Architecture, chosen: Mapping[str, Value]) -> None:
