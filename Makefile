@@ -12,7 +12,7 @@ SWEEP_ARGUMENTS ?= --model cnn --trials 50
 # Of tests, two a core: many wait for a lease, a server or a browser.
 PROCESSES ?= $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
-.PHONY: sweep test check docs package soak measure lock clean
+.PHONY: sweep test check docs package soak measure bench lock clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -38,6 +38,14 @@ soak: $(VENV)/.installed-for-tests
 
 measure: $(VENV)/.installed-for-tests
 	PYTHONPATH=.:tests $(BIN)/python tests/measure/claims.py --sampler none
+
+# Tables of ratios, each measured side by side in one run; the head of each program tells of more.
+bench: $(VENV)/.installed-for-tests
+	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/throughput.py --events 64 --rounds 5 cnn mlp
+	PYTHONPATH=.:tests $(BIN)/python benchmarks/overhead.py --begun 100,1000 --claims 10
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/peers.py --quick --out build/peers
 
 clean:
 	rm -rf $(VENV) build site *.egg-info
