@@ -19,7 +19,7 @@ from sweep.storage.sweeps import count_trials
 from sweep.trial.session import Session
 from tests.workers import work_until
 
-RUN = ("add", "change", "data describe", "data plot", "best", "evaluate", "predict", "score")
+RUN = ("add", "change", "data describe", "best", "evaluate", "predict", "score")
 NOT_RUN = {
     "run": "trains for minutes: tests/acceptance/test_main_job.py",
     "worker": "waits for sweeps, or for a GPU: tests/acceptance/test_service.py",
@@ -31,6 +31,7 @@ NOT_RUN = {
     "models": "has nothing of a folder: tests/models/test_contract.py",
     "export-to": "needs the trackers' libraries: tests/trackers",
     "storage copy": "needs a server: tests/storage/test_transfer.py",
+    "data plot": "loads matplotlib, which takes seconds: tests/data/test_data_commands.py",
     "data make": "makes thousands of events: tests/data/test_toy.py",
 }
 STANDS_FOR = {"DIR": "my_model", "FILE": "Set_2.npz"}
@@ -92,4 +93,4 @@ def test_examples_do_what_they_say(folder: Path, call: Callable[..., Any]) -> No
         answer = call(*line)
         assert answer.code == 0, (line, answer.err)
     written = {path.name for path in folder.iterdir()}
-    assert {"my_model", "best.html", "event.png", "vertices.csv"} <= written
+    assert {"my_model", "best.html", "vertices.csv"} <= written
