@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -26,7 +26,7 @@ from sweep.storage.database_file import check_file, require_folder
 from sweep.storage.errors import StorageError
 from sweep.storage.passwords import hide_keywords, hide_password, show_url
 from sweep.storage.rights import watch_rights
-from sweep.storage.sqlite import Reader, connect, may_write
+from sweep.storage.sqlite import Reader, connect, log_ahead, may_write
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +163,8 @@ def create_engine(url: URL) -> sa.Engine:
     engine = _check_answer(_make_engine(url))
     if path is not None:
         try:
-            _use_write_ahead_log(engine)
+            with closing(engine.raw_connection()) as connection:
+                log_ahead(cast("sqlite3.Connection", connection.driver_connection))
         except (sqlite3.Error, sa.exc.SQLAlchemyError) as exc:
             raise StorageError(
                 f"storage: cannot write to {show_url(url)}, got {str(exc)!r}, expected a file that "
@@ -228,14 +229,6 @@ def _describe(exc: BaseException) -> str:
         exc = exc.__cause__
     text = (str(getattr(exc, "orig", None) or exc).strip() or repr(exc)).splitlines()[0]
     return hide_keywords(text).rpartition("@")[2]  # what stands before may be part of a password
-
-
-def _use_write_ahead_log(engine: sa.Engine) -> None:
-    """Switch the file to write-ahead logging, once: the setting stays with the file."""
-    with closing(engine.raw_connection()) as connection:
-        file: Any = connection.driver_connection
-        if not isinstance(file, Reader):
-            file.execute("PRAGMA journal_mode=WAL").close()
 
 
 def is_passing(exc: BaseException) -> bool:

@@ -53,6 +53,12 @@ def connect(path: Path) -> sqlite3.Connection:
     )
 
 
+def log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to write-ahead logging, once: the setting stays with the file."""
+    if not isinstance(connection, Reader):
+        connection.execute("PRAGMA journal_mode=WAL").close()
+
+
 def _resolve(path: Path) -> Path:
     """Find the file behind links: its log lies beside that."""
     return Path(os.path.realpath(path))
