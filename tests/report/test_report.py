@@ -123,7 +123,7 @@ def test_large_page_is_said(
     ("options", "message"),
     [
         (("--out", "report.pdf"), "expected .html"),
-        (("--out", "nowhere/report.html"), "no folder"),
+        (("--out", "nowhere/report.html"), "no such folder"),
         (("--sweep", "no such"), "not in the database"),
         (("--storage", "sqlite:///none.db"), "no such file"),
     ],
