@@ -18,6 +18,7 @@ from sweep.storage.sources import write_files
 from sweep.storage.tables import attempts, check_tables, has_tables, sweeps, trials
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
+LOST = "lost"  # of running ones, as they are counted: those whose lease has run out
 PAUSED = "paused"
 """At a rung, with its checkpoint: to be promoted by any worker, or ended."""
 
@@ -338,17 +339,13 @@ def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
 
     def work(connection: sa.Connection) -> list[Sweep]:
         now_s = read_clock_s(connection)
-        held = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
-        turn = (
-            sa.select(trials.c.sweep_id, sa.func.sum(sa.case((held, 1), else_=0)).label("num_held"))
-            .where(trials.c.state.in_((WAITING, RUNNING, PAUSED)))
-            .group_by(trials.c.sweep_id)
-            .subquery()
-        )
+        mine = trials.c.sweep_id == sweeps.c.id
+        held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
+        is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
+        num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
         query = (
-            sa.select(sweeps, turn.c.num_held)
-            .join(turn, turn.c.sweep_id == sweeps.c.id)
-            .where(sweeps.c.stop_requested.is_(False))
+            sa.select(sweeps, num_held)
+            .where(sweeps.c.stop_requested.is_(False), is_open)
             .order_by(sweeps.c.id)
         )
         rows = list(connection.execute(query))
@@ -372,15 +369,14 @@ def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:
 
     def work(connection: sa.Connection) -> TrialCounts:
         now_s = read_clock_s(connection)
-        lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-        state = sa.case((lost, WAITING), else_=trials.c.state).label("now")
-        rows = connection.execute(
-            sa.select(state, sa.func.count()).where(trials.c.sweep_id == sweep_id).group_by("now")
-        ).all()
-        found = {str(name): int(count) for name, count in rows}
-        return TrialCounts(
-            *(found.get(name, 0) for name in (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED))
-        )
+        mine = trials.c.sweep_id == sweep_id
+        lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+        by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
+        query = by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))
+        found = {str(name): int(count) for name, count in connection.execute(query)}
+        names = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED)
+        waiting, running, *others = (found.get(name, 0) for name in names)
+        return TrialCounts(waiting + found[LOST], running - found[LOST], *others)
 
     return read(engine, work)
 
