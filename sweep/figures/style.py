@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -23,18 +25,23 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "
 
 
 def finish(figure: go.Figure, height: int) -> go.Figure:
-    """Give a figure the page's look and a height in pixels; its width is the page's."""
-    figure.update_layout(
-        template="none",
-        height=height,
-        autosize=True,
-        font={"family": "system-ui, sans-serif", "size": 13},
-        margin={"l": 62, "r": 16, "t": 50, "b": 50},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
-    )
+    """Give a figure the page's look and a height in pixels; its width is the page's.
+
+    The whole layout is set at once: Plotly takes ten times as long to change it key by key.
+    """
+    layout: dict[str, Any] = {"xaxis": {}, "yaxis": {}, **figure.layout.to_plotly_json()}
     axis = {"linecolor": AXIS_COLOR, "gridcolor": GRID_COLOR, "zeroline": False, "showline": True}
-    figure.update_xaxes(**axis, ticks="outside", automargin=True)
-    figure.update_yaxes(**axis, ticks="outside", automargin=True)
+    look: dict[str, dict[str, Any]] = {
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "margin": {"l": 62, "r": 16, "t": 50, "b": 50},
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+    }
+    for name in layout:
+        if re.fullmatch("[xy]axis[0-9]*", name):
+            look[name] = {**axis, "ticks": "outside", "automargin": True}
+    for name, settings in look.items():
+        layout[name] = {**layout.get(name, {}), **settings}
+    figure.layout = {**layout, "template": "none", "height": height, "autosize": True}
     return figure
 
 
