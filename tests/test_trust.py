@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 import forks
+import sweep.cli.apart
+import sweep.results.export
 from sweep.errors import ConfigError
 from sweep.storage.engine import close_after, create_engine, parse_url
 from sweep.storage.sources import read_files, write_files
@@ -158,7 +160,10 @@ def test_export_runs_for_who_trained_it_and_for_nobody_else_unasked(
     model = tmp_path / "model"
     job = ("run", "--model", f"{network}:Net", *options, *place)
     assert forks.run(*job, folder=tmp_path, settings={forks.WITHOUT_PICTURES: "1"})[0] == 0
-    assert call("best", "--export", model, "--storage", sqlite_url).code == 0
+    with monkeypatch.context() as patch:  # what checks the export is forked for this process
+        patch.setattr(sweep.cli.apart, "run_apart", lambda act: act())
+        patch.setattr(sweep.results.export, "run_afresh", forks.run_afresh)
+        assert call("best", "--export", model, "--storage", sqlite_url).code == 0
     card = (model / "README.md").read_text()
     assert "brings code of its own: `my_blocks.py`, `net.py`" in card
     network.parent.rename(tmp_path / "moved")
