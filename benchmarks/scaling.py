@@ -4,10 +4,11 @@
 
 A worker trains, which costs nobody else anything, and asks: what the server does for it (claim,
 rows of an epoch, end) queues for the server's cores, what it computes itself (the suggestion) for
-its own node's. Each is a queue in the order of asking; training varies by a fifth. Costs are
+its own node's. Each is a queue in the order of asking; training varies by a fifth. A claim holds
+its sweep, so that those of one sweep follow each other. Costs are
 seconds of a core; those below are of benchmarks/overhead.py with 1,000 trials begun on Postgres,
 and FILE may hold others as JSON. With `--nodes` workers are spread over so many machines of
-`--node-cores`, as `--launcher ray` spreads them. What is simulated is the queueing, not locks.
+`--node-cores`, as `--launcher ray` spreads them. Other locks are not simulated.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Cluster:
 
     costs: Mapping[str, float]
     server: Cores
+    sweeps: list[Cores]
     nodes: list[Cores]
     took_s: dict[str, list[float]] = field(default_factory=dict)
     num_trials: int = 0
@@ -61,10 +63,11 @@ class Cluster:
     def work(self, index: int, epoch_s: float, rng: random.Random) -> Generator[float, float, None]:
         """Be one worker: yields when it goes on next, and is told the time then."""
         node = self.nodes[index % len(self.nodes)]
+        sweep = self.sweeps[index % len(self.sweeps)]
         now_s = yield rng.uniform(0, epoch_s)
         while True:
             for number in range(CLAIMS_PER_TRIAL):
-                now_s = yield self._ask(self.server, "claim", now_s)
+                now_s = yield self._ask(sweep, "claim", now_s)
                 if number == 0:
                     now_s = yield self._ask(node, "suggestion", now_s)
                 for _epoch in range(EPOCHS_PER_CLAIM):
@@ -97,6 +100,7 @@ def main() -> None:
     parser.add_argument("--epoch-s", type=float, default=10.0, help="training of an epoch")
     parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--server-cores", type=int, default=8)
+    parser.add_argument("--sweeps", type=int, default=1, help="that the workers share")
     parser.add_argument("--nodes", type=int, default=4)
     parser.add_argument("--node-cores", type=int, default=16)
     parser.add_argument("--costs", type=Path, help="JSON of seconds by name")
@@ -109,14 +113,16 @@ def main() -> None:
     print("|---" * (len(names) + 4) + "|")
     for number in map(int, asked.workers.split(",")):
         nodes = [Cores(asked.node_cores) for _ in range(asked.nodes)]
-        cluster = Cluster(costs, Cores(asked.server_cores), nodes)
+        sweeps = [Cores(1) for _ in range(asked.sweeps)]
+        cluster = Cluster(costs, Cores(asked.server_cores), sweeps, nodes)
         simulate(cluster, number, asked.epoch_s, 3600 * asked.hours)
         ideal = number * 3600 / (asked.epoch_s * EPOCHS_PER_CLAIM * CLAIMS_PER_TRIAL)
         waits = [
             f"{statistics.median(took):.3f} ({statistics.quantiles(took, n=20)[-1]:.3f})"
             for took in (cluster.took_s[name] for name in costs)
         ]
-        busy = cluster.server.busy_s / (asked.server_cores * 3600 * asked.hours)
+        busy_s = cluster.server.busy_s + sum(sweep.busy_s for sweep in sweeps)
+        busy = busy_s / (asked.server_cores * 3600 * asked.hours)
         rate = cluster.num_trials / asked.hours
         print(
             f"| {number} | {rate:.0f} | {rate / ideal:.3f} | {busy:.1%} | {' | '.join(waits)} |",

@@ -134,10 +134,16 @@ def _read_standings(
 
     What a trial came to at a rung stays, so that it is read once where the trial's state says which
     rungs it has reached; of one that is on its way it is read each time.
-    A trial that was begun before the sweep had rungs never pauses, and is compared with none.
+    A trial that was begun before the sweep had rungs never pauses, and is compared with none. Those
+    that nobody has begun are read first, so that none is missing that is begun meanwhile.
     """
+    known = promotion.known.setdefault((connection.engine, sweep_id), {})
+    unbegun = _list_unbegun(connection, sweep_id)
+    for slot in unbegun:
+        if slot not in known or known[slot][1].state != WAITING:
+            known[slot] = (), Standing(slot, WAITING)
     given_back = sa.and_(trials.c.state == WAITING, trials.c.attempts > 0)
-    is_compared = sa.or_(trials.c.attempts == 0, trials.c.until_epoch.is_not(None))
+    is_compared = sa.and_(trials.c.attempts > 0, trials.c.until_epoch.is_not(None))
     found = connection.execute(
         sa.select(
             trials.c.slot,
@@ -149,7 +155,6 @@ def _read_standings(
         .order_by(trials.c.slot)
     )
     rows: list[tuple[Any, ...]] = list(map(tuple, found))
-    known = promotion.known.setdefault((connection.engine, sweep_id), {})
     changed = [
         row for row in rows if row[1] == RUNNING or row[0] not in known or known[row[0]][0] != row
     ]
@@ -164,7 +169,22 @@ def _read_standings(
             reached = tuple(one for one in reached if one[0] <= last)
         own, beside = (tuple(one[part] for one in reached) for part in (1, 2))
         known[slot] = row, Standing(slot, state, outcome, own, beside if any(beside) else ())
-    return {row[0]: known[row[0]][1] for row in rows}
+    return {slot: known[slot][1] for slot in (*(row[0] for row in rows), *unbegun)}
+
+
+def _list_unbegun(connection: sa.Connection, sweep_id: int) -> Sequence[int]:
+    """List the trials that nobody has begun; they are mostly all from a slot on."""
+    waits = sa.and_(
+        trials.c.sweep_id == sweep_id, trials.c.state == WAITING, trials.c.attempts == 0
+    )
+    ends = sa.select(sa.func.min(trials.c.slot), sa.func.max(trials.c.slot), sa.func.count())
+    first, last, number = connection.execute(ends.where(waits)).one()
+    if not number:
+        return ()
+    if last - first + 1 == number:
+        return range(first, last + 1)
+    query = sa.select(trials.c.slot).where(waits).order_by(trials.c.slot)
+    return list(connection.execute(query).scalars())
 
 
 def _read_values(
