@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from sweep.storage.changes import change_version
 from sweep.storage.claims import claim_trial
+from sweep.storage.edits import Entry
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.epochs import read_curve, read_trials
 from sweep.storage.errors import StorageError
@@ -272,7 +273,8 @@ def test_point_of_before_there_were_versions_is_tried_in_the_space_of_then(
     add_points(engine, made, [{"lr": 0.1}], 0)
     with engine.begin() as connection:
         connection.execute(trials.update().values(version=None))
-    assert change_version(engine, made, {"now": "another"}, first_slot=0)
+    entry = Entry("anna", "began version 2")
+    assert change_version(engine, made, {"now": "another"}, first_slot=0, entry=entry)
     claims = [claim_trial(engine, made.id, worker, 60.0) for worker in "ab"]
     assert [claim and (claim.point, claim.version) for claim in claims] == [
         ({"lr": 0.1}, 1),
