@@ -148,11 +148,17 @@ def ask_model(
         ]
     )
     mean_M, deviation_M = model.predict(candidates_MD)
-    best = model.expect(told.u_ND).min()
+    best = float(model.expect(told.u_ND).min())
     z_M = (best - mean_M) / deviation_M
-    density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
-    below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
-    gain_M = deviation_M * (z_M * below_M + density_M)
+    # A height is log-normal, so that this is the improvement of the value, not of its logarithm.
+    height_M = np.exp(mean_M + 0.5 * deviation_M**2)
+    gain_M = math.exp(best) * _integrate(z_M) - height_M * _integrate(z_M - deviation_M)
     first = int(np.argmax(gain_M))
-    height = math.exp(best)  # by which a small step of the logarithm becomes one of the values
-    return Prospect(candidates_MD[first], height * float(gain_M[first]), height * model.noise)
+    noise = math.exp(best) * model.noise  # what a small step of the logarithm is in the values
+    return Prospect(candidates_MD[first], max(0.0, float(gain_M[first])), noise)
+
+
+def _integrate(z_M: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Integrate the normal distribution up to z."""
+    below_M: NDArray[np.float64] = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
+    return below_M
