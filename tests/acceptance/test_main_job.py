@@ -128,16 +128,11 @@ def test_end_is_told_to_a_persons_command(place: Place) -> None:
 
 
 @pytest.fixture
-def copy(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A copy of the finished sweep that a test may change."""
+def copy(place: Place, tmp_path: Path) -> Place:
+    """A copy of the finished sweep, on SQLite, that a test may change."""
     folder = tmp_path / "copy"
     shutil.copytree(place.folder, folder)
-    url = sa.make_url(place.storage)
-    if url.get_backend_name() == "sqlite":
-        yield Place(folder, f"sqlite:///{folder / 'sweep.db'}", place.arguments)
-        return
-    with make_database(request.getfixturevalue("postgres_server"), str(url.database)) as storage:
-        yield Place(folder, storage, place.arguments)
+    return Place(folder, f"sqlite:///{folder / 'sweep.db'}", place.arguments)
 
 
 def test_budget_is_exact_and_json_is_all_there_is(place: Place) -> None:
@@ -165,6 +160,7 @@ def test_workers_of_one_seed_draw_their_own_points(place: Place) -> None:
     assert len({json.dumps(point) for point in points}) == len(points) == 3
 
 
+@ON_SQLITE
 def test_run_again_goes_on_to_a_larger_budget_and_then_does_nothing(
     copy: Place, call: Callable[..., Any]
 ) -> None:
