@@ -45,6 +45,7 @@ bench: $(VENV)/.installed-for-tests
 	$(BIN)/python benchmarks/throughput.py --events 64 --rounds 5 cnn mlp
 	PYTHONPATH=.:tests $(BIN)/python benchmarks/overhead.py --begun 100,1000 --claims 10
 	$(BIN)/python benchmarks/scaling.py
+	rm -rf build/peers
 	$(BIN)/python benchmarks/peers.py --quick --out build/peers
 
 clean:
