@@ -45,7 +45,7 @@ from sweep.training.trainer import DivergedError, Trainer
 HERE = Path(__file__).parent
 NEAR = 1.02
 FIRST_SEED = 1001
-QUICK = {"events": 96, "val_events": 64, "epochs": 2, "trials": 4, "seeds": 1}
+QUICK = {"events": 300, "val_events": 150, "epochs": 6, "trials": 4, "seeds": 1}
 
 Line = dict[str, Any]
 """A trial that came to its end: seconds since the start, loss, values."""
@@ -194,7 +194,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3, help="fresh ones of each configuration")
     parser.add_argument("--threads", type=int, default=2, help="of the processor, in all")
-    parser.add_argument("--quick", action="store_true", help="two minutes, for one architecture")
+    parser.add_argument("--quick", action="store_true", help="some minutes, cnn alone: says little")
     asked = parser.parse_args()
     if asked.quick:
         vars(asked).update(QUICK, models="cnn")
