@@ -23,7 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.search.seen import NUM_FIRST, Arm, Seen, fit_seen
+from sweep.search.seen import NUM_FIRST, Arm, Seen, choose_observed
+from sweep.search.surrogate import fit_surrogate
 
 LEAST_SHARE = 0.06
 FIRST_SHARES: Mapping[Arm, float] = {"random": 0.3, "prior": 0.5, "mutation": 0.2, "model": 0.0}
@@ -45,37 +46,36 @@ def propose(
     Args:
         seen: The trials that have begun, those that run too.
         center_D: The recommended point, shape (D,), or None where there is none.
-        rng: Decides everything random.
 
     Returns:
         The place, shape (D,), each from 0 to below 1, and the arm that proposed it.
     """
-    arm = _draw_arm(seen, center_D is not None, rng)
+    known = np.isfinite(seen.value_N)
+    arm = _draw_arm(seen, known, center_D is not None, rng)
     if arm == "random" or not seen.u_ND.shape[1]:
         return rng.random((1, seen.u_ND.shape[1]))[0], arm
     if arm == "prior" and center_D is not None:
         return _shift(center_D[None], PRIOR_SIGMA, 1.0, rng)[0], arm
+    incumbents_ND, sigma = _find_incumbents(seen)
     if arm == "mutation":
-        incumbents_ND = _find_incumbents(seen)
         chosen = incumbents_ND[rng.integers(len(incumbents_ND))]
-        return _shift(chosen[None], _narrow(seen), 0.5, rng)[0], arm
+        return _shift(chosen[None], sigma, 0.5, rng)[0], arm
     return ask_model(seen, center_D, rng).place_D, arm
 
 
-def _find_incumbents(seen: Seen) -> NDArray[np.float64]:
-    """Find the places of the best so far."""
-    return seen.u_ND[np.argsort(seen.value_N)][: min(NUM_INCUMBENTS, int(seen.known_N.sum()))]
-
-
-def _narrow(seen: Seen) -> float:
-    """Say how far one looks about the best: less with each trial."""
+def _find_incumbents(seen: Seen) -> tuple[NDArray[np.float64], float]:
+    """Find the places of the best so far, and how far one looks about them."""
+    known = np.isfinite(seen.value_N)
+    incumbents_ND = seen.u_ND[known][np.argsort(seen.value_N[known])[:NUM_INCUMBENTS]]
     wide, narrow = MUTATION_SIGMAS
-    return float(wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW))
+    return incumbents_ND, wide * (narrow / wide) ** min(1.0, len(seen.u_ND) / NUM_NARROW)
 
 
-def _draw_arm(seen: Seen, has_center: bool, rng: np.random.Generator) -> Arm:
+def _draw_arm(
+    seen: Seen, known: NDArray[np.bool_], has_center: bool, rng: np.random.Generator
+) -> Arm:
     """Draw an arm by its share times the rate at which its trials came among the best third."""
-    known, num_known = seen.known_N, int(seen.known_N.sum())
+    num_known = int(known.sum())
     shares = dict(SHARES if num_known >= NUM_FIRST else FIRST_SHARES)
     if num_known >= NUM_FIRST:
         bar = np.quantile(seen.value_N[known], BEST_SHARE)
@@ -133,11 +133,19 @@ def ask_model(
     Args:
         seen: The trials that have begun, one of them at least with a value.
         center_D: As for `propose`.
-        rng: Draws the candidates.
     """
-    sigma, told = _narrow(seen), fit_seen(seen)
-    model = told.model if seen.known_N.all() else told.add(seen.u_ND[~seen.known_N])
-    incumbents_ND = _find_incumbents(seen)
+    known, (incumbents_ND, sigma) = np.isfinite(seen.value_N), _find_incumbents(seen)
+    chosen_N = choose_observed(seen.value_N)
+    u_ND, value_N, doubt_N = (part[chosen_N] for part in (seen.u_ND, seen.value_N, seen.doubt_N))
+    model = fit_surrogate(u_ND, value_N, doubt_N)
+    if not known.all():
+        u_XD = seen.u_ND[~known]
+        value_X, none_X = model.predict(u_XD)[0], np.zeros(len(u_XD))
+        model = model.observe(
+            np.concatenate([u_ND, u_XD]),
+            np.concatenate([value_N, value_X]),
+            np.concatenate([doubt_N, none_X]),
+        )
     centers = [incumbents_ND] if center_D is None else [incumbents_ND, center_D[None]]
     near_MD = np.repeat(np.concatenate(centers), NUM_CANDIDATES // 2, axis=0)
     candidates_MD = np.concatenate(
@@ -148,17 +156,10 @@ def ask_model(
         ]
     )
     mean_M, deviation_M = model.predict(candidates_MD)
-    best = float(model.expect(told.u_ND).min())
+    best = model.predict(u_ND)[0].min()
     z_M = (best - mean_M) / deviation_M
-    # A height is log-normal, so that this is the improvement of the value, not of its logarithm.
-    height_M = np.exp(mean_M + 0.5 * deviation_M**2)
-    gain_M = math.exp(best) * _integrate(z_M) - height_M * _integrate(z_M - deviation_M)
+    density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
+    below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
+    gain_M = deviation_M * (z_M * below_M + density_M)
     first = int(np.argmax(gain_M))
-    noise = math.exp(best) * model.noise  # what a small step of the logarithm is in the values
-    return Prospect(candidates_MD[first], max(0.0, float(gain_M[first])), noise)
-
-
-def _integrate(z_M: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Integrate the normal distribution up to z."""
-    below_M: NDArray[np.float64] = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
-    return below_M
+    return Prospect(candidates_MD[first], float(gain_M[first]), model.noise)
