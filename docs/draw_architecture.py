@@ -8,6 +8,7 @@ Arrows that a path of others implies are left out, so that the picture can be re
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import html
 import re
@@ -40,6 +41,7 @@ HEIGHT, PITCH, TOP = 70, 100, 20
 COLOURS = ("#1f5fbf", "#1d7d3c", "#b3261e", "#8a5a00", "#6a3d9a")
 
 
+@functools.cache
 def read_graph() -> dict[str, set[str]]:
     """Read which room imports which; the single files of `sweep/` are none."""
     graph: dict[str, set[str]] = {}
