@@ -107,9 +107,10 @@ def _tell(command: str, content: dict[str, Any]) -> None:
         process.communicate(json.dumps(content) + "\n", timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         print_note(f"notify: {command!r} was ended, got no end within {TIMEOUT_S:g} s")
+        return
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    if process.returncode > 0:
+    if process.returncode:
         print_note(f"notify: {command!r} ended with exit code {process.returncode}")

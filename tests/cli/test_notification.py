@@ -56,13 +56,16 @@ def test_fault_is_told_and_goes_on(tmp_path: Path) -> None:
     assert "secret" not in told["fault"]
 
 
-def test_command_that_fails_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("end", "code"), [("exit 3", 3), ("kill -9 $$", -9)])
+def test_command_that_fails_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], end: str, code: int
+) -> None:
     """What it prints is no result, and the sweep's own end stays as it is."""
-    with notify_at_end("echo heard; exit 3", f"sqlite:///{tmp_path}/none.db", "net"):
+    with notify_at_end(f"echo heard; {end}", f"sqlite:///{tmp_path}/none.db", "net"):
         pass
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert captured.err == "heard\nnotify: 'echo heard; exit 3' ended with exit code 3\n"
+    assert captured.err == f"heard\nnotify: 'echo heard; {end}' ended with exit code {code}\n"
 
 
 def test_command_that_hangs_is_ended(
