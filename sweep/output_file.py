@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +20,8 @@ def check_output(path: Path, endings: Collection[str], *, is_new: bool = False) 
         is_new: Whether nothing may have the name already.
 
     Raises:
-        DataError: when the name ends otherwise, its folder is missing, or it is taken.
+        DataError: when the name ends otherwise, its folder is missing, or it is taken by what no
+            file can take the place of.
     """
     if path.suffix not in endings:
         raise DataError(
@@ -30,10 +32,15 @@ def check_output(path: Path, endings: Collection[str], *, is_new: bool = False) 
         raise DataError(
             f"{path}: no such folder, got {path.parent}, expected one that is there; make it first"
         )
-    if path.is_dir() or (is_new and path.exists()):
+    _refuse_taken(path, is_new=is_new)
+
+
+def _refuse_taken(path: Path, *, is_new: bool = False) -> None:
+    """Refuse a name that something has already: a file only where it has to be new."""
+    if path.exists() and (is_new or not path.is_file()):
+        kind = "file" if path.is_file() else "folder" if path.is_dir() else "pipe or a device"
         raise DataError(
-            f"{path}: exists already, got a {'folder' if path.is_dir() else 'file'}, expected a "
-            "new name; choose another"
+            f"{path}: exists already, got a {kind}, expected a new name; choose another"
         )
 
 
@@ -65,8 +72,11 @@ def telling_faults(path: Path) -> Iterator[None]:
 def write_output(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file that a person asked for, whole or not at all; `write` gets another path.
 
+    A link stays one: what it leads to is written.
+
     Raises:
         DataError: when it cannot be written; what was there before is then still there.
     """
+    _refuse_taken(path)
     with telling_faults(path):
-        write_file(path, write)
+        write_file(Path(os.path.realpath(path)), write)
