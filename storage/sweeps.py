@@ -185,23 +185,28 @@ def list_sweeps(engine: sa.Engine) -> list[Sweep]:
     return [Sweep.from_row(row) for row in read_rows(engine, query)]
 
 
-def change_budget(engine: sa.Engine, sweep_id: int, budget: int, entry: Entry | None = None) -> int:
+def change_budget(engine: sa.Engine, sweep_id: int, budget: int, author: str | None = None) -> int:
     """Set how many trials a sweep trains.
 
     A larger budget adds waiting trials, also to a search that was found flat; a smaller one takes
     waiting trials away, never one that has begun.
 
     Args:
-        entry: What is told of it, if anything is.
+        author: Who wants it, of whom is told what it came to; None where nobody asked.
 
     Returns:
         The budget now: `budget`, or more where more trials have begun already.
     """
 
     def work(connection: sa.Connection) -> int:
-        if entry is not None:
+        lock_sweep(connection, sweep_id)
+        stored = sa.select(sweeps.c.budget).where(sweeps.c.id == sweep_id)
+        before = connection.execute(stored).scalar_one()
+        now = set_budget(connection, sweep_id, budget)
+        if author is not None and now != before:
+            entry = Entry(author, f"changed the trials from {before} to {now}")
             record_edit(connection, sweep_id, entry)
-        return set_budget(connection, sweep_id, budget)
+        return now
 
     return transact(engine, work)
 

@@ -92,8 +92,7 @@ def prepare_sweep(
     if stored.stop_requested:
         request_stop(engine, stored.id, stop=False, entry=Entry(name_user(), "resumed it"))
     if trials is not None and trials != stored.budget:
-        entry = Entry(name_user(), f"changed the trials from {stored.budget} to {trials}")
-        budget = change_budget(engine, stored.id, trials, entry)
+        budget = change_budget(engine, stored.id, trials, name_user())
         if budget != trials:
             notes.append(f"{budget} trials have begun already; the budget stays {budget}")
     return engine, find_sweep(engine, name), notes

@@ -17,6 +17,7 @@ from sweep.metrics.decode import REFERENCE, OperatingPoint
 from sweep.metrics.table import OBJECTIVES
 from sweep.search.judgement import get_ranking, get_value, rank_trials
 from sweep.storage import claims, epochs, sweeps
+from sweep.storage.edits import list_edits
 from sweep.storage.errors import LostClaimError, UnknownSweepError
 from sweep.storage.standings import choose_trial
 from sweep.storage.tables import attempts, trials
@@ -156,6 +157,15 @@ class TestSweeps:
         assert sweeps.change_budget(engine, sweep.id, 1) == 2
         assert sweeps.count_trials(engine, sweep.id) == sweeps.TrialCounts(1, 0, 1, 0, 0)
         assert sweeps.change_budget(engine, sweep.id, 3) == 3
+
+    def test_log_tells_what_a_budget_came_to(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:
+        """And nothing where it stays, whatever was asked for."""
+        finish(engine, claim(engine, sweep))
+        claims.release_claim(engine, claim(engine, sweep))
+        for _asked in range(2):
+            sweeps.change_budget(engine, sweep.id, 1, "ada")
+        said = [edit.what for edit in list_edits(engine, sweep.id, 9)]
+        assert said == ["changed the trials from 3 to 2"]
 
     def test_budget_grows_where_slots_were_left_out(
         self, engine: sa.Engine, sweep: sweeps.Sweep
