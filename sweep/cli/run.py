@@ -72,8 +72,13 @@ class RunOptions(SweepJobOptions):
         typer.Option(help="Pruned trials to train whole at the end: how many were false?  [none]"),
     ] = None
 
-    def leave_out(self, said: Container[str]) -> RunOptions:
-        """Give these without what files alone say of what a sweep that is there keeps."""
+    def leave_out(self, said: Container[str], *, stops_when_flat: bool) -> RunOptions:
+        """Give these without what files alone say of what a sweep that is there keeps.
+
+        Args:
+            stops_when_flat: Whether it does; where files say so, too, its budget typed again
+                begins nothing anew, as where both are typed.
+        """
         names = {
             "trials": "trials",
             "priority": "priority",
@@ -81,6 +86,8 @@ class RunOptions(SweepJobOptions):
             "stop_when_flat": "stops_when_flat",
         }
         left: dict[str, Any] = {name: None for key, name in names.items() if key in said}
+        if self.stops_when_flat == stops_when_flat:
+            left.pop("stops_when_flat", None)
         return replace(self, **left)
 
 
@@ -155,7 +162,7 @@ def _keep(
         return request, options
     for line in tell_kept(stored, said):
         print_note(line)
-    return leave_out(request, said), options.leave_out(said)
+    return leave_out(request, said), options.leave_out(said, stops_when_flat=stored.stops_when_flat)
 
 
 def worker(

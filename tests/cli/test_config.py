@@ -18,6 +18,9 @@ from sweep.models.space import Choice, Fixed, Float
 from sweep.models.space_text import parse_dimension
 from sweep.settings import find_settings
 from sweep.settings_file import KINDS, SITE, find_lines, read_settings_file
+from sweep.storage.engine import open_engine, parse_url
+from sweep.storage.flatness import end_flat
+from sweep.storage.sweeps import find_sweep
 
 Call = Callable[..., Any]
 TOML = """# a group's
@@ -231,6 +234,23 @@ head = ["softplus"]
     assert (found.budget, found.stops_when_flat) == (6, False)
     refused = call("run", "--detach", "--fix", "head=softplus")
     assert 'space.head: stored "identity", asked "softplus"' in refused.err
+
+
+def test_sweep_that_was_found_flat_stays_so_where_its_budget_is_typed_again(
+    call: Call, tmp_path: Path, events_file: Path
+) -> None:
+    """The wish to end so is the file's, as well as if it were typed beside it."""
+    sizes = "events = 24\nval_events = 12\nstop_when_flat = true\n"
+    write(tmp_path / "sweep.toml", f'model = "mlp"\ndata = "{events_file}"\n{sizes}')
+    again = ("run", "--detach", "--trials", "6")
+    assert call(*again).code == 0
+    engine = open_engine(parse_url(f"sqlite:///{tmp_path}/sweep.db"))
+    found = find_sweep(engine, "mlp")
+    assert end_flat(engine, found.id, "plain", 2) == 4
+    ended = find_sweep(engine, "mlp")
+    assert call(*again).code == 0
+    assert find_sweep(engine, "mlp") == ended
+    engine.dispose()
 
 
 def test_what_is_said_of_training_does_not_forbid_to_register(
