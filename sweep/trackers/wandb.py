@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import wandb
 
 from sweep.storage.files import write_folder
-from sweep.trackers.runs import Run, Step, claim_folder
+from sweep.trackers.runs import NOTE, Run, Step, claim_folder
 
 WHOLE = "whole"
 """The file that says of a run's folder that nothing of it is missing."""
@@ -43,16 +45,19 @@ class Writer:
     """Writes the runs of a sweep while they are trained; W&B puts what it is told on disk itself.
 
     A run that a killed process had begun cannot be gone on with offline: it is written anew, under
-    the same id, so that it is sent once. What has ended, and is whole, is left.
+    the same id, so that it is sent once. What has ended, and is whole, is left. So one process
+    writes at a time: it holds a lock until it ends.
 
     Raises:
         FileExistsError: when the folder holds another sweep of this name.
+        BlockingIOError: when another process writes there.
     """
 
     def __init__(self, folder: Path, sweep: str, mark: str) -> None:
         self._place = folder / sweep
         self._sweep, self._mark = sweep, mark
         claim_folder(self._place, mark)
+        self._lock = _lock(self._place)
         self._open: dict[str, wandb.Run] = {}
         self._steps: dict[str, int] = {}
 
@@ -77,6 +82,20 @@ class Writer:
         """End what is not whole: W&B calls it failed, until it is gone on with."""
         for own in self._open.values():
             own.finish(exit_code=1)
+        self._lock.close()
+
+
+def _lock(place: Path) -> BinaryIO:
+    """Hold the lock of a sweep's folder until what is given is closed; raises as `Writer`."""
+    held = open(place / NOTE, "rb")  # noqa: SIM115 - for whoever asks to close
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        held.close()
+        raise BlockingIOError(f"{place}: another process writes there") from exc
+    except OSError:
+        return held  # the file system knows no locks
+    return held
 
 
 def _name(sweep: str, mark: str, run: Run) -> str:

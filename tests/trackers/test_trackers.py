@@ -179,7 +179,8 @@ def test_sweep_that_was_killed_goes_on_with_the_same_runs(
     for run in list_runs(status, read_curves(session.engine, session.sweep.id)):
         for writer in writers:
             writer.write(run)  # and is killed: it never closes
-    import_module("wandb").teardown()  # which ends with the process
+    import_module("wandb").teardown()  # which ends with the process, as the lock does
+    writers[list(TRACKERS).index("wandb")]._lock.close()
     record_epochs(session.engine, claim, CURVE)
     for _twice in range(2):
         with keep_tracked(tracks, session.engine, session.sweep, said.append):
@@ -208,6 +209,16 @@ def test_sweep_that_was_killed_goes_on_with_the_same_runs(
     ):
         assert settings["sweep_state"] == state, name
         assert [(row["_step"], row["validation_loss"]) for row in history] == [(1, 0.1), (2, 0.05)]
+
+
+def test_wandb_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
+    """Another would take the runs that are being written for those of a killed one."""
+    module = import_module(TRACKERS["wandb"].module)
+    first = module.Writer(tmp_path, "net", "its mark")
+    with pytest.raises(BlockingIOError, match="net: another process writes there"):
+        module.Writer(tmp_path, "net", "its mark")
+    first.close(is_done=True)
+    module.Writer(tmp_path, "net", "its mark").close(is_done=True)
 
 
 def test_fault_of_a_tracker_is_a_line(
