@@ -26,7 +26,7 @@ from sweep.results.edits import (
 from sweep.results.rounds import begin_confirmation
 from sweep.results.status import read_status
 from sweep.storage.claims import claim_trial
-from sweep.storage.edits import Entry, list_edits
+from sweep.storage.edits import list_edits
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.studies import open_study_storage
 from sweep.storage.sweeps import change_budget, create_sweep, find_sweep
@@ -265,7 +265,7 @@ def test_no_edit_without_its_line(session: Session) -> None:
         lambda: change_priority(engine, found, 3, "anna"),
         lambda: begin_version(engine, found, AskedChange(("lr=1e-3,2e-3",), trials=9), "anna"),
         lambda: try_points(engine, found, lambda *_spaces: [{"lr": 0.005}], "anna"),
-        lambda: change_budget(engine, found.id, 9, Entry("anna", "more")),
+        lambda: change_budget(engine, found.id, 9, "anna"),
     ]
     for edit in edits:
         with pytest.raises(sa.exc.IntegrityError, match="no line"):
