@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import wandb
 
@@ -125,7 +125,8 @@ def _log(own: wandb.Run, steps: Sequence[Step]) -> None:
 
 def _end(own: wandb.Run, run: Run) -> None:
     """Write what is known of a run at its end, and that it is whole."""
-    own.config.update(_list_notes(run), allow_val_change=True)
+    config: Any = own.config  # W&B has no types for it
+    config.update(_list_notes(run), allow_val_change=True)
     for key, value in run.values.items():
         own.summary[f"best_{key}"] = value
     folder = Path(own.dir).parent
