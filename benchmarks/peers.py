@@ -1,6 +1,6 @@
 """Time to quality beside what a person would use instead, on one machine.
 
-    python benchmarks/peers.py --out FOLDER [--models cnn,coarsefine,rcnn] [--quick]
+    python benchmarks/peers.py --out FOLDER [--model cnn,coarsefine,rcnn] [--quick]
 
 Each of four searches the same space on the same events with as many trials, epochs and threads:
 `sweep run` by its defaults, without a confirmation; `script`, benchmarks/peer_script.py; `random`,
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peer_script import parse
 
 from sweep.data.splits import Split
 from sweep.models import find_architecture
@@ -183,21 +184,14 @@ def compare(asked: argparse.Namespace, model: str, peers: Sequence[str]) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder that keeps all")
-    parser.add_argument("--models", default="cnn,coarsefine,rcnn")
+    parser = parse(__doc__.splitlines()[0])
+    parser.set_defaults(model="cnn,coarsefine,rcnn")
     parser.add_argument("--peers", default="sweep,script,random,ray", help="with sweep")
-    parser.add_argument("--events", type=int, default=CPU.num_train)
-    parser.add_argument("--val-events", type=int, default=CPU.num_validation)
-    parser.add_argument("--epochs", type=int, default=CPU.epochs)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3, help="fresh ones of each configuration")
-    parser.add_argument("--threads", type=int, default=2, help="of the processor, in all")
     parser.add_argument("--quick", action="store_true", help="some minutes, cnn alone: says little")
     asked = parser.parse_args()
     if asked.quick:
-        vars(asked).update(QUICK, models="cnn")
+        vars(asked).update(QUICK, model="cnn")
     asked.out = asked.out.absolute()
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(asked.threads)
@@ -206,7 +200,7 @@ def main() -> None:
         "| network | search | there after, s | sweep / it | its best anew | / best known | bests |"
     )
     print("|---|---|---|---|---|---|---|", flush=True)
-    for model in asked.models.split(","):
+    for model in asked.model.split(","):
         compare(asked, model, peers)
 
 

@@ -79,7 +79,7 @@ class _Softened(EventSet):
     """Events whose targets are partly what a teacher predicts for them."""
 
     def __init__(self, events: EventSet, taught_NL: NDArray[np.float32]) -> None:
-        self.__dict__.update(events.__dict__)
+        super().__init__(events._stores, events._rows)
         self._taught_NL = taught_NL
 
     def load(self, indices: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
