@@ -19,8 +19,11 @@ import sqlalchemy as sa
 
 SHARED = pytest.StashKey[Path]()
 """The folder of the server that all processes of a run of tests use."""
-SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
-"""What keeps a database through a loss of power, which no test is about; that of a process is."""
+SETTINGS = ("fsync", "full_page_writes")
+"""What keeps a database through a loss of power, which no test is about; that of a process is.
+
+Not `synchronous_commit`: without it a server that is ended at once forgets its last commits, too.
+"""
 
 
 @contextmanager

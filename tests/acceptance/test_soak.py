@@ -283,7 +283,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(1800 if LOG else 300)
 @pytest.mark.parametrize("storage", ["sqlite", "postgres"], indirect=True)
 def test_nothing_is_lost_or_trained_twice(
     storage: str,
