@@ -39,7 +39,7 @@ from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
 from sweep.data.toy import open_toy_events
-from sweep.device import free_memory, full_precision
+from sweep.machine.device import free_memory, full_precision
 from sweep.training import trainer as trainer_module
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.trainer import Trainer

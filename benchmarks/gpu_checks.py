@@ -26,7 +26,7 @@ from gpu_trainings import (
 from torch import Tensor, nn
 
 from sweep.data.splits import Split
-from sweep.device import free_memory
+from sweep.machine.device import free_memory
 from sweep.models import ARCHITECTURES
 from sweep.training import batches
 from sweep.training.trainer import InterruptedTrainingError

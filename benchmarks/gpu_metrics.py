@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from sweep.data.events import EventSet
-from sweep.device import free_memory, full_precision
+from sweep.machine.device import free_memory, full_precision
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.models import ARCHITECTURES
 from sweep.training.batches import Batches

@@ -32,12 +32,12 @@ import torch
 from peer_script import parse
 
 from sweep.data.splits import Split
+from sweep.machine.process import COMMAND
 from sweep.models import find_architecture
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.recipes import build_recipe
 from sweep.plan.request import Request
-from sweep.process import COMMAND
 from sweep.storage.engine import close_after, open_engine, parse_url
 from sweep.storage.epochs import read_trials
 from sweep.storage.sweeps import COMPLETE, find_sweep

@@ -24,7 +24,7 @@ from peer_script import Task, Training, open_task
 from torch import nn
 
 from sweep.data.splits import Split
-from sweep.device import keep_memory
+from sweep.machine.device import keep_memory
 from sweep.models import ARCHITECTURES
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import CPU

@@ -25,7 +25,7 @@ import sweep
 import sweep.errors
 import sweep.storage.errors
 from sweep.cli import app
-from sweep.settings_file import KINDS, SITES, SPACE
+from sweep.settings.settings_file import KINDS, SITES, SPACE
 
 DOCS = Path(__file__).resolve().parent
 INCLUDED_BY = {

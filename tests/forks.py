@@ -24,7 +24,7 @@ from typing import TextIO
 from sweep.cli import build_command
 from sweep.launch import fork_server
 from sweep.launch.fork_server import ForkedProcess, ForkServer, ProcessRequest, be_server
-from sweep.process import COMMAND
+from sweep.machine.process import COMMAND
 from sweep.results.fresh_process import Finished
 
 COMMANDS = (

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 from forks import QUIET, Command
-from sweep.signals import Signals
+from sweep.machine.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
 from sweep.storage.engine import create_engine, parse_url

@@ -194,7 +194,7 @@ def _read_prose(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_the_documents_name_are_there(page: Path) -> None:
-    """As `sweep/config.py` or as a link; capitals stand for a name to be chosen."""
+    """As `sweep/config/sweep.py` or as a link; capitals stand for a name to be chosen."""
     named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*)`", _read_prose(page))
     linked = re.findall(r"\]\((?!https?:|#)([^)#]+)", _read_prose(page))
     lost = [path for path in named if "NAME" not in path and not (ROOT / path).exists()]
@@ -218,7 +218,7 @@ def test_picture_of_the_rooms_shows_what_stands() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_functions_that_the_documents_name_are_there(page: Path) -> None:
-    """As `sweep/config.py` `build_recipe()`, in either order, and so classes and tables.
+    """As `sweep/config/sweep.py` `build_recipe()`, in either order, and so classes and tables.
 
     What is named belongs to a file that is named in the same paragraph, item or row.
     """

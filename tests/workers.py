@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sweep.signals import Signals
+from sweep.machine.signals import Signals
 from sweep.storage.epochs import TrialRow, read_curve, read_trials
 from sweep.storage.tables import Epoch
 from sweep.trial.session import Session

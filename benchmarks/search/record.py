@@ -32,13 +32,13 @@ import torch
 
 from sweep.data.formats import open_events
 from sweep.data.splits import Split
-from sweep.device import full_precision
+from sweep.machine.device import full_precision
 from sweep.models import ARCHITECTURES
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
 from sweep.models.value import Value
 from sweep.plan.recipes import build_recipe
+from sweep.search.seeds import derive_seed
 from sweep.search.suggestion import find_nearest
-from sweep.seeds import derive_seed
 from sweep.training.trainer import DivergedError, Trainer
 
 FOLDER = Path(__file__).parent / "curves"

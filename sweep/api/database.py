@@ -24,7 +24,7 @@ from sweep.results.edits import begin_version, resume_sweep, stop_sweep
 from sweep.results.export import export_trial
 from sweep.results.frames import tabulate_epochs, tabulate_sweeps, tabulate_trials
 from sweep.results.status import Status, read_status
-from sweep.settings import find_place
+from sweep.settings.settings import find_place
 from sweep.storage.database_file import check_address, name_user
 from sweep.storage.engine import parse_url
 from sweep.storage.epochs import read_curve, read_curves

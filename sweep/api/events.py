@@ -13,8 +13,8 @@ from torch import Tensor
 
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
+from sweep.data.geometry import NUM_BINS
 from sweep.errors import DataError
-from sweep.geometry import NUM_BINS
 from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.writing import describe_score
 from sweep.plan.parts import read_variant

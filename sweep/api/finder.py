@@ -10,8 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES, to_mm
 from sweep.errors import DataError, ModelError
-from sweep.geometry import NUM_BINS, NUM_FEATURES, to_mm
 from sweep.metrics.decode import REFERENCE, Decode, check_decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
 from sweep.models.value import Value

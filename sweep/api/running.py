@@ -15,11 +15,11 @@ from sweep.api.database import Database, open
 from sweep.api.display import open_display
 from sweep.api.settings import write_assignments
 from sweep.errors import ConfigError, SweepError
+from sweep.machine.process import COMMAND
 from sweep.plan.names import choose_name
 from sweep.plan.request import Request
-from sweep.process import COMMAND
 from sweep.results.status import Status
-from sweep.settings import find_place
+from sweep.settings.settings import find_place
 from sweep.storage.errors import StorageError
 
 USAGE_CODE = 2

@@ -20,7 +20,7 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete with the names of the sweeps in the database; with none where it cannot be read."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sweep.settings import DEFAULT_STORAGE
+    from sweep.settings.settings import DEFAULT_STORAGE
     from sweep.storage.engine import close_after, open_engine, parse_url
     from sweep.storage.errors import StorageError
     from sweep.storage.sweeps import list_sweeps
@@ -37,7 +37,7 @@ def offer_sweeps(ctx: typer.Context, incomplete: str) -> list[str]:
 def offer_sites(incomplete: str) -> list[str]:
     """Complete with the sites of the files that hold here; with none where they cannot be read."""
     from sweep.errors import ConfigError
-    from sweep.settings import find_settings
+    from sweep.settings.settings import find_settings
 
     try:
         names = find_settings().sites

@@ -8,8 +8,8 @@ from typing import Any
 
 from sweep.cli.options import Config, Json, Site
 from sweep.launch.launchers import LOCAL
-from sweep.settings import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Settings, find_settings
-from sweep.settings_file import KEPT, KINDS, SITE, Setting, Source
+from sweep.settings.settings import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Settings, find_settings
+from sweep.settings.settings_file import KEPT, KINDS, SITE, Setting, Source
 
 VARIABLES = {
     "storage": "SWEEP_STORAGE",

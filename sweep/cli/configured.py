@@ -11,8 +11,8 @@ from typer.core import TyperCommand
 
 from sweep.cli.options import Config, Site
 from sweep.errors import ConfigError
-from sweep.settings import Settings, find_settings
-from sweep.settings_file import KEPT, PLACES, SPACE
+from sweep.settings.settings import Settings, find_settings
+from sweep.settings.settings_file import KEPT, PLACES, SPACE
 
 TAKES_ALL = "run"
 """The command that takes every key; the others take places alone, those that they have."""

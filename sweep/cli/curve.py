@@ -86,7 +86,7 @@ def _run_curve(
     check_words(request)
     if plot is not None:
         from sweep.figures.png import PICTURES
-        from sweep.output_file import check_output
+        from sweep.files.output_file import check_output
 
         check_output(plot, PICTURES)
     check_folder(options.storage)

@@ -57,7 +57,7 @@ def make(
     from sweep.cli.progress import show_progress
     from sweep.data.conversion import ARCHIVES, convert_events
     from sweep.data.toy import open_toy_events
-    from sweep.output_file import check_output
+    from sweep.files.output_file import check_output
 
     if out is not None:
         check_output(out, ARCHIVES, is_new=True)
@@ -106,7 +106,7 @@ def plot(
     """Draw one event, features and target superimposed."""
     from sweep.data.paths import check_paths
     from sweep.figures.png import PICTURES
-    from sweep.output_file import check_output
+    from sweep.files.output_file import check_output
 
     out = out or Path(f"{file.stem}-event-{event}.html")
     check_output(out, PICTURES)
@@ -133,7 +133,7 @@ def convert(
     from sweep.cli.output import print_note
     from sweep.cli.progress import show_progress
     from sweep.data.conversion import ARCHIVES, convert_events
-    from sweep.output_file import check_output
+    from sweep.files.output_file import check_output
 
     check_output(out, ARCHIVES, is_new=True)
     events = _open([source], x_key, y_key, variant)

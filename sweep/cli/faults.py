@@ -65,7 +65,7 @@ def describe_known(exc: BaseException) -> str | None:
 def _describe_want_of_memory(exc: BaseException) -> str | None:
     if "torch" not in sys.modules:  # which nothing large was done without
         return None
-    from sweep.device import is_out_of_memory
+    from sweep.machine.device import is_out_of_memory
 
     if not isinstance(exc, Exception) or not is_out_of_memory(exc):
         return None

@@ -8,17 +8,17 @@ import sqlalchemy as sa
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from sweep.architectures import MODEL
 from sweep.cli.console import Line, open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.output import print_note
 from sweep.cli.tables import draw_architectures
+from sweep.config import MODEL
+from sweep.machine.signals import Signals
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_phrases, list_spare
 from sweep.results.best import describe_nothing
 from sweep.results.glance import TAKES, list_running, list_workers, tell_counts, tell_progress
 from sweep.results.status import Status, describe_training, read_status
-from sweep.signals import Signals
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import FAILED, Sweep, find_sweep
 

@@ -9,7 +9,12 @@ import typer
 
 from sweep.cli.completion import offer, offer_sites, offer_sweeps
 from sweep.cli.output import keep_output_clean
-from sweep.settings import CONFIG_VARIABLE, DEFAULT_ARTIFACTS, DEFAULT_STORAGE, SITE_VARIABLE
+from sweep.settings.settings import (
+    CONFIG_VARIABLE,
+    DEFAULT_ARTIFACTS,
+    DEFAULT_STORAGE,
+    SITE_VARIABLE,
+)
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -72,7 +77,7 @@ Json = Annotated[
 
 def _trust_code(context: typer.Context, is_asked: bool) -> bool:
     if is_asked:
-        from sweep.trust import trust_all
+        from sweep.files.trust import trust_all
 
         context.with_resource(trust_all())
     return is_asked

@@ -28,7 +28,7 @@ from sweep.cli.options import (
 )
 from sweep.cli.request_options import SearchOptions
 from sweep.errors import list_allowed
-from sweep.settings_file import Setting
+from sweep.settings.settings_file import Setting
 from sweep.trackers.trackers import TRACKERS
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def worker(
         check_stored(storage, *([sweep] if sweep else []))
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
-    from sweep.signals import Signals
+    from sweep.machine.signals import Signals
     from sweep.storage.engine import hurry  # late: what is wrong with the options is known by now
     from sweep.worker.worker import run_worker
 

@@ -33,7 +33,7 @@ from sweep.results.confirmation import find_confirmation
 from sweep.results.edits import change_priority
 from sweep.results.status import Status, describe_training, read_status
 from sweep.search.judgement import is_failing
-from sweep.settings import find_place
+from sweep.settings.settings import find_place
 from sweep.storage.database_file import name_user
 from sweep.storage.flatness import set_stop_when_flat
 from sweep.storage.passwords import hide_password

@@ -112,7 +112,7 @@ def choose_form(options: TableOptions) -> str | None:
             f"{list_allowed(f'.{known}' for known in FORMS)}; change --out"
         )
     if form == "parquet":
-        from sweep.output_file import check_parquet
+        from sweep.files.output_file import check_parquet
 
         check_parquet()
     if form == "parquet" and out is None and sys.stdout.isatty():
@@ -125,7 +125,7 @@ def choose_form(options: TableOptions) -> str | None:
 def write_frame(frame: pd.DataFrame, form: str, out: Path | None) -> None:
     """Write a table in one of `FORMS` into a file, whole or not at all, or to standard output."""
     from sweep.cli.output import print_json, print_note
-    from sweep.output_file import write_output
+    from sweep.files.output_file import write_output
 
     if out is None and form == "json":
         from sweep.results.frames import list_records

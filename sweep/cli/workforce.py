@@ -15,7 +15,7 @@ from sweep.cli.supervision import Supervision
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import choose_launcher
 from sweep.launch.places import Place, describe_choice
-from sweep.process import is_gone
+from sweep.machine.process import is_gone
 from sweep.storage.claims import EXPIRED, expire_claims
 from sweep.storage.engine import parse_url
 from sweep.storage.sweeps import Sweep, count_trials

@@ -19,7 +19,7 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 
 from sweep.errors import SweepError, summarise_fault
-from sweep.process import name_worker
+from sweep.machine.process import name_worker
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import read_status
 from sweep.storage.errors import LostClaimError, RightsError, StorageError

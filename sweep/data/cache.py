@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweep.errors import DataError
-from sweep.shared import make_shared_folder, open_lock
+from sweep.files.shared import make_shared_folder, open_lock
 
 
 def get_cache_dir() -> Path:

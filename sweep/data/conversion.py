@@ -9,11 +9,11 @@ from typing import IO, Literal
 import numpy as np
 
 from sweep.data.events import EventSet
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 from sweep.data.npy import write_header
+from sweep.data.progress import Progress
 from sweep.errors import DataError
-from sweep.geometry import NUM_BINS, NUM_FEATURES
-from sweep.output_file import check_output, write_output
-from sweep.progress import Progress
+from sweep.files.output_file import check_output, write_output
 
 CHUNK_EVENTS = 256
 ARCHIVES = (".npz",)

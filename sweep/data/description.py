@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.events import EventSet
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
+from sweep.data.progress import Progress
 from sweep.data.store import compute_blank_hash
 from sweep.errors import DataError
-from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.peaks import count_peaks
-from sweep.progress import Progress
 
 FEATURE_NAMES = ("density", "density squared or second density", "x", "y")
 CHUNK_EVENTS = 128

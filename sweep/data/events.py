@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
+from sweep.data.progress import Progress
 from sweep.data.store import EventStore
 from sweep.data.vertices import Vertices
-from sweep.geometry import NUM_BINS, NUM_FEATURES
-from sweep.progress import Progress
 
 
 class EventSet:

@@ -19,10 +19,10 @@ from sweep.data.checks import EventChecker
 from sweep.data.events import EventSet
 from sweep.data.npz import NpzEvents
 from sweep.data.paths import check_paths
+from sweep.data.progress import Progress
 from sweep.data.store import STORE_VERSION, EventChunk, EventStore, open_store, write_store
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
-from sweep.progress import Progress
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 FIRST_USER_BLOCK = 512

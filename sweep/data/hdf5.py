@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.config import Variant
+from sweep.data.geometry import FEATURE_PER_MM, NUM_BINS
 from sweep.data.hdf5_file import (
     check_array,
     find_array,
@@ -27,7 +28,6 @@ from sweep.data.npz import CHUNK_EVENTS
 from sweep.data.sizes import check_expansion
 from sweep.data.targets import mask_target
 from sweep.errors import DataError
-from sweep.geometry import FEATURE_PER_MM, NUM_BINS
 
 FEATURE_KEYS: dict[Variant, tuple[str, ...]] = {
     "kernel": ("kernel", "Xmax", "Ymax"),

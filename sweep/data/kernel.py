@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.compiled import compiled
+from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
 from sweep.data.kernel_grid import (
     GRID_STEP_MM,
     MIN_DENSITY,
@@ -32,7 +33,6 @@ from sweep.data.kernel_grid import (
     pad_tracks,
 )
 from sweep.data.toy_event import Tracks
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
 
 LIMIT_MM = 0.55
 """The maximum is looked for within +- this."""

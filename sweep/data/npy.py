@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from sweep.foreign import parse_literal
+from sweep.files.foreign import parse_literal
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 1 << 16

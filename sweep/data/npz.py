@@ -9,10 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sweep.data.archive import Archive
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 from sweep.data.npy import ArrayHeader
 from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
-from sweep.geometry import NUM_BINS, NUM_FEATURES
 
 CHUNK_EVENTS = 64
 X_SHAPE = (NUM_FEATURES, NUM_BINS)

@@ -16,6 +16,7 @@ from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.paths import find_files
+from sweep.data.progress import Progress
 from sweep.data.splits import (
     Split,
     count_shared,
@@ -27,7 +28,6 @@ from sweep.data.splits import (
 )
 from sweep.data.toy import is_cached, open_toy_events
 from sweep.errors import DataError
-from sweep.progress import Progress
 
 VALIDATION_SEED_OFFSET = 2**31
 """Added to the toy seed for validation, so that more training events change none of those."""

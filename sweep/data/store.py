@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.cache import check_owner, get_cache_dir, lock_store
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 from sweep.data.npy import read_header, write_header
+from sweep.data.progress import Progress
 from sweep.data.sizes import check_room
 from sweep.data.vertices import VERTEX_KEYS, Vertices
 from sweep.errors import DataError
-from sweep.foreign import parse_json, read_text
-from sweep.geometry import NUM_BINS, NUM_FEATURES
-from sweep.progress import Progress
-from sweep.shared import follow_folder, make_shared_folder
+from sweep.files.foreign import parse_json, read_text
+from sweep.files.shared import follow_folder, make_shared_folder
 from sweep.storage.files import flush, open_scratch
 
 STORE_VERSION = 1

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
+from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
 
 HALF_WINDOW_BINS = 5
 """A vertex fills the bin below or at its position and five on each side."""

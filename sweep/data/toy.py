@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.events import EventSet
+from sweep.data.geometry import FEATURE_PER_MM
 from sweep.data.store import (
     STORE_VERSION,
     EventChunk,
@@ -27,7 +28,6 @@ from sweep.data.targets import fill_target, mask_target
 from sweep.data.toy_event import TOY_VERSION, draw_event
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
-from sweep.geometry import FEATURE_PER_MM
 
 KDE_SCALE = 2500.0
 """Feature 0 is the density estimate over this (docs/PHYSICS.md, "Features")."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from sweep.figures.png import PICTURES, save_png
 from sweep.figures.style import finish
+from sweep.files.output_file import check_output, write_output
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS, Metric
-from sweep.output_file import check_output, write_output
 from sweep.results.curve import SampleSizeCurve, Spread, list_metrics
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.figures.event import DENSITY_COLOR, TARGET_COLOR
 from sweep.figures.style import finish
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 
 
 def draw_vertex_counts(counts: Sequence[tuple[str, Sequence[int]]]) -> go.Figure:

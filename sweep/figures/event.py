@@ -12,8 +12,14 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from sweep.data.geometry import (
+    BIN_WIDTH_MM,
+    FEATURE_PER_MM,
+    Z_MAX_MM,
+    Z_MIN_MM,
+    compute_bin_centers_mm,
+)
 from sweep.figures.style import finish
-from sweep.geometry import BIN_WIDTH_MM, FEATURE_PER_MM, Z_MAX_MM, Z_MIN_MM, compute_bin_centers_mm
 
 DENSITY_COLOR = "#4477aa"
 TARGET_COLOR = "#cc3311"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweep.architectures import MODEL
+from sweep.config import MODEL
 from sweep.figures.style import COLORS, SYMBOLS
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE

@@ -12,6 +12,14 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from sweep.data.geometry import (
+    BIN_WIDTH_MM,
+    NUM_BINS,
+    Z_MAX_MM,
+    Z_MIN_MM,
+    compute_bin_centers_mm,
+    to_mm,
+)
 from sweep.figures.event import (
     PREDICTION_COLOR,
     TARGET_COLOR,
@@ -22,7 +30,6 @@ from sweep.figures.event import (
     thin,
 )
 from sweep.figures.style import finish
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MAX_MM, Z_MIN_MM, compute_bin_centers_mm, to_mm
 from sweep.training.inspection import InspectedEvent
 
 NEAR_MM = 40.0

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sweep.errors import SweepError
+from sweep.files.trust import describe_environment as describe_trust
 from sweep.storage.path_parts import check_path_part
-from sweep.trust import describe_environment as describe_trust
 
 if TYPE_CHECKING:  # it loads torch, which a process that only starts workers does not need
     from sweep.launch.places import Place

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweep.errors import ConfigError, SweepError
+from sweep.files.shared import open_log
 from sweep.launch.fork_server import ForkedProcess, ProcessRequest, run_fork_server
 from sweep.launch.launcher import (
     FreeTrials,
@@ -23,8 +24,7 @@ from sweep.launch.launcher import (
     read_fault,
 )
 from sweep.launch.places import Place, choose_places
-from sweep.process import COMMAND, describe_process
-from sweep.shared import open_log
+from sweep.machine.process import COMMAND, describe_process
 
 END_TIMEOUT_S = 20.0
 

@@ -19,10 +19,10 @@ from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 
 from sweep.errors import SweepError
+from sweep.files.shared import open_log
 from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, describe_ending, name_logs
 from sweep.launch.places import Place
 from sweep.launch.remote import Ending, RemoteWorker
-from sweep.shared import open_log
 
 END_TIMEOUT_S = 20.0
 

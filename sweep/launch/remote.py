@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import SweepError
+from sweep.files.shared import open_log
 from sweep.launch.launcher import read_fault
-from sweep.process import COMMAND, describe_process
-from sweep.shared import open_log
+from sweep.machine.process import COMMAND, describe_process
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweep.driver import ask_driver
 from sweep.errors import ConfigError
+from sweep.machine.driver import ask_driver
 
 AUTO = "auto"
 

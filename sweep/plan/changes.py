@@ -13,8 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.changes import ChangeConfig
-from sweep.config import SweepConfig
+from sweep.config import ChangeConfig, SweepConfig
 from sweep.errors import ConfigError
 from sweep.models.space import Dimension, to_json
 from sweep.plan.network import open_kept

@@ -12,15 +12,14 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sweep.architectures import MODEL, ArchitectureConfig
-from sweep.config import CandidateConfig, ConfirmationConfig, SweepConfig
+from sweep.config import MODEL, ArchitectureConfig, CandidateConfig, ConfirmationConfig, SweepConfig
 from sweep.errors import check_least
 from sweep.models.space import Choice, Fixed, to_json
 from sweep.models.value import Value, is_same
 from sweep.plan.space import complete_params, read_space
+from sweep.search.seeds import derive_seed
 from sweep.search.strategy import choose_pruner, choose_sampler
 from sweep.search.suggestion import find_misfits, list_ends
-from sweep.seeds import derive_seed
 
 SUFFIX = "-confirm"
 AUDIT_SUFFIX = "-audit"

@@ -16,7 +16,7 @@ from sweep.models.value import Value, write_value
 from sweep.plan.request import Request
 from sweep.plan.several import share_request
 from sweep.plan.space import read_assignments, read_space
-from sweep.settings_file import KEPT, SPACE, Setting
+from sweep.settings.settings_file import KEPT, SPACE, Setting
 from sweep.storage.sweeps import Sweep
 
 Said = Mapping[str, Setting]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sweep.architectures import get_label
+from sweep.config import get_label
 from sweep.errors import ConfigError
 from sweep.plan.network import ALL, list_models, require_model
 from sweep.plan.request import Request

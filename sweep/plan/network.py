@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sweep.architectures import find_file, get_label
-from sweep.config import SweepConfig
+from sweep.config import SweepConfig, find_file, get_label
 from sweep.errors import ConfigError, ConflictError, ModelError
+from sweep.files.trust import VARIABLE, is_trusted, vouch
 from sweep.models import ARCHITECTURES, Architecture, find_architecture
 from sweep.models.source import Source, list_changes, list_file_uses, read_source
-from sweep.trust import VARIABLE, is_trusted, vouch
 
 ALL = "all"
 """What `--model` takes for all architectures of this project."""

@@ -49,7 +49,7 @@ def fit_epochs(
     Raises:
         ModelError: when a network cannot be trained.
     """
-    from sweep.device import choose_device, open_device  # late: they load torch
+    from sweep.machine.device import choose_device, open_device  # late: they load torch
 
     device = open_device("cpu") if configs[0].profile == "cpu" else choose_device()
     paces = [_try_pace_s(one, networks[one.label], split, device) for one in configs]
@@ -62,7 +62,7 @@ def _try_pace_s(
     config: SweepConfig, architecture: Architecture, split: Split, device: torch.device
 ) -> float:
     """Measure the pace of a network that may do anything, where it is a person's own."""
-    from sweep.device import open_device  # late: they load torch
+    from sweep.machine.device import open_device  # late: they load torch
     from sweep.models.rehearsal import find_ending
 
     if not is_own(config.model):

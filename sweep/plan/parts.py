@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import cast, get_args
 
 from sweep.config import (
+    LimitsConfig,
     Recipe,
     SearchConfig,
     SweepConfig,
@@ -16,7 +17,6 @@ from sweep.config import (
 from sweep.data.asked import Selection
 from sweep.data.paths import name_files
 from sweep.errors import ConfigError, ConflictError, check_known, list_allowed
-from sweep.limits import LimitsConfig
 from sweep.metrics.table import FRONT, OBJECTIVES
 from sweep.models import Architecture
 from sweep.models.space import Dimension

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from sweep.config import CurveConfig, DataConfig, OriginConfig, SweepConfig, describe_fault
 from sweep.data.asked import Selection
+from sweep.data.progress import Progress
 from sweep.data.selection import describe_split, open_selection, reopen_split
 from sweep.data.splits import Split, count_shared
 from sweep.errors import ConfigError, DataError
@@ -46,7 +47,6 @@ from sweep.plan.several import (
 from sweep.plan.space import check_space
 from sweep.plan.starting_points import plan_starting_points
 from sweep.plan.steps import list_fits
-from sweep.progress import Progress
 
 
 @dataclass(frozen=True)

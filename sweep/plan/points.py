@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from sweep.architectures import MODEL
+from sweep.config import MODEL
 from sweep.errors import ConfigError
-from sweep.foreign import read_text
+from sweep.files.foreign import read_text
 from sweep.models.space import Dimension, Fixed
 from sweep.models.space_text import parse_dimension
 from sweep.models.value import Value

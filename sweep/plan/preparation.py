@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError, ConflictError
+from sweep.machine.provenance import describe_versions
 from sweep.metrics.table import MIRRORED, OBJECTIVES
 from sweep.plan.names import choose_name
 from sweep.plan.plan import Plan, plan_sweep
@@ -18,7 +19,6 @@ from sweep.plan.profile import Profile
 from sweep.plan.request import Request
 from sweep.plan.several import move_networks
 from sweep.plan.versions import list_outdated
-from sweep.provenance import describe_versions
 from sweep.storage.database_file import name_user
 from sweep.storage.edits import Entry
 from sweep.storage.engine import create_engine, parse_url

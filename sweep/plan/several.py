@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sweep.architectures import MODEL, ArchitectureConfig, get_label
-from sweep.config import SweepConfig
+from sweep.config import MODEL, ArchitectureConfig, SweepConfig, get_label
 from sweep.errors import ConfigError, ConflictError, check_known
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
 from sweep.models.value import Value

@@ -8,8 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sweep.architectures import MODEL, ArchitectureConfig
-from sweep.config import Recipe, SweepConfig
+from sweep.config import MODEL, ArchitectureConfig, Recipe, SweepConfig
 from sweep.errors import ConfigError, summarise_fault
 from sweep.models import Architecture
 from sweep.models.space import Choice, Dimension, Fixed, from_json
@@ -241,7 +240,7 @@ def _try_to_build(architecture: Architecture, chosen: Mapping[str, Value]) -> No
     """
     import torch  # late: what needs no network is refused before
 
-    from sweep.device import is_out_of_memory
+    from sweep.machine.device import is_out_of_memory
 
     try:
         with torch.device("meta"):

@@ -7,7 +7,7 @@ import numpy as np
 from sweep.config import SweepConfig
 from sweep.data.events import EventSet
 from sweep.plan.curve_trials import list_curve_trials
-from sweep.seeds import derive_seed
+from sweep.search.seeds import derive_seed
 
 
 def draw_events(config: SweepConfig, slot: int, train: EventSet) -> EventSet:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweep.data.events import EventSet
+from sweep.data.geometry import to_mm
+from sweep.data.progress import Progress
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
-from sweep.geometry import to_mm
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_known, write_plain
-from sweep.progress import Progress
 from sweep.report.blocks import Block, Column, Figure, Table, Text
 from sweep.results.evaluation import rebuild_network
 from sweep.results.status import Status

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
+from sweep.data.progress import Progress
 from sweep.data.selection import reopen_split
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
 from sweep.figures.png import PICTURES, save_png
-from sweep.output_file import check_output, write_output
-from sweep.progress import Progress
+from sweep.files.output_file import check_output, write_output
 from sweep.report.best import choose_inspected, describe_inspected, show_curves, show_inspected
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from sweep.data.progress import Progress
 from sweep.errors import SweepError
+from sweep.files.output_file import check_output
 from sweep.metrics.writing import list_sentences
-from sweep.output_file import check_output
-from sweep.progress import Progress
 from sweep.report.architectures import build_architectures_section
 from sweep.report.blocks import Block, Section, Text
 from sweep.report.curve import build_sample_size_section

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from sweep.config import DataConfig
 from sweep.data.description import Description, describe_events
 from sweep.data.events import EventSet
+from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS
+from sweep.data.progress import Progress
 from sweep.data.selection import find_missing_toys, reopen_split
 from sweep.data.splits import Split
 from sweep.errors import DataError
 from sweep.figures.data import draw_mean_peak, draw_vertex_counts, measure_mean_peak
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS
 from sweep.metrics.peaks import THRESHOLD, count_peaks, find_peaks
-from sweep.progress import Progress
 from sweep.report.blocks import (
     Block,
     Column,

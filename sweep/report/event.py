@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.geometry import FEATURE_PER_MM, compute_bin_centers_mm
 from sweep.figures.event import draw_event
 from sweep.figures.png import PICTURES, save_png
-from sweep.geometry import FEATURE_PER_MM, compute_bin_centers_mm
+from sweep.files.output_file import check_output, write_output
 from sweep.metrics.peaks import find_peaks
-from sweep.output_file import check_output, write_output
 from sweep.report.blocks import Column, Figure, Section, Table
 from sweep.report.page import Page, write_page
 

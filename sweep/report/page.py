@@ -16,7 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from sweep.output_file import write_output
+from sweep.files.output_file import write_output
 from sweep.report.blocks import Section
 from sweep.templates import hash_part, open_templates, read_file
 

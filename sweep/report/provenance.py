@@ -9,12 +9,12 @@ from datetime import datetime
 from itertools import pairwise
 
 from sweep.config import SweepConfig
+from sweep.machine.provenance import describe_versions
 from sweep.models.space import Fixed
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.profile import PROFILES
 from sweep.plan.space import choose_space, read_space
 from sweep.plan.versions import list_versions
-from sweep.provenance import describe_versions
 from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Section, Table, Text, list_facts
 from sweep.results.status import Status, name_events

@@ -25,7 +25,7 @@ from sweep.results.candidates import make_candidate
 from sweep.results.confirmation import find_confirmation_of_search
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import get_value, is_better
-from sweep.seeds import derive_seed
+from sweep.search.seeds import derive_seed
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import FAILED, change_budget, change_config, find_stored
 from sweep.wording import write_count

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.progress import Progress
 from sweep.metrics.decode import OperatingPoint
 from sweep.metrics.score import MatchCounts, Score
 from sweep.metrics.table import METRICS, Metric
-from sweep.progress import Progress
 from sweep.training.event_scores import EventScores, draw_events
 
 CONFIDENCES = (0.6827, 0.95)

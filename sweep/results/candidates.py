@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sweep.architectures import MODEL
-from sweep.config import CandidateConfig
+from sweep.config import MODEL, CandidateConfig
 from sweep.models.value import Value
 from sweep.plan.space import complete_params, read_space
 from sweep.results.status import Status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.changes import ChangeConfig
+from sweep.config import ChangeConfig
 from sweep.results.status import Status
 from sweep.wording import write_date
 

@@ -13,15 +13,15 @@ import numpy as np
 
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
+from sweep.data.progress import Progress
 from sweep.data.selection import reopen_split
 from sweep.data.splits import count_shared
-from sweep.device import choose_device
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError, check_least
+from sweep.machine.device import choose_device
 from sweep.metrics.score import EVENT_COUNTS, LOSS
 from sweep.metrics.table import METRICS, Metric
 from sweep.metrics.writing import describe_score
 from sweep.plan.parts import read_variant
-from sweep.progress import Progress
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
 from sweep.training.batches import Batches

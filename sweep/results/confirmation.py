@@ -17,8 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from sweep.architectures import MODEL
-from sweep.config import ConfirmationConfig
+from sweep.config import MODEL, ConfirmationConfig
 from sweep.metrics.score import Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric, is_by_loss
 from sweep.metrics.writing import list_phrases

@@ -19,10 +19,12 @@ from sweep.config import DataConfig, describe_fault
 from sweep.config import Variant as DataVariant
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
+from sweep.data.progress import Progress
 from sweep.data.selection import reopen_split
-from sweep.device import choose_device
 from sweep.errors import ModelError
-from sweep.foreign import parse_json, read_text
+from sweep.files.foreign import parse_json, read_text
+from sweep.files.trust import VARIABLE, is_trusted
+from sweep.machine.device import choose_device
 from sweep.metrics.decode import REFERENCE, Decode, parse_decode
 from sweep.metrics.score import Score
 from sweep.models import Architecture
@@ -30,7 +32,6 @@ from sweep.models.custom import refuse_ending
 from sweep.models.value import Value
 from sweep.plan.network import Network, is_own, load_model, open_kept, read_own
 from sweep.plan.parts import read_variant
-from sweep.progress import Progress
 from sweep.results.export_folder import CONFIG_FILE, check_export
 from sweep.results.status import Status
 from sweep.storage.artifacts import TrialFolder
@@ -39,7 +40,6 @@ from sweep.training.batches import Batches
 from sweep.training.decode_scan import score_chosen
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.state import StateError, restore_state
-from sweep.trust import VARIABLE, is_trusted
 
 Judgement = TypeVar("Judgement")
 WEIGHTS_FILE = "weights.safetensors"
@@ -116,7 +116,7 @@ def build_network(architecture: Architecture, hyperparameters: Mapping[str, Valu
 def load_export(folder: Path) -> ExportedModel:
     """Load a model that `sweep best --export` wrote.
 
-    Code that it brings along is run only where it is trusted (see `sweep.trust`).
+    Code that it brings along is run only where it is trusted (see `sweep.files.trust`).
 
     Raises:
         ModelError: when a file is missing or broken, its code is not trusted, or the weights are

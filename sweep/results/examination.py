@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.events import EventSet
+from sweep.data.geometry import BIN_WIDTH_MM, to_mm
+from sweep.data.progress import Progress
 from sweep.data.vertices import Vertices
-from sweep.device import choose_device
-from sweep.geometry import BIN_WIDTH_MM, to_mm
+from sweep.machine.device import choose_device
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.metrics.peaks import Regions, find_regions
-from sweep.progress import Progress
 from sweep.results.evaluation import ExportedModel, judge
 from sweep.training.matching import MAX_DISTANCE_BINS
 

@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sweep.data.progress import Progress
 from sweep.data.selection import reopen_split
 from sweep.errors import ModelError, SweepError
+from sweep.files.trust import VARIABLE
+from sweep.machine.process import COMMAND
+from sweep.machine.provenance import describe_versions
 from sweep.metrics.score import LOSS, PEAK_COUNTS, Score, make_score
 from sweep.metrics.writing import describe_score
 from sweep.models.source import Source
 from sweep.plan.network import open_kept
-from sweep.process import COMMAND
-from sweep.progress import Progress
-from sweep.provenance import describe_versions
 from sweep.results.best import get_trial_score
 from sweep.results.confirmation import Confirmation
 from sweep.results.evaluation import (
@@ -39,7 +40,6 @@ from sweep.results.status import Status
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.epochs import TrialRow
 from sweep.storage.files import write_folder
-from sweep.trust import VARIABLE
 
 LOSS_TOLERANCE = 1e-4
 """Largest relative difference of the loss when it is computed again: another process may use

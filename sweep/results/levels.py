@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from optuna.trial import FixedTrial
 
-from sweep.architectures import MODEL
-from sweep.config import SweepConfig
+from sweep.config import MODEL, SweepConfig
 from sweep.models.space import Dimension, Fixed
 from sweep.models.value import Value
 from sweep.plan.space import read_space

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from sweep.data.events import EventSet
-from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 
 ONNX_FILE = "model.onnx"
 EXTRA = ("onnx", "onnxscript", "onnxruntime")

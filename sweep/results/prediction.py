@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sweep.data.formats import open_features
-from sweep.device import choose_device, full_precision
+from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS, to_mm
+from sweep.data.progress import Progress
 from sweep.errors import ModelError
-from sweep.geometry import BIN_WIDTH_MM, NUM_BINS, to_mm
+from sweep.machine.device import choose_device, full_precision
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
-from sweep.progress import Progress
 from sweep.results.evaluation import load_export
 from sweep.results.vertex_files import Origin, VertexBatch, open_vertex_file
 

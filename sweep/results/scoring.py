@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.archive import Archive
+from sweep.data.geometry import NUM_BINS
+from sweep.data.progress import Progress
 from sweep.errors import DataError
-from sweep.geometry import NUM_BINS
 from sweep.metrics.score import Score
-from sweep.progress import Progress
 from sweep.training.event_scores import score_each
 
 _BATCH_SIZE = 500

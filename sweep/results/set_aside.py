@@ -12,13 +12,13 @@ from torch import nn
 
 from sweep.config import OpenedConfig
 from sweep.data.events import EventSet
+from sweep.data.progress import Progress
 from sweep.data.selection import reopen_test
-from sweep.device import choose_device
 from sweep.errors import ModelError
+from sweep.machine.device import choose_device
 from sweep.metrics.writing import describe_score
 from sweep.models.rehearsal import find_ending
 from sweep.plan.network import is_own
-from sweep.progress import Progress
 from sweep.results.best import get_decode
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.evaluation import evaluate, rebuild_network

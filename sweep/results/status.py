@@ -11,8 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.architectures import MODEL
-from sweep.config import DataConfig, SweepConfig
+from sweep.config import MODEL, DataConfig, SweepConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.time_left import estimate_time_left_s

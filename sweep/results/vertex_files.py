@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.geometry import NUM_BINS
-from sweep.output_file import check_output, check_parquet, telling_faults
+from sweep.data.geometry import NUM_BINS
+from sweep.files.output_file import check_output, check_parquet, telling_faults
 from sweep.storage.files import flush, open_scratch
 
 if TYPE_CHECKING:

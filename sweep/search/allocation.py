@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.architectures import MODEL
+from sweep.config import MODEL
 from sweep.search.draw import Outlook
 from sweep.search.expected_ends import expect_ends
 from sweep.storage.study_cache import get_choice

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sweep.seeds import derive_seed
+from sweep.search.seeds import derive_seed
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sweep.limits import LimitsConfig
+from sweep.config import LimitsConfig
 from sweep.metrics.score import get_score
 from sweep.metrics.table import FP_RATE
 from sweep.storage.tables import Epoch

@@ -10,7 +10,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from sweep.architectures import MODEL
+from sweep.config import MODEL
 
 
 class PartSampler(BaseSampler):

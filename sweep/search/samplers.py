@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sweep.search.draw import Draw
-from sweep.seeds import derive_seed
+from sweep.search.seeds import derive_seed
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

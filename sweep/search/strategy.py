@@ -28,8 +28,7 @@ def choose_sampler(name: str) -> SamplerConfig:
     Raises:
         ConfigError: when there is none of that name.
     """
-    check_known("sampler", name, SAMPLERS)
-    return SamplerConfig.model_validate({"name": name, **SAMPLERS[name].settings})
+    return SamplerConfig.model_validate({"name": name, **_find_sampler(name).settings})
 
 
 def choose_pruner(name: str) -> PrunerConfig:
@@ -38,8 +37,17 @@ def choose_pruner(name: str) -> PrunerConfig:
     Raises:
         ConfigError: when there is none of that name.
     """
-    check_known("pruner", name, PRUNERS)
-    return PrunerConfig.model_validate({"name": name, **PRUNERS[name].settings})
+    return PrunerConfig.model_validate({"name": name, **_find_pruner(name).settings})
+
+
+def check_strategy(config: SearchConfig) -> None:
+    """Refuse what only another version of this project has, before a trial is claimed for it.
+
+    Raises:
+        ConfigError: when the sampler or the pruner of a stored sweep is none of the tables here.
+    """
+    _find_sampler(config.sampler.name)
+    _find_pruner(config.pruner.name)
 
 
 def choose_objective(name: str) -> str:
@@ -67,7 +75,7 @@ def build_sampler(
     from optuna.exceptions import ExperimentalWarning  # late: a name can be refused without it
 
     names = name_in_study(space) if names is None else names
-    sampler = SAMPLERS[config.sampler.name]
+    sampler = _find_sampler(config.sampler.name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         return sampler.build(
@@ -90,7 +98,7 @@ def build_pruner(config: SweepConfig) -> BasePruner:
     """Build the pruner of a sweep."""
     from sweep.search.judgement import count_grace_epochs  # late: it loads the database's library
 
-    pruner = PRUNERS[config.search.pruner.name]
+    pruner = _find_pruner(config.search.pruner.name)
     return pruner.build(count_grace_epochs(config), **_read_settings(pruner, config.search.pruner))
 
 
@@ -104,7 +112,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     from sweep.search.promotion import choose_next_trial, list_rungs
     from sweep.storage.standings import Promotion  # late: it loads the database's library
 
-    pruner = PRUNERS[config.search.pruner.name]
+    pruner = _find_pruner(config.search.pruner.name)
     if not pruner.is_pausing:
         return None
     factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
@@ -117,6 +125,16 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
         return choose_next_trial(standings, rungs, factor, kept_slot=kept_slot)
 
     return Promotion(rungs, get_ranking(objective, config.search.limits.max_fp), choose)
+
+
+def _find_sampler(name: str) -> Sampler:
+    check_known("sampler", name, SAMPLERS)
+    return SAMPLERS[name]
+
+
+def _find_pruner(name: str) -> Pruner:
+    check_known("pruner", name, PRUNERS)
+    return PRUNERS[name]
 
 
 def _read_settings(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.data.events import EventSet
-from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 
 RESIDENT_SHARE = 0.4
 """Share of a GPU's free memory that the events of one set may take to be kept there."""

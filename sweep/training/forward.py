@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sweep.device import full_precision
-from sweep.progress import Progress
+from sweep.data.progress import Progress
+from sweep.machine.device import full_precision
 from sweep.training.batches import Batches
 from sweep.training.cuda_recorder import open_recorder
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from sweep.data.events import EventSet
-from sweep.progress import Progress
+from sweep.data.progress import Progress
 from sweep.training.matching import PeakClasses, classify_peaks
 
 BATCH_SIZE = 20

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import nn
 
-from sweep.device import full_precision
+from sweep.machine.device import full_precision
 from sweep.training.batches import Batches
 
 NUM_REPEATS = 5

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweep.geometry import BIN_WIDTH_MM
+from sweep.data.geometry import BIN_WIDTH_MM
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import Regions
 from sweep.metrics.score import EVENT_COUNTS

@@ -22,7 +22,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sweep.device import is_out_of_memory
+from sweep.machine.device import is_out_of_memory
 from sweep.training.host_state import HostState
 
 logger = logging.getLogger(__name__)

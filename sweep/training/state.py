@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from sweep.device import is_out_of_memory
+from sweep.machine.device import is_out_of_memory
 
 Weights = dict[str, Tensor]
 ENCODED = " (torch.save)"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
-from sweep.device import is_out_of_memory, repeatable
+from sweep.machine.device import is_out_of_memory, repeatable
 from sweep.metrics.peaks import NotFiniteError, Regions
 from sweep.metrics.score import Score
 from sweep.training.augmentation import Reflections

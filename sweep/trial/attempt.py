@@ -17,8 +17,8 @@ import torch
 from optuna.exceptions import OptunaError
 from torch import nn
 
-from sweep.device import is_out_of_memory
 from sweep.errors import SweepError
+from sweep.machine.device import is_out_of_memory
 from sweep.models import count_parameters
 from sweep.plan.trial_seeds import choose_draw
 from sweep.search.judgement import explain_death, find_best_epoch, get_value, is_dead, is_stuck
@@ -29,7 +29,7 @@ from sweep.search.limits import (
     find_latency_excess,
     find_size_excess,
 )
-from sweep.seeds import derive_seed
+from sweep.search.seeds import derive_seed
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import Claim
@@ -62,8 +62,8 @@ from sweep.wording import round_shown
 logger = logging.getLogger(__name__)
 
 NETWORK_FAULTS = (Exception, SystemExit, KeyboardInterrupt)
-"""What a network may raise. A worker's signals are no exceptions (`sweep.signals`), so that one
-which ends the process, or says it is interrupted, is the network's own doing."""
+"""What a network may raise. A worker's signals are no exceptions (`sweep.machine.signals`), so that
+one which ends the process, or says it is interrupted, is the network's own doing."""
 
 
 class Attempt:

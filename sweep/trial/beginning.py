@@ -9,13 +9,13 @@ import numpy as np
 import optuna
 from optuna.trial import Trial
 
-from sweep.architectures import MODEL
+from sweep.config import MODEL
 from sweep.models.space import Float
 from sweep.models.value import Value
 from sweep.search.allocation import choose_architecture, list_tried
+from sweep.search.seeds import derive_seed
 from sweep.search.strategy import describe_outlook
 from sweep.search.suggestion import find_misfits, fix_point, suggest
-from sweep.seeds import derive_seed
 from sweep.storage import studies
 from sweep.storage.claims import Claim, begin_claimed
 from sweep.storage.engine import retry

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from sweep.device import is_out_of_memory
+from sweep.machine.device import is_out_of_memory
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.errors import ArtifactError
 from sweep.storage.files import write_file

@@ -15,8 +15,7 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from torch import nn
 
-from sweep.architectures import MODEL
-from sweep.config import SweepConfig
+from sweep.config import MODEL, SweepConfig
 from sweep.data.selection import reopen_split
 from sweep.data.splits import Split
 from sweep.models import Architecture
@@ -28,7 +27,7 @@ from sweep.plan.space import read_space
 from sweep.plan.trial_seeds import draw_events
 from sweep.plan.versions import find_varied, give_version
 from sweep.search.part_sampler import PartSampler
-from sweep.search.strategy import build_promotion, build_sampler, describe_outlook
+from sweep.search.strategy import build_promotion, build_sampler, check_strategy, describe_outlook
 from sweep.search.suggestion import name_in_study
 from sweep.storage.claims import Claim
 from sweep.storage.sources import read_files
@@ -137,9 +136,10 @@ def open_session(
     """Open what a worker needs for the trials of a sweep: its network and its events.
 
     Raises:
-        SweepError: when the network may not run here, or the events are not here.
+        SweepError: when the config is of another version, the network may not run here, or the
+            events are not here.
     """
-    config = SweepConfig.from_json(sweep.config)
+    config = _read_config(sweep)
     networks = open_all_kept(config, read_files(engine, sweep.id), by_worker=True)
     architectures = {label: network.architecture for label, network in networks.items()}
     split = reopen_split(config.data)
@@ -156,9 +156,15 @@ def renew_session(session: Session, sweep: Sweep) -> Session:
         return session
     if session.sweep.config == sweep.config:
         return replace(session, sweep=sweep)
-    now = SweepConfig.from_json(sweep.config)
+    now = _read_config(sweep)
     moves = {name: getattr(now, name) for name in MOVING}
     return replace(session, sweep=sweep, config=session.config.model_copy(update=moves))
+
+
+def _read_config(sweep: Sweep) -> SweepConfig:
+    config = SweepConfig.from_json(sweep.config)
+    check_strategy(config.search)
+    return config
 
 
 def fit_session(session: Session, claim: Claim) -> Session:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from sweep.shared import make_private_folder, open_lock
+from sweep.files.shared import make_private_folder, open_lock
 
 POLL_S = 0.2
 

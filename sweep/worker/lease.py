@@ -11,7 +11,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from sweep.errors import ConfigError
-from sweep.signals import Signals
+from sweep.machine.signals import Signals
 from sweep.storage.claims import Claim, renew_claim
 from sweep.storage.errors import LostClaimError, StorageError
 from sweep.storage.workers import Usage

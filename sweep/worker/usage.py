@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from sweep.device import name_gpu
-from sweep.driver import ask_driver
+from sweep.machine.device import name_gpu
+from sweep.machine.driver import ask_driver
 from sweep.storage.workers import Usage
 
 EVERY_S = 5.0

@@ -19,9 +19,9 @@ import sqlalchemy as sa
 import torch
 from optuna.storages import BaseStorage
 
-from sweep.device import describe_device, free_memory, keep_memory, open_device
-from sweep.process import name_worker
-from sweep.signals import Signals
+from sweep.machine.device import describe_device, free_memory, keep_memory, open_device
+from sweep.machine.process import name_worker
+from sweep.machine.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import Claim, release_claim
 from sweep.storage.engine import is_passing, open_engine, parse_url

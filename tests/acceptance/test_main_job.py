@@ -18,10 +18,10 @@ from workers import work
 
 import forks
 from servers import make_database
+from sweep.machine.signals import Signals
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.epochs import read_curve, read_trials

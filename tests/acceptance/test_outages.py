@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from forks import Command
 from jobs import NAME, NUM_TRIALS, Job, check_whole, end, hear, wait_until
 from servers import make_database, name_connections, open_server, run_postgres, stop_postgres
-from sweep.process import is_gone
+from sweep.machine.process import is_gone
 from sweep.storage.claims import expire_claims
 from sweep.storage.sweeps import find_sweep
 from sweep.storage.tables import Epoch

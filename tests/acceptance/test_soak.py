@@ -31,8 +31,8 @@ from optuna.trial import FrozenTrial, TrialState
 import forks
 from servers import restart_postgres, run_postgres
 from sweep.launch.fork_server import ForkedProcess
+from sweep.machine.signals import Signals
 from sweep.search.judgement import get_ranking
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS, WEIGHTS
 from sweep.storage.engine import parse_url

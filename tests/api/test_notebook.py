@@ -24,7 +24,7 @@ import sweep.results.export
 from examples import PAGES, list_blocks, list_examples
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.fork_server import ForkedProcess
-from sweep.process import COMMAND
+from sweep.machine.process import COMMAND
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "start.ipynb"
 

@@ -16,8 +16,8 @@ from sweep.cli import app
 from sweep.errors import ConfigError
 from sweep.models.space import Choice, Fixed, Float
 from sweep.models.space_text import parse_dimension
-from sweep.settings import find_settings
-from sweep.settings_file import KINDS, SITE, find_lines, read_settings_file
+from sweep.settings.settings import find_settings
+from sweep.settings.settings_file import KINDS, SITE, find_lines, read_settings_file
 from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.flatness import end_flat
 from sweep.storage.sweeps import find_sweep

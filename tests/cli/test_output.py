@@ -23,7 +23,7 @@ from sweep.cli.output import (
     print_note,
 )
 from sweep.errors import ConfigError
-from sweep.process import COMMAND
+from sweep.machine.process import COMMAND
 from sweep.storage.sweeps import create_sweep
 from sweep.trial.session import Session
 

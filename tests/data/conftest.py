@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweep.geometry import NUM_BINS, NUM_FEATURES
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 
 WriteNpz = Callable[..., Path]
 

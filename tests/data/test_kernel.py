@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweep.data.geometry import compute_bin_centers_mm
 from sweep.data.kernel import compute_kernel
 from sweep.data.toy_event import Tracks
-from sweep.geometry import compute_bin_centers_mm
 
 PEAK = 1.0 / (2.0 * math.pi * 0.05**2)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweep.data.geometry import compute_bin_centers_mm
 from sweep.data.targets import compute_resolution_mm, fill_target, mask_target
-from sweep.geometry import compute_bin_centers_mm
 
 
 @pytest.mark.parametrize(

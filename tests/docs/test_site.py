@@ -17,7 +17,7 @@ import sweep
 from examples import ROOT
 from sweep.cli import app
 from sweep.errors import SweepError
-from sweep.settings_file import KINDS
+from sweep.settings.settings_file import KINDS
 from sweep.storage.errors import StorageError
 
 OPTIONS = ("--quiet", "--fail-on-warning", "--keep-going")  # as in the Makefile

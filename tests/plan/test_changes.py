@@ -17,6 +17,7 @@ from sweep.cli.request_options import SearchOptions
 from sweep.config import CandidateConfig, SweepConfig
 from sweep.dashboard.publication import publish, write_note
 from sweep.errors import ConfigError, ConflictError
+from sweep.machine.signals import Signals
 from sweep.metrics.table import FRONT
 from sweep.plan.changes import AskedChange, plan_change
 from sweep.plan.confirmation_plan import add_pairs, plan_confirmation
@@ -34,7 +35,6 @@ from sweep.results.candidates import list_candidates
 from sweep.results.edits import begin_version
 from sweep.results.status import read_status
 from sweep.search.suggestion import find_misfits, list_ends
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.epochs import read_curves
 from sweep.storage.flatness import end_flat, set_stop_when_flat

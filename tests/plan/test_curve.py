@@ -14,6 +14,7 @@ import sweep.trial.ending
 from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
+from sweep.machine.signals import Signals
 from sweep.models.space import Int, to_json
 from sweep.plan.curve import parse_sizes
 from sweep.plan.curve_trials import fit_config, list_curve_trials
@@ -22,7 +23,6 @@ from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import CurveRequest, Request
 from sweep.plan.trial_seeds import choose_draw, draw_events
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import Claim
 from sweep.storage.engine import open_engine, parse_url

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 import sweep.trial.ending
 from sweep.errors import ConfigError
+from sweep.machine.signals import Signals
 from sweep.models.space import Choice, Fixed, Float, Int
 from sweep.plan.points import read_point, read_points
 from sweep.results.status import read_status
-from sweep.signals import Signals
 from sweep.storage.claims import claim_trial, finish_claim, release_claim
 from sweep.storage.epochs import read_trials
 from sweep.storage.errors import StorageError

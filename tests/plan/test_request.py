@@ -241,6 +241,6 @@ def test_sweep_goes_on_with_the_network_it_keeps(
     assert plan_sweep(request, CPU, plan.config, files=plan.files).config == plan.config
     monkeypatch.setenv("SWEEP_TRUST_CODE", "0")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr("sweep.trust._given", set())
+    monkeypatch.setattr("sweep.files.trust._given", set())
     with pytest.raises(ModelError, match=r"mynet\.py is code that comes with the sweep"):
         plan_sweep(request, CPU, plan.config, files=plan.files)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweep.architectures import MODEL, OF_SEVERAL
-from sweep.config import SweepConfig
+from sweep.config import MODEL, OF_SEVERAL, SweepConfig
 from sweep.errors import ConfigError, ConflictError, ModelError, SweepError
 from sweep.models import ARCHITECTURES
 from sweep.plan.changes import AskedChange, change_sweep

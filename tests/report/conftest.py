@@ -91,7 +91,7 @@ def database(
     """A search with a pruned, a failed, a running and trained trials; a dead one; a study."""
     import sweep.trial.ending
     from sweep.cli import app
-    from sweep.signals import Signals
+    from sweep.machine.signals import Signals
     from sweep.worker.worker import WorkerOptions, run_worker
 
     folder = tmp_path_factory.mktemp("report")

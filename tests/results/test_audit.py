@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import sweep.trial.ending
+from sweep.machine.signals import Signals
 from sweep.results.audit import (
     begin_audit,
     describe_pruning,
@@ -16,7 +17,6 @@ from sweep.results.audit import (
 )
 from sweep.results.confirmation import add_confirmations, find_confirmation
 from sweep.results.status import read_status
-from sweep.signals import Signals
 from sweep.storage.sweeps import find_sweep
 from sweep.storage.tables import trials
 from sweep.trial.session import Session

@@ -19,13 +19,13 @@ import sweep.trial.ending
 from sweep.config import DataConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
+from sweep.machine.signals import Signals
 from sweep.metrics.table import EFFICIENCY
 from sweep.models import ARCHITECTURES
 from sweep.results.bootstrap import Difference
 from sweep.results.comparison import EventFiles, compare, describe_difference
 from sweep.results.contender import Contender
 from sweep.results.evaluation import evaluate
-from sweep.signals import Signals
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.epochs import TrialRow, read_trials
 from sweep.trial.session import Session

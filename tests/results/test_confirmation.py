@@ -14,15 +14,17 @@ import optuna_dashboard
 import pytest
 import sqlalchemy as sa
 
+import sweep.files.trust
 import sweep.trial.ending
-import sweep.trust
 from sweep.cli.confirm_job import end_search
 from sweep.cli.job_options import JobOptions
 from sweep.config import SweepConfig
 from sweep.dashboard.publication import write_note
 from sweep.data.selection import reopen_split, reopen_test
 from sweep.errors import DataError, ModelError
+from sweep.files.trust import describe_environment, vouch
 from sweep.launch.places import Place
+from sweep.machine.signals import Signals
 from sweep.models.source import read_source
 from sweep.plan.changes import AskedChange
 from sweep.plan.confirmation_plan import add_pairs
@@ -43,7 +45,6 @@ from sweep.results.model_card import write_model_card
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.set_aside import judge_winner
 from sweep.results.status import Status, read_status
-from sweep.signals import Signals
 from sweep.storage.claims import claim_trial
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.sweeps import (
@@ -56,7 +57,6 @@ from sweep.storage.sweeps import (
 )
 from sweep.storage.tables import sweeps, trials
 from sweep.trial.session import Session
-from sweep.trust import describe_environment, vouch
 from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
@@ -250,10 +250,10 @@ def test_network_that_was_trusted_may_run_when_a_confirmation_goes_on(
     """Workers that are started are told so, also where the confirmation had begun before."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("SWEEP_TRUST_CODE", raising=False)
-    monkeypatch.setattr(sweep.trust, "_given", set())
+    monkeypatch.setattr(sweep.files.trust, "_given", set())
     seal = read_source(own_network).seal
     vouch(seal)
-    monkeypatch.setattr(sweep.trust, "_given", set())
+    monkeypatch.setattr(sweep.files.trust, "_given", set())
     confirmed.begin()
     assert describe_environment() == {"SWEEP_TRUST_CODE": seal}
 

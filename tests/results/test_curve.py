@@ -14,6 +14,7 @@ import sweep.trial.ending
 from sweep.config import OriginConfig, SweepConfig
 from sweep.errors import ConfigError
 from sweep.figures.curve import draw_curves, write_curves
+from sweep.machine.signals import Signals
 from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.models.space import Fixed
 from sweep.plan.plan import plan_sweep
@@ -29,7 +30,6 @@ from sweep.results.curve import (
 )
 from sweep.results.curve_origin import complete_request, find_origin
 from sweep.results.status import Status
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.engine import create_engine, open_engine, parse_url
 from sweep.storage.epochs import TrialRow, read_curve, read_trials

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sweep.data.geometry import to_mm
 from sweep.data.vertices import Vertices
-from sweep.geometry import to_mm
 from sweep.metrics.decode import REFERENCE
 from sweep.results.examination import Examination, examine
 

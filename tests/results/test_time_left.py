@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from sweep.architectures import MODEL, ArchitectureConfig
 from sweep.config import (
+    MODEL,
+    ArchitectureConfig,
     DataConfig,
     PrunerConfig,
     Recipe,

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from optuna.trial import TrialState
 
 import sweep.trial.ending
-from sweep.signals import Signals
+from sweep.machine.signals import Signals
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import claim_trial

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sweep.data.geometry import Z_MAX_MM, Z_MIN_MM
 from sweep.data.kernel import compute_kernel
 from sweep.data.targets import fill_target, mask_target
 from sweep.data.toy_event import Tracks, draw_event
-from sweep.geometry import Z_MAX_MM, Z_MIN_MM
 from sweep.training.augmentation import (
     EXCHANGE_XY,
     MIRROR_X,

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe
 from sweep.data.formats import open_events
+from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 from sweep.data.splits import Split, pair_events
-from sweep.geometry import NUM_BINS, NUM_FEATURES
 from sweep.metrics.null_loss import sum_null_loss
 from sweep.metrics.table import EFFICIENCY
 from sweep.models import ARCHITECTURES

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import ConfigError, SweepError
+from sweep.machine.signals import Signals
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY_AT_FP
 from sweep.results.best import find_best_trial, get_decode
 from sweep.results.export import export_trial
 from sweep.results.status import read_status
 from sweep.search.judgement import find_best_epoch, get_ranking
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import claim_trial
 from sweep.storage.epochs import TrialRow, read_curve, read_trials

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sweep.architectures import MODEL
 from sweep.cli.tables import print_best, print_trials
+from sweep.config import MODEL
 from sweep.figures.cards import draw_front
+from sweep.machine.signals import Signals
 from sweep.plan.request import CurveRequest, Request
 from sweep.plan.several import check_cost
 from sweep.report.contents import write_report
@@ -22,7 +23,6 @@ from sweep.results.curve_origin import complete_request
 from sweep.results.frames import tabulate_trials
 from sweep.results.rounds import begin_confirmation
 from sweep.results.status import Status, read_status
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import claim_trial, expire_claims
 from sweep.storage.epochs import read_trials

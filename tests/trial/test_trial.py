@@ -21,11 +21,11 @@ from torch import nn
 
 import sweep.trial.ending
 import sweep.trial.retention
+from sweep.machine.signals import Signals
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.results.evaluation import load_weights
 from sweep.search.judgement import rank_trials
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import Claim, claim_trial, expire_claims

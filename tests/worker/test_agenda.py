@@ -11,7 +11,7 @@ import pytest
 
 import sweep.trial.ending
 from sweep.errors import ConflictError
-from sweep.signals import Signals
+from sweep.machine.signals import Signals
 from sweep.storage import studies
 from sweep.storage.epochs import read_trials
 from sweep.storage.sweeps import count_trials, create_sweep, request_stop

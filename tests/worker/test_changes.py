@@ -10,9 +10,9 @@ from workers import read_curves, read_rows, work, work_until
 
 import sweep.trial.ending
 from sweep.config import SweepConfig
+from sweep.machine.signals import Signals
 from sweep.plan.changes import AskedChange, change_sweep
 from sweep.plan.versions import give_version
-from sweep.signals import Signals
 from sweep.storage import studies
 from sweep.storage.points import add_points
 from sweep.storage.sweeps import Sweep, change_budget, count_trials, find_sweep

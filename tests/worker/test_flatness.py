@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from sweep.architectures import MODEL
+from sweep.config import MODEL
 from sweep.metrics.table import FRONT
 from sweep.plan.changes import AskedChange, change_sweep
 from sweep.search.suggestion import fix_point, suggest

@@ -21,8 +21,8 @@ import sweep.trial.ending
 import sweep.worker.worker
 from rights import as_plain_user, make_open_folder
 from sweep.errors import ConfigError
-from sweep.process import is_gone, name_worker
-from sweep.signals import Signals
+from sweep.machine.process import is_gone, name_worker
+from sweep.machine.signals import Signals
 from sweep.storage.claims import Claim, claim_trial
 from sweep.storage.errors import RightsError
 from sweep.storage.sweeps import count_trials, request_stop
@@ -242,7 +242,7 @@ def test_termination_is_at_once(installed: Signals) -> None:
 
 def test_gone_is_only_a_process_of_this_machine_that_ended() -> None:
     """Of other machines, other boots and other containers nothing is known."""
-    code = "from sweep.process import name_worker; print(name_worker())"
+    code = "from sweep.machine.process import name_worker; print(name_worker())"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     name = ended.stdout.strip()
     host, process, tail = name.split(":")

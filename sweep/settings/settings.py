@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import ConfigError, list_allowed
-from sweep.settings_file import SITE, Setting, SettingsFile, Source, read_settings_file
+from sweep.settings.settings_file import SITE, Setting, SettingsFile, Source, read_settings_file
 
 NAME = "sweep.toml"
 CONFIG_VARIABLE, SITE_VARIABLE = "SWEEP_CONFIG", "SWEEP_SITE"

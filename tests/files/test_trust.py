@@ -13,10 +13,10 @@ import forks
 import sweep.cli.apart
 import sweep.results.export
 from sweep.errors import ConfigError
+from sweep.files.trust import VARIABLE, describe_environment, is_trusted, trust_all, vouch
 from sweep.storage.engine import close_after, create_engine, parse_url
 from sweep.storage.sources import read_files, write_files
 from sweep.storage.sweeps import count_trials, find_sweep, list_sweeps
-from sweep.trust import VARIABLE, describe_environment, is_trusted, trust_all, vouch
 
 Call = Callable[..., Any]
 SEAL, OTHER = "0" * 64, "1" * 64
@@ -46,7 +46,7 @@ def stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def be_somebody(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     """Be the person whose state lies there, in a process that was given nothing."""
-    monkeypatch.setattr("sweep.trust._given", set())
+    monkeypatch.setattr("sweep.files.trust._given", set())
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
 
 

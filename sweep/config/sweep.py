@@ -12,13 +12,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from sweep.architectures import MODEL, OF_SEVERAL, ArchitectureConfig
-from sweep.changes import ChangeConfig
+from sweep.config.architectures import MODEL, OF_SEVERAL, ArchitectureConfig
+from sweep.config.changes import ChangeConfig
+from sweep.config.limits import LimitsConfig
 from sweep.errors import ConfigError, list_allowed
-from sweep.limits import LimitsConfig
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
-from sweep.search.pruners import PRUNERS
-from sweep.search.samplers import SAMPLERS
 
 Value = bool | int | float | str | list[Any] | None
 """As `sweep.models.value` has it."""
@@ -28,12 +26,6 @@ class _Part(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-def _check_allowed(name: str, table: Mapping[str, object]) -> str:
-    if name not in table:
-        raise ValueError(f"expected {list_allowed(table)}")
-    return name
 
 
 Variant = Literal["kernel", "poca"]
@@ -133,7 +125,7 @@ class Recipe(_Part):
 
 
 class SamplerConfig(_Part):
-    """The search algorithm, one of `SAMPLERS`; what does not concern it is None."""
+    """The search algorithm, one of `sweep.search.samplers`; what does not concern it is None."""
 
     name: str
     num_startup_trials: int | None = None
@@ -141,17 +133,12 @@ class SamplerConfig(_Part):
     constant_liar: bool | None = None
     num_ei_candidates: int | None = None
 
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        return _check_allowed(name, SAMPLERS)
-
 
 class PrunerConfig(_Part):
     """The rule that stops a trial early; what does not concern it is None.
 
     Attributes:
-        name: One of `PRUNERS`.
+        name: One of `sweep.search.pruners`.
         percentile: Share of trials, in percent, that may go on.
         num_startup_trials: Complete trials before any comparison.
         reduction_factor: Of successive halving, and from one rung to the one before.
@@ -161,11 +148,6 @@ class PrunerConfig(_Part):
     percentile: float | None = Field(default=None, gt=0, lt=100)
     num_startup_trials: int | None = None
     reduction_factor: int | None = Field(default=None, ge=2)
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        return _check_allowed(name, PRUNERS)
 
 
 class SearchConfig(_Part):
@@ -180,7 +162,9 @@ class SearchConfig(_Part):
     @field_validator("objective")
     @classmethod
     def _check_objective(cls, name: str) -> str:
-        return _check_allowed(name, OBJECTIVES)
+        if name not in OBJECTIVES:
+            raise ValueError(f"expected {list_allowed(OBJECTIVES)}")
+        return name
 
     @property
     def fixed_fp(self) -> float | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.errors import ConfigError
-from sweep.foreign import parse_toml, read_text
+from sweep.files.foreign import parse_toml, read_text
 
 _DEVICES = ("workers", "gpus", "per_gpu", "launcher", "address", "device", "threads")
 PLACES = frozenset(("storage", "artifacts", *_DEVICES))

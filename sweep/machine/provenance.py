@@ -31,7 +31,7 @@ def describe_versions() -> dict[str, str]:
 
 def _read_commit() -> str | None:
     """Read the commit of the checkout that this file is part of, `+` where it was changed."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

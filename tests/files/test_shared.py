@@ -14,7 +14,7 @@ import torch
 
 from rights import as_plain_user, make_open_folder
 from sweep.errors import ConfigError
-from sweep.shared import make_private_folder, make_shared_folder, open_lock, open_log
+from sweep.files.shared import make_private_folder, make_shared_folder, open_lock, open_log
 from sweep.worker.device_lock import DeviceLock
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes two users, so root")

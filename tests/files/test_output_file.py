@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweep.errors import DataError
-from sweep.output_file import check_output, write_output
+from sweep.files.output_file import check_output, write_output
 
 
 def test_link_stays_a_link(tmp_path: Path) -> None:

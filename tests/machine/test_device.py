@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweep.device import describe_device, is_out_of_memory, open_device
 from sweep.errors import ConfigError
+from sweep.machine.device import describe_device, is_out_of_memory, open_device
 from sweep.worker.device_lock import DeviceLock
 
 CPU = torch.device("cpu")
@@ -136,7 +136,7 @@ def test_device_is_chosen_and_named() -> None:
 
 KEEP = """
 import ctypes
-from sweep.device import keep_memory
+from sweep.machine.device import keep_memory
 
 class Memory(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in ("heap", "a", "b", "c", "mapped", *"defgh")]

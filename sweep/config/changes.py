@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from sweep.architectures import ArchitectureConfig
+from sweep.config.architectures import ArchitectureConfig
 
 
 class ChangeConfig(BaseModel):

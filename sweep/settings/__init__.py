@@ -1,0 +1,1 @@
+"""What holds where nothing is typed."""
