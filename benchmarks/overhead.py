@@ -229,7 +229,7 @@ def write_own_rows(connection: sa.Connection, past: Sequence[Past]) -> None:
             "new_params": json.dumps(dict.fromkeys(SPACE, 1e-3)),
             "new_best_epoch": trial.last,
             "new_feasible": trial.is_done,
-            "new_until_epoch": None if trial.is_done else trial.last,
+            "new_until_epoch": trial.last,
         }
         for trial in past
     ]

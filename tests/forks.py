@@ -33,7 +33,6 @@ COMMANDS = (
     "sweep.dashboard.server",
     "sweep.figures.cards",
     "sweep.plan.plan",
-    "scipy.special",
     "sweep.storage.migrations",
     "sqlalchemy.dialects.postgresql.psycopg",
 )

@@ -267,7 +267,7 @@ LIGHT: dict[str, set[str]] = {
     "sweep.data.selection": {"numpy", "pydantic"},
     "storage.sweeps": {"sqlalchemy"},
     "sweep.launch.remote": set(),
-    "sweep.cli.live": {"numpy", "pydantic", "rich", "sqlalchemy", "typer"},
+    "sweep.cli.live": {"pydantic", "rich", "sqlalchemy", "typer"},
     "sweep.cli.run_job": {"numpy", "pydantic", "rich", "sqlalchemy", "typer"},
     "sweep.worker.worker": {
         *("numpy", "optuna", "pydantic", "safetensors", "sqlalchemy", "torch"),

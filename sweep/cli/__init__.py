@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.models import CommandInfo
 
 from sweep.cli.add import add
 from sweep.cli.best import best, evaluate, score
@@ -116,19 +118,33 @@ def main() -> None:
     Ctrl-C outside of a sweep's training ends with exit code 130.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
+    # Otherwise the parser has the data of all that is installed read for plugins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     prepare_streams()
     sys.exit(conclude(_call))
 
 
 def _call() -> None:
     check_texts(sys.argv[1:], os.environ, find_folder())
-    build_command()()
+    build_command(sys.argv[1] if len(sys.argv) > 1 else "")()
 
 
 @functools.cache
-def build_command() -> Any:
-    """Build the parser of all commands, which takes longer than most refusals."""
-    return typer.main.get_command(app)
+def build_command(word: str = "") -> Any:
+    """Build the parser, which takes longer than most refusals: of the command that is named alone,
+    or of all where none has that name.
+    """
+    named = [one for one in app.registered_commands if get_name(one) == word]
+    if not named:
+        return typer.main.get_command(app)
+    part = copy.copy(app)
+    part.registered_commands, part.registered_groups = named, []
+    return typer.main.get_command(part)
+
+
+def get_name(command: CommandInfo) -> str:
+    """Give what a person types for a command."""
+    return command.name or str(getattr(command.callback, "__name__", ""))
 
 
 def find_folder() -> str:

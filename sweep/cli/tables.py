@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
@@ -17,10 +18,12 @@ from sweep.results.best import (
     list_shown,
 )
 from sweep.results.changes import tell_changes
-from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.storage.tables import Epoch
 from sweep.wording import describe_point, write_value
+
+if TYPE_CHECKING:
+    from sweep.results.confirmation import Confirmation
 
 NUM_LISTED = 5
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 CONFIDENCE = 0.6827
 """One standard deviation of a Gaussian, the field's error bar: the least probability with which an
 interval holds the true value."""
 TAIL = (1.0 - CONFIDENCE) / 2.0
+EPSILON = 1e-15
+MOST_STEPS = 100
 
 
 def compute_efficiency_interval(found: int, true_peaks: int) -> tuple[float, float]:
@@ -26,13 +31,8 @@ def compute_efficiency_interval(found: int, true_peaks: int) -> tuple[float, flo
             f"efficiency interval: counts do not fit, got {found} of {true_peaks}, expected "
             "0 <= found <= true_peaks; check the counts"
         )
-    # Inverse of the regularised incomplete beta function: the quantile of a beta distribution.
-    from scipy.special import betaincinv
-
     missed = true_peaks - found
-    low = float(betaincinv(found, missed + 1, TAIL)) if found else 0.0
-    high = float(betaincinv(found + 1, missed, 1.0 - TAIL)) if missed else 1.0
-    return low, high
+    return _find_least_share(found, true_peaks), 1.0 - _find_least_share(missed, true_peaks)
 
 
 def compute_rate_interval(count: int, events: int) -> tuple[float, float]:
@@ -55,9 +55,65 @@ def compute_rate_interval(count: int, events: int) -> tuple[float, float]:
         )
     if events == 0:
         return 0.0, float("inf")
-    # Inverse of the regularised incomplete gamma function: half the quantile of a chi-squared.
-    from scipy.special import gammaincinv
+    low = _find_mean(count, TAIL) if count else 0.0
+    return low / events, _find_mean(count + 1, 1.0 - TAIL) / events
 
-    low = float(gammaincinv(count, TAIL)) if count else 0.0
-    high = float(gammaincinv(count + 1, 1.0 - TAIL))
-    return low / events, high / events
+
+def _find_least_share(count: int, total: int) -> float:
+    """Find the share of which at least so many of a total come with the probability of a tail."""
+    if not count:
+        return 0.0
+
+    def compute(share: float) -> tuple[float, float]:
+        """Compute the binomial probability of at least `count`, and its slope."""
+        odds, rest = share / (1.0 - share), total - count
+        first = math.exp(
+            math.lgamma(total + 1) - math.lgamma(count + 1) - math.lgamma(rest + 1)
+            + count * math.log(share) + rest * math.log1p(-share)
+        )  # fmt: skip
+        tail = _sum_tail(first, count, lambda k: (total - k) / (k + 1) * odds)
+        return tail, first * count / share
+
+    return _find_root(compute, TAIL, count / (total + 1), 1.0)
+
+
+def _find_mean(count: int, probability: float) -> float:
+    """Find the mean of the Poisson distribution that gives at least so many with a probability."""
+
+    def compute(mean: float) -> tuple[float, float]:
+        """Compute the probability of at least `count`, and its slope."""
+        first = math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
+        return _sum_tail(first, count, lambda k: mean / (k + 1)), first * count / mean
+
+    return _find_root(compute, probability, float(count), math.inf)
+
+
+def _sum_tail(first: float, count: int, step: Callable[[int], float]) -> float:
+    """Sum the probabilities of a count and of all above it; each a step's times the one before."""
+    total = term = first
+    while term > EPSILON * total:
+        term *= step(count)
+        count += 1
+        total += term
+    return total
+
+
+def _find_root(
+    compute: Callable[[float], tuple[float, float]], goal: float, start: float, high: float
+) -> float:
+    """Find where a function that rises comes to a goal, by Newton's steps within what is known.
+
+    Args:
+        compute: Gives the function and its slope.
+        start: From where to look, above 0 and below `high`.
+    """
+    low, at = 0.0, start
+    for _step in range(MOST_STEPS):
+        value, slope = compute(at)
+        low, high = (at, high) if value < goal else (low, at)
+        before, at = at, at + (goal - value) / slope if slope else low
+        if not low < at < high:
+            at = (low + high) / 2.0 if math.isfinite(high) else 2.0 * before
+        if abs(at - before) <= EPSILON * at:
+            break
+    return at

@@ -11,11 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from sweep.config import MODEL, ConfirmationConfig
 from sweep.metrics.score import Score, make_score
@@ -26,15 +24,15 @@ from sweep.results.best import find_best_trial, get_epoch
 from sweep.results.candidates import name_candidate
 from sweep.results.status import Status, read_status
 from sweep.search.judgement import get_value, rank_trials
-from sweep.search.winner_choice import (
-    Estimate,
-    choose_winner,
-    estimate_levels,
-    keep_open,
-)
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import Sweep, count_trials, find_stored, list_sweeps
 from sweep.wording import write_count
+
+if TYPE_CHECKING:  # what computes is loaded where a confirmation is there
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sweep.search.winner_choice import Estimate
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,10 @@ class Confirmation:
     @cached_property
     def value_CS(self) -> NDArray[np.float64]:
         """What each training gave, signed so that lower is better; NaN where there is none."""
+        from numpy import full, isfinite, nan, nanmax
+
         objective, sign = self.status.config.search.objective, self.metric.sign
-        value_CS = np.full((len(self.design.candidates), self.design.seeds), np.nan)
+        value_CS = full((len(self.design.candidates), self.design.seeds), nan)
         dead = []
         for trial in self.status.begun:
             index, seed = self.design.pairs[trial.slot]
@@ -83,18 +83,22 @@ class Confirmation:
                 value_CS[index, seed - 1] = sign * get_value(get_epoch(trial), objective)
             elif trial.outcome == "dead":
                 dead.append((index, seed - 1))
-        if dead and np.isfinite(value_CS).any():  # one that finds nothing has no FP, either
-            value_CS[tuple(zip(*dead, strict=True))] = np.nanmax(value_CS)
+        if dead and isfinite(value_CS).any():  # one that finds nothing has no FP, either
+            value_CS[tuple(zip(*dead, strict=True))] = nanmax(value_CS)
         return value_CS
 
     @cached_property
     def estimate(self) -> Estimate:
         """The candidates' levels."""
+        from sweep.search.winner_choice import estimate_levels
+
         return estimate_levels(self.value_CS)
 
     @property
     def winner(self) -> int | None:
         """Index of the winner; None where nothing was trained to its end."""
+        from sweep.search.winner_choice import choose_winner
+
         return choose_winner(self.estimate, self.recommended)
 
     @property
@@ -123,6 +127,8 @@ class Confirmation:
 
     def list_next_pairs(self) -> list[tuple[int, int]]:
         """List the trials of the next round, once all of the last are finished."""
+        from sweep.search.winner_choice import keep_open
+
         num_had = Counter(index for index, _seed in self.design.pairs)
         return [
             (index, num_had[index] + 1)
@@ -230,7 +236,8 @@ class Confirmation:
         return f"{said}; the {self.num_test} events set aside are not opened yet"
 
     def _say_verdict(self, winner: int) -> str:
-        seeds = write_count(int(np.isfinite(self.value_CS[winner]).sum()), "fresh training")
+        num_trained = sum(map(math.isfinite, self.value_CS[winner]))
+        seeds = write_count(num_trained, "fresh training")
         mean = f"mean {self.metric.label} {self._write(self.estimate.level_C[winner])} over {seeds}"
         if winner == self.recommended:
             others = len(self.design.candidates) > 1

@@ -180,7 +180,7 @@ def test_wrong_words_and_missing_files_load_no_database_library(tmp_path: Path) 
     assert answers == [[line, 1, False] for line in LIGHT]
 
 
-HEAVY = {"torch", "optuna", "numpy", "numba", "h5py", "alembic"}
+HEAVY = {"torch", "optuna", "numpy", "scipy", "numba", "h5py", "alembic"}
 BESIDE_A_DATABASE = [
     "run --model none.py:Net",
     "run --model cnn --storage x",
@@ -193,6 +193,7 @@ BESIDE_A_DATABASE = [
     "compare a b",
     "compare kept kept:1",
     "status --sweep nope",
+    "best",
 ]
 
 
