@@ -26,7 +26,9 @@ from sweep.cli.options import (
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from sweep.data.events import EventSet
     from sweep.results.confirmation import Confirmation
+    from sweep.results.evaluation import ExportedModel
     from sweep.results.status import Status
     from sweep.storage.epochs import TrialRow
 
@@ -164,6 +166,13 @@ def evaluate(
             help="Also: which true peaks it misses, by tracks too, and one-to-one matchings.",
         ),
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw its efficiency against false positives at other settings of the peak "
+            "finder: .png or .html."
+        ),
+    ] = None,
     x_key: XKey = None,
     y_key: YKey = None,
     variant: Variant = None,
@@ -185,6 +194,11 @@ def evaluate(
     check_paths(files)
     if decode is not None:
         parse_decode(decode)
+    if plot is not None:
+        from sweep.figures.png import PICTURES  # late: few ask for it
+        from sweep.output_file import check_output
+
+        check_output(plot, PICTURES)
 
     def judge() -> None:
         from sweep.results.evaluation import evaluate_export, open_judged  # late: torch
@@ -197,6 +211,8 @@ def evaluate(
                 from sweep.results.examination import examine_export  # late: few ask for it
 
                 told = examine_export(exported, events, decode, progress)
+            if plot is not None:
+                _draw_curve(exported, events, decode, model.name, plot)
         used = score.operating.decode if score.operating else REFERENCE
         if json:
             more = told.to_json() if told else {}
@@ -210,6 +226,22 @@ def evaluate(
     from sweep.cli.apart import run_apart
 
     run_apart(judge)
+
+
+def _draw_curve(
+    exported: ExportedModel, events: EventSet, decode: str | None, label: str, path: Path
+) -> None:
+    from sweep.cli.output import print_note
+    from sweep.cli.progress import show_progress
+    from sweep.figures.operating import draw_operating_curves
+    from sweep.figures.picture import write_picture
+    from sweep.results.operating_curve import trace_operating_curve
+
+    with show_progress("trying settings") as progress:
+        curve = trace_operating_curve(exported, events, label, decode, progress)
+    title = f"{label} on {len(events)} events"
+    write_picture(path, lambda: draw_operating_curves([curve]), title)
+    print_note(f"{path}: {len(curve.points)} settings of the peak finder")
 
 
 def score(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweep.figures.png import PICTURES, save_png
+from sweep.figures.picture import write_picture
 from sweep.figures.style import finish
 from sweep.files.output_file import check_output, write_output
 from sweep.metrics.score import get_score
@@ -36,17 +36,7 @@ def write_curves(path: Path, curves: Sequence[SampleSizeCurve], *, title: str) -
     Raises:
         DataError: when the name ends otherwise, or the file cannot be written.
     """
-    check_output(path, PICTURES)
-    figure = draw_curves(curves)
-
-    def write(temporary: Path) -> None:
-        if path.suffix == ".png":
-            save_png(temporary, figure, title=title, width_px=800)
-        else:
-            figure.update_layout(title=title, margin={"t": 90})
-            figure.write_html(temporary, include_plotlyjs=True, default_height="96vh")
-
-    write_output(path, write)
+    write_picture(path, lambda: draw_curves(curves), title)
 
 
 def draw_curves(curves: Sequence[SampleSizeCurve]) -> go.Figure:

@@ -13,8 +13,10 @@ import pytest
 from safetensors.torch import save_file
 
 from sweep.errors import ModelError
+from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.models import ARCHITECTURES
 from sweep.results.evaluation import evaluate_export, open_judged
+from sweep.results.operating_curve import trace_operating_curve
 
 STRUCTURE = {"hidden_size": 4, "num_layers": 1, "head": "identity", "activation": "relu"}
 DATA = {
@@ -127,3 +129,23 @@ def test_broken_export_is_refused_in_one_line(
     with pytest.raises(ModelError) as caught:
         evaluate_export(*open_judged(folder, [both_features]))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_curve_over_settings_is_drawn_with_the_point_in_use_below_it(
+    tmp_path: Path, both_features: Path, call: Callable[..., Any]
+) -> None:
+    """No setting on it finds less than a stricter one; the model's own is what its score says."""
+    folder = write_export(tmp_path / "model", make_config())
+    exported, events = open_judged(folder, [both_features])
+    curve = trace_operating_curve(exported, events, "model")
+    rates = [point.fp_rate for point in curve.points]
+    shares = [point.efficiency for point in curve.points]
+    assert rates == sorted(set(rates)) and shares == sorted(set(shares))
+    score = evaluate_export(exported, events)
+    assert (EFFICIENCY.measure(score), FP_RATE.measure(score)) == (
+        curve.own.efficiency,
+        curve.own.fp_rate,
+    )
+    answer = call("evaluate", folder, "--data", both_features, "--plot", "curve.png")
+    assert (answer.code, Path("curve.png").read_bytes()[:4]) == (0, b"\x89PNG")
+    assert call("evaluate", folder, "--plot", "curve.txt").code == 1
