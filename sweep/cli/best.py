@@ -196,7 +196,7 @@ def evaluate(
         parse_decode(decode)
     if plot is not None:
         from sweep.figures.png import PICTURES  # late: few ask for it
-        from sweep.output_file import check_output
+        from sweep.files.output_file import check_output
 
         check_output(plot, PICTURES)
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from sweep.figures.picture import write_picture
 from sweep.figures.style import finish
-from sweep.files.output_file import check_output, write_output
 from sweep.metrics.score import get_score
 from sweep.metrics.table import METRICS, Metric
 from sweep.results.curve import SampleSizeCurve, Spread, list_metrics

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.figures.png import PICTURES, save_png
-from sweep.output_file import check_output, write_output
+from sweep.files.output_file import check_output, write_output
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

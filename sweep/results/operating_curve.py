@@ -13,9 +13,9 @@ import numpy as np
 from torch import Tensor
 
 from sweep.data.events import EventSet
-from sweep.device import choose_device
+from sweep.data.progress import Progress
+from sweep.machine.device import choose_device
 from sweep.metrics.decode import Decode
-from sweep.progress import Progress
 from sweep.results.evaluation import ExportedModel, judge
 from sweep.training.decode_scan import SETTINGS, count_settings, list_curve
 from sweep.training.matching import match_peaks
