@@ -3,6 +3,9 @@
 Loading PyTorch and collecting take a dozen seconds of a processor. Here that is done once, and a
 process more costs nothing: there are more than cores, since many tests wait for a lease, a server
 or a browser. Each process takes the next file as soon as it is through with one.
+
+What numba compiles takes as long again on a fresh machine, and each process whose cache is empty
+would do it for itself: one does it for all while the tests are collected.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +27,7 @@ import pytest
 
 import forks
 from servers import SHARED, share_postgres
+from sweep.data.toy import make_toy_event
 
 PR_SET_PDEATHSIG = 1
 """Of prctl(2): a signal that comes when the parent has ended."""
@@ -61,12 +66,32 @@ LONGEST = (
 )
 """Files that take longest, the longest first; those at the top mostly wait."""
 File = Sequence[pytest.Item]
+COMPILE = (
+    "from sweep.data.toy import make_toy_event\n"
+    "from sweep.metrics.walk import load_compiled\n"
+    "load_compiled()\n"
+    "make_toy_event(0, 0)"
+)
+COMPILER = pytest.StashKey["subprocess.Popen[bytes]"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the number of processes."""
     text = "run the files of tests in so many processes"
     parser.addoption("--processes", type=int, default=1, metavar="N", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have another process fill numba's cache, beside the collection."""
+    if config.option.processes > 1 and not config.option.collectonly:
+        config.stash[COMPILER] = subprocess.Popen([sys.executable, "-c", COMPILE])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it where the tests never came to need it."""
+    if compiler := config.stash.get(COMPILER, None):
+        compiler.kill()
+        compiler.wait()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -85,6 +110,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         forks.begin()
         return None
     forks.load()
+    if session.config.stash[COMPILER].wait() == 0:  # else tests say what does not compile
+        make_toy_event(0, 0)  # loads the rest
     gc.collect()
     gc.freeze()  # the pages of what is loaded stay shared
     files = [list(items) for _path, items in itertools.groupby(session.items, lambda i: i.path)]
