@@ -12,7 +12,7 @@ SWEEP_ARGUMENTS ?= --model cnn --trials 50
 # Of tests, two a core: many wait for a lease, a server or a browser.
 PROCESSES ?= $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
-.PHONY: sweep test check docs package soak measure bench lock clean
+.PHONY: sweep test check docs package soak bench lock clean
 
 sweep: $(VENV)/.installed
 	$(BIN)/sweep run $(SWEEP_ARGUMENTS)
@@ -35,9 +35,6 @@ package: $(VENV)/.installed
 soak: $(VENV)/.installed-for-tests
 	SWEEP_SOAK=soak.log $(BIN)/python -m pytest tests/acceptance/test_soak.py
 	cat soak.log
-
-measure: $(VENV)/.installed-for-tests
-	PYTHONPATH=.:tests $(BIN)/python tests/measure/claims.py --sampler none
 
 # Tables of ratios, each measured side by side in one run; the head of each program tells of more.
 bench: $(VENV)/.installed-for-tests

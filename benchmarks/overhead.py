@@ -375,13 +375,16 @@ def open_database(backend: str, num_workers: int) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:///{folder}/sweep.db"
         return
-    from measure.claims import allow_connections  # of tests/, beside its server
-
-    from servers import run_postgres
+    from servers import restart_postgres, run_postgres  # of tests/
 
     with run_postgres() as url:
         if num_workers > 20:
-            allow_connections(url, 4 * num_workers + 20)
+            engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                number = 4 * num_workers + 20
+                connection.exec_driver_sql(f"ALTER SYSTEM SET max_connections = {number}")
+            engine.dispose()
+            restart_postgres(url)
         yield url
 
 

@@ -182,6 +182,15 @@ def keep_what_is_loaded() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_pictures() -> Iterator[None]:
+    """Draw none of the trials that are trained in this process: training is quicker."""
+    with pytest.MonkeyPatch.context() as patch:
+        if ending := sys.modules.get("sweep.trial.ending"):
+            patch.setattr(ending, "draw_trial", lambda *_parts, **_options: [])
+        yield
+
+
 @pytest.fixture(autouse=True)
 def seed_torch() -> None:
     """Give every test the same random numbers, in whatever order and company it runs.
@@ -297,6 +306,13 @@ class Answer:
     code: int
     out: str
     err: str
+
+    @property
+    def fault(self) -> str:
+        """The one line in which the command said what was wrong; it came to nothing else."""
+        told = (self.code, self.out, self.err[:7], self.err.count("\n"))
+        assert told == (1, "", "error: ", 1), self
+        return self.err
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sweep.trial.ending
 from examples import list_examples
 from sweep.storage.sweeps import count_trials
 from sweep.trial.session import Session
@@ -71,7 +70,6 @@ def folder(
     """A folder with files of events, and a sweep `cnn` one of whose trials is trained."""
     url = f"sqlite:///{tmp_path}/sweep.db"
     session = make_session(url, name="cnn", trials=4, epochs=1, pruner="median", fixed=())
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     work_until(session, lambda: count_trials(session.engine, session.sweep.id).complete > 0)
     monkeypatch.setenv("SWEEP_ARTIFACTS", str(session.artifacts))
     monkeypatch.setenv("SWEEP_TRUST_CODE", "1")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-import sweep.trial.ending
 from sweep.config import CurveConfig, SweepConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError
@@ -37,12 +36,6 @@ from sweep.worker.worker import WorkerOptions, run_worker
 
 HOUR_S = 3600.0
 SIZES = (8, 12, 24)
-
-
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which take longer than these trainings."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
 @pytest.fixture(scope="module")

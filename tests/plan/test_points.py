@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import sweep.trial.ending
 from sweep.errors import ConfigError
 from sweep.machine.signals import Signals
 from sweep.models.space import Choice, Fixed, Float, Int
@@ -115,10 +114,8 @@ def test_added_point_is_trained_within_the_budget(
     make_session: Callable[..., Session],
     sqlite_url: str,
     call: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As the command puts it; the table says who chose it."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     session = make_session(sqlite_url, trials=3, epochs=1)
     first = len(session.config.starting_points)
     answer = call("add", "net", "hidden_size=7", "--storage", sqlite_url, "--json")

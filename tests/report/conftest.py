@@ -89,7 +89,6 @@ def database(
     events_file: Path,
 ) -> Database:
     """A search with a pruned, a failed, a running and trained trials; a dead one; a study."""
-    import sweep.trial.ending
     from sweep.cli import app
     from sweep.machine.signals import Signals
     from sweep.worker.worker import WorkerOptions, run_worker
@@ -105,11 +104,7 @@ def database(
     study += ["--events", "6,24", "--repeats", "1", "--epochs", "2", "--data", str(events_file)]
     study += ["--val-events", "12", "--fix", "hidden_size=4", "--fix", "lr=0.05"]
     app([*study, "--detach", "--storage", url], standalone_mode=False)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
-        run_worker(
-            WorkerOptions(url, None, artifacts, num_threads=1), Signals(), lambda _text: None
-        )
+    run_worker(WorkerOptions(url, None, artifacts, num_threads=1), Signals(), lambda _text: None)
     change_budget(net.engine, net.sweep.id, 3 + NUM_TRAINED)
     begin_trial(net, [make_epoch()])
     return Database(url, artifacts, net.engine)

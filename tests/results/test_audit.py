@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-import sweep.trial.ending
 from sweep.machine.signals import Signals
 from sweep.results.audit import (
     begin_audit,
@@ -24,13 +21,12 @@ from sweep.worker.worker import WorkerOptions, run_worker
 
 
 def test_pruned_trials_are_trained_to_the_end_and_judged(
-    make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    make_session: Callable[..., Session], sqlite_url: str
 ) -> None:
     """As trials of an audit of their own, which is stopped and copied with its search.
 
     Further ones join it, and none is trained twice.
     """
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     session = make_session(sqlite_url, sampler="random", epochs=1, events=18)
     engine = session.engine
 

@@ -15,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 
 import sweep.files.trust
-import sweep.trial.ending
 from sweep.cli.confirm_job import end_search
 from sweep.cli.job_options import JobOptions
 from sweep.config import SweepConfig
@@ -96,14 +95,6 @@ class Search:
     def find(self, name: str) -> Any:
         """Find a sweep."""
         return find_sweep(self.engine, name)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_pictures() -> Any:
-    """Draw no pictures, which take longer than these trainings."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
-        yield
 
 
 def make_search(make_session: MakeSession, url: str, **options: Any) -> Search:

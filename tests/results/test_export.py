@@ -16,7 +16,6 @@ from workers import work
 
 import sweep.results.export
 import sweep.results.onnx_program
-import sweep.trial.ending
 from sweep.data.formats import open_events
 from sweep.errors import ModelError
 from sweep.results.best import find_best_trial
@@ -33,9 +32,7 @@ def trained(
     """A sweep of one trial of a network that says when it is built; the tests only read it."""
     url = f"sqlite:///{tmp_path_factory.mktemp('trained') / 'sweep.db'}"
     session = make_session(url, "TalkingNet", trials=1, epochs=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
-        work(session)
+    work(session)
     return session, read_status(session.engine, session.sweep)
 
 

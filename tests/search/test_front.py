@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from workers import work
 
-import sweep.trial.ending
 from sweep.errors import ConfigError
 from sweep.metrics.table import FRONT
 from sweep.plan.parts import plan_search
@@ -92,10 +91,9 @@ def test_other_pruners_are_refused() -> None:
 
 
 def test_sweep_on_a_front_ends_with_an_account_of_every_trial(
-    make_session: Callable[..., Session], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    make_session: Callable[..., Session], sqlite_url: str
 ) -> None:
     """Each is complete or has the reason why it was beaten, and the front holds the best."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     session = make_session(
         sqlite_url,
         trials=4,

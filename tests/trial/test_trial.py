@@ -35,6 +35,7 @@ from sweep.storage.errors import ArtifactError, LostClaimError
 from sweep.storage.sweeps import change_trial_timeout, count_trials, find_sweep
 from sweep.storage.tables import Epoch, epochs, trials
 from sweep.trial.lost_workers import MAX_LOST_ATTEMPTS
+from sweep.trial.pictures import draw_trial
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session
 from sweep.trial.verdict import Verdict
@@ -724,9 +725,10 @@ def be_odd(session: Session, network: type[nn.Module] = OddNet, **methods: objec
 
 
 def test_network_whose_state_is_no_plain_tensor_is_kept_and_goes_on(
-    make_session: MakeSession, sqlite_url: str, with_pictures: None
+    make_session: MakeSession, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transposed parameter, a growing buffer, a note: weights, checkpoint and pictures."""
+    monkeypatch.setattr(sweep.trial.ending, "draw_trial", draw_trial)
     session = be_odd(make_session(sqlite_url))
     claim = take(session)
     interrupt(session, claim)

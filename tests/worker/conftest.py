@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from workers import work
 
-import sweep.trial.ending
 from sweep.trial.session import Session
 
 MakeSession = Callable[..., Session]
@@ -36,7 +35,5 @@ def make_pausing(make_session: MakeSession) -> MakeSession:
 def whole(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The same trials, each trained to its end without a pause."""
     session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('whole')}/sweep.db", pruner="none")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
-        work(session)
+    work(session)
     return session

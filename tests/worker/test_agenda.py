@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import sweep.trial.ending
 from sweep.errors import ConflictError
 from sweep.machine.signals import Signals
 from sweep.storage import studies
@@ -56,7 +55,6 @@ def list_order(*sessions: Session) -> list[str]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Draw no pictures, and share the device with no worker outside of the test."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 

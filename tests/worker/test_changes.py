@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from workers import read_curves, read_rows, work, work_until
 
-import sweep.trial.ending
 from sweep.config import SweepConfig
 from sweep.machine.signals import Signals
 from sweep.plan.changes import AskedChange, change_sweep
@@ -23,12 +22,6 @@ from sweep.worker.worker import run_worker
 
 MakeSession = Callable[..., Session]
 NUM_TRIALS = 4
-
-
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which take longer than these trainings."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
 def change(session: Session, *dimensions: str, **asked: Any) -> Sweep:

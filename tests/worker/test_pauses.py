@@ -41,12 +41,6 @@ class KilledError(BaseException):
     """Ends a worker where it is, as a kill would: nothing is given back or told."""
 
 
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which take longer than these trainings."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
-
-
 @pytest.fixture(scope="module")
 def undisturbed(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """The sweep whose trials pause, trained by one worker that nothing disturbed."""

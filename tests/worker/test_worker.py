@@ -17,7 +17,6 @@ import sqlalchemy as sa
 import torch
 from workers import work
 
-import sweep.trial.ending
 import sweep.worker.worker
 from rights import as_plain_user, make_open_folder
 from sweep.errors import ConfigError
@@ -58,12 +57,6 @@ def read_lease_s(session: Session) -> float:
     with session.engine.connect() as connection:
         query = sa.select(trials.c.lease_until_s).where(trials.c.slot == 0)
         return float(connection.execute(query).scalar_one())
-
-
-@pytest.fixture(autouse=True)
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pictures, which take longer than these trainings."""
-    monkeypatch.setattr(sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [])
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Measures how long a request to `sweep dashboard` waits while others hold connections half-open.
 
-    python tests/measure/connections.py [PATIENCE_S]
+    python benchmarks/connections.py [PATIENCE_S]
 
 Held are connections that send nothing, half a header, or half a form, from one loopback address or
 from eight. Told are the seconds that each of ten requests from 127.0.0.1 waited, at most PATIENCE_S

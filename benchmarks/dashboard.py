@@ -1,6 +1,6 @@
 """Measures a refresh of a study's page: `sweep dashboard` beside plain optuna-dashboard.
 
-    python tests/measure/dashboard.py [TRIALS] [REPORTS] [ROUNDS]
+    python benchmarks/dashboard.py [TRIALS] [REPORTS] [ROUNDS]
 
 Both serve one database and are asked in turn, each time after their caches have run out. Told are
 the seconds of the request that the open page repeats, and the ratio of each pair.
