@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import re
+import shutil
 import socket
 import threading
 import urllib.error
@@ -15,10 +16,35 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
 
+import pytest
+
 from forks import Command
 from sweep.dashboard.connections import Server
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NO_CHROMIUM = "no Chromium: apt-get install chromium"
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextlib.contextmanager
+def run_chromium() -> Iterator[Any]:
+    """Run the browser of this machine."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, headless=True, args=CHROMIUM_ARGUMENTS
+        )
+        yield chromium
+        chromium.close()
 
 
 @contextlib.contextmanager

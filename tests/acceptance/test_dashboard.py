@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from urllib.parse import urlparse
 
 import optuna
 import pytest
-from pages import NO_CHROMIUM, read_address, serve, serve_here
+from pages import needs_chromium, read_address, run_chromium, serve, serve_here
 
 import forks
 from sweep.dashboard.gate import Gate
@@ -32,23 +31,13 @@ from sweep.storage.sweeps import find_sweep
 from sweep.trial.session import Session
 from tests.dashboard.asking import inner
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-BROWSER_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 NUM_TRIALS = 2
 PASSWORD = "correct horse"
 DRAWN = ".js-plotly-plot .scatterlayer .trace"
 HISTORY_SCALE = "document.getElementById('plot-history').layout.yaxis.type"
 DWARFED = "with a dead network"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+pytestmark = needs_chromium
 
 
 NETWORK = """
@@ -187,13 +176,8 @@ class Browser:
 @pytest.fixture(scope="module")
 def chromium():  # type: ignore[no-untyped-def]
     """The system's browser."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=BROWSER_ARGUMENTS
-        )
+    with run_chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from configs import DATA
 from safetensors.torch import save_file
 
 import sweep.results.comparison
@@ -37,13 +38,6 @@ class Net(torch.nn.Module):
             ACT
         return x_BCL[:, 0] * self.scale
 """
-DATA = {
-    "num_train": 1,
-    "num_validation": 1,
-    "train_fingerprint": "",
-    "validation_fingerprint": "",
-    "null_loss": 0.1,
-}
 
 
 def write_export(folder: Path, act: str) -> Path:

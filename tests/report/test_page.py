@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import NO_CHROMIUM
+from pages import needs_chromium, run_chromium
 
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.best import get_trial_score
 from tests.report.conftest import EPOCHS, NUM_DEAD, NUM_TRAINED, Database
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DRAWN = "html[data-figures=drawn]"
 COUNT_POINTS = """id => document.querySelector(`#${id} .plot`).data
     .map(trace => [trace.name, trace.x.length, trace.yaxis || 'y'])"""
@@ -54,7 +43,7 @@ FIND_FAINT = """() => {
         .map(e => e.outerHTML.slice(0, 80));
 }"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+pytestmark = needs_chromium
 
 
 @dataclass
@@ -80,13 +69,8 @@ class Opened:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, of this machine."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, headless=True, args=ARGUMENTS
-        )
+    with run_chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from configs import DATA
 from safetensors.torch import save_file
 
 from sweep.errors import ModelError
@@ -19,13 +20,6 @@ from sweep.results.evaluation import evaluate_export, open_judged
 from sweep.results.operating_curve import trace_operating_curve
 
 STRUCTURE = {"hidden_size": 4, "num_layers": 1, "head": "identity", "activation": "relu"}
-DATA = {
-    "num_train": 1,
-    "num_validation": 1,
-    "train_fingerprint": "",
-    "validation_fingerprint": "",
-    "null_loss": 0.1,
-}
 
 
 def write_export(folder: Path, config: Any) -> Path:

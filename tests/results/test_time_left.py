@@ -8,44 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from configs import make_config
 
-from sweep.config import (
-    MODEL,
-    ArchitectureConfig,
-    DataConfig,
-    PrunerConfig,
-    Recipe,
-    SamplerConfig,
-    SearchConfig,
-    SweepConfig,
-)
+from sweep.config import MODEL, ArchitectureConfig
 from sweep.results.time_left import estimate_time_left_s
 from sweep.storage.epochs import TrialRow
 from sweep.storage.tables import Epoch
 
-NUM_EPOCHS, NUM_TRAIN = 8, 100
+NUM_TRAIN = 100
 EPOCH = Epoch(1, NUM_TRAIN, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)
 ROW = TrialRow(1, 0, 0, "running", None, None, 1, "a", 0.0, None, {}, None, None, None)
-
-
-def make_config(pruner: str) -> SweepConfig:
-    """A config of trials of eight epochs, with rungs at 2 and 4 where trials pause."""
-    return SweepConfig(
-        model="cnn",
-        profile="cpu",
-        space={},
-        data=DataConfig(
-            num_train=NUM_TRAIN,
-            num_validation=10,
-            train_fingerprint="a",
-            validation_fingerprint="b",
-            null_loss=10.0,
-        ),
-        recipe=Recipe(
-            name="fast", epochs=NUM_EPOCHS, optimizer="adam", schedule="constant", grace_events=200
-        ),
-        search=SearchConfig(sampler=SamplerConfig(name="random"), pruner=PrunerConfig(name=pruner)),
-    )
 
 
 def make_rows(*trained: tuple[str, int]) -> list[TrialRow]:
@@ -65,7 +37,7 @@ def make_rows(*trained: tuple[str, int]) -> list[TrialRow]:
 def count_epochs_left(pruner: str, budget: int, *trained: tuple[str, int]) -> float | None:
     """Count what is left, in epochs, by a pace of a second an epoch."""
     work_s = float(sum(epochs for _state, epochs in trained))
-    return estimate_time_left_s(make_rows(*trained), budget, make_config(pruner), work_s)
+    return estimate_time_left_s(make_rows(*trained), budget, make_config(pruner, 200), work_s)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +63,7 @@ def test_what_is_left_counts_trials_that_run_and_pause(
 def test_time_is_shared_among_what_runs() -> None:
     """Two workers need half of the time; where none runs or nothing was trained none is told."""
     rows = make_rows(("running", 4), ("running", 4))
-    assert estimate_time_left_s(rows, 2, make_config("none"), 16.0) == pytest.approx(8.0)
+    assert estimate_time_left_s(rows, 2, make_config("none", 200), 16.0) == pytest.approx(8.0)
     assert count_epochs_left("none", 2, ("running", 0)) is None
     assert count_epochs_left("none", 2, ("complete", 8)) is None
 
@@ -100,7 +72,7 @@ def test_epochs_of_fewer_events_take_as_long_as_whole_ones() -> None:
     """Of architectures that are compared by seconds, whichever were trained so far."""
     parts = [ArchitectureConfig(model=name, space={}, epoch_events=NUM_TRAIN) for name in "ab"]
     slow = parts[1].model_copy(update={"epoch_events": NUM_TRAIN // 4})
-    config = make_config("none").model_copy(update={"architectures": (parts[0], slow)})
+    config = make_config("none", 200).model_copy(update={"architectures": (parts[0], slow)})
     quick, row = make_rows(("complete", 8), ("running", 4))
     last = replace(EPOCH, epoch=4, events_seen=NUM_TRAIN)
     rows = [replace(quick, params={MODEL: "a"}), replace(row, params={MODEL: "b"}, last=last)]
@@ -146,7 +118,7 @@ def test_recorded_sweep_was_told_its_time_within_a_third() -> None:
         now_s = end_s * percent / 100
         rows, work_s = look_at(recorded, now_s)
         if sum(row.state != "running" for row in rows) >= 5:
-            left_s = estimate_time_left_s(rows, budget, make_config("rungs"), work_s)
+            left_s = estimate_time_left_s(rows, budget, make_config("rungs", 200), work_s)
             assert left_s == pytest.approx(end_s - now_s, rel=1 / 3), percent
             num_looked += 1
     assert num_looked > 80

@@ -6,15 +6,8 @@ from dataclasses import replace
 
 import optuna
 import pytest
+from configs import make_config
 
-from sweep.config import (
-    DataConfig,
-    PrunerConfig,
-    Recipe,
-    SamplerConfig,
-    SearchConfig,
-    SweepConfig,
-)
 from sweep.search.judgement import (
     count_grace_epochs,
     find_best_epoch,
@@ -34,32 +27,6 @@ from sweep.storage.tables import Epoch
 NULL_LOSS = 10.0
 ALIVE = Epoch(1, 100, 5.0, 5.0, 10, 8, 2, 8, 1, 1e-3, 1.0)
 TRIAL = TrialRow(1, 0, 0, "complete", "complete", None, 1, None, 0.0, 1.0, {}, True, ALIVE, ALIVE)
-
-
-def make_config(
-    pruner: str = "median", grace_events: int = 250, objective: str = "validation_loss"
-) -> SweepConfig:
-    """A config of 100 training events; only what is judged by matters."""
-    return SweepConfig(
-        model="cnn",
-        profile="cpu",
-        space={},
-        data=DataConfig(
-            num_train=100,
-            num_validation=10,
-            train_fingerprint="a",
-            validation_fingerprint="b",
-            null_loss=NULL_LOSS,
-        ),
-        recipe=Recipe(
-            name="fast", epochs=8, optimizer="adam", schedule="constant", grace_events=grace_events
-        ),
-        search=SearchConfig(
-            objective=objective,
-            sampler=SamplerConfig(name="random"),
-            pruner=PrunerConfig.model_validate({"name": pruner}),
-        ),
-    )
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ from optuna.trial import TrialState
 
 from sweep.storage import studies
 from sweep.storage.attachments import attach_file
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, release_claim
+from sweep.storage.claims import Claim, begin_claimed, claim_trial, finish_claim, release_claim
 from sweep.storage.edits import Entry, record_edit
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.epochs import record_epochs
 from sweep.storage.migrations import create_tables
-from sweep.storage.sweeps import create_sweep
-from sweep.storage.tables import Epoch
+from sweep.storage.sweeps import Sweep, create_sweep
+from sweep.storage.tables import Epoch, trials
 
 HOUR_S = 3600.0
 UNKNOWN = ("alembic_version", "version_info", "sweep_versions", "sweep_workers")
@@ -53,6 +53,19 @@ def open_database() -> Iterator[Callable[[str], sa.Engine]]:
     yield open_one
     for engine in opened:
         engine.dispose()
+
+
+@pytest.fixture
+def sweep(engine: sa.Engine) -> Sweep:
+    """A sweep of three trials."""
+    return create_sweep(engine, "cnn", {"b": 1, "a": [None, "x"]}, {"python": "3"}, 3)
+
+
+def run_out(engine: sa.Engine, claim: Claim) -> None:
+    """Let a lease run out now."""
+    late = trials.update().where(trials.c.id == claim.trial_id).values(lease_until_s=1.0)
+    with engine.begin() as connection:
+        connection.execute(late)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from sweep.storage.edits import list_edits
 from sweep.storage.errors import LostClaimError, UnknownSweepError
 from sweep.storage.standings import choose_trial
 from sweep.storage.tables import attempts, trials
+from tests.storage.conftest import run_out
 
 HOUR_S = 3600.0
 EPOCH = epochs.Epoch(
@@ -69,25 +70,11 @@ while claim := claim_trial(engine, int(sys.argv[2]), sys.argv[3], 3600.0):
 """
 
 
-@pytest.fixture
-def sweep(engine: sa.Engine) -> sweeps.Sweep:
-    """A sweep of three trials."""
-    return sweeps.create_sweep(engine, "cnn", {"b": 1, "a": [None, "x"]}, {"python": "3"}, 3)
-
-
 def claim(engine: sa.Engine, sweep: sweeps.Sweep, worker: str = "a") -> claims.Claim:
     """Claim a trial of which there must be one."""
     found = claims.claim_trial(engine, sweep.id, worker, HOUR_S)
     assert found is not None
     return found
-
-
-def run_out(engine: sa.Engine, held: claims.Claim) -> None:
-    """Let a lease run out now."""
-    with engine.begin() as connection:
-        connection.execute(
-            trials.update().where(trials.c.id == held.trial_id).values(lease_until_s=1.0)
-        )
 
 
 def finish(engine: sa.Engine, held: claims.Claim, state: str = "complete") -> None:

@@ -23,6 +23,7 @@ from sweep.storage.ranking import Ranking
 from sweep.storage.standings import NextTrial, Promotion, Standing
 from sweep.storage.tables import Epoch, attempts, trials
 from sweep.storage.tables import epochs as epochs_table
+from tests.storage.conftest import run_out
 
 HOUR_S = 3600.0
 LOSS = Ranking(("validation_loss",), (), is_highest_first=False)
@@ -62,12 +63,6 @@ while claim := claim_trial(engine, int(sys.argv[2]), sys.argv[3], 3600.0, promot
 """
 
 
-@pytest.fixture
-def sweep(engine: sa.Engine) -> sweeps.Sweep:
-    """A sweep of three trials."""
-    return sweeps.create_sweep(engine, "cnn", {}, {}, 3)
-
-
 class Rule:
     """Gives choices in an order; remembers what it was told."""
 
@@ -102,13 +97,6 @@ def record(engine: sa.Engine, claim: claims.Claim, *losses: float, first: int = 
         for number, loss in enumerate(losses, first)
     ]
     epochs.record_epochs(engine, claim, made)
-
-
-def run_out(engine: sa.Engine, claim: claims.Claim) -> None:
-    """Let a lease run out now."""
-    late = trials.update().where(trials.c.id == claim.trial_id).values(lease_until_s=1.0)
-    with engine.begin() as connection:
-        connection.execute(late)
 
 
 def test_rule_that_ends_or_begins_leaves_no_trial_behind(

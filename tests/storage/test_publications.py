@@ -22,12 +22,6 @@ from sweep.storage.publications import (
 from sweep.storage.sweeps import Sweep, create_sweep
 
 
-@pytest.fixture
-def sweep(engine: sa.Engine) -> Sweep:
-    """A sweep of two trials."""
-    return create_sweep(engine, "cnn", {}, {}, 2)
-
-
 def take(
     engine: sa.Engine, publisher: str = "a", *, every_s: float = 0.0, lease_s: float = 60.0
 ) -> Publication | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import sqlalchemy as sa
 
 from sweep.results.glance import write_usage
@@ -18,12 +17,6 @@ from sweep.storage.workers import (
 )
 
 HOUR_S = 3600.0
-
-
-@pytest.fixture
-def sweep(engine: sa.Engine) -> sweeps.Sweep:
-    """A sweep of three trials."""
-    return sweeps.create_sweep(engine, "cnn", {}, {}, 3)
 
 
 def grow_silent(engine: sa.Engine, name: str, silent_s: float) -> None:
