@@ -251,13 +251,13 @@ def _draw_note(
             continue
         axes = next(a for key, a in places.items() if key[position] == ref.split()[0])
         ways.append(axes.transAxes if ref.endswith("domain") else axes.transData)
-    y = note.y
-    if note.yref not in (None, "paper") and not note.yref.endswith("domain"):
-        is_log = layout[_name_axis(note.yref)].type == "log"
-        y = 10.0**y if is_log else y
+    place = [note.x, note.y]
+    for position, ref in enumerate((note.xref, note.yref)):
+        is_of_data = ref not in (None, "paper") and not ref.endswith("domain")
+        if is_of_data and layout[_name_axis(ref)].type == "log":
+            place[position] = 10.0 ** place[position]
     picture.text(
-        note.x,
-        y,
+        *place,
         _strip(note.text),
         transform=blended_transform_factory(*ways),
         color=note.font.color or "black",
@@ -268,21 +268,28 @@ def _draw_note(
 
 
 def _draw_legend(picture: Figure, places: list[Axes], corner: tuple[float, float]) -> None:
-    """Draw one legend for all subplots, its lower right corner at this place; each name once."""
+    """Draw one legend for all subplots, its lower right corner at this place; each name once.
+
+    It has as few rows as fit into the picture's width.
+    """
     entries: dict[str, Any] = {}
     for axes in places:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    picture.legend(
-        entries.values(),
-        entries.keys(),
-        loc="lower right",
-        bbox_to_anchor=corner,
-        ncols=max(1, len(entries)),
-        frameon=False,
-        fontsize="small",
-        borderaxespad=0,
-    )
+    for num_columns in range(max(1, len(entries)), 0, -1):
+        legend = picture.legend(
+            entries.values(),
+            entries.keys(),
+            loc="lower right",
+            bbox_to_anchor=corner,
+            ncols=num_columns,
+            frameon=False,
+            fontsize="small",
+            borderaxespad=0,
+        )
+        if num_columns == 1 or legend.get_window_extent().x0 >= 0:
+            return
+        legend.remove()
 
 
 def _split_rgba(text: str | None) -> tuple[Any, float]:
