@@ -257,7 +257,8 @@ def _draw_note(
         if is_of_data and layout[_name_axis(ref)].type == "log":
             place[position] = 10.0 ** place[position]
     picture.text(
-        *place,
+        place[0],
+        place[1],
         _strip(note.text),
         transform=blended_transform_factory(*ways),
         color=note.font.color or "black",
