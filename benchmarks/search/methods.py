@@ -26,6 +26,8 @@ class Method:
         eta: Reduction factor of the rungs.
         is_plain: Whether the best of those that came to the first rung go to the end at once.
         stops_when_flat: Whether no trial begins any more where it is not expected to pay.
+        is_confirmed: Whether the epochs are those of a search and its confirmation, whose winner is
+            selected, as `sweep run` has them.
     """
 
     sampler: str | Callable[[int], optuna.samplers.BaseSampler]
@@ -34,6 +36,7 @@ class Method:
     eta: int = 2
     is_plain: bool = False
     stops_when_flat: bool = False
+    is_confirmed: bool = False
 
     @property
     def is_pausing(self) -> bool:
@@ -80,6 +83,8 @@ METHODS: Mapping[str, Method] = {
     "i-epochs": Method("random", eta=12, is_plain=True),
     "tpe+rungs": Method("tpe"),
     "ours": Method("mixed"),
+    "ours, confirmed": Method("mixed", is_confirmed=True),
+    "optuna, confirmed": Method(build_tpe, MedianPruner, is_confirmed=True),
     "ours, flat": Method("mixed", stops_when_flat=True),
 }
 """Each by the name that the table gives it."""

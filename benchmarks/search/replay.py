@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from record import NUM_EPOCHS, list_good_points
 
 from sweep.config import PrunerConfig, SearchConfig
+from sweep.plan.confirmation_plan import FIRST_SEEDS, SHARE, choose_size
 from sweep.search.draw import Outlook
 from sweep.search.expected_ends import expect_ends
 from sweep.search.flatness import NUM_AGREEING, explain_flatness
@@ -31,7 +32,7 @@ from sweep.search.promotion import choose_next_trial, list_rungs
 from sweep.search.seen import Seen, expect_levels
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
-from sweep.search.winner_choice import choose_winner, estimate_levels
+from sweep.search.winner_choice import choose_winner, estimate_levels, keep_open
 from sweep.storage.standings import Standing
 from sweep.storage.studies import begin_trial
 from sweep.storage.sweeps import COMPLETE, PAUSED, PRUNED, RUNNING, WAITING
@@ -62,6 +63,9 @@ class Result:
         above: By how much the selected configuration's mean is above the best known one's, in
             percent of that.
         above_by_model: The same where a model of all trials selects among the complete ones.
+        best_complete, best_begun: The same of the best there was among those that came to their
+            end, and among all that began: what a choice without noise, and a pruner that knows the
+            ends, would have selected.
         confirmed, confirmed_by_model: The same of the winner of a confirmation.
         trace: After how many epochs, and what was selected from then on, as `above`.
         epochs: Spent.
@@ -72,6 +76,8 @@ class Result:
 
     above: float
     above_by_model: float
+    best_complete: float
+    best_begun: float
     confirmed: float
     confirmed_by_model: float
     trace: list[tuple[int, float]]
@@ -104,7 +110,9 @@ class Sweep:
         self._judged = 0
 
     def run(self, num_epochs: int, num_workers: int) -> None:
-        """Search until the epochs are spent."""
+        """Search until the epochs are spent, those of a confirmation kept back."""
+        if self.method.is_confirmed:
+            num_epochs = round(num_epochs / (1.0 + SHARE))
         count = self.method.count_trials(num_epochs, self.rungs)
         self.trials = [Trial(slot) for slot in range(count)]
         max_epochs = math.inf if self.method.is_pausing else num_epochs
@@ -233,31 +241,57 @@ class Sweep:
         ranked = sorted(zip(level_N, begun, strict=True), key=itemgetter(0))
         return [trial for _level, trial in ranked if trial.state == COMPLETE]
 
-    def confirm(self, ranked: Sequence[Trial]) -> float:
-        """Train the best and the recommended point again and give the true mean of the winner."""
+    def confirm(
+        self, ranked: Sequence[Trial], top: int = NUM_CONFIRMED, seeds: int = NUM_FRESH
+    ) -> tuple[float, int]:
+        """Train the best and the recommended point, if it was tried, again, round after round.
+
+        Returns:
+            The true mean of the winner, and how many trainings that took.
+        """
         recommended_D = self.land.recommended_D
-        best = [trial.u_D for trial in ranked[:NUM_CONFIRMED]]
-        places = [recommended_D, *(u_D for u_D in best if not np.allclose(u_D, recommended_D))]
-        fresh = [10_000 + 100 * self.seed + number for number in range(NUM_FRESH)]
-        value_CS = np.array(
-            [[self.land.draw_curve(u_D, seed)[-1] for seed in fresh] for u_D in places]
-        )
-        winner = choose_winner(estimate_levels(value_CS), 0)
-        return float(self.land.get_true(places[winner or 0][None])[0])
+        best = [trial.u_D for trial in ranked[:top]]
+        if self.points:
+            others = [u_D for u_D in best if not np.allclose(u_D, recommended_D)]
+            best = [recommended_D, *others]
+        recommended = 0 if self.points else None
+        value_CS = np.full((len(best), seeds), np.nan)
+        for number in range(seeds):
+            few = number < FIRST_SEEDS
+            for index in range(len(best)) if few else keep_open(value_CS, recommended):
+                fresh = 10_000 + 100 * self.seed + number
+                value_CS[index, number] = self.land.draw_curve(best[index], fresh)[-1]
+        winner = choose_winner(estimate_levels(value_CS), recommended)
+        true = float(self.land.get_true(best[winner or 0][None])[0])
+        return true, int(np.isfinite(value_CS).sum())
+
+    def _confirm_within_share(self) -> tuple[float, int]:
+        """Confirm as `sweep run` does unasked; the lowest loss is selected where it does not."""
+        size = choose_size(self.spent, NUM_EPOCHS, has_recommended=bool(self.points))
+        if size is None:
+            return self.selected.true, 0
+        foremost = self._rank()[:1]
+        others = [trial for trial in self._rank_by_model() if trial not in foremost]
+        return self.confirm([*foremost, *others], *size)
 
     def rate(self) -> Result:
         """Say what the sweep came to; some trial must be complete."""
         rate, by_model = self.land.rate, self._rank_by_model()
+        selected, num_trainings = self.selected.true, 0
+        if self.method.is_confirmed:
+            selected, num_trainings = self._confirm_within_share()
         ended = [trial for trial in self.trials if trial.state == PRUNED and not trial.outcome]
         bar = self.selected.curve[-1]
         dead = sum(len(trial.curve) for trial in self.trials if min(trial.curve, default=0) >= DEAD)
         return Result(
-            rate(self.selected.true),
+            rate(selected),
             rate(by_model[0].true),
-            rate(self.confirm(self._rank())),
-            rate(self.confirm(by_model)),
+            rate(min(trial.true for trial in by_model)),
+            rate(min(trial.true for trial in self.trials if trial.curve)),
+            rate(self.confirm(self._rank())[0]),
+            rate(self.confirm(by_model)[0]),
             [(spent, round(rate(true), 4)) for spent, true in self.trace],
-            self.spent,
+            self.spent + num_trainings * NUM_EPOCHS,
             dead / max(1, self.spent),
             len(ended),
             sum(trial.whole[-1] < bar for trial in ended),

@@ -91,7 +91,9 @@ def end_search(
         if find_stored(engine, name_confirmation(name)) is not None:
             print_note(f"{name}: not confirmed: {name_confirmation(name)} is another sweep's name")
             return True
-        size = choose_size(spent, epochs)
+        parts = search.config.narrow_all()
+        has_recommended = any(part.recommended_slot is not None for part in parts)
+        size = choose_size(spent, epochs, has_recommended=has_recommended)
         if size is None:
             print_note(
                 f"{name}: not confirmed, which would take more than {SHARE:.0%} of the epochs of "

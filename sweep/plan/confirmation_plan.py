@@ -55,12 +55,16 @@ def check_size(top: int | None, seeds: int | None) -> None:
     check_least("seeds", seeds, FIRST_SEEDS)
 
 
-def choose_size(spent_epochs: int, epochs: int) -> tuple[int, int] | None:
+def choose_size(
+    spent_epochs: int, epochs: int, *, has_recommended: bool = True
+) -> tuple[int, int] | None:
     """Choose how many of the best and how many seeds a confirmation may have unasked.
 
     Args:
         spent_epochs: That the search trained.
         epochs: Of one training.
+        has_recommended: Whether the recommended point is trained beside them; without it there is
+            nothing to beat, and one alone is no choice.
 
     Returns:
         The most trainings that are within `SHARE` of the epochs if nothing is dropped: of equals
@@ -68,10 +72,10 @@ def choose_size(spent_epochs: int, epochs: int) -> tuple[int, int] | None:
     """
     allowed = SHARE * spent_epochs / epochs
     sizes = [
-        ((top + 1) * seeds, top, seeds)
-        for top in range(1, DEFAULT_TOP + 1)
+        (num_all * seeds, num_all - has_recommended, seeds)
+        for num_all in range(2, DEFAULT_TOP + 1 + has_recommended)
         for seeds in range(FIRST_SEEDS, DEFAULT_SEEDS + 1)
-        if (top + 1) * seeds <= allowed
+        if num_all * seeds <= allowed
     ]
     return max(sizes)[1:] if sizes else None
 

@@ -91,3 +91,11 @@ def test_a_candidate_without_a_value_cannot_win() -> None:
 def test_unasked_it_takes_no_more_than_its_share(spent: int, size: tuple[int, int] | None) -> None:
     """Top and seeds follow from a quarter of the epochs of the search, here with 8 a training."""
     assert choose_size(spent, epochs=8) == size
+
+
+@pytest.mark.parametrize(("spent", "size"), [(127, None), (128, (2, 2)), (200, (3, 2))])
+def test_no_place_is_kept_for_a_recommended_point_that_is_not_there(
+    spent: int, size: tuple[int, int] | None
+) -> None:
+    """Where nothing is known to work, the whole share goes to the best, at least two of them."""
+    assert choose_size(spent, epochs=8, has_recommended=False) == size
