@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from peers import Judge, list_sizes
 
+from sweep.machine.process import COMMAND
 from sweep.metrics.intervals import CONFIDENCE, compute_efficiency_interval
-from sweep.process import COMMAND
 
 NUM_CONFIRMED, NUM_CONFIRMING = 2, 2
 """Of the best that a confirmation takes, and its seeds: few trials have none unasked."""
