@@ -34,6 +34,7 @@ COMMANDS = (
     "sweep.figures.cards",
     "sweep.plan.plan",
     "sweep.storage.migrations",
+    "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
 )
 """What commands load sooner or later, beside what workers do."""

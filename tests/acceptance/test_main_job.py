@@ -78,13 +78,10 @@ def run(folder: Path, *arguments: str, **settings: str) -> tuple[str, str]:
 
 def read_tables(storage: str) -> dict[str, list[Any]]:
     """Read every row of the database."""
-    engine = open_engine(parse_url(storage))
-    metadata = sa.MetaData()
-    metadata.reflect(engine)
-    with engine.connect() as connection:
+    with open_engine(parse_url(storage)).connect() as connection:
         return {
-            table.name: [tuple(row) for row in connection.execute(sa.select(table))]
-            for table in metadata.sorted_tables
+            name: [tuple(row) for row in connection.execute(sa.text(f'SELECT * FROM "{name}"'))]
+            for name in sa.inspect(connection).get_table_names()
         }
 
 

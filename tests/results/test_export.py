@@ -36,6 +36,7 @@ def trained(
     return session, read_status(session.engine, session.sweep)
 
 
+@pytest.mark.usefixtures("forked_check")
 def test_what_the_check_of_an_export_says_is_passed_on(
     trained: tuple[Session, Status], tmp_path: Path
 ) -> None:
