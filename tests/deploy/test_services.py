@@ -184,6 +184,7 @@ def engine_here(
     engine.environment = {key: engine.translate(value) for key, value in image.items()} | {
         "PATH": f"{Path(sys.executable).parent}:{postgres_programs}:{os.environ['PATH']}",
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "NUMBA_CACHE_DIR": "",  # what was compiled for other tests serves here, too
         "PGHOSTADDR": "127.0.0.1",
         "PGPORT": str(ports["5432"]),
     }
