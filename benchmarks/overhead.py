@@ -23,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -54,7 +55,6 @@ from sweep.storage.sweeps import (
     create_sweep,
     list_open_sweeps,
 )
-from sweep.storage.sweeps import is_stop_requested as look_for_stop
 from sweep.storage.tables import Epoch
 from sweep.storage.tables import epochs as epoch_table
 from sweep.storage.tables import trials as trial_table
@@ -273,7 +273,8 @@ def serve(
         trial = studies.begin_trial(
             study, claim.slot, {}, is_first=claim.attempt == 1, number=claim.number
         )
-        suggest(trial, SPACE, {})
+        with studies.gather_writes(trial):
+            suggest(trial, SPACE, {})
     with watch.measure("begin"):
         begin_claimed(engine, claim, trial.number, {"lr": 1e-3})
     quality = (claim.slot * 7919 % 1000) / 1000
@@ -283,9 +284,9 @@ def serve(
         with watch.measure("an epoch: renew, record, report, look for a stop"):
             renew_claim(engine, claim, LEASE_S)
             epoch = make_epoch(number, quality)
-            record_epochs(engine, claim, [epoch])
-            studies.report_epochs(trial, {number: epoch.validation_loss})
-            look_for_stop(engine, sweep_id)
+            values = {number: epoch.validation_loss}
+            report = partial(studies.report_epochs, trial, values)
+            record_epochs(engine, claim, [epoch], report)
     if until < RUNGS[-1] and claim.account is None:
         with watch.measure("pause"):
             studies.suspend_trial(trial)

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read_clock_s, transact
+from sweep.storage.engine import read_clock_s, tell_time_s, transact
 from sweep.storage.errors import LostClaimError
 from sweep.storage.points import get_point
 from sweep.storage.standings import Promotion, choose_trial
@@ -183,8 +183,7 @@ def renew_claim(
     """
 
     def work(connection: sa.Connection) -> None:
-        until_s = read_clock_s(connection) + lease_s
-        update_claimed(connection, claim, lease_until_s=until_s)
+        update_claimed(connection, claim, lease_until_s=tell_time_s(connection) + lease_s)
         see(connection, claim.worker, usage)
 
     transact(engine, work)
@@ -310,13 +309,24 @@ def release_all(connection: sa.Connection, now_s: float) -> None:
     connection.execute(workers.delete())
 
 
-def update_claimed(connection: sa.Connection, claim: Claim, **values: Any) -> None:
+def update_claimed(
+    connection: sa.Connection,
+    claim: Claim,
+    *found: sa.ColumnElement[Any],
+    **values: Any,
+) -> sa.Row[Any]:
     """Write columns of a trial within a transaction, if the claim still holds.
+
+    Args:
+        found: What is read beside.
+
+    Returns:
+        The trial's number of its row, and what was read.
 
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
-    result = connection.execute(
+    row = connection.execute(
         trials.update()
         .where(
             trials.c.id == claim.trial_id,
@@ -325,10 +335,12 @@ def update_claimed(connection: sa.Connection, claim: Claim, **values: Any) -> No
             trials.c.attempts == claim.attempt,
         )
         .values(**values)
-    )
-    if result.rowcount != 1:
+        .returning(trials.c.id, *found)
+    ).first()
+    if row is None:
         raise LostClaimError(
             f"trial in slot {claim.slot}: the claim of {claim.worker} ran out and another worker "
             "holds the trial, got a write after the lease's end, expected a renewed lease; "
             "nothing was stored"
         )
+    return row

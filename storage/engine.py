@@ -328,10 +328,16 @@ def open_snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def read_clock_s(connection: sa.Connection) -> float:
-    """Read the database's clock: seconds since 1970, the one clock all workers share."""
+def tell_time_s(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """Give what tells the database's clock in a statement: seconds since 1970, as all workers
+    share them.
+    """
     if connection.dialect.name == "sqlite":
-        query = "SELECT (julianday('now') - 2440587.5) * 86400.0"
-    else:
-        query = "SELECT extract(epoch FROM clock_timestamp())"
-    return float(connection.execute(sa.text(query)).scalar_one())
+        return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Float)
+    now = "extract(epoch FROM clock_timestamp())::double precision"
+    return sa.literal_column(now, sa.Float)
+
+
+def read_clock_s(connection: sa.Connection) -> float:
+    """Read the database's clock, as `tell_time_s` tells it."""
+    return float(connection.execute(sa.select(tell_time_s(connection))).scalar_one())

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.storage.claims import Claim, update_claimed
 from sweep.storage.content import parse_column
-from sweep.storage.engine import read, read_clock_s, read_rows, transact
+from sweep.storage.engine import read, read_rows, tell_time_s, transact
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import COMPLETE
-from sweep.storage.tables import Epoch, epochs, trials
+from sweep.storage.tables import Epoch, epochs, sweeps, trials
 
 
 @dataclass(frozen=True)
@@ -59,27 +60,42 @@ _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
 _OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last", "is_added"}
 
 
-def record_epochs(engine: sa.Engine, claim: Claim, results: Sequence[Epoch]) -> None:
+def record_epochs(
+    engine: sa.Engine,
+    claim: Claim,
+    results: Sequence[Epoch],
+    beside: Callable[[sa.Connection], None] = lambda _connection: None,
+) -> bool:
     """Store epochs of a claimed trial; those already stored stay as they are.
+
+    Args:
+        beside: What else is written in the same transaction; done again where that is.
+
+    Returns:
+        Whether the workers of its sweep are asked to stop.
 
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
+    stop = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == claim.sweep_id)
 
-    def work(connection: sa.Connection) -> None:
-        update_claimed(connection, claim, worker=claim.worker)
-        stored = set(
-            connection.execute(
-                sa.select(epochs.c.epoch).where(epochs.c.trial_id == claim.trial_id)
-            ).scalars()
+    def work(connection: sa.Connection) -> bool:
+        _id, now_s, is_to_stop = update_claimed(
+            connection,
+            claim,
+            tell_time_s(connection),
+            stop.scalar_subquery(),
+            worker=claim.worker,
         )
-        now_s = read_clock_s(connection)
         mine = {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
-        rows = [asdict(result) | mine for result in results if result.epoch not in stored]
+        rows = [asdict(result) | mine for result in results]
         if rows:
-            connection.execute(epochs.insert(), rows)
+            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+            connection.execute(dialect.insert(epochs).on_conflict_do_nothing(), rows)
+        beside(connection)
+        return bool(is_to_stop)
 
-    transact(engine, work)
+    return transact(engine, work)
 
 
 def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:

@@ -237,18 +237,25 @@ def begin_trial(
     Returns:
         A running trial from which parameters can be suggested; those suggested before stay.
     """
-    storage = study._storage
+    storage: Any = study._storage
     begun = None if is_first else find_trial(study, slot, number)
     if begun is not None:
-        if begun.state == TrialState.WAITING:
-            storage.set_trial_state_values(begun._trial_id, TrialState.RUNNING)
-        return Trial(study, begun._trial_id)
-    template = optuna.trial.create_trial(
-        state=TrialState.RUNNING,
-        system_attrs={SLOT_KEY: slot, FIXED_KEY: dict(fixed_params)},
-    )
+        return Trial(study, storage.go_on(begun))
     study._thread_local.cached_all_trials = None
-    return Trial(study, storage.create_new_trial(study._study_id, template_trial=template))
+    attributes = {SLOT_KEY: slot, FIXED_KEY: dict(fixed_params)}
+    return Trial(study, storage.begin_trial(study._study_id, attributes))
+
+
+@contextmanager
+def gather_writes(trial: Trial) -> Iterator[None]:
+    """Write what is written of a running trial at the end of the block, in one transaction.
+
+    Nothing of it is written where the end is not reached. Suggestions take a transaction each
+    otherwise, and a worker that is killed between two leaves half of them.
+    """
+    storage: Any = trial.storage
+    with storage.gather(trial._trial_id, trial._cached_frozen_trial.system_attrs):
+        yield
 
 
 def suspend_trial(trial: Trial) -> None:
@@ -276,10 +283,19 @@ def drop_double(study: optuna.Study, trial: Trial, slot: int) -> None:
         finish_trial(study, trial, TrialState.FAIL, None)
 
 
-def report_epochs(trial: Trial, values: Mapping[int, float]) -> None:
-    """Report the objective of epochs; those that were reported before stay as they are."""
+def report_epochs(
+    trial: Trial, values: Mapping[int, float], connection: sa.Connection | None = None
+) -> None:
+    """Report the objective of epochs; those that were reported before stay as they are.
+
+    Args:
+        connection: Of the transaction on the same database to do it in; None for one of its own.
+    """
     storage: Any = trial.storage
-    retry(lambda: storage.write_steps(trial._trial_id, values))
+    if connection is None:
+        retry(lambda: storage.write_steps(trial._trial_id, values))
+    else:
+        storage.write_steps(trial._trial_id, values, connection)
     known = trial._cached_frozen_trial.intermediate_values  # of these the pruner is told
     known.update({step: value for step, value in values.items() if step not in known})
 

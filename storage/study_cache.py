@@ -8,7 +8,9 @@ Private names of Optuna are used here as in `sweep.storage.studies`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,15 +38,48 @@ class StudyCache(_CachedStorage):
     def __init__(self, backend: StudyRows) -> None:
         super().__init__(backend)
         self._read_up_to: dict[int, int] = {}
+        self._fresh: dict[int, FrozenTrial] = {}
+        """Trials as they were begun a moment ago, for who looks at them next."""
 
     def delete_study(self, study_id: int) -> None:
         """Delete a study; its number may be another one's later."""
         super().delete_study(study_id)
         self._read_up_to.pop(study_id, None)
 
-    def write_steps(self, trial_id: int, values: Mapping[int, float]) -> None:
+    def begin_trial(self, study_id: int, attributes: Mapping[str, Any]) -> int:
+        """Begin a trial as `StudyRows.begin_trial`; gives the number of its row."""
+        trial = self._backend.begin_trial(study_id, attributes)
+        with self._lock:
+            self._studies.setdefault(study_id, _StudyInfo())
+            self._add_trials_to_cache(study_id, [trial])
+            self._fresh[trial._trial_id] = copy.deepcopy(trial)
+        return trial._trial_id
+
+    def go_on(self, trial: FrozenTrial) -> int:
+        """Have a trial that was just read run where it waits; gives the number of its row."""
+        if trial.state == TrialState.WAITING:
+            self._backend.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            trial.state = TrialState.RUNNING
+        self._fresh[trial._trial_id] = trial
+        return trial._trial_id
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        """Read one trial."""
+        return self._fresh.pop(trial_id, None) or super().get_trial(trial_id)
+
+    def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
+        """As `StudyRows.get_trial_system_attrs`."""
+        return self._backend.get_trial_system_attrs(trial_id)
+
+    def gather(self, trial_id: int, attributes: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """As `StudyRows.gather`."""
+        return self._backend.gather(trial_id, attributes)
+
+    def write_steps(
+        self, trial_id: int, values: Mapping[int, float], connection: sa.Connection | None = None
+    ) -> None:
         """As `StudyRows.write_steps`."""
-        self._backend.write_steps(trial_id, values)
+        self._backend.write_steps(trial_id, values, connection)
 
     def write_attributes(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """As `StudyRows.write_attributes`."""
@@ -61,10 +96,11 @@ class StudyCache(_CachedStorage):
             newest = self._read_up_to.get(study_id, -1)
             with open_reader(self._backend.engine) as connection:
                 changed = _list_changed(connection, study_id, study.trials.values(), newest)
-                mine = TRIALS.c.study_id == study_id
-                trials = read_trials(connection, sa.and_(mine, TRIALS.c.trial_id > newest))
-                for first in range(0, len(changed), PART):
-                    part = TRIALS.c.trial_id.in_(changed[first : first + PART])
+                is_new = sa.and_(TRIALS.c.study_id == study_id, TRIALS.c.trial_id > newest)
+                first = TRIALS.c.trial_id.in_(changed[:PART])
+                trials = read_trials(connection, sa.or_(is_new, first) if changed else is_new)
+                for start in range(PART, len(changed), PART):
+                    part = TRIALS.c.trial_id.in_(changed[start : start + PART])
                     trials += read_trials(connection, part)
             self._add_trials_to_cache(study_id, trials)
             self._read_up_to[study_id] = max([newest, *(trial._trial_id for trial in trials)])

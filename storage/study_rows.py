@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -22,7 +24,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _VersionManager
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.storage.engine import open_reader
@@ -30,12 +32,21 @@ from sweep.storage.engine import open_reader
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
+STUDIES: Any = models.StudyModel.__table__
 TRIALS: Any = models.TrialModel.__table__
 VALUES: Any = models.TrialValueModel.__table__
 PARAMS: Any = models.TrialParamModel.__table__
 STEPS: Any = models.TrialIntermediateValueModel.__table__
 USER_ATTRIBUTES: Any = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRIBUTES: Any = models.TrialSystemAttributeModel.__table__
+PARTS: dict[str, tuple[Any, str]] = {
+    "trial_params": (PARAMS, "param_name"),
+    "trial_values": (VALUES, "objective"),
+    "trial_intermediate_values": (STEPS, "step"),
+    "trial_user_attributes": (USER_ATTRIBUTES, "key"),
+    "trial_system_attributes": (SYSTEM_ATTRIBUTES, "key"),
+}
+"""Tables of what trials consist of, each with the column that tells a trial's rows apart."""
 
 Rows = dict[int, list[sa.Row[Any]]]
 
@@ -54,12 +65,104 @@ _VersionManager._create_alembic_script = (  # type: ignore[method-assign]
 )
 
 
+@dataclass
+class _Held:
+    """What is to be written of a trial: rows by the statement that writes them.
+
+    Attributes:
+        attributes: All that the search reads of the trial, with what is held.
+    """
+
+    attributes: dict[str, Any]
+    rows: dict[tuple[str, str | None], list[dict[str, Any]]] = field(default_factory=dict)
+
+
 class StudyRows(RDBStorage):
     """Optuna's storage, in which trials of one study may have a parameter of different spaces.
 
     The space of a sweep may change while it lives. Optuna refuses other choices for a parameter
     that an earlier trial has; it learns of these from nobody but a sampler, which is asked here.
     """
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._held: dict[int, _Held] = {}
+
+    @contextmanager
+    def gather(self, trial_id: int, attributes: Mapping[str, Any]) -> Iterator[None]:
+        """Hold back what is written of a running trial, and write it in one transaction at the end.
+
+        Nothing is written where that is not reached.
+
+        Args:
+            attributes: All that the search reads of the trial.
+        """
+        held = self._held[trial_id] = _Held(dict(attributes))
+        try:
+            yield
+        finally:
+            del self._held[trial_id]
+        if held.rows:
+            with self._open(trial_id) as (connection, _state):
+                for (name, replaced), rows in held.rows.items():
+                    connection.execute(self._make_statement(name, replaced), rows)
+
+    def begin_trial(self, study_id: int, attributes: Mapping[str, Any]) -> FrozenTrial:
+        """Begin a trial of a study, with what the search reads of it.
+
+        Raises:
+            KeyError: when there is no such study.
+        """
+        now = datetime.now(UTC).replace(tzinfo=None)
+        count = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id).scalar_subquery()
+        new = TRIALS.insert().values(
+            study_id=study_id, number=count, state=TrialState.RUNNING, datetime_start=now
+        )
+        lock = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update()
+        with self.engine.begin() as connection:
+            if connection.execute(lock).first() is None:  # who counts holds it, else two are equal
+                raise KeyError(f"no study has the number {study_id}")
+            trial_id, number = connection.execute(
+                new.returning(TRIALS.c.trial_id, TRIALS.c.number)
+            ).one()
+            rows = [
+                {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+                for key, value in attributes.items()
+            ]
+            connection.execute(SYSTEM_ATTRIBUTES.insert(), rows)
+        trial = create_trial(state=TrialState.RUNNING, system_attrs=dict(attributes))
+        trial.number, trial._trial_id, trial.datetime_start = number, trial_id, _to_local(now)
+        return trial
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Write a trial's state and its values; False where one is to run that does not wait."""
+        convert = models.TrialValueModel.value_to_stored_repr
+        names = ("objective", "value", "value_type")
+        rows = [
+            {"trial_id": trial_id, **dict(zip(names, (place, *convert(value)), strict=True))}
+            for place, value in enumerate(values or ())
+        ]
+        columns: dict[str, Any] = {"state": state}
+        now = datetime.now(UTC).replace(tzinfo=None)
+        if state == TrialState.RUNNING:
+            columns["datetime_start"] = now
+        if state.is_finished():
+            columns["datetime_complete"] = now
+        with self._open(trial_id, is_locked=True) as (connection, stored):
+            if rows:
+                connection.execute(self._make_statement("trial_values", None), rows)
+            if state == TrialState.RUNNING and stored != TrialState.WAITING:
+                return False
+            mine = TRIALS.c.trial_id == trial_id
+            connection.execute(TRIALS.update().where(mine).values(**columns))
+        return True
+
+    def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
+        """Read what the search reads of a trial, and what is held back of that."""
+        held = self._held.get(trial_id)
+        return super().get_trial_system_attrs(trial_id) if held is None else held.attributes
 
     def _set_trial_param_without_commit(self, *given: Any) -> None:
         session, trial_id, name, value, distribution = given[:5]
@@ -80,7 +183,7 @@ class StudyRows(RDBStorage):
             "param_value": param_value_internal,
             "distribution_json": distribution_to_json(distribution),
         }
-        self._write(PARAMS, "param_name", None, trial_id, [row])
+        self._write("trial_params", None, trial_id, [row])
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Read one trial.
@@ -97,7 +200,9 @@ class StudyRows(RDBStorage):
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Write one attribute that the search reads."""
         rows = [{"key": key, "value_json": json.dumps(value)}]
-        self._write(SYSTEM_ATTRIBUTES, "key", "value_json", trial_id, rows)
+        self._write("trial_system_attributes", "value_json", trial_id, rows)
+        if (held := self._held.get(trial_id)) is not None:
+            held.attributes[key] = value
 
     def write_attributes(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Write attributes that a person sees, over those of the same names.
@@ -107,47 +212,75 @@ class StudyRows(RDBStorage):
             optuna.exceptions.UpdateFinishedTrialError: when it is finished.
         """
         rows = [{"key": key, "value_json": json.dumps(value)} for key, value in attributes.items()]
-        self._write(USER_ATTRIBUTES, "key", "value_json", trial_id, rows)
+        self._write("trial_user_attributes", "value_json", trial_id, rows)
 
-    def write_steps(self, trial_id: int, values: Mapping[int, float]) -> None:
-        """Write the values of epochs that have none yet; raises as `write_attributes`."""
+    def write_steps(
+        self, trial_id: int, values: Mapping[int, float], connection: sa.Connection | None = None
+    ) -> None:
+        """Write the values of epochs that have none yet; raises as `write_attributes`.
+
+        Args:
+            connection: Of the transaction to do it in; None for one of its own.
+        """
         convert = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
         names = ("step", "intermediate_value", "intermediate_value_type")
         rows = [
             dict(zip(names, (step, *convert(value)), strict=True)) for step, value in values.items()
         ]
-        self._write(STEPS, "step", None, trial_id, rows)
+        self._write("trial_intermediate_values", None, trial_id, rows, connection)
 
     def _write(
         self,
-        table: Any,
-        key: str,
+        name: str,
         replaced: str | None,
         trial_id: int,
         rows: Sequence[Mapping[str, Any]],
+        connection: sa.Connection | None = None,
     ) -> None:
-        """Write rows of a trial that is not finished.
+        """Write rows of a trial that is not finished, or hold them back.
 
         Args:
-            key: Which column tells them apart.
-            replaced: Which one a row takes that is there already; it stays as it is where None.
+            name: Of their table.
+            replaced: Which column a row takes that is there already; it stays as it is where None.
         """
-        if not rows:
+        whole = [{"trial_id": trial_id, **row} for row in rows]
+        if not whole:
             return
+        held = self._held.get(trial_id)
+        if held is not None:
+            held.rows.setdefault((name, replaced), []).extend(whole)
+            return
+        with self._open(trial_id, connection) as (opened, _state):
+            opened.execute(self._make_statement(name, replaced), whole)
+
+    def _make_statement(self, name: str, replaced: str | None) -> Any:
+        """Make what writes rows into a table of trials' parts: arguments as `_write`."""
+        table, key = PARTS[name]
         insert = (sqlite if self.engine.dialect.name == "sqlite" else postgresql).insert(table)
         unique = ["trial_id", key]
         if replaced is None:
-            statement = insert.on_conflict_do_nothing(index_elements=unique)
-        else:
-            new = {replaced: insert.excluded[replaced]}
-            statement = insert.on_conflict_do_update(index_elements=unique, set_=new)
+            return insert.on_conflict_do_nothing(index_elements=unique)
+        new = {replaced: insert.excluded[replaced]}
+        return insert.on_conflict_do_update(index_elements=unique, set_=new)
+
+    @contextmanager
+    def _open(
+        self, trial_id: int, given: sa.Connection | None = None, *, is_locked: bool = False
+    ) -> Iterator[tuple[sa.Connection, TrialState]]:
+        """Open a transaction that changes a trial, or take a given one; gives the trial's state.
+
+        Raises:
+            KeyError: when there is no such trial.
+            optuna.exceptions.UpdateFinishedTrialError: when it is finished.
+        """
         of_trial = sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id)
-        with self.engine.begin() as connection:
-            state = connection.execute(of_trial).scalar_one_or_none()
+        with nullcontext(given) if given is not None else self.engine.begin() as connection:
+            query = of_trial.with_for_update() if is_locked else of_trial
+            state = connection.execute(query).scalar_one_or_none()
             if state is None:
                 raise KeyError(f"no trial has the number {trial_id}")
             self.check_trial_is_updatable(trial_id, state)
-            connection.execute(statement, [{"trial_id": trial_id, **row} for row in rows])
+            yield connection, state
 
 
 def read_trials(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[FrozenTrial]:

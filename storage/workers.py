@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read, read_clock_s, read_rows, transact
+from sweep.storage.engine import read, read_clock_s, read_rows, tell_time_s, transact
 from sweep.storage.sweeps import RUNNING
 from sweep.storage.tables import sweeps, trials, workers
 
@@ -94,9 +94,8 @@ def leave_worker(engine: sa.Engine, name: str) -> None:
 
 
 def _note(connection: sa.Connection, name: str, time: str, values: Mapping[str, Any]) -> None:
-    now_s = read_clock_s(connection)
     mine = workers.update().where(workers.c.name == name)
-    connection.execute(mine.values({time: now_s, **values}))
+    connection.execute(mine.values({time: tell_time_s(connection), **values}))
 
 
 def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerRow]:

@@ -35,7 +35,7 @@ from sweep.storage.artifacts import TrialFolder
 from sweep.storage.claims import Claim
 from sweep.storage.epochs import read_curve, record_epochs
 from sweep.storage.errors import StorageError
-from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED, is_stop_requested
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED
 from sweep.storage.tables import Epoch
 from sweep.training.latency import measure_latency_us
 from sweep.training.state import StateError, Weights, restore_state
@@ -89,6 +89,7 @@ class Attempt:
         """Parameters and latency of the network, where they were measured."""
         self.cost_excesses: list[Excess] = []
         self._trainer: Trainer | None = None
+        self._is_stop_requested = False
 
     @property
     def best(self) -> Epoch | None:
@@ -263,10 +264,14 @@ class Attempt:
 
     def _record(self, curve: Sequence[Epoch]) -> None:
         """Store epochs and report them to the study, where that was not done before."""
-        record_epochs(self.session.engine, self.claim, curve)
-        objective = self.config.search.objective
+        objective, trial = self.config.search.objective, self.begun.trial
         values = {epoch.epoch: round_shown(get_value(epoch, objective)) for epoch in curve}
-        studies.report_epochs(self.begun.trial, values)
+        self._is_stop_requested = record_epochs(
+            self.session.engine,
+            self.claim,
+            curve,
+            beside=lambda connection: studies.report_epochs(trial, values, connection),
+        )
 
     def _judge(self) -> Verdict | Pause | None:
         """Say whether the attempt ends here; at the last epoch nothing is left to be pruned."""
@@ -291,6 +296,4 @@ class Attempt:
         return Verdict(PRUNED, "timeout", f"not done after {limit_s:g} s of training")
 
     def _is_to_stop(self) -> bool:
-        return self.interruption.is_gentle() or is_stop_requested(
-            self.session.engine, self.session.sweep.id
-        )
+        return self.interruption.is_gentle() or self._is_stop_requested

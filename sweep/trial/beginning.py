@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import Trial
 
 from sweep.config import MODEL
-from sweep.models.space import Float
+from sweep.models.space import Dimension, Float
 from sweep.models.value import Value
 from sweep.search.allocation import choose_architecture, list_tried
 from sweep.search.seeds import derive_seed
@@ -52,13 +52,16 @@ def begin_trial(session: Session, claim: Claim, study: optuna.Study) -> BegunTri
     except LostClaimError:
         studies.drop_double(study, begun.trial, claim.slot)
         raise
-    renamed = {
-        name: begun.params[name]
-        for name, dimension in begun.session.space.items()
+    return begun
+
+
+def _list_renamed(params: Mapping[str, Value], space: Mapping[str, Dimension]) -> dict[str, Value]:
+    """List the values of which the study has another one in their place, as 1 - value."""
+    return {
+        name: params[name]
+        for name, dimension in space.items()
         if isinstance(dimension, Float) and dimension.scale == "one_minus_log"
     }
-    studies.set_attributes(begun.trial, renamed)
-    return begun
 
 
 def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -> BegunTrial:
@@ -88,7 +91,9 @@ def _suggest_until_stored(session: Session, claim: Claim, study: optuna.Study) -
             chosen = {MODEL: trial.suggest_categorical(MODEL, list(session.architectures))}
             part = session.narrow(str(chosen[MODEL]))
             study.sampler = part.build_sampler(claim.slot)
-        params = chosen | suggest(trial, part.space, point, part.names)
+        with studies.gather_writes(trial):
+            params = chosen | suggest(trial, part.space, point, part.names)
+            studies.set_attributes(trial, _list_renamed(params, part.space))
         return BegunTrial(part, trial, params, "; ".join(misfits.values()) or None)
 
     return retry(attempt)
