@@ -154,10 +154,9 @@ def _read_standings(
         .where(trials.c.sweep_id == sweep_id, is_compared)
         .order_by(trials.c.slot)
     )
-    rows: list[tuple[Any, ...]] = list(map(tuple, found))
-    changed = [
-        row for row in rows if row[1] == RUNNING or row[0] not in known or known[row[0]][0] != row
-    ]
+    rows: list[tuple[Any, ...]] = [tuple(row) for row in found.all()]
+    nothing = (), None
+    changed = [row for row in rows if row[1] == RUNNING or known.get(row[0], nothing)[0] != row]
     values = _read_values(connection, sweep_id, promotion, [row[0] for row in changed])
     for row in changed:
         slot, state, outcome, until_epoch = row

@@ -46,7 +46,7 @@ def expect_ends(curves: Sequence[Sequence[float]], num_epochs: int, worst: float
         worst: Value of a network that has found nothing; what is above it, or no number, is it.
     """
     whole = [worst] * num_epochs
-    seen = [list(curve[:num_epochs]) or whole for curve in curves]
+    seen = [curve[:num_epochs] or whole for curve in curves]
     last_N = np.array([len(values) for values in seen])
     flat = np.fromiter(chain.from_iterable(seen), np.float64, last_N.sum())
     value_NE = np.full((len(curves), num_epochs), np.nan)

@@ -51,6 +51,8 @@ class _Taken:
     is_inside: bool
 
 
+_Looked = tuple[FrozenTrial, _Taken]
+
 _held: dict[int, tuple[FrozenTrial, tuple[tuple[str, ...], Outlook], _Taken]] = {}
 """By a trial's row, with the trial as it was read: one that has changed since, or is of another
 database, is another object."""
@@ -75,14 +77,14 @@ class MixedSampler(CoordinateSampler):
 
     def _propose(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         draw = self._draw
-        others = [one for one in self._list_inside(study) if one.number != trial.number]
+        others = [one for one in self._list_inside(study) if one[0].number != trial.number]
         seen, center_D = self._see_with_center(others)
         rng = np.random.default_rng(draw.seed)
-        taken = {self._take(other).identity for other in others}
+        taken = {one.identity for _other, one in others}
         for _try in range(NUM_TRIES):  # a shift within whole numbers may end where it began
             u_D, arm = propose(seen, center_D, rng)
             point = dict(zip(draw.names, map(float, u_D), strict=True))
-            if not others or _identify(self._place(point, others[0])) not in taken:
+            if not others or _identify(self._place(point, others[0][0])) not in taken:
                 break
         return {"arm": arm, "point": point}
 
@@ -100,22 +102,22 @@ class MixedSampler(CoordinateSampler):
             prospects.append(ask_model(seen, center_D, np.random.default_rng(self._draw.seed)))
         return prospects
 
-    def _list_inside(self, study: Study) -> list[FrozenTrial]:
+    def _list_inside(self, study: Study) -> list[_Looked]:
         """List the trials within the space that did not fail."""
         return [
-            trial
+            (trial, taken)
             for trial in read_study_trials(study)
-            if trial.state != TrialState.FAIL and self._take(trial).is_inside
+            if trial.state != TrialState.FAIL and (taken := self._take(trial)).is_inside
         ]
 
     def _see_with_center(
-        self, trials: Sequence[FrozenTrial]
+        self, trials: Sequence[_Looked]
     ) -> tuple[Seen, NDArray[np.float64] | None]:
         """See what is known of trials, and where the recommended point is, if it is one of them."""
-        seen, slot = self.see(trials), self._draw.outlook.center_slot
+        seen, slot = self._see(trials), self._draw.outlook.center_slot
         centers = [
             u_D
-            for u_D, trial in zip(seen.u_ND, trials, strict=True)
+            for u_D, (trial, _taken) in zip(seen.u_ND, trials, strict=True)
             if trial.system_attrs.get(SLOT_KEY) == slot
         ]
         return seen, centers[0] if centers else None
@@ -126,13 +128,13 @@ class MixedSampler(CoordinateSampler):
 
     def see(self, trials: Sequence[FrozenTrial]) -> Seen:
         """See what is known of other trials of the study."""
+        return self._see([(trial, self._take(trial)) for trial in trials])
+
+    def _see(self, trials: Sequence[_Looked]) -> Seen:
         names, outlook = self._draw.names, self._draw.outlook
-        found = [self._take(trial) for trial in trials]
+        found = [taken for _trial, taken in trials]
         u_ND = np.array([one.place for one in found]).reshape(len(trials), len(names))
-        is_known = [
-            bool(one.curve) or trial.state.is_finished()
-            for one, trial in zip(found, trials, strict=True)
-        ]
+        is_known = [bool(one.curve) or trial.state.is_finished() for trial, one in trials]
         value_N, doubt_N = np.full(len(trials), math.nan), np.zeros(len(trials))
         if any(is_known):
             known = [one.curve for one, is_one in zip(found, is_known, strict=True) if is_one]

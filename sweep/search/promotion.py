@@ -13,9 +13,8 @@ Nothing here knows a database or a network: whoever wants to replay a sweep call
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
@@ -53,33 +52,34 @@ class _Rung:
     """The trials at one rung.
 
     Attributes:
-        ranked: Those that reached it, best first; behind them those that died on the way to it.
+        reached: Values and slots of those that reached it, and of those that died on the way to it.
+        paused: Those of them that are paused here, the best first.
         num_coming: How many more may still reach it.
         num_promoted: How many of them went on already.
     """
 
-    ranked: Sequence[Standing]
+    reached: Sequence[tuple[float, int]]
+    paused: Sequence[tuple[float, int]]
     num_coming: int
     num_promoted: int
     reduction_factor: int
 
-    def list_paused(self, index: int) -> Iterator[tuple[int, Standing]]:
-        """List those that are paused here, with their ranks from 0."""
-        for rank, standing in enumerate(self.ranked):
-            if standing.state == PAUSED and len(standing.values) == index + 1:
-                yield rank, standing
-
     @property
     def num_free(self) -> int:
         """How many more may go on now: rounded up once nobody else is to come."""
-        share = len(self.ranked) / self.reduction_factor
+        share = len(self.reached) / self.reduction_factor
         quota = math.floor(share) if self.num_coming else math.ceil(share)
         return max(0, quota - self.num_promoted)
 
     @property
+    def num_ever(self) -> int:
+        """How many more may ever go on."""
+        return max(0, self.largest_quota - self.num_promoted)
+
+    @property
     def largest_quota(self) -> int:
         """How many may ever go on."""
-        return math.ceil((len(self.ranked) + self.num_coming) / self.reduction_factor)
+        return math.ceil((len(self.reached) + self.num_coming) / self.reduction_factor)
 
 
 def choose_next_trial(
@@ -110,15 +110,12 @@ def choose_next_trial(
         _gather(begun, len(waiting), index, reduction_factor) for index in range(len(rungs) - 1)
     ]
     for index, rung in reversed(list(enumerate(halts))):
-        num_free = rung.num_free
-        for place, (_rank, standing) in enumerate(rung.list_paused(index)):
-            if place < num_free or standing.slot == kept_slot:
-                return NextTrial(standing.slot, rungs[index + 1])
+        free = rung.paused[: min(1, rung.num_free)]
+        for _value, slot in free or [one for one in rung.paused if one[1] == kept_slot]:
+            return NextTrial(slot, rungs[index + 1])
     for index, rung in enumerate(halts):
-        num_ever = rung.largest_quota - rung.num_promoted
-        for place, (rank, standing) in enumerate(rung.list_paused(index)):
-            if place >= num_ever:
-                return NextTrial(standing.slot, rungs[index], _explain(rung, rank, rungs[index]))
+        for beaten in rung.paused[rung.num_ever :]:
+            return NextTrial(beaten[1], rungs[index], _explain(rung, beaten, rungs[index]))
     return NextTrial(min(waiting), rungs[0]) if waiting else None
 
 
@@ -126,21 +123,23 @@ def _gather(
     begun: Sequence[Standing], num_waiting: int, index: int, reduction_factor: int
 ) -> _Rung:
     """Gather the trials at one rung; who died on the way leaves its place to another."""
-    reached: list[tuple[float, int, Standing]] = []
+    reached: list[tuple[float, int]] = []
+    paused: list[tuple[float, int]] = []
     num_coming, num_promoted = num_waiting, 0
     for standing in begun:
         num_values, state = len(standing.values), standing.state
         if num_values > index:
             value = math.inf if has_died(standing) else standing.values[index]
-            reached.append((value, standing.slot, standing))
-            num_promoted += num_values > index + 1 or state == RUNNING
+            reached.append((value, standing.slot))
+            if num_values > index + 1 or state == RUNNING:
+                num_promoted += 1
+            elif state == PAUSED:
+                paused.append(reached[-1])
         elif state in (RUNNING, PAUSED):
             num_coming += 1
         elif num_values == index and has_died(standing):
-            reached.append((math.inf, standing.slot, standing))
-    reached.sort(key=itemgetter(0, 1))
-    ranked = [standing for _value, _slot, standing in reached]
-    return _Rung(ranked, num_coming, num_promoted, reduction_factor)
+            reached.append((math.inf, standing.slot))
+    return _Rung(reached, sorted(paused), num_coming, num_promoted, reduction_factor)
 
 
 def has_died(standing: Standing) -> bool:
@@ -148,10 +147,11 @@ def has_died(standing: Standing) -> bool:
     return standing.state == PRUNED and standing.outcome in FATAL_OUTCOMES
 
 
-def _explain(rung: _Rung, rank: int, epoch: int) -> str:
+def _explain(rung: _Rung, beaten: tuple[float, int], epoch: int) -> str:
     """Say why a trial never goes on."""
+    rank = sum(one <= beaten for one in rung.reached)
     later = f" and {rung.num_coming} to come" if rung.num_coming else ""
     return (
-        f"ranked {rank + 1} of {len(rung.ranked)}{later} after epoch {epoch}, "
+        f"ranked {rank} of {len(rung.reached)}{later} after epoch {epoch}, "
         f"of which at most {rung.largest_quota} may go on and {rung.num_promoted} did"
     )

@@ -140,7 +140,7 @@ def ask_model(
     model = fit_surrogate(u_ND, value_N, doubt_N)
     if not known.all():
         u_XD = seen.u_ND[~known]
-        value_X, none_X = model.predict(u_XD)[0], np.zeros(len(u_XD))
+        value_X, none_X = model.expect(u_XD), np.zeros(len(u_XD))
         model = model.observe(
             np.concatenate([u_ND, u_XD]),
             np.concatenate([value_N, value_X]),
@@ -156,7 +156,7 @@ def ask_model(
         ]
     )
     mean_M, deviation_M = model.predict(candidates_MD)
-    best = model.predict(u_ND)[0].min()
+    best = model.expect(u_ND).min()
     z_M = (best - mean_M) / deviation_M
     density_M = np.exp(-0.5 * z_M**2) / math.sqrt(2.0 * math.pi)
     below_M = 0.5 * (1.0 + np.vectorize(math.erf)(z_M / math.sqrt(2.0)))
