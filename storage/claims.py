@@ -314,14 +314,14 @@ def update_claimed(
     claim: Claim,
     *found: sa.ColumnElement[Any],
     **values: Any,
-) -> sa.Row[Any]:
+) -> tuple[Any, ...]:
     """Write columns of a trial within a transaction, if the claim still holds.
 
     Args:
         found: What is read beside.
 
     Returns:
-        The trial's number of its row, and what was read.
+        What was read.
 
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
@@ -343,4 +343,4 @@ def update_claimed(
             "holds the trial, got a write after the lease's end, expected a renewed lease; "
             "nothing was stored"
         )
-    return row
+    return tuple(row)[1:]

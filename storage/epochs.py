@@ -80,7 +80,7 @@ def record_epochs(
     stop = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == claim.sweep_id)
 
     def work(connection: sa.Connection) -> bool:
-        _id, now_s, is_to_stop = update_claimed(
+        now_s, is_to_stop = update_claimed(
             connection,
             claim,
             tell_time_s(connection),

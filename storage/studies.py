@@ -237,13 +237,18 @@ def begin_trial(
     Returns:
         A running trial from which parameters can be suggested; those suggested before stay.
     """
-    storage: Any = study._storage
+    storage = study._storage
     begun = None if is_first else find_trial(study, slot, number)
     if begun is not None:
-        return Trial(study, storage.go_on(begun))
+        if begun.state == TrialState.WAITING:
+            storage.set_trial_state_values(begun._trial_id, TrialState.RUNNING)
+        return Trial(study, begun._trial_id)
+    template = optuna.trial.create_trial(
+        state=TrialState.RUNNING,
+        system_attrs={SLOT_KEY: slot, FIXED_KEY: dict(fixed_params)},
+    )
     study._thread_local.cached_all_trials = None
-    attributes = {SLOT_KEY: slot, FIXED_KEY: dict(fixed_params)}
-    return Trial(study, storage.begin_trial(study._study_id, attributes))
+    return Trial(study, storage.create_new_trial(study._study_id, template_trial=template))
 
 
 @contextmanager

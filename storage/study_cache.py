@@ -46,22 +46,14 @@ class StudyCache(_CachedStorage):
         super().delete_study(study_id)
         self._read_up_to.pop(study_id, None)
 
-    def begin_trial(self, study_id: int, attributes: Mapping[str, Any]) -> int:
-        """Begin a trial as `StudyRows.begin_trial`; gives the number of its row."""
-        trial = self._backend.begin_trial(study_id, attributes)
-        with self._lock:
-            self._studies.setdefault(study_id, _StudyInfo())
-            self._add_trials_to_cache(study_id, [trial])
-            self._fresh[trial._trial_id] = copy.deepcopy(trial)
-        return trial._trial_id
-
-    def go_on(self, trial: FrozenTrial) -> int:
-        """Have a trial that was just read run where it waits; gives the number of its row."""
-        if trial.state == TrialState.WAITING:
-            self._backend.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
-            trial.state = TrialState.RUNNING
-        self._fresh[trial._trial_id] = trial
-        return trial._trial_id
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """Begin a trial; gives the number of its row."""
+        trial_id = super().create_new_trial(study_id, template_trial)
+        if template_trial is not None and template_trial.state == TrialState.RUNNING:
+            with self._lock:
+                study, number = self._trial_id_to_study_id_and_number[trial_id]
+                self._fresh[trial_id] = copy.deepcopy(self._studies[study].trials[number])
+        return trial_id
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Read one trial."""

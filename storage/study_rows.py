@@ -9,6 +9,7 @@ Private names of Optuna are used here as in `sweep.storage.studies`.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json, json_to
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _VersionManager
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.storage.engine import open_reader
@@ -107,16 +108,15 @@ class StudyRows(RDBStorage):
                 for (name, replaced), rows in held.rows.items():
                     connection.execute(self._make_statement(name, replaced), rows)
 
-    def begin_trial(self, study_id: int, attributes: Mapping[str, Any]) -> FrozenTrial:
-        """Begin a trial of a study, with what the search reads of it.
-
-        Raises:
-            KeyError: when there is no such study.
-        """
+    def _create_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None = None
+    ) -> FrozenTrial:
+        if template_trial is None or _has_more(template_trial):
+            return super()._create_new_trial(study_id, template_trial)
         now = datetime.now(UTC).replace(tzinfo=None)
         count = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id).scalar_subquery()
         new = TRIALS.insert().values(
-            study_id=study_id, number=count, state=TrialState.RUNNING, datetime_start=now
+            study_id=study_id, number=count, state=template_trial.state, datetime_start=now
         )
         lock = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update()
         with self.engine.begin() as connection:
@@ -127,10 +127,10 @@ class StudyRows(RDBStorage):
             ).one()
             rows = [
                 {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
-                for key, value in attributes.items()
+                for key, value in template_trial.system_attrs.items()
             ]
             connection.execute(SYSTEM_ATTRIBUTES.insert(), rows)
-        trial = create_trial(state=TrialState.RUNNING, system_attrs=dict(attributes))
+        trial = copy.deepcopy(template_trial)
         trial.number, trial._trial_id, trial.datetime_start = number, trial_id, _to_local(now)
         return trial
 
@@ -281,6 +281,14 @@ class StudyRows(RDBStorage):
                 raise KeyError(f"no trial has the number {trial_id}")
             self.check_trial_is_updatable(trial_id, state)
             yield connection, state
+
+
+def _has_more(trial: FrozenTrial) -> bool:
+    """Say whether a trial that is to be begun is more than one that runs, with what is read of it
+    by the search.
+    """
+    parts = (trial.params, trial.values, trial.user_attrs, trial.intermediate_values)
+    return trial.state != TrialState.RUNNING or not trial.system_attrs or any(parts)
 
 
 def read_trials(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[FrozenTrial]:
