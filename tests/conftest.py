@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from pages import NO_CHROMIUM
 
 import forks
+from rights import make_open_folder
 from servers import SHARED, make_database, open_server, run_postgres
 
 if TYPE_CHECKING:
@@ -289,6 +290,13 @@ def events_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("events") / "events.npz"
     np.savez(path, X=x_NCL, y=y_NL)
     return path
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can enter."""
+    with make_open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import optuna
 import pytest
@@ -22,9 +21,8 @@ from optuna.trial import TrialState
 from forks import QUIET, Command
 from sweep.machine.signals import Signals
 from sweep.storage import studies
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
 from sweep.storage.engine import create_engine, parse_url
-from sweep.storage.epochs import TrialRow, read_curve, read_trials, record_epochs
+from sweep.storage.epochs import TrialRow, read_curve, read_trials
 from sweep.storage.migrations import create_tables
 from sweep.storage.sweeps import TrialCounts, count_trials, find_sweep, list_sweeps
 from sweep.storage.tables import Epoch, attempts, trials
@@ -160,29 +158,6 @@ def register(make_session: Callable[..., Session], storage: str) -> Session:
         pruner="median",
         sampler="random",
         num_startup_trials=5,
-    )
-
-
-def end_trial(
-    session: Session,
-    params: Mapping[str, Any],
-    epochs: Sequence[Epoch],
-    state: str,
-    reason: str | None = None,
-) -> None:
-    """Have the next trial end so, without a training; its last epoch is its best."""
-    claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
-    assert claim is not None
-    begin_claimed(session.engine, claim, claim.slot, params)
-    record_epochs(session.engine, claim, epochs)
-    finish_claim(
-        session.engine,
-        claim,
-        state=state,
-        outcome=state,
-        reason=reason,
-        feasible=state == "complete",
-        best_epoch=epochs[-1].epoch if epochs else None,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from sweep.machine.signals import Signals
-from sweep.storage.epochs import TrialRow, read_curve, read_trials
+from sweep.storage.claims import Claim, begin_claimed, claim_trial, finish_claim
+from sweep.storage.epochs import TrialRow, read_curve, read_trials, record_epochs
 from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
@@ -34,6 +37,46 @@ def work_until(session: Session, is_enough: Callable[[], bool]) -> None:
             return is_enough()
 
     work(session, Patience())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition that must come true."""
+    deadline_s = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def take(session: Session, worker: str = "a") -> Claim:
+    """Claim a trial of which there must be one."""
+    claim = claim_trial(session.engine, session.sweep.id, worker, 3600.0)
+    assert claim is not None
+    return claim
+
+
+def end_trial(
+    session: Session,
+    params: Mapping[str, Any],
+    epochs: Sequence[Epoch],
+    state: str = "complete",
+    reason: str | None = None,
+    *,
+    outcome: str | None = None,
+    worker: str = "w",
+) -> None:
+    """Have the next trial end so, without a training; its last epoch is its best."""
+    claim = take(session, worker)
+    begin_claimed(session.engine, claim, claim.slot, params)
+    record_epochs(session.engine, claim, epochs)
+    finish_claim(
+        session.engine,
+        claim,
+        state=state,
+        outcome=outcome or state,
+        reason=reason,
+        feasible=(outcome or state) == "complete",
+        best_epoch=epochs[-1].epoch if epochs else None,
+    )
 
 
 def read_rows(session: Session) -> list[TrialRow]:

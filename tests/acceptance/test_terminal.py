@@ -19,9 +19,10 @@ from typing import Any
 
 import pyte
 import pytest
+from workers import end_trial, take
 
 import forks
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.claims import begin_claimed
 from sweep.storage.epochs import record_epochs
 from sweep.storage.tables import Epoch
 from sweep.storage.workers import Usage, enter_worker, leave_worker, see_worker
@@ -112,21 +113,13 @@ def crowded(make_session: Callable[..., Session], sqlite_url: str) -> str:
         name = f"gpu{number:02d}.cluster.of.some.institute.example.org:{1000 + number}:00-{number}"
         enter_worker(session.engine, name, "gpu 0, NVIDIA H100 80GB HBM3")
         see_worker(session.engine, name, Usage(2_000_000_000, 1_500_000_000, 0.84))
-        claim = claim_trial(session.engine, session.sweep.id, name, 3600.0)
-        assert claim is not None
+        if number == 0:
+            end_trial(session, {"hidden_size": 4}, [EPOCH], worker=name)
+            leave_worker(session.engine, name)
+            continue
+        claim = take(session, name)
         begin_claimed(session.engine, claim, number, {"hidden_size": 4})
         record_epochs(session.engine, claim, [EPOCH])
-        if number == 0:
-            finish_claim(
-                session.engine,
-                claim,
-                state="complete",
-                outcome="complete",
-                reason=None,
-                feasible=True,
-                best_epoch=1,
-            )
-            leave_worker(session.engine, name)
     return sqlite_url
 
 

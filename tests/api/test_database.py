@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
+from workers import end_trial
 
 import sweep
-from jobs import end_trial
 from sweep.errors import SweepError
 from sweep.storage.tables import Epoch
 from sweep.storage.workers import enter_worker

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workers import end_trial
 
 import sweep.cli.notification
 from sweep.cli.notification import check_notify, notify_at_end
 from sweep.errors import ConfigError, SweepError
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.sweeps import count_trials
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
 
@@ -20,12 +21,8 @@ from sweep.trial.session import Session
 def finish(session: Session) -> None:
     """Have all trials of a sweep fail."""
     enter_worker(session.engine, "w", "cpu")
-    while (claim := claim_trial(session.engine, session.sweep.id, "w", 60.0)) is not None:
-        begin_claimed(session.engine, claim, claim.slot, {})
-        finish_claim(
-            session.engine, claim, state="failed", outcome="error", reason="", feasible=False,
-            best_epoch=None,
-        )  # fmt: skip
+    while count_trials(session.engine, session.sweep.id).unfinished:
+        end_trial(session, {}, [], "failed", "", outcome="error")
 
 
 def test_end_is_told_once(

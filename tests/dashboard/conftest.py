@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 from optuna.trial import TrialState
+from workers import take
 
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import describe_metrics
 from sweep.storage import studies
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.claims import begin_claimed, finish_claim
 from sweep.storage.epochs import record_epochs
 from sweep.storage.sweeps import COMPLETE, PRUNED
 from sweep.storage.tables import Epoch
@@ -37,12 +38,17 @@ def make_epoch(loss: float, found: int = 90, false_positives: int = 5) -> Epoch:
 
 
 @pytest.fixture
+def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
+    """A sweep of five trials, none of them begun."""
+    return make_session(sqlite_url, trials=5)
+
+
+@pytest.fixture
 def finish_trial() -> FinishTrial:
     """Bring a sweep's next trial to its end; gives its number in the study."""
 
     def finish(session: Session, loss: float, outcome: str = "complete", **point: float) -> int:
-        claim = claim_trial(session.engine, session.sweep.id, "a", 60.0)
-        assert claim is not None
+        claim = take(session)
         study = studies.load_study(session.study_storage, session.sweep.name)
         trial = studies.begin_trial(study, claim.slot, point)
         params = {"lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True)}

@@ -25,12 +25,6 @@ from tests.conftest import Answer
 from tests.dashboard.conftest import FinishTrial
 
 
-@pytest.fixture
-def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
-    """A sweep of five trials, none of them begun."""
-    return make_session(sqlite_url, trials=5)
-
-
 def mirror(session: Session) -> bool:
     """Bring the copy up to date."""
     study = studies.load_study(session.study_storage, session.sweep.name)

@@ -11,6 +11,7 @@ import optuna_dashboard
 import plotly.io
 import pytest
 import sqlalchemy as sa
+from workers import wait_until
 
 from rights import make_role, run_sql
 from sweep.dashboard.publisher import Publisher, keep_fresh
@@ -21,12 +22,6 @@ from sweep.storage.publications import claim_publication, is_stale
 from sweep.storage.tables import sweeps
 from sweep.trial.session import Session
 from tests.dashboard.conftest import FinishTrial
-
-
-@pytest.fixture
-def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
-    """A sweep of five trials, none of them begun."""
-    return make_session(sqlite_url, trials=5)
 
 
 @pytest.fixture
@@ -170,14 +165,6 @@ def test_fault_of_one_sweep_ends_nothing(
         wait_until(lambda: not is_stale(session.engine, None))
     assert said == ["the dashboard's pages are not refreshed: division by zero"]
     assert "ZeroDivisionError" in caplog.text
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that must come true."""
-    deadline_s = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_publisher_without_the_right_says_so_once(

@@ -6,25 +6,17 @@ import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from rights import as_plain_user, make_open_folder
+from rights import as_plain_user
 from sweep.errors import ConfigError
 from sweep.files.shared import make_private_folder, make_shared_folder, open_lock, open_log
 from sweep.worker.device_lock import DeviceLock
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes two users, so root")
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can enter."""
-    with make_open_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from workers import work
 
 from sweep.errors import ConfigError
-from sweep.machine.signals import Signals
 from sweep.models.space import Choice, Fixed, Float, Int
 from sweep.plan.points import read_point, read_points
 from sweep.results.status import read_status
@@ -22,7 +22,6 @@ from sweep.storage.points import add_points
 from sweep.storage.sweeps import count_trials, create_sweep
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
-from sweep.worker.worker import WorkerOptions, run_worker
 
 SPACE = {
     "lr": Float(1e-4, 1e-2, "log"),
@@ -123,8 +122,7 @@ def test_added_point_is_trained_within_the_budget(
         "sweep": "net", "points": [{"hidden_size": 7}], "slots": [first],
     }  # fmt: skip
     assert call("add", "net", "hidden_size=9", "--storage", sqlite_url).code == 1
-    options = WorkerOptions(sqlite_url, None, session.artifacts, num_threads=1)
-    run_worker(options, Signals(), lambda _text: None)
+    work(session)
     rows = read_trials(session.engine, session.sweep.id)
     assert [row.is_added for row in rows] == [row.slot == first for row in rows]
     assert rows[first].params["hidden_size"] == 7

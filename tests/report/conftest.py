@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from optuna.trial import TrialState
+from workers import take
 
 from sweep.plan.space import read_space
 from sweep.results.status import Status, read_status
 from sweep.search.suggestion import suggest
 from sweep.storage import studies
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
+from sweep.storage.claims import begin_claimed, finish_claim
 from sweep.storage.epochs import TrialRow, record_epochs
 from sweep.storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
 from sweep.storage.tables import Epoch
@@ -57,8 +58,7 @@ def make_epoch(number: int = 1, loss: float = 0.05, found: int = 40, false: int 
 
 def begin_trial(session: Session, epochs: Sequence[Epoch], state: str = "running") -> None:
     """Bring the sweep's next trial so far, or to an early end, without training it."""
-    claim = claim_trial(session.engine, session.sweep.id, "host:1:a", 3600.0)
-    assert claim is not None
+    claim = take(session, "host:1:a")
     study = studies.load_study(session.study_storage, session.sweep.name)
     trial = studies.begin_trial(study, claim.slot, {})
     params = suggest(trial, read_space(session.config), {})

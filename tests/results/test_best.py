@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from workers import end_trial
 
 from sweep.cli.live import LiveView
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim
-from sweep.storage.epochs import record_epochs
 from sweep.storage.tables import Epoch
 from sweep.storage.workers import enter_worker
 from sweep.trial.session import Session
@@ -21,19 +20,7 @@ HIGH = Epoch(1, 24, 0.2, 683.0, 12, 30, 20, 30, 900, 1e-3, 0.5)
 def finish(session: Session, epoch: Epoch, outcome: str) -> None:
     """Have one trial end with this epoch as an earlier version would have stored it."""
     enter_worker(session.engine, "w", "cpu")
-    claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
-    assert claim is not None
-    begin_claimed(session.engine, claim, claim.slot, {"hidden_size": 4})
-    record_epochs(session.engine, claim, [epoch])
-    finish_claim(
-        session.engine,
-        claim,
-        state="complete",
-        outcome=outcome,
-        reason=None,
-        feasible=outcome == "complete",
-        best_epoch=1,
-    )
+    end_trial(session, {"hidden_size": 4}, [epoch], outcome=outcome)
 
 
 @pytest.mark.parametrize("outcome", ["complete", "dead"])

@@ -14,11 +14,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from workers import work
 
 from sweep.config import DataConfig
 from sweep.data.formats import open_events
 from sweep.errors import ConfigError, ConflictError, DataError, ModelError
-from sweep.machine.signals import Signals
 from sweep.metrics.table import EFFICIENCY
 from sweep.models import ARCHITECTURES
 from sweep.results.bootstrap import Difference
@@ -28,7 +28,6 @@ from sweep.results.evaluation import evaluate
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.epochs import TrialRow, read_trials
 from sweep.trial.session import Session
-from sweep.worker.worker import WorkerOptions, run_worker
 
 FAIR = {"num_resamples": 200, "seed": 1}
 
@@ -52,7 +51,7 @@ def place(make_session: Callable[..., Session], tmp_path_factory: pytest.TempPat
             url, name=name, epochs=1, fixed=("batch_size=12", fixed, "hidden_size=1")
         )
         session = replace(session, artifacts=folder / "artifacts")
-        run_worker(WorkerOptions(url, name, session.artifacts, num_threads=1), Signals())
+        work(session)
     rows = read_trials(session.engine, session.sweep.id)
     options = ["--storage", url, "--artifacts", str(session.artifacts), "--resamples", "300"]
     return Place(session, rows, options)
@@ -265,8 +264,7 @@ def test_trial_without_weights_is_refused(
     dead = make_session(sqlite_url, "DeadNet", name="dead", trials=1, epochs=1)
     alive = make_session(sqlite_url, name="alive", trials=1, epochs=1)
     for session in (dead, alive):
-        name = session.sweep.name
-        run_worker(WorkerOptions(sqlite_url, name, alive.artifacts, num_threads=1), Signals())
+        work(session)
     options = ["--storage", sqlite_url, "--artifacts", str(alive.artifacts)]
     answer = call("compare", "dead:0", "alive", *options)
     assert "trial 0 of dead: no weights, got one that is dead" in answer.err

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 import sweep.storage.engine
-from rights import as_plain_user, make_open_folder, make_role, run_sql
+from rights import as_plain_user, make_role, run_sql
 from servers import make_database
 from sweep.storage import studies
 from sweep.storage.backup import back_up
@@ -55,13 +55,6 @@ def role_url(shared_url: str, postgres_server: sa.Engine) -> Iterator[str]:
     """The address of that database for a role without rights."""
     with make_role(postgres_server, shared_url) as address:
         yield address
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that other users can enter."""
-    with make_open_folder() as folder:
-        yield folder
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from workers import end_trial, take
 
-from jobs import end_trial
 from sweep.errors import ConfigError, SweepError
 from sweep.results.status import read_status
-from sweep.storage.claims import begin_claimed, claim_trial
+from sweep.storage.claims import begin_claimed
 from sweep.storage.epochs import read_curves, record_epochs
 from sweep.storage.tables import Epoch
 from sweep.storage.workers import enter_worker
@@ -165,8 +165,7 @@ def test_sweep_that_was_killed_goes_on_with_the_same_runs(
     session = make_session(sqlite_url, trials=2)
     enter_worker(session.engine, "w", "cpu")
     end_trial(session, PARAMS, CURVE, "complete")
-    claim = claim_trial(session.engine, session.sweep.id, "w", 3600.0)
-    assert claim is not None
+    claim = take(session, "w")
     begin_claimed(session.engine, claim, claim.slot, PARAMS)
     said: list[str] = []
     tracks = [f"{name}:{tmp_path}" for name in TRACKERS]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from workers import take
 
 from sweep.errors import ConfigError, SweepError
 from sweep.machine.signals import Signals
@@ -31,8 +32,7 @@ MakeSession = Callable[..., Session]
 
 def train(session: Session) -> Verdict:
     """Train the next trial to its end."""
-    claim = claim_trial(session.engine, session.sweep.id, "a", 3600.0)
-    assert claim is not None
+    claim = take(session)
     verdict = run_trial(session, claim, Lease(session.engine, claim, 3600.0, Signals()))
     assert isinstance(verdict, Verdict)
     return verdict

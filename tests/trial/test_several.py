@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from workers import take
 
 from sweep.cli.tables import print_best, print_trials
 from sweep.config import MODEL
@@ -24,7 +25,7 @@ from sweep.results.frames import tabulate_trials
 from sweep.results.rounds import begin_confirmation
 from sweep.results.status import Status, read_status
 from sweep.storage import studies
-from sweep.storage.claims import claim_trial, expire_claims
+from sweep.storage.claims import expire_claims
 from sweep.storage.epochs import read_trials
 from sweep.storage.sweeps import change_config, count_trials
 from sweep.trial.beginning import begin_trial
@@ -143,8 +144,7 @@ def test_trial_taken_over_keeps_its_architecture(
     number = studies.begin_trial(study, 2, {MODEL: "DeadNet"}, is_first=True).number
     slots = []
     for worker in "abcd":  # the third is killed before anything of its trial was suggested
-        claim = claim_trial(session.engine, session.sweep.id, worker, HOUR_S)
-        assert claim is not None
+        claim = take(session, worker)
         slots.append(claim.slot)
         expire_claims(session.engine, session.sweep.id, "c".__eq__)
     begun = begin_trial(session, claim, study)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 import torch
 from optuna.trial import TrialState
 from torch import nn
+from workers import take
 
 import sweep.trial.ending
 import sweep.trial.retention
@@ -67,13 +68,6 @@ class Hold(Lease):
         if self.num_left == 0:
             self.event()
         super().hold()
-
-
-def take(session: Session, worker: str = "a") -> Claim:
-    """Claim a trial of which there must be one."""
-    claim = claim_trial(session.engine, session.sweep.id, worker, HOUR_S)
-    assert claim is not None
-    return claim
 
 
 def train(session: Session, worker: str = "a") -> Verdict:

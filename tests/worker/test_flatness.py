@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from workers import take
 
 from sweep.config import MODEL
 from sweep.metrics.table import FRONT
 from sweep.plan.changes import AskedChange, change_sweep
 from sweep.search.suggestion import fix_point, suggest
 from sweep.storage import studies
-from sweep.storage.claims import begin_claimed, claim_trial
+from sweep.storage.claims import begin_claimed
 from sweep.storage.epochs import record_epochs
 from sweep.storage.sweeps import find_sweep
 from sweep.storage.tables import Epoch
@@ -31,8 +32,7 @@ def begin_all(session: Session, label: str, gain: int = 0) -> None:
     study = studies.load_study(session.study_storage, session.sweep.name)
     part, rng = session.narrow(label), np.random.default_rng(3)
     for slot in range(NUM_TRIALS):
-        claim = claim_trial(session.engine, session.sweep.id, "a", 3600.0)
-        assert claim is not None
+        claim = take(session)
         point = {"hidden_size": 1 + slot % 8}
         fixed = {MODEL: label, **fix_point(point, part.space, part.names)}
         trial = studies.begin_trial(study, slot, fixed, is_first=True)

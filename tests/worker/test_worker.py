@@ -8,21 +8,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 import torch
-from workers import work
+from workers import take, wait_until, work
 
 import sweep.worker.worker
 from rights import as_plain_user, make_open_folder
 from sweep.errors import ConfigError
 from sweep.machine.process import is_gone, name_worker
 from sweep.machine.signals import Signals
-from sweep.storage.claims import Claim, claim_trial
 from sweep.storage.errors import RightsError
 from sweep.storage.sweeps import count_trials, request_stop
 from sweep.storage.tables import trials, workers
@@ -34,22 +32,6 @@ from sweep.worker.usage import UsageMeter
 from sweep.worker.worker import WorkerOptions, run_worker
 
 MakeSession = Callable[..., Session]
-DEADLINE_S = 60.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that must come true."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not happen in time"
-        time.sleep(0.01)
-
-
-def take(session: Session) -> Claim:
-    """Claim a trial of which there must be one."""
-    claim = claim_trial(session.engine, session.sweep.id, "a", 3600.0)
-    assert claim is not None
-    return claim
 
 
 def read_lease_s(session: Session) -> float:
