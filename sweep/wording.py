@@ -23,7 +23,7 @@ def round_shown(value: float) -> float:
 def describe_point(params: Mapping[str, Value]) -> str:
     """Put a configuration into one line: `lr=0.001 hidden_size=16`."""
     return " ".join(
-        f"{name}={round_shown(value) if isinstance(value, float) else write_value(value)}"
+        f"{name}={round_shown(value) if isinstance(value, float) else write_shown(value)}"
         for name, value in params.items()
     )
 
@@ -35,7 +35,7 @@ def write_number(value: float, digits: int = 4) -> str:
     return f"{value:.0f}" if value == 0 or 10**digits <= abs(value) < 1e7 else f"{value:.2e}"
 
 
-def write_value(value: Value) -> str:
+def write_shown(value: Value) -> str:
     """Write a hyperparameter's value: five digits are enough to tell two apart.
 
     Truth values, None and lists are written as `--set` takes them.
@@ -47,7 +47,7 @@ def write_value(value: Value) -> str:
 
 def write_setting(params: Mapping[str, Value], name: str) -> str:
     """Write a trial's value of a hyperparameter; nothing where it has none."""
-    return write_value(params[name]) if name in params else ""
+    return write_shown(params[name]) if name in params else ""
 
 
 def write_rate(value: float, interval: Interval) -> str:

@@ -464,6 +464,12 @@ def make_session(
     return make
 
 
+@pytest.fixture
+def session(make_session: Callable[..., Session], sqlite_url: str) -> Session:
+    """A sweep of two trials in a file, none of them begun."""
+    return make_session(sqlite_url)
+
+
 @pytest.fixture(scope="session")
 def reference(
     tmp_path_factory: pytest.TempPathFactory, make_session: Callable[..., Session]

@@ -14,7 +14,6 @@ from sweep.data.geometry import NUM_BINS, NUM_FEATURES, to_mm
 from sweep.errors import DataError, ModelError
 from sweep.metrics.decode import REFERENCE, Decode, check_decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
-from sweep.models.value import Value
 from sweep.results.evaluation import ExportedModel, load_export
 from sweep.results.prediction import predict_histograms
 from sweep.training.forward import BATCH_SIZE
@@ -35,7 +34,7 @@ class VertexFinder(nn.Module):
         super().__init__()
         self.network = exported.network
         self.model = exported.model
-        self.hyperparameters: dict[str, Value] = dict(exported.hyperparameters)
+        self.hyperparameters = dict(exported.hyperparameters)
         self.decode = exported.decode.to_json()
         self.eval()
 

@@ -36,18 +36,10 @@ def add(
         )
     engine, sweep = open_sweep(storage, name)
     from sweep.cli.output import print_json, print_note  # late: a database is there
-    from sweep.plan.points import read_point, read_points
     from sweep.results.edits import try_points
     from sweep.storage.database_file import name_user
 
-    points, slots = try_points(
-        engine,
-        sweep,
-        lambda *spaces: (
-            [read_point(values or (), *spaces)] if csv is None else read_points(csv, *spaces)
-        ),
-        name_user(),
-    )
+    points, slots = try_points(engine, sweep, csv or values or (), name_user())
     if json:
         print_json({"sweep": sweep.name, "points": points, "slots": slots})
     else:

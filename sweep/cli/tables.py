@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
-from sweep.metrics.table import FRONT
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import (
     describe_nothing,
@@ -20,7 +19,7 @@ from sweep.results.best import (
 from sweep.results.changes import tell_changes
 from sweep.results.status import Status
 from sweep.storage.tables import Epoch
-from sweep.wording import describe_point, write_value
+from sweep.wording import describe_point, write_shown
 
 if TYPE_CHECKING:
     from sweep.results.confirmation import Confirmation
@@ -42,7 +41,7 @@ def print_best(status: Status) -> None:
         console.print(describe_nothing(status))
         return
     console.print(draw_architectures(status) if status.config.architectures else _draw_best(status))
-    if status.config.search.objective == FRONT and not status.config.architectures:
+    if status.config.search.is_front and not status.config.architectures:
         console.print(
             "These are the front: no other trial is as good in loss, efficiency and FP rate "
             "together. The best is the one of the lowest loss."
@@ -130,7 +129,7 @@ def print_trials(status: Status) -> None:
         params = {name: value for name, value in trial.params.items() if name not in models}
         table.add_row(
             str(trial.number),
-            *(write_value(trial.params.get(name, "")) for name in models),
+            *(write_shown(trial.params.get(name, "")) for name in models),
             trial.outcome or trial.state,
             *(write_plain(metric, score) for metric in metrics),
             str(trial.num_epochs),

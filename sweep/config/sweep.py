@@ -16,7 +16,7 @@ from sweep.config.architectures import MODEL, OF_SEVERAL, ArchitectureConfig
 from sweep.config.changes import ChangeConfig
 from sweep.config.limits import LimitsConfig
 from sweep.errors import ConfigError, list_allowed
-from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
+from sweep.metrics.table import DEFAULT_OBJECTIVE, FRONT, OBJECTIVES
 
 Value = bool | int | float | str | list[Any] | None
 """As `sweep.models.value` has it."""
@@ -165,6 +165,11 @@ class SearchConfig(_Part):
         if name not in OBJECTIVES:
             raise ValueError(f"expected {list_allowed(OBJECTIVES)}")
         return name
+
+    @property
+    def is_front(self) -> bool:
+        """Whether trials are compared by several metrics, none of which comes first."""
+        return self.objective == FRONT
 
     @property
     def fixed_fp(self) -> float | None:

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from sweep.dashboard.routes import POINT, PRIORITY, RESUME, STOP
 from sweep.errors import FormError
-from sweep.plan.points import read_point
 from sweep.results.edits import change_priority, resume_sweep, stop_sweep, try_points
 from sweep.storage.edits import list_edits
 from sweep.storage.sweeps import Sweep, count_trials
@@ -80,7 +79,7 @@ def _try_point(engine: sa.Engine, sweep: Sweep, form: Form, author: str) -> None
     ]
     if not texts:
         raise FormError("point: no value, got none, expected at least one; as lr 1e-3")
-    try_points(engine, sweep, lambda *spaces: [read_point(texts, *spaces)], author)
+    try_points(engine, sweep, texts, author)
 
 
 _EDITS: Mapping[str, Callable[[sa.Engine, Sweep, Form, str], None]] = {

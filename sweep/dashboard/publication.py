@@ -10,7 +10,7 @@ from optuna.storages import BaseStorage
 from sweep.dashboard.companion import mirror_trials
 from sweep.figures.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.metrics.score import Score
-from sweep.metrics.table import FRONT, MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
 from sweep.results.best import get_number, get_trial_score, list_shown
 from sweep.results.changes import tell_changes
@@ -95,7 +95,7 @@ def write_note(
         f"the networks of the table with {', '.join(MIRRORED)} as objectives.",
         "",
         "## On the front of loss, efficiency and FP rate"
-        if config.search.objective == FRONT
+        if config.search.is_front
         else f"## Best by {OBJECTIVES[config.search.objective].label}",
         "",
         *_write_table(study, list_shown(status, NUM_LISTED)),

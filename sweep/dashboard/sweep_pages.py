@@ -14,7 +14,7 @@ from sweep.dashboard.page_frame import write_page
 from sweep.dashboard.routes import Route
 from sweep.dashboard.visits import Visit
 from sweep.errors import ConfigError
-from sweep.metrics.table import FRONT, MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
 from sweep.metrics.writing import list_known, write_fine, write_plain
 from sweep.results.best import describe_nothing
 from sweep.results.champions import Champion, list_champions
@@ -223,10 +223,9 @@ def _tell_model(status: Status, *, is_short: bool = False) -> str:
 
 
 def _tell_objective(status: Status) -> str:
-    objective = status.config.search.objective
-    if objective == FRONT:
+    if status.config.search.is_front:
         return f"front of {', '.join(metric.label for metric in MAIN)}"
-    return OBJECTIVES[objective].label
+    return OBJECTIVES[status.config.search.objective].label
 
 
 def _find_study(storage: BaseStorage, name: str) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweep.config import MODEL
 from sweep.figures.style import COLORS, SYMBOLS
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
@@ -49,23 +48,24 @@ def group_trials(status: Status, max_points: int) -> list[Group]:
     pruned = [trial for trial in shown if trial.state == PRUNED and trial.outcome != "dead"]
     over = [t for t in shown if t.state == COMPLETE and t.outcome == OVER_LIMIT]
     complete = [trial for trial in shown if trial.feasible and best and trial.id != best.id]
+    parts = {part.config.label: {row.id for row in part.begun} for part in status.narrow_all()}
     architectures = [
         Group(
             label,
             COLORS[number % len(COLORS)],
             SYMBOLS[(number + number // len(COLORS)) % len(SYMBOLS)],
             7,
-            [trial for trial in complete if trial.params[MODEL] == label],
+            [trial for trial in complete if trial.id in own],
             is_complete=True,
         )
-        for number, label in enumerate(one.label for one in status.config.architectures)
+        for number, (label, own) in enumerate(parts.items())
     ]
     alike = [Group("complete", "#1f77b4", "circle", 7, complete, is_complete=True)]
     return [
         Group("pruned", "#bbbbbb", "circle", 6, pruned),
         Group("dead", "#d62728", "x", 6, dead),
         *([Group("over a limit", "#9467bd", "circle-open", 6, over)] if over else []),
-        *(architectures or alike),
+        *(architectures if status.config.architectures else alike),
         Group("best", "#ff7f0e", "star", 13, [best] if best else [], is_complete=True),
     ]
 

@@ -26,7 +26,7 @@ from sweep.results.changes import tell_first_trial
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves
-from sweep.wording import write_count, write_date, write_setting, write_value
+from sweep.wording import write_count, write_date, write_setting, write_shown
 
 SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1 - value"}
 
@@ -98,7 +98,7 @@ def _describe_space(status: Status) -> list[Block]:
             describe_dimension(dimension),
             "; ".join(
                 dict.fromkeys(
-                    write_value(point[name]) for point in config.starting_points if name in point
+                    write_shown(point[name]) for point in config.starting_points if name in point
                 )
             ),
             write_setting(best.params, name) if best else "",
@@ -151,10 +151,10 @@ def _show_changes(status: Status) -> list[Block]:
 def describe_dimension(dimension: Dimension) -> str:
     """Describe a dimension of a search space in words."""
     if isinstance(dimension, Fixed):
-        return f"{write_value(dimension.value)} (fixed)"
+        return f"{write_shown(dimension.value)} (fixed)"
     if isinstance(dimension, Choice):
-        return "one of " + ", ".join(write_value(value) for value in dimension.values)
-    ends = f"{write_value(dimension.low)} to {write_value(dimension.high)}"
+        return "one of " + ", ".join(write_shown(value) for value in dimension.values)
+    ends = f"{write_shown(dimension.low)} to {write_shown(dimension.high)}"
     if isinstance(dimension, Int):
         step = f", step {dimension.step}" if dimension.step != 1 else ""
         return f"whole numbers {ends}{step}{', log scale' if dimension.log else ''}"

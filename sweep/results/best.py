@@ -8,7 +8,7 @@ from dataclasses import replace
 from sweep.errors import SweepError
 from sweep.metrics.decode import Decode
 from sweep.metrics.score import Score, get_score
-from sweep.metrics.table import EFFICIENCY, FP_RATE, FRONT, VALIDATION_LOSS, is_by_loss
+from sweep.metrics.table import EFFICIENCY, FP_RATE, VALIDATION_LOSS, is_by_loss
 from sweep.models.space import Fixed
 from sweep.plan.space import read_space
 from sweep.plan.versions import give_version
@@ -40,7 +40,7 @@ def list_shown(status: Status, num_most: int) -> Sequence[TrialRow]:
     A trial is on the front where no other is as good or better in loss, efficiency and FP rate
     together. The lowest loss comes first.
     """
-    if status.config.search.objective != FRONT:
+    if not status.config.search.is_front:
         return status.ranked[:num_most]
     by = (VALIDATION_LOSS, EFFICIENCY, FP_RATE)
     places = [

@@ -7,8 +7,9 @@ does the same, and stores who did it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -17,7 +18,7 @@ from sweep.errors import ConfigError
 from sweep.models.space import Fixed
 from sweep.models.value import Value
 from sweep.plan.changes import AskedChange, change_sweep
-from sweep.plan.points import Space
+from sweep.plan.points import read_point, read_points
 from sweep.plan.priority import check_priority
 from sweep.plan.space import list_dimensions, read_space
 from sweep.results.confirmation import add_confirmations
@@ -91,22 +92,18 @@ def begin_version(engine: sa.Engine, sweep: Sweep, asked: AskedChange, author: s
 
 
 def try_points(
-    engine: sa.Engine,
-    sweep: Sweep,
-    read: Callable[[Space, Mapping[str, Space]], Points],
-    author: str,
+    engine: sa.Engine, sweep: Sweep, said: Sequence[str] | Path, author: str
 ) -> tuple[Points, list[int]]:
     """Have a person's own points tried next, in trials that nobody has begun.
 
     Args:
-        read: Reads them, given the sweep's space, and those of its architectures where it has
-            several; what it raises is passed on.
+        said: The values of one point, as `read_point` takes them, or a CSV file of several.
 
     Returns:
         The points, and their slots.
 
     Raises:
-        ConfigError: when the sweep is no search.
+        ConfigError: when the sweep is no search, or a point cannot be read or is not in its space.
         StorageError: when fewer trials are left than there are points.
     """
     config = SweepConfig.from_json(sweep.config)
@@ -115,7 +112,8 @@ def try_points(
             f"sweep {sweep.name}: its trials are all given, got a {config.kind}, expected a "
             "search; name another"
         )
-    points = read(read_space(config), {one.label: read_space(one) for one in config.architectures})
+    spaces = read_space(config), {one.label: read_space(one) for one in config.architectures}
+    points = read_points(said, *spaces) if isinstance(said, Path) else [read_point(said, *spaces)]
     entries = [Entry(author, f"added a point: {describe_point(point)}") for point in points]
     return points, add_points(engine, sweep, points, len(config.starting_points), entries)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
 from sweep.errors import check_known
-from sweep.metrics.table import FRONT, OBJECTIVES, is_by_loss
+from sweep.metrics.table import OBJECTIVES, is_by_loss
 from sweep.models.space import Dimension
 from sweep.search.draw import Draw, Outlook
 from sweep.search.pruners import PRUNERS, Pruner
@@ -112,19 +112,20 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     from sweep.search.promotion import choose_next_trial, list_rungs
     from sweep.storage.standings import Promotion  # late: it loads the database's library
 
-    pruner = _find_pruner(config.search.pruner.name)
+    search = config.search
+    pruner = _find_pruner(search.pruner.name)
     if not pruner.is_pausing:
         return None
-    factor = int(_read_settings(pruner, config.search.pruner)["reduction_factor"])
+    factor = int(_read_settings(pruner, search.pruner)["reduction_factor"])
     rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
-    kept_slot, objective = config.recommended_slot, config.search.objective
+    kept_slot = config.recommended_slot
 
     def choose(standings: Sequence[Standing]) -> NextTrial | None:
-        if objective == FRONT:
+        if search.is_front:
             return choose_on_front(standings, rungs, kept_slot=kept_slot)
         return choose_next_trial(standings, rungs, factor, kept_slot=kept_slot)
 
-    return Promotion(rungs, get_ranking(objective, config.search.limits.max_fp), choose)
+    return Promotion(rungs, get_ranking(search.objective, search.limits.max_fp), choose)
 
 
 def _find_sampler(name: str) -> Sampler:

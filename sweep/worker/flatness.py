@@ -9,7 +9,6 @@ from dataclasses import replace
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from sweep.metrics.table import FRONT
 from sweep.search.draw import Draw, Outlook
 from sweep.search.flatness import NUM_AGREEING, explain_flatness, gather_prospects
 from sweep.search.front import PRICES, rate_at_price
@@ -53,7 +52,7 @@ def _list_aims(session: Session, study: Study) -> Iterator[tuple[Outlook, Study]
     """List what a trial may be good for: what there is to come to, and the trials seen by it."""
     outlook = describe_outlook(session.config)
     yield outlook, study
-    if session.config.search.objective != FRONT:
+    if not session.config.search.is_front:
         return
     by_id = read_curves(session.engine, session.sweep.id)
     begun = read_trials(session.engine, session.sweep.id)

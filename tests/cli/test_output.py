@@ -62,10 +62,9 @@ def test_what_steers_a_terminal_is_shown_as_an_escape(text: str, shown: str) -> 
 
 
 def test_names_in_a_database_do_not_steer_the_terminal(
-    make_session: Callable[..., Session], call: Callable[..., Any], sqlite_url: str
+    session: Session, call: Callable[..., Any], sqlite_url: str
 ) -> None:
     """Somebody else may have written them."""
-    session = make_session(sqlite_url)
     create_sweep(session.engine, "\x1b[2J\u202ebad", session.config.to_json(), {}, 1)
     for command in (("list",), ("status", "--sweep", "\x1b[2J\u202ebad")):
         answer = call(*command, "--storage", sqlite_url)
@@ -76,10 +75,9 @@ def test_names_in_a_database_do_not_steer_the_terminal(
 
 
 def test_sweep_that_cannot_be_read_stops_no_list(
-    make_session: Callable[..., Session], call: Callable[..., Any], sqlite_url: str
+    session: Session, call: Callable[..., Any], sqlite_url: str
 ) -> None:
     """The others are listed, and it is named."""
-    session = make_session(sqlite_url)
     create_sweep(session.engine, "strange", {"model": "cnn"}, {}, 1)
     answer = call("list", "--storage", sqlite_url)
     assert answer.code == 0

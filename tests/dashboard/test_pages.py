@@ -264,7 +264,7 @@ def test_no_edit_without_its_line(session: Session) -> None:
         lambda: resume_sweep(engine, found, "anna"),
         lambda: change_priority(engine, found, 3, "anna"),
         lambda: begin_version(engine, found, AskedChange(("lr=1e-3,2e-3",), trials=9), "anna"),
-        lambda: try_points(engine, found, lambda *_spaces: [{"lr": 0.005}], "anna"),
+        lambda: try_points(engine, found, ["lr=0.005"], "anna"),
         lambda: change_budget(engine, found.id, 9, "anna"),
     ]
     for edit in edits:

@@ -209,10 +209,9 @@ def test_interrupted_trial_goes_on_as_if_nothing_had_been(
 
 
 def test_interruption_within_the_first_epoch_loses_nothing(
-    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+    session: Session, reference: list[Epoch]
 ) -> None:
     """There is no checkpoint yet: the next attempt begins anew, as the same trial."""
-    session = make_session(sqlite_url)
     claim = take(session)
     hold = Hold(session, claim)
     hold.signals.ask(at_once=True)
@@ -222,10 +221,9 @@ def test_interruption_within_the_first_epoch_loses_nothing(
 
 
 def test_kill_between_checkpoint_and_curve_is_made_good(
-    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+    session: Session, reference: list[Epoch]
 ) -> None:
     """The successor fills in the epoch that only the checkpoint knew."""
-    session = make_session(sqlite_url)
     claim = take(session)
     interrupt(session, claim)
     with session.engine.begin() as connection:
@@ -234,11 +232,8 @@ def test_kill_between_checkpoint_and_curve_is_made_good(
     assert read_first(session) == reference
 
 
-def test_kill_between_study_and_slot_only_spends_the_slot(
-    make_session: MakeSession, sqlite_url: str
-) -> None:
+def test_kill_between_study_and_slot_only_spends_the_slot(session: Session) -> None:
     """The successor trains nothing, and what the trial came to is not lost."""
-    session = make_session(sqlite_url)
     train(session)
     before, told = read_row(session), read_told(session)
     set_trial(
@@ -319,10 +314,9 @@ def test_late_worker_tells_no_verdict(
 
 
 def test_trial_that_was_told_meanwhile_is_finished_as_told(
-    make_session: MakeSession, sqlite_url: str, reference: list[Epoch]
+    session: Session, reference: list[Epoch]
 ) -> None:
     """A worker held up within its last writes told the study; its successor takes that for good."""
-    session = make_session(sqlite_url)
     claim = take(session)
 
     def tell() -> None:
@@ -356,11 +350,8 @@ def test_broken_network_fails_the_trial_and_keeps_its_traceback(
     assert told.user_attrs["reason"] == row.reason
 
 
-def test_trial_that_kills_its_workers_is_given_up(
-    make_session: MakeSession, sqlite_url: str
-) -> None:
+def test_trial_that_kills_its_workers_is_given_up(session: Session) -> None:
     """After so many attempts that were lost before an epoch; the sampler hears no value."""
-    session = make_session(sqlite_url)
     for _attempt in range(MAX_LOST_ATTEMPTS):
         assert claim_trial(session.engine, session.sweep.id, "a", -1.0)
     assert train(session, "b").outcome == "lost"
@@ -392,10 +383,9 @@ def test_trial_that_ends_its_own_process_is_given_up_sooner(
 
 @pytest.mark.parametrize(("limit_s", "num_epochs"), [(1e-6, 0), (HOUR_S, 3)])
 def test_trial_may_train_only_for_so_long(
-    make_session: MakeSession, sqlite_url: str, limit_s: float, num_epochs: int
+    session: Session, limit_s: float, num_epochs: int
 ) -> None:
     """It is pruned then, within the epoch it is in."""
-    session = make_session(sqlite_url)
     change_trial_timeout(session.engine, session.sweep.id, limit_s)
     session = replace(session, sweep=find_sweep(session.engine, session.sweep.name))
     verdict = train(session)
@@ -406,9 +396,8 @@ def test_trial_may_train_only_for_so_long(
     assert num_epochs or "of training" in str(read_row(session).reason)
 
 
-def test_time_of_earlier_attempts_counts(make_session: MakeSession, sqlite_url: str) -> None:
+def test_time_of_earlier_attempts_counts(session: Session) -> None:
     """A trial that is interrupted again and again does not get more time than others."""
-    session = make_session(sqlite_url)
     claim = take(session)
     interrupt(session, claim, BEGINNING)
     assert len(read_first(session)) == 1
@@ -549,13 +538,9 @@ def test_full_disk_is_no_verdict(
 
 
 def test_trial_is_worth_more_than_its_pictures(
-    make_session: MakeSession,
-    sqlite_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    session: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where there is no room for them it is complete without."""
-    session = make_session(sqlite_url)
     monkeypatch.setattr(
         sweep.trial.ending, "draw_trial", lambda *_parts, **_options: [Path("missing")]
     )
@@ -586,11 +571,8 @@ def test_epochs_cost_the_database_the_same(
     assert costs[3] == costs[10] > 0
 
 
-def test_folder_that_cannot_be_written_is_no_verdict(
-    make_session: MakeSession, sqlite_url: str
-) -> None:
+def test_folder_that_cannot_be_written_is_no_verdict(session: Session) -> None:
     """Neither for the checkpoint nor for the weights."""
-    session = make_session(sqlite_url)
     (session.artifacts / "trials").write_bytes(b"a file in the way")
     claim = take(session)
     with pytest.raises(ArtifactError):
@@ -767,10 +749,9 @@ def refuse(fault: BaseException) -> Callable[..., object]:
     ids=["exit", "exit 0", "interrupt", "recursion", "kept", "brought back", "code", "late"],
 )
 def test_fault_of_a_network_fails_its_trial_and_nothing_else(
-    make_session: MakeSession, sqlite_url: str, methods: dict[str, object], reason: str
+    session: Session, methods: dict[str, object], reason: str
 ) -> None:
     """The reason stands in the study; the worker goes on with the next trial."""
-    session = make_session(sqlite_url)
     assert train(be_odd(session, **methods)).outcome == "error"
     row = read_row(session)
     assert row.state == "failed"
@@ -817,10 +798,9 @@ def test_trial_survives_dropped_connections(
     ],
 )
 def test_value_that_cannot_be_fails_its_trial_and_not_the_worker(
-    make_session: MakeSession, sqlite_url: str, point: dict[str, Any], words: str
+    session: Session, point: dict[str, Any], words: str
 ) -> None:
     """A starting point is given by a person: its reason is the trial's, and others go on."""
-    session = make_session(sqlite_url)
     config = session.config.model_copy(update={"starting_points": (point,)})
     given = replace(session, config=config)
     verdict = train(given)

@@ -153,9 +153,8 @@ def test_full_memory_when_alone_fails_the_trial(
     assert (told.state.name, told.value, told.intermediate_values) == ("FAIL", None, {})
 
 
-def test_worker_leaves_when_its_time_is_up(make_session: MakeSession, sqlite_url: str) -> None:
+def test_worker_leaves_when_its_time_is_up(session: Session, sqlite_url: str) -> None:
     """As a batch system gives it; what it began goes on elsewhere."""
-    session = make_session(sqlite_url)
     options = WorkerOptions(sqlite_url, None, session.artifacts, "cpu", 1, is_forever=True)
     assert run_worker(options, Signals(timeout_s=0.001), Diary().hear) == 0
     assert run_worker(replace(options, is_forever=False), Signals(), Diary().hear) == 2

@@ -102,20 +102,16 @@ def test_worker_stops_when_most_trials_fail(make_session: MakeSession, sqlite_ur
     assert count_trials(session.engine, session.sweep.id).waiting == 3
 
 
-def test_worker_heeds_a_stop_in_the_database(make_session: MakeSession, sqlite_url: str) -> None:
+def test_worker_heeds_a_stop_in_the_database(session: Session) -> None:
     """It is asked from anywhere, and goes on when that is taken back."""
-    session = make_session(sqlite_url)
     request_stop(session.engine, session.sweep.id)
     assert work(session) == (0, [])
     request_stop(session.engine, session.sweep.id, stop=False)
     assert work(session)[0] == 2
 
 
-def test_worker_whose_parent_is_gone_begins_nothing(
-    make_session: MakeSession, sqlite_url: str
-) -> None:
+def test_worker_whose_parent_is_gone_begins_nothing(session: Session) -> None:
     """Process 1 is not the parent of this one, so it has ended."""
-    session = make_session(sqlite_url)
     assert work(session, Signals(parent=1 if os.getppid() != 1 else 2)) == (0, [])
     assert work(session, Signals(parent=os.getppid()))[0] == 2
 
@@ -183,9 +179,8 @@ def test_lost_lease_ends_the_trial(make_session: MakeSession, database_url: str)
         assert lease.is_gentle()
 
 
-def test_lease_tells_what_its_worker_takes(make_session: MakeSession, sqlite_url: str) -> None:
+def test_lease_tells_what_its_worker_takes(session: Session) -> None:
     """Soon after a trial has begun."""
-    session = make_session(sqlite_url)
     claim = take(session)
     enter_worker(session.engine, claim.worker, "cpu, 1 threads")
 
