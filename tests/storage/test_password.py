@@ -19,7 +19,6 @@ from sweep.storage.sweeps import list_sweeps
 from tests.storage import test_claims
 
 PASSWORD = "se:cr@t/ %é"
-sweep = test_claims.sweep
 
 
 @pytest.fixture(scope="module")
