@@ -396,7 +396,7 @@ def make_session(
     plan_once = functools.cache(plan_sweep)  # it builds the network in other processes, to be sure
 
     def make(
-        url: str,
+        url: str | None = None,
         network: str = "MyNet",
         *,
         name: str = "net",
@@ -427,6 +427,7 @@ def make_session(
             fixed=fixed,
             **(limits or {}),
         )
+        url = url or f"sqlite:///{tmp_path_factory.mktemp('session')}/sweep.db"
         plan = plan_once(request, CPU)
         recipe = plan.config.recipe.model_copy(update={"grace_events": grace_events})
         rule = plan.config.search.pruner.model_copy(

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from sweep.data.events import EventSet
+    from sweep.metrics.score import Score
     from sweep.results.confirmation import Confirmation
     from sweep.results.evaluation import ExportedModel
+    from sweep.results.examination import Examination
     from sweep.results.status import Status
     from sweep.storage.epochs import TrialRow
 
@@ -183,12 +185,9 @@ def evaluate(
     from sweep.results.export_folder import check_export
 
     check_export(model)
-    from sweep.cli.output import print_json, print_note  # late: the folder is there
-    from sweep.cli.progress import show_progress
-    from sweep.cli.tables import print_score
+    from sweep.cli.progress import show_progress  # late: the folder is there
     from sweep.data.paths import check_paths
-    from sweep.metrics.decode import REFERENCE, parse_decode
-    from sweep.metrics.writing import describe_score
+    from sweep.metrics.decode import parse_decode
 
     files = [Path(name) for name in data or ()]
     check_paths(files)
@@ -213,19 +212,28 @@ def evaluate(
                 told = examine_export(exported, events, decode, progress)
             if plot is not None:
                 _draw_curve(exported, events, decode, model.name, plot)
-        used = score.operating.decode if score.operating else REFERENCE
-        if json:
-            more = told.to_json() if told else {}
-            print_json({**describe_score(score), "decode": used.to_json(), **more})
-        else:
-            print_score(score)
-            print_note(f"peaks: {used}; matching: the reference's, within 0.5 mm")
-            for line in told.list_lines() if told else ():
-                print_note(line)
+        _print_judgement(score, told, as_json=json)
 
     from sweep.cli.apart import run_apart
 
     run_apart(judge)
+
+
+def _print_judgement(score: Score, told: Examination | None, *, as_json: bool) -> None:
+    from sweep.cli.output import print_json, print_note
+    from sweep.cli.tables import print_score
+    from sweep.metrics.decode import REFERENCE
+    from sweep.metrics.writing import describe_score
+
+    used = score.operating.decode if score.operating else REFERENCE
+    if as_json:
+        more = told.to_json() if told else {}
+        print_json({**describe_score(score), "decode": used.to_json(), **more})
+        return
+    print_score(score)
+    print_note(f"peaks: {used}; matching: the reference's, within 0.5 mm")
+    for line in told.list_lines() if told else ():
+        print_note(line)
 
 
 def _draw_curve(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweep.cli.options import Json
+from sweep.cli.options import Json, Variant, XKey, YKey
 
 if TYPE_CHECKING:
     from sweep.data.description import Description
@@ -21,13 +21,6 @@ data_app = typer.Typer(
 )
 
 
-class Variant(StrEnum):
-    """Features of a PV-Finder HDF5 file."""
-
-    kernel = "kernel"
-    poca = "poca"
-
-
 class FileType(StrEnum):
     """Number type of a written file."""
 
@@ -36,11 +29,6 @@ class FileType(StrEnum):
 
 
 File = Annotated[Path, typer.Argument(help="Course .npz (X, y) or PV-Finder HDF5.")]
-XKey = Annotated[str | None, typer.Option(help="Name of the features in an .npz.")]
-YKey = Annotated[str | None, typer.Option(help="Name of the target in an .npz.")]
-VariantOption = Annotated[
-    Variant | None, typer.Option(help="Features of an HDF5 file; kernel where it has both.")
-]
 TypeOption = Annotated[
     FileType, typer.Option("--type", help="float32 is exact, float16 keeps three digits.")
 ]
@@ -73,7 +61,7 @@ def describe(
     files: Annotated[list[Path], typer.Argument(help="Course .npz or PV-Finder HDF5 files.")],
     x_key: XKey = None,
     y_key: YKey = None,
-    variant: VariantOption = None,
+    variant: Variant = None,
     json: Json = False,
 ) -> None:
     """Say what files of events hold, joined: counts, ranges, vertices, null loss, oddities."""
@@ -101,7 +89,7 @@ def plot(
     ] = None,
     x_key: XKey = None,
     y_key: YKey = None,
-    variant: VariantOption = None,
+    variant: Variant = None,
 ) -> None:
     """Draw one event, features and target superimposed."""
     from sweep.data.paths import check_paths
@@ -126,7 +114,7 @@ def convert(
     out: Annotated[Path, typer.Argument(help="Course .npz to write.")],
     x_key: XKey = None,
     y_key: YKey = None,
-    variant: VariantOption = None,
+    variant: Variant = None,
     dtype: TypeOption = FileType.float16,
 ) -> None:
     """Write any readable file as a course .npz with `X` and `y`."""
@@ -142,20 +130,14 @@ def convert(
     print_note(f"{out}: {len(events)} events, {dtype.value}, fingerprint {events.fingerprint}")
 
 
-def _open(
-    files: list[Path], x_key: str | None, y_key: str | None, variant: Variant | None
-) -> EventSet:
+def _open(files: list[Path], x_key: str | None, y_key: str | None, variant: str | None) -> EventSet:
     from sweep.cli.progress import show_progress
     from sweep.data.formats import open_events
+    from sweep.plan.parts import read_variant
 
+    features = read_variant(variant)
     with show_progress("reading") as progress:
-        return open_events(
-            files,
-            x_key=x_key,
-            y_key=y_key,
-            variant=None if variant is None else variant.value,
-            progress=progress,
-        )
+        return open_events(files, x_key=x_key, y_key=y_key, variant=features, progress=progress)
 
 
 def _print_description(description: Description) -> None:

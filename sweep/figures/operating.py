@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sweep.figures.style import COLORS, finish
 from sweep.metrics.table import EFFICIENCY, FP_RATE
-from sweep.results.operating_curve import OperatingCurve, OperatingPoint
+from sweep.results.operating_curve import OperatingCurve, TriedSetting
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +38,7 @@ def draw_operating_curves(curves: Sequence[OperatingCurve]) -> go.Figure:
     return finish(figure, height=HEIGHT)
 
 
-def _trace(points: Sequence[OperatingPoint], name: str, **look: object) -> go.Scatter:
+def _trace(points: Sequence[TriedSetting], name: str, **look: object) -> go.Scatter:
     import plotly.graph_objects as go
 
     return go.Scatter(

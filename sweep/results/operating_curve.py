@@ -22,7 +22,7 @@ from sweep.training.matching import match_peaks
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
+class TriedSetting:
     """One setting of the peak finder and what it comes to on a set of events."""
 
     decode: Decode
@@ -45,8 +45,8 @@ class OperatingCurve:
     """
 
     label: str
-    points: tuple[OperatingPoint, ...]
-    own: OperatingPoint
+    points: tuple[TriedSetting, ...]
+    own: TriedSetting
 
 
 def trace_operating_curve(
@@ -78,8 +78,8 @@ def trace_operating_curve(
             num_true += int((match.is_found_BT | match.is_missed_BT).sum())
             num_events += len(y_BL)
 
-        def place(settings: Decode, found: int, false: int) -> OperatingPoint:
-            return OperatingPoint(settings, found / max(num_true, 1), false / num_events)
+        def place(settings: Decode, found: int, false: int) -> TriedSetting:
+            return TriedSetting(settings, found / max(num_true, 1), false / num_events)
 
         curve_F = list_curve(found_S, false_S)
         points = tuple(place(SETTINGS[s], int(found_S[s]), int(false_S[s])) for s in curve_F)

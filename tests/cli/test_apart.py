@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from configs import DATA
+from made import DATA
 from safetensors.torch import save_file
 
 import sweep.results.comparison

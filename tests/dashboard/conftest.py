@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from made import make_epoch
 from optuna.trial import TrialState
 from workers import take
 
@@ -14,27 +15,9 @@ from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, finish_claim
 from sweep.storage.epochs import record_epochs
 from sweep.storage.sweeps import COMPLETE, PRUNED
-from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
 
 FinishTrial = Callable[..., int]
-
-
-def make_epoch(loss: float, found: int = 90, false_positives: int = 5) -> Epoch:
-    """Make an epoch that found so many of 100 true peaks in 100 events."""
-    return Epoch(
-        epoch=1,
-        events_seen=1000,
-        train_loss=loss,
-        validation_loss=loss,
-        events=100,
-        found=found,
-        missed=100 - found,
-        predicted_found=found,
-        false_positives=false_positives,
-        lr=1e-3,
-        duration_s=1.0,
-    )
 
 
 @pytest.fixture
@@ -53,7 +36,7 @@ def finish_trial() -> FinishTrial:
         trial = studies.begin_trial(study, claim.slot, point)
         params = {"lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True)}
         begin_claimed(session.engine, claim, trial.number, params)
-        epoch = make_epoch(loss)
+        epoch = make_epoch(1, loss, 90, 5, true=100, events=100)
         record_epochs(session.engine, claim, [epoch])
         studies.report_epochs(trial, {1: loss})
         studies.set_attributes(trial, describe_metrics(get_score(epoch)))

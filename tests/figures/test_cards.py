@@ -9,51 +9,38 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from made import make_epoch, make_row
 
 from sweep.figures.cards import MAX_POINTS, draw_front, draw_metrics
 from sweep.results.status import Status, read_status
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import COMPLETE, PRUNED
 from sweep.trial.session import Session
-from tests.dashboard.conftest import make_epoch
 
 MAX_BYTES = 20_000
 Draw = Callable[[Status], go.Figure]
 
 
 @pytest.fixture(scope="module")
-def empty(make_session: Callable[..., Session], tmp_path_factory: pytest.TempPathFactory) -> Status:
+def empty(make_session: Callable[..., Session]) -> Status:
     """The status of a sweep before its first trial; its first two are hand-tuned."""
-    session = make_session(f"sqlite:///{tmp_path_factory.mktemp('cards') / 'sweep.db'}")
+    session = make_session()
     status = read_status(session.engine, session.sweep)
     return replace(status, config=status.config.model_copy(update={"num_hand_tuned": 2}))
 
 
 def make_trial(slot: int, outcome: str, loss: float, found: int, false: int) -> TrialRow:
     """Make a finished trial."""
-    return TrialRow(
-        id=slot,
-        slot=slot,
-        number=slot,
-        state=PRUNED if outcome == "pruned" else COMPLETE,
-        outcome=outcome,
-        reason=None,
-        attempts=1,
-        worker=None,
-        started_s=0.0,
-        finished_s=1.0,
-        params={},
-        feasible=outcome == "complete",
-        best=replace(
-            make_epoch(loss, found, false),
-            pairs=found,
-            residual_um=-7 * found,
-            residual_um2=found * (4003 + 3 * slot),
-            residual_um3=0,
-            residual_um4=found * 10**8,
-        ),
-        last=None,
+    epoch = replace(
+        make_epoch(1, loss, found, false, true=100, events=100),
+        pairs=found,
+        residual_um=-7 * found,
+        residual_um2=found * (4003 + 3 * slot),
+        residual_um3=0,
+        residual_um4=found * 10**8,
     )
+    state, is_feasible = PRUNED if outcome == "pruned" else COMPLETE, outcome == "complete"
+    return make_row(slot, epoch, state=state, outcome=outcome, feasible=is_feasible, params={})
 
 
 def fill(empty: Status, trials: Sequence[TrialRow]) -> Status:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from made import make_epoch
 from optuna.trial import TrialState
 from workers import take
 
@@ -16,7 +17,7 @@ from sweep.results.status import Status, read_status
 from sweep.search.suggestion import suggest
 from sweep.storage import studies
 from sweep.storage.claims import begin_claimed, finish_claim
-from sweep.storage.epochs import TrialRow, record_epochs
+from sweep.storage.epochs import record_epochs
 from sweep.storage.sweeps import FAILED, PRUNED, change_budget, find_sweep
 from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
@@ -37,23 +38,6 @@ class Database:
     def read(self, name: str) -> Status:
         """Read a sweep's status."""
         return read_status(self.engine, find_sweep(self.engine, name))
-
-
-def make_epoch(number: int = 1, loss: float = 0.05, found: int = 40, false: int = 6) -> Epoch:
-    """Make an epoch that found so many of 50 true peaks in 12 events."""
-    return Epoch(
-        epoch=number,
-        events_seen=24 * number,
-        train_loss=loss,
-        validation_loss=loss,
-        events=12,
-        found=found,
-        missed=50 - found,
-        predicted_found=found,
-        false_positives=false,
-        lr=1e-3,
-        duration_s=2.0,
-    )
 
 
 def begin_trial(session: Session, epochs: Sequence[Epoch], state: str = "running") -> None:
@@ -119,14 +103,3 @@ def report(database: Database) -> Path:
     options = ["--storage", database.url, "--artifacts", str(database.artifacts)]
     app(["report", "--out", str(out), *options], standalone_mode=False)
     return out
-
-
-def make_row(slot: int, epoch: Epoch | None, **changes: object) -> TrialRow:
-    """Make a complete trial, or one that differs."""
-    row = {
-        "id": slot, "slot": slot, "number": slot, "state": "complete", "outcome": "complete",
-        "reason": None, "attempts": 1, "worker": None, "started_s": 0.0, "finished_s": 1.0,
-        "params": {"batch_size": 12, "hidden_size": 4, "lr": 0.01, "beta1": 0.9, "beta2": 0.99},
-        "feasible": True, "best": epoch, "last": epoch,
-    }  # fmt: skip
-    return TrialRow(**(row | changes))  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from made import make_epoch, make_row
 
 from sweep.report.blocks import Table, Text
 from sweep.report.importance import MIN_TRIALS, compute_importances, describe_importances
@@ -16,7 +17,6 @@ from sweep.results.status import Status, read_status
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import TrialCounts
 from sweep.trial.session import Session
-from tests.report.conftest import make_epoch, make_row
 
 NULL_LOSS = 0.1
 

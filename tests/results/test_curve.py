@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made import make_row
 
 from sweep.config import OriginConfig, SweepConfig
 from sweep.errors import ConfigError
@@ -31,7 +32,7 @@ from sweep.results.curve_origin import complete_request, find_origin
 from sweep.results.status import Status
 from sweep.storage import studies
 from sweep.storage.engine import create_engine, open_engine, parse_url
-from sweep.storage.epochs import TrialRow, read_curve, read_trials
+from sweep.storage.epochs import read_curve, read_trials
 from sweep.storage.sweeps import Sweep, TrialCounts, find_sweep
 from sweep.storage.tables import Epoch
 from sweep.trial.session import Session
@@ -73,13 +74,7 @@ def make_status(config: SweepConfig, found: list[int | None]) -> Status:
     for slot, number in enumerate(found):
         best = GOOD if number is None else replace(GOOD, found=number, missed=50 - number)
         outcome = "dead" if number is None else "complete"
-        rows.append(
-            TrialRow(
-                id=slot, slot=slot, number=slot, state="complete", outcome=outcome, reason=None,
-                attempts=1, worker=None, started_s=0.0, finished_s=1.0, params={},
-                feasible=number is not None, best=best, last=best,
-            )
-        )  # fmt: skip
+        rows.append(make_row(slot, best, outcome=outcome, feasible=number is not None, params={}))
     return Status(
         sweep=Sweep(1, "cnn sample size", {}, {}, 6, 0.0, False, None),
         config=config,

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from configs import DATA
+from made import DATA
 from safetensors.torch import save_file
 
 from sweep.errors import ModelError

@@ -26,12 +26,9 @@ from sweep.trial.session import Session
 
 
 @pytest.fixture(scope="module")
-def trained(
-    make_session: Callable[..., Session], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Session, Status]:
+def trained(make_session: Callable[..., Session]) -> tuple[Session, Status]:
     """A sweep of one trial of a network that says when it is built; the tests only read it."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('trained') / 'sweep.db'}"
-    session = make_session(url, "TalkingNet", trials=1, epochs=1)
+    session = make_session(network="TalkingNet", trials=1, epochs=1)
     work(session)
     return session, read_status(session.engine, session.sweep)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configs import make_config
+from made import make_config
 
 from sweep.config import MODEL, ArchitectureConfig
 from sweep.results.time_left import estimate_time_left_s

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
-from configs import make_config
+from made import make_config
 
 from sweep.search.judgement import (
     count_grace_epochs,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from workers import take
+from workers import take, work
 
 from sweep.cli.tables import print_best, print_trials
 from sweep.config import MODEL
@@ -38,14 +38,10 @@ NUM_TRIALS = 7
 
 
 @pytest.fixture(scope="module")
-def swept(
-    make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Session, Status]]:
+def swept(make_session: MakeSession) -> Iterator[tuple[Session, Status]]:
     """A sweep of two networks that is done: one learns, the other predicts nothing."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('several') / 'sweep.db'}"
-    session = make_session(url, "MyNet,DeadNet", trials=NUM_TRIALS, epochs=2)
-    options = WorkerOptions(url, "net", session.artifacts, "cpu")
-    assert run_worker(options, Signals()) == NUM_TRIALS
+    session = make_session(network="MyNet,DeadNet", trials=NUM_TRIALS, epochs=2)
+    assert work(session)[0] == NUM_TRIALS
     yield session, read_status(session.engine, session.sweep)
     session.engine.dispose()
 

@@ -122,17 +122,17 @@ def read_first(session: Session) -> list[Epoch]:
 
 
 @pytest.fixture(scope="module")
-def reference(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> list[Epoch]:
+def reference(make_session: MakeSession) -> list[Epoch]:
     """The curve of the first trial when nothing interrupts it."""
-    session = make_session(f"sqlite:///{tmp_path_factory.mktemp('reference') / 'sweep.db'}")
+    session = make_session()
     train(session)
     return read_first(session)
 
 
 @pytest.fixture(scope="module")
-def interrupted(make_session: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def interrupted(make_session: MakeSession) -> Session:
     """A sweep whose first trial was interrupted after two epochs."""
-    session = make_session(f"sqlite:///{tmp_path_factory.mktemp('interrupted') / 'sweep.db'}")
+    session = make_session()
     interrupt(session, take(session))
     session.engine.dispose()
     return session

@@ -17,7 +17,7 @@ NUM_TRIALS, NUM_EPOCHS = 4, 4
 def make_pausing(make_session: MakeSession) -> MakeSession:
     """Make a sweep of four trials whose rungs are the epochs 1, 2 and 4."""
 
-    def make(url: str, *, pruner: str = "rungs", sampler: str = "random") -> Session:
+    def make(url: str | None = None, *, pruner: str = "rungs", sampler: str = "random") -> Session:
         return make_session(
             url,
             trials=NUM_TRIALS,
@@ -32,8 +32,8 @@ def make_pausing(make_session: MakeSession) -> MakeSession:
 
 
 @pytest.fixture(scope="session")
-def whole(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def whole(make_pausing: MakeSession) -> Session:
     """The same trials, each trained to its end without a pause."""
-    session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('whole')}/sweep.db", pruner="none")
+    session = make_pausing(pruner="none")
     work(session)
     return session

@@ -42,9 +42,9 @@ class KilledError(BaseException):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(make_pausing: MakeSession, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def undisturbed(make_pausing: MakeSession) -> Session:
     """The sweep whose trials pause, trained by one worker that nothing disturbed."""
-    session = make_pausing(f"sqlite:///{tmp_path_factory.mktemp('undisturbed')}/sweep.db")
+    session = make_pausing()
     work(session)
     return session
 
