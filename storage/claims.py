@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sweep.storage.engine import read_clock_s, tell_time_s, transact
 from sweep.storage.errors import LostClaimError
 from sweep.storage.points import get_point
-from sweep.storage.standings import Promotion, choose_trial
+from sweep.storage.standings import NextTrial, Promotion, choose_trial
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
 from sweep.storage.tables import attempts, epochs, sweeps, trials, workers
 from sweep.storage.workers import Usage, see
@@ -86,42 +86,54 @@ def claim_trial(
         chosen = choose_trial(connection, sweep_id, now_s, promotion)
         if chosen is None:
             return None
-        row, next_trial = chosen
         now_s = read_clock_s(connection)  # the lock may have been waited for: what was has ended
-        _begin_attempt(connection, row, worker, now_s)
-        lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
-        current = sa.select(sweeps.c.version).where(sweeps.c.id == sweep_id).scalar_subquery()
-        version = connection.execute(
-            trials.update()
-            .where(trials.c.id == row.id)
-            .values(
-                state=RUNNING,
-                worker=worker,
-                attempts=row.attempts + 1,
-                lease_until_s=now_s + lease_s,
-                until_epoch=next_trial.until_epoch,
-                started_s=now_s if row.started_s is None else row.started_s,
-                version=current if row.version is None else row.version,
-            )
-            .returning(trials.c.version)
-        ).scalar_one()
-        return Claim(
-            row.id,
-            sweep_id,
-            row.slot,
-            row.attempts + 1,
-            worker,
-            number=row.number,
-            num_lost=len(lost),
-            alone=row.alone,
-            own_endings=tuple(ending for ending in lost if ending != EXPIRED),
-            until_epoch=next_trial.until_epoch,
-            account=next_trial.account,
-            point=get_point(row),
-            version=version,
-        )
+        _begin_attempt(connection, chosen[0], worker, now_s)
+        return _take(connection, sweep_id, *chosen, worker, now_s, lease_s)
 
     return transact(engine, work)
+
+
+def _take(
+    connection: sa.Connection,
+    sweep_id: int,
+    row: sa.Row[Any],
+    next_trial: NextTrial,
+    worker: str,
+    now_s: float,
+    lease_s: float,
+) -> Claim:
+    """Put a trial whose attempt has begun into a worker's hands."""
+    lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
+    current = sa.select(sweeps.c.version).where(sweeps.c.id == sweep_id).scalar_subquery()
+    version = connection.execute(
+        trials.update()
+        .where(trials.c.id == row.id)
+        .values(
+            state=RUNNING,
+            worker=worker,
+            attempts=row.attempts + 1,
+            lease_until_s=now_s + lease_s,
+            until_epoch=next_trial.until_epoch,
+            started_s=now_s if row.started_s is None else row.started_s,
+            version=current if row.version is None else row.version,
+        )
+        .returning(trials.c.version)
+    ).scalar_one()
+    return Claim(
+        row.id,
+        sweep_id,
+        row.slot,
+        row.attempts + 1,
+        worker,
+        number=row.number,
+        num_lost=len(lost),
+        alone=row.alone,
+        own_endings=tuple(ending for ending in lost if ending != EXPIRED),
+        until_epoch=next_trial.until_epoch,
+        account=next_trial.account,
+        point=get_point(row),
+        version=version,
+    )
 
 
 def _begin_attempt(
