@@ -9,7 +9,7 @@ from typing import Any
 from sweep.cli.options import Config, Json, Site
 from sweep.launch.launchers import LOCAL
 from sweep.settings.settings import DEFAULT_ARTIFACTS, DEFAULT_STORAGE, Settings, find_settings
-from sweep.settings.settings_file import KEPT, KINDS, SITE, Setting, Source
+from sweep.settings.settings_file import KEPT, KINDS, SITE, Sayer, Setting
 
 VARIABLES = {
     "storage": "SWEEP_STORAGE",
@@ -50,16 +50,16 @@ def config(config: Config = None, site: Site = None, json: Json = False) -> None
         return
     grid = Grid({"setting": "whole", "value": "prose", "from": "prose"})
     for key, found in rows:
-        grid.add_row(key, _write(found.value), str(found.source))
+        grid.add_row(key, _write(found.value), str(found.sayer))
     for key, found in settings.withheld.items():
-        told = f"{found.source}, not taken: code is not run unasked"
+        told = f"{found.sayer}, not taken: code is not run unasked"
         grid.add_row(key, _write(found.value), told)
     open_console().print(grid)
     kept = [key for key in settings.values if key in KEPT or key not in KINDS]
     if kept:
         print_note(f"for a new sweep: {', '.join(kept)}; one that is there keeps what it has")
     if settings.sites:
-        chosen = f"{settings.site.value} ({settings.site.source})" if settings.site else "none"
+        chosen = f"{settings.site.value} ({settings.site.sayer})" if settings.site else "none"
         print_note(f"site: {chosen}; there are {', '.join(settings.sites)}")
 
 
@@ -70,12 +70,12 @@ def _list_rows(settings: Settings) -> Iterator[tuple[str, Setting]]:
         variable = VARIABLES.get(key, "")
         said = os.environ.get(variable)
         if said:
-            yield key, Setting("***" if key == SECRET else _hide(said), Source(variable))
+            yield key, Setting("***" if key == SECRET else _hide(said), Sayer(variable))
         elif key in settings.values:
             found = settings.values[key]
-            yield key, Setting(_hide(found.value), found.source)
+            yield key, Setting(_hide(found.value), found.sayer)
         elif key in DEFAULTS:
-            yield key, Setting(DEFAULTS[key], Source("default"))
+            yield key, Setting(DEFAULTS[key], Sayer("default"))
 
 
 def _hide(value: Any) -> Any:
@@ -108,6 +108,6 @@ def _describe(settings: Settings, rows: list[tuple[str, Setting]]) -> dict[str, 
 def _describe_one(setting: Setting) -> dict[str, Any]:
     return {
         "value": setting.value,
-        "from": setting.source.name,
-        "line": setting.source.line,
+        "from": setting.sayer.name,
+        "line": setting.sayer.line,
     }

@@ -79,7 +79,7 @@ class Configured(TyperCommand):
         for key, setting in settings.withheld.items():
             if typed.get(keys[key]) is None:
                 raise ConfigError(
-                    f"{setting.source}: {key}: would have code run, got {setting.value!r} in a "
+                    f"{setting.sayer}: {key}: would have code run, got {setting.value!r} in a "
                     f"file above this folder, expected it typed; type --{key.replace('_', '-')}, "
                     "or name the file with --config"
                 )

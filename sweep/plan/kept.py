@@ -44,7 +44,7 @@ def tell_kept(sweep: Sweep, said: Said) -> list[str]:
         if found is not None:
             said_there = write_value(setting.value)
             lines.append(
-                f"{setting.source}: {key}: is for a new sweep, got {said_there}, and {sweep.name} "
+                f"{setting.sayer}: {key}: is for a new sweep, got {said_there}, and {sweep.name} "
                 f"keeps {found}; to change it: {_write_change(sweep, key, setting)}"
             )
     return lines

@@ -28,7 +28,7 @@ from sweep.machine.device import choose_device, full_precision
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
 from sweep.results.evaluation import load_export
-from sweep.results.vertex_files import Origin, VertexBatch, open_vertex_file
+from sweep.results.vertex_files import Finder, VertexBatch, open_vertex_file
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ def predict_export(
         events = open_features(files, x_key=x_key, variant=exported.choose_variant(files, variant))
         device = choose_device()
         network = exported.network.to(device).eval()
-        origin = Origin(exported.model, events.num_events, chosen)
+        finder = Finder(exported.model, events.num_events, chosen)
         num_vertices = 0
-        with open_vertex_file(out, origin) as add:
+        with open_vertex_file(out, finder) as add:
             for batch in _find_vertices(network, events.read(), chosen):
                 add(batch)
                 num_vertices += len(batch.event_V)

@@ -33,8 +33,8 @@ AWKWARD_VERSION = "0.15.5"
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where vertices come from: the network, how many events, and what counts as a peak."""
+class Finder:
+    """What found vertices: the network, in how many events, and what counts as a peak."""
 
     model: str
     num_events: int
@@ -84,8 +84,8 @@ class VertexFile:
     An event's features are 64 kB.
     """
 
-    def __init__(self, path: Path, origin: Origin) -> None:
-        self._path, self._origin = path, origin
+    def __init__(self, path: Path, finder: Finder) -> None:
+        self._path, self._finder = path, finder
         self._parts: list[tuple[NDArray[Any], ...]] = []
 
     def add(self, batch: VertexBatch) -> None:
@@ -107,8 +107,8 @@ class VertexFile:
 
 
 class _CsvFile(VertexFile):
-    def __init__(self, path: Path, origin: Origin) -> None:
-        super().__init__(path, origin)
+    def __init__(self, path: Path, finder: Finder) -> None:
+        super().__init__(path, finder)
         self._handle = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115 - close()
         self._handle.write(",".join(COLUMNS) + "\n")
 
@@ -126,35 +126,35 @@ class _ParquetFile(VertexFile):
         import pandas as pd
 
         frame = pd.DataFrame(self.join())
-        frame.attrs.update(self._origin.describe())
+        frame.attrs.update(self._finder.describe())
         frame.to_parquet(self._path, engine="pyarrow", index=False)
 
 
 class _NpzFile(VertexFile):
     def finish(self) -> None:
         columns = self.join()
-        events = np.arange(self._origin.num_events + 1)
+        events = np.arange(self._finder.num_events + 1)
         arrays: Mapping[str, Any] = {
             **columns,
             "offsets": np.searchsorted(columns["event"], events),
-            **self._origin.describe(),
+            **self._finder.describe(),
         }
         with open(self._path, "wb") as handle:
             np.savez_compressed(handle, **arrays)
 
 
 class _PvFinderFile(VertexFile):
-    def __init__(self, path: Path, origin: Origin) -> None:
+    def __init__(self, path: Path, finder: Finder) -> None:
         import h5py
 
-        super().__init__(path, origin)
+        super().__init__(path, finder)
         self._file = h5py.File(path, "w")
-        self._file.attrs.update(origin.describe())
+        self._file.attrs.update(finder.describe())
         self._pv = self._file.create_dataset(
             "pv",
-            (origin.num_events, NUM_BINS),
+            (finder.num_events, NUM_BINS),
             "float16",
-            chunks=(min(64, origin.num_events), NUM_BINS),
+            chunks=(min(64, finder.num_events), NUM_BINS),
             compression="lzf",
         )
 
@@ -166,7 +166,7 @@ class _PvFinderFile(VertexFile):
 
     def finish(self) -> None:
         columns = self.join()
-        counts = np.bincount(columns["event"], minlength=self._origin.num_events)
+        counts = np.bincount(columns["event"], minlength=self._finder.num_events)
         named = {
             "pv_loc": "z_mm",
             "pv_height": "height",
@@ -228,7 +228,7 @@ def check_vertex_path(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_vertex_file(path: Path, origin: Origin) -> Iterator[Callable[[VertexBatch], None]]:
+def open_vertex_file(path: Path, finder: Finder) -> Iterator[Callable[[VertexBatch], None]]:
     """Write a file of vertices, whole or not at all; yields what adds those of the next events.
 
     Raises:
@@ -239,7 +239,7 @@ def open_vertex_file(path: Path, origin: Origin) -> Iterator[Callable[[VertexBat
         with telling_faults(path):
             scratch = stack.enter_context(open_scratch(path.parent))
             temporary = scratch / f"file{path.suffix}"
-            file = FORMS[path.suffix](temporary, origin)
+            file = FORMS[path.suffix](temporary, finder)
         stack.callback(file.close)
 
         def add(batch: VertexBatch) -> None:

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.errors import ConfigError, list_allowed
-from sweep.settings.settings_file import SITE, Setting, SettingsFile, Source, read_settings_file
+from sweep.settings.settings_file import SITE, Sayer, Setting, SettingsFile, read_settings_file
 
 NAME = "sweep.toml"
 CONFIG_VARIABLE, SITE_VARIABLE = "SWEEP_CONFIG", "SWEEP_SITE"
 DEFAULT_STORAGE = "sqlite:///sweep.db"
 DEFAULT_ARTIFACTS = "sweep_artifacts"
-PLACES = {
+SHARED = {
     "storage": ("SWEEP_STORAGE", DEFAULT_STORAGE),
     "artifacts": ("SWEEP_ARTIFACTS", DEFAULT_ARTIFACTS),
 }
@@ -82,7 +82,7 @@ def find_settings(config: str | None = None, site: str | None = None) -> Setting
         withheld = {
             key: setting
             for key, setting in values.items()
-            if setting.source.name == here and _is_code(key, setting)
+            if setting.sayer.name == here and _is_code(key, setting)
         }
     return Settings(
         values={key: setting for key, setting in values.items() if key not in withheld},
@@ -100,10 +100,10 @@ def find_place(key: str) -> Setting:
     Raises:
         ConfigError: as `find_settings`.
     """
-    variable, default = PLACES[key]
+    variable, default = SHARED[key]
     if os.environ.get(variable):
-        return Setting(os.environ[variable], Source(variable))
-    return find_settings().values.get(key, Setting(default, Source("default")))
+        return Setting(os.environ[variable], Sayer(variable))
+    return find_settings().values.get(key, Setting(default, Sayer("default")))
 
 
 def _find_project(notes: list[str]) -> Path | None:
@@ -166,15 +166,15 @@ def _choose_site(typed: str | None, files: list[SettingsFile]) -> Setting | None
     """Choose the site: what is typed, the variable, or what the nearest file says."""
     chosen = None
     if typed is not None:
-        chosen = Setting(typed, Source("--site"))
+        chosen = Setting(typed, Sayer("--site"))
     elif os.environ.get(SITE_VARIABLE):
-        chosen = Setting(os.environ[SITE_VARIABLE], Source(SITE_VARIABLE))
+        chosen = Setting(os.environ[SITE_VARIABLE], Sayer(SITE_VARIABLE))
     else:
         said = [file.values[SITE] for file in files if SITE in file.values]
         chosen = said[0] if said else None
     known = sorted({name for file in files for name in file.sites})
     if chosen is not None and chosen.value not in known:
-        where = "" if chosen.source.name == "--site" else f"{chosen.source}: "
+        where = "" if chosen.sayer.name == "--site" else f"{chosen.sayer}: "
         expected = list_allowed(known) if known else f"a table [sites.{chosen.value}] in {NAME}"
         raise ConfigError(
             f"{where}site: there is none of that name, got {chosen.value!r}, expected {expected}; "

@@ -30,8 +30,8 @@ LONGEST = 80
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a value comes from: a file and its line, or the name of a variable."""
+class Sayer:
+    """Who says a value: a file and its line, or the name of a variable."""
 
     name: str
     line: int | None = None
@@ -45,7 +45,7 @@ class Setting:
     """A value, as its option takes it, and who says so."""
 
     value: Any
-    source: Source
+    sayer: Sayer
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ class _Reader:
         return value
 
     def _make(self, value: Any, path: tuple[str, ...]) -> Setting:
-        return Setting(value, Source(str(self._path), self._lines.get(path)))
+        return Setting(value, Sayer(str(self._path), self._lines.get(path)))
 
     def _say(self, path: tuple[str, ...]) -> str:
-        return f"{Source(str(self._path), self._lines.get(path))}: {'.'.join(path)}"
+        return f"{Sayer(str(self._path), self._lines.get(path))}: {'.'.join(path)}"
 
     def refuse(self, path: tuple[str, ...], value: Any, expected: str) -> ConfigError:
         """Give the fault of a value that cannot be."""

@@ -61,9 +61,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def read_all(**choice: str) -> dict[str, tuple[Any, str]]:
     """Read what the files say: values with who says so."""
-    return {
-        key: (one.value, str(one.source)) for key, one in find_settings(**choice).values.items()
-    }
+    return {key: (one.value, str(one.sayer)) for key, one in find_settings(**choice).values.items()}
 
 
 def test_every_key_is_an_option() -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from sweep.metrics.decode import REFERENCE
-from sweep.results.vertex_files import Origin, open_vertex_file
+from sweep.results.vertex_files import Finder, open_vertex_file
 
 COPY = '''
 import torch
@@ -175,7 +175,7 @@ def test_fault_of_a_network_is_not_told_as_one_of_the_file(tmp_path: Path) -> No
     """A file that it misses, say, stays what was missed; nothing is left."""
     with (
         pytest.raises(FileNotFoundError, match="its own"),
-        open_vertex_file(tmp_path / "v.csv", Origin("Net", 1, REFERENCE)),
+        open_vertex_file(tmp_path / "v.csv", Finder("Net", 1, REFERENCE)),
     ):
         raise FileNotFoundError("its own")
     assert list(tmp_path.iterdir()) == []
