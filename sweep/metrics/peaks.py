@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -51,7 +52,6 @@ class Regions:
     """Regions of a batch as flat lists, ordered by event and then along the histogram.
 
     Attributes:
-        event_R: Index of each region's event in the batch, int64.
         position_R: sum(i * v) / sum(v) in bins, float32: the centre of bin i is at i.
         height_R: Highest bin, float32.
         integral_R: sum(v), float32, as the reference adds it up.
@@ -61,7 +61,6 @@ class Regions:
         num_overflows: Number of regions of enough bins whose sums are not finite.
     """
 
-    event_R: NDArray[np.int64]
     position_R: NDArray[np.float32]
     height_R: NDArray[np.float32]
     integral_R: NDArray[np.float32]
@@ -69,6 +68,11 @@ class Regions:
     count_B: NDArray[np.int64]
     num_infinite: int
     num_overflows: int
+
+    @cached_property
+    def event_R(self) -> NDArray[np.int64]:
+        """Index of each region's event in the batch, when it is asked for."""
+        return np.repeat(np.arange(len(self.count_B)), self.count_B)
 
 
 def find_peaks(histogram_BL: NDArray[np.floating]) -> Peaks[NDArray[np.generic]]:
@@ -145,7 +149,6 @@ def _walk(histogram_BL: NDArray[np.float32], decode: Decode) -> Regions:
     )
     position_R, height_R, integral_R, width_R = kept
     return Regions(
-        event_R=np.repeat(np.arange(len(count_B)), count_B),
         position_R=position_R,
         height_R=height_R,
         integral_R=integral_R,
@@ -160,7 +163,6 @@ def _join(parts: Sequence[Regions]) -> Regions:
     """Join the regions of parts of a batch."""
     count_B = np.concatenate([part.count_B for part in parts])
     return Regions(
-        event_R=np.repeat(np.arange(len(count_B)), count_B),
         position_R=np.concatenate([part.position_R for part in parts]),
         height_R=np.concatenate([part.height_R for part in parts]),
         integral_R=np.concatenate([part.integral_R for part in parts]),

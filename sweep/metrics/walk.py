@@ -12,12 +12,13 @@ import numpy as np
 
 from sweep.compiled import compiled
 
-STRETCH, BLOCK = 80, 8
+STRETCH, BLOCK = 64, 16
 """Bins that are passed together where all of them are low: a processor compares several at once."""
 
 ZERO = np.float32(0)
 LOWEST = np.float32(-np.inf)
 HIGHEST = np.float32(np.inf)
+INFINITE_BITS = np.uint32(0x7F800000)
 
 
 # numba infers the types of what it compiles: these functions carry none
@@ -40,40 +41,40 @@ def walk(histogram_BL, threshold, least_integral, min_width):  # type: ignore[no
         regions of enough bins have sums that are not finite, whether kept or not.
     """
     num_events, num_bins = histogram_BL.shape
+    bits_BL = histogram_BL.view(np.uint32)
+    limits = threshold, np.array([max(threshold, ZERO)]).view(np.uint32)[0]
     most = num_events * (num_bins // (min_width + 1) + 1)
     values_3P, width_P = np.empty((3, most), np.float32), np.empty(most, np.int64)
     count_B = np.empty(num_events, np.int64)
     num_kept = num_infinite = num_overflows = 0
     for event in range(num_events):
         num_before = num_kept
-        width, height, integral, weighted = 0, ZERO, ZERO, ZERO
-        for first in range(0, num_bins, STRETCH):
-            stretch_K = histogram_BL[event, first : first + STRETCH]
-            if width == 0 and _is_low(stretch_K, threshold):
-                continue
-            for start in range(first, first + len(stretch_K), BLOCK):
-                block_K = histogram_BL[event, start : min(start + BLOCK, num_bins)]
-                if width == 0 and _is_low(block_K, threshold):
-                    continue
-                for index in range(start, start + len(block_K)):
+        index = 0
+        while index < num_bins:
+            stop = min(index + STRETCH, num_bins)
+            if _is_low(histogram_BL[event, index:stop], bits_BL[event, index:stop], limits):
+                index = stop
+            while index < stop:
+                end = min(index + BLOCK, num_bins)
+                if _find_highest(bits_BL[event, index:end]) < limits[1]:
+                    index = end
+                while index < end:
                     value = histogram_BL[event, index]
-                    if value >= threshold:
-                        width += 1
-                        height = max(height, value)
-                        integral += value
-                        weighted = np.float32(np.float64(weighted) + index * np.float64(value))
-                        num_infinite += value == HIGHEST
-                    num_infinite += value == LOWEST
-                    if width > 0 and (value < threshold or index == num_bins - 1):
-                        if width >= min_width:
-                            num_overflows += not (np.isfinite(integral) and np.isfinite(weighted))
-                            if integral >= least_integral:
-                                values_3P[0, num_kept] = weighted / integral
-                                values_3P[1, num_kept] = height
-                                values_3P[2, num_kept] = integral
-                                width_P[num_kept] = width
-                                num_kept += 1
-                        width, height, integral, weighted = 0, ZERO, ZERO, ZERO
+                    if not value >= threshold:
+                        num_infinite += value == LOWEST
+                        index += 1
+                        continue
+                    index, width, num_highest, sums = _add_up(histogram_BL[event], index, threshold)
+                    num_infinite += num_highest
+                    if width >= min_width:
+                        position, height, integral, is_finite = sums
+                        num_overflows += not is_finite
+                        if integral >= least_integral:
+                            values_3P[0, num_kept] = position
+                            values_3P[1, num_kept] = height
+                            values_3P[2, num_kept] = integral
+                            width_P[num_kept] = width
+                            num_kept += 1
         count_B[event] = num_kept - num_before
     position_P, height_P, integral_P = values_3P[:, :num_kept].copy()
     kept = position_P, height_P, integral_P, width_P[:num_kept].copy()
@@ -81,13 +82,54 @@ def walk(histogram_BL, threshold, least_integral, min_width):  # type: ignore[no
 
 
 @compiled(inline="always")
-def _is_low(block_K, threshold):  # type: ignore[no-untyped-def]
-    """Say whether all bins are finite and below the threshold: they change nothing."""
-    num_others = np.int32(0)
+def _add_up(histogram_L, index, threshold):  # type: ignore[no-untyped-def]
+    """Add up the region that begins at a bin.
+
+    Returns:
+        Index of the lower bin that ends it, or the number of bins; its width; how many of its bins
+        are infinite; and its position, height, integral, and whether the sums are finite.
+    """
+    width, num_highest, height, integral, weighted = 0, 0, ZERO, ZERO, ZERO
+    while index < len(histogram_L):
+        value = histogram_L[index]
+        if value < threshold:
+            break
+        if value >= threshold:
+            width += 1
+            num_highest += value == HIGHEST
+            height = value if value > height else height
+            integral += value
+            weighted = np.float32(np.float64(weighted) + index * np.float64(value))
+        index += 1
+    is_finite = np.isfinite(integral) and np.isfinite(weighted)
+    return index, width, num_highest, (weighted / integral, height, integral, is_finite)
+
+
+@compiled(inline="always")
+def _is_low(block_K, bits_K, limits):  # type: ignore[no-untyped-def]
+    """Say whether all bins are finite and below the threshold: they change nothing.
+
+    The bits of floats that are not negative rise as these do; those of the others, of infinity and
+    of NaN are higher. So one comparison a bin is enough, but where there are negative bins.
+    """
+    threshold, least_bits = limits
+    highest = _find_highest(bits_K)
+    if highest < INFINITE_BITS:
+        return highest < least_bits
+    num_others = 0
     for offset in range(len(block_K)):
         value = block_K[offset]
-        num_others += np.int32(not ((value < threshold) & (value > LOWEST)))
+        num_others += not ((value < threshold) & (value > LOWEST))
     return num_others == 0
+
+
+@compiled(inline="always")
+def _find_highest(bits_K):  # type: ignore[no-untyped-def]
+    highest = np.uint32(0)
+    for offset in range(len(bits_K)):
+        bits = bits_K[offset]
+        highest = bits if bits > highest else highest
+    return highest
 
 
 @compiled()
@@ -104,6 +146,7 @@ def match(truth_BL, true_T, num_true_B, predicted_P, num_predicted_B, distance, 
         Counts, shape (B, 9), int64, columns as in `sweep.metrics.score.EVENT_COUNTS`.
     """
     counts_BK = np.zeros((len(truth_BL), 9), np.int64)
+    is_masked_P = _find_masked(truth_BL, predicted_P, num_predicted_B)
     first_true = first_predicted = 0
     for event in range(len(truth_BL)):
         true = true_T[first_true : first_true + num_true_B[event]]
@@ -122,12 +165,24 @@ def match(truth_BL, true_T, num_true_B, predicted_P, num_predicted_B, distance, 
                     power *= um
             else:
                 counts_BK[event, 2] += 1
-        for position in predicted:
-            index = min(max(np.int64(np.rint(position)), 0), truth_BL.shape[1] - 1)
-            if not np.isnan(truth_BL[event, index]):
-                is_near = _find_nearest(position, true, distance) < HIGHEST
+        for peak in range(first_predicted - len(predicted), first_predicted):
+            if not is_masked_P[peak]:
+                is_near = _find_nearest(predicted_P[peak], true, distance) < HIGHEST
                 counts_BK[event, 1 if is_near else 3] += 1
     return counts_BK
+
+
+@compiled()
+def _find_masked(truth_BL, position_P, num_B):  # type: ignore[no-untyped-def]
+    """Say of each peak whether its bin is masked: all at once, as each waits for the memory."""
+    is_masked_P = np.empty(len(position_P), np.bool_)
+    first = 0
+    for event in range(len(num_B)):
+        for peak in range(first, first + num_B[event]):
+            index = min(max(np.int64(np.rint(position_P[peak])), 0), truth_BL.shape[1] - 1)
+            is_masked_P[peak] = np.isnan(truth_BL[event, index])
+        first += num_B[event]
+    return is_masked_P
 
 
 @compiled(inline="always")

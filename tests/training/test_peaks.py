@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.metrics.peaks import INTEGRAL_THRESHOLD, MIN_WIDTH, count_peaks
-from sweep.training.peaks import find_peaks
+from sweep.training.peaks import find_peaks, list_regions
 
 NAN = float("nan")
 THRESHOLD = float(np.float32(0.01))
@@ -234,6 +234,14 @@ def test_infinite_bins_are_refused(value: float) -> None:
     histogram_BL = place((100, 3, NAN), (200, 2, value))
     with pytest.raises(ValueError, match="got 2 infinite bins"):
         find_peaks(histogram_BL)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+@pytest.mark.parametrize("background", [0.0, -1.0])
+def test_no_infinite_bin_is_passed_over(value: float, background: float) -> None:
+    """Low bins are passed many at a time; an infinite one among them is seen wherever it is."""
+    histogram_BL = torch.full((150, 150), background).fill_diagonal_(value)
+    assert list_regions(histogram_BL).num_infinite == 150
 
 
 def test_overflowing_sums_are_refused() -> None:
