@@ -19,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.storage.engine import open_reader
-from sweep.storage.study_rows import STEPS, TRIALS, StudyRows, read_trials
+from sweep.storage.study_rows import STEPS, TRIALS, StudyRows, make_queries, read_trials
 
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 PART = 500
@@ -90,10 +90,11 @@ class StudyCache(_CachedStorage):
                 changed = _list_changed(connection, study_id, study.trials.values(), newest)
                 is_new = sa.and_(TRIALS.c.study_id == study_id, TRIALS.c.trial_id > newest)
                 first = TRIALS.c.trial_id.in_(changed[:PART])
-                trials = read_trials(connection, sa.or_(is_new, first) if changed else is_new)
+                which = sa.or_(is_new, first) if changed else is_new
+                trials = read_trials(connection, make_queries(which))
                 for start in range(PART, len(changed), PART):
                     part = TRIALS.c.trial_id.in_(changed[start : start + PART])
-                    trials += read_trials(connection, part)
+                    trials += read_trials(connection, make_queries(part))
             self._add_trials_to_cache(study_id, trials)
             self._read_up_to[study_id] = max([newest, *(trial._trial_id for trial in trials)])
 

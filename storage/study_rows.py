@@ -106,7 +106,9 @@ class StudyRows(RDBStorage):
         if held.rows:
             with self._open(trial_id) as (connection, _state):
                 for (name, replaced), rows in held.rows.items():
-                    connection.execute(self._make_statement(name, replaced), rows)
+                    connection.execute(
+                        _make_statement(self.engine.dialect.name, name, replaced), rows
+                    )
 
     def _create_new_trial(
         self, study_id: int, template_trial: FrozenTrial | None = None
@@ -152,7 +154,9 @@ class StudyRows(RDBStorage):
             columns["datetime_complete"] = now
         with self._open(trial_id, is_locked=True) as (connection, stored):
             if rows:
-                connection.execute(self._make_statement("trial_values", None), rows)
+                connection.execute(
+                    _make_statement(self.engine.dialect.name, "trial_values", None), rows
+                )
             if state == TrialState.RUNNING and stored != TrialState.WAITING:
                 return False
             mine = TRIALS.c.trial_id == trial_id
@@ -192,7 +196,7 @@ class StudyRows(RDBStorage):
             KeyError: when there is none of that number.
         """
         with open_reader(self.engine) as connection:
-            found = read_trials(connection, TRIALS.c.trial_id == trial_id)
+            found = read_trials(connection, _make_queries_of_one(), one=trial_id)
         if not found:
             raise KeyError(f"no trial has the number {trial_id}")
         return found[0]
@@ -251,17 +255,7 @@ class StudyRows(RDBStorage):
             held.rows.setdefault((name, replaced), []).extend(whole)
             return
         with self._open(trial_id, connection) as (opened, _state):
-            opened.execute(self._make_statement(name, replaced), whole)
-
-    def _make_statement(self, name: str, replaced: str | None) -> Any:
-        """Make what writes rows into a table of trials' parts: arguments as `_write`."""
-        table, key = PARTS[name]
-        insert = (sqlite if self.engine.dialect.name == "sqlite" else postgresql).insert(table)
-        unique = ["trial_id", key]
-        if replaced is None:
-            return insert.on_conflict_do_nothing(index_elements=unique)
-        new = {replaced: insert.excluded[replaced]}
-        return insert.on_conflict_do_update(index_elements=unique, set_=new)
+            opened.execute(_make_statement(self.engine.dialect.name, name, replaced), whole)
 
     @contextmanager
     def _open(
@@ -273,14 +267,31 @@ class StudyRows(RDBStorage):
             KeyError: when there is no such trial.
             optuna.exceptions.UpdateFinishedTrialError: when it is finished.
         """
-        of_trial = sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == trial_id)
+        query = _make_query_of_state()
         with nullcontext(given) if given is not None else self.engine.begin() as connection:
-            query = of_trial.with_for_update() if is_locked else of_trial
-            state = connection.execute(query).scalar_one_or_none()
+            query = query.with_for_update() if is_locked else query
+            state = connection.execute(query, {"one": trial_id}).scalar_one_or_none()
             if state is None:
                 raise KeyError(f"no trial has the number {trial_id}")
             self.check_trial_is_updatable(trial_id, state)
             yield connection, state
+
+
+@cache
+def _make_query_of_state() -> sa.Select[Any]:
+    return sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == sa.bindparam("one"))
+
+
+@cache
+def _make_statement(dialect: str, name: str, replaced: str | None) -> Any:
+    """Make what writes rows into a table of trials' parts: arguments as `StudyRows._write`."""
+    table, key = PARTS[name]
+    insert = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    unique = ["trial_id", key]
+    if replaced is None:
+        return insert.on_conflict_do_nothing(index_elements=unique)
+    new = {replaced: insert.excluded[replaced]}
+    return insert.on_conflict_do_update(index_elements=unique, set_=new)
 
 
 def _has_more(trial: FrozenTrial) -> bool:
@@ -291,28 +302,45 @@ def _has_more(trial: FrozenTrial) -> bool:
     return trial.state != TrialState.RUNNING or not trial.system_attrs or any(parts)
 
 
-def read_trials(connection: sa.Connection, which: sa.ColumnElement[bool]) -> list[FrozenTrial]:
-    """Read some trials, in the order of their rows."""
-    rows = connection.execute(sa.select(TRIALS).where(which).order_by(TRIALS.c.trial_id)).all()
+def make_queries(which: sa.ColumnElement[bool]) -> list[sa.Select[Any]]:
+    """Make what reads some trials, in the order of their rows: theirs, then those of each part."""
+    parts = (PARAMS, VALUES, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
+    return [
+        sa.select(TRIALS).where(which).order_by(TRIALS.c.trial_id),
+        *(
+            sa.select(table)
+            .join(TRIALS, table.c.trial_id == TRIALS.c.trial_id)
+            .where(which)
+            .order_by(*table.primary_key)
+            for table in parts
+        ),
+    ]
+
+
+@cache
+def _make_queries_of_one() -> list[sa.Select[Any]]:
+    return make_queries(TRIALS.c.trial_id == sa.bindparam("one"))
+
+
+def read_trials(
+    connection: sa.Connection, queries: Sequence[sa.Select[Any]], **values: Any
+) -> list[FrozenTrial]:
+    """Read the trials of `make_queries`.
+
+    Args:
+        values: Of what the queries leave open.
+    """
+    rows = connection.execute(queries[0], values).all()
     if not rows:
         return []
-    parts = [
-        _read_part(connection, table, which)
-        for table in (PARAMS, VALUES, STEPS, USER_ATTRIBUTES, SYSTEM_ATTRIBUTES)
-    ]
+    parts = [_read_part(connection, query, values) for query in queries[1:]]
     return [_build(row, *(part[row.trial_id] for part in parts)) for row in rows]
 
 
-def _read_part(connection: sa.Connection, table: Any, which: sa.ColumnElement[bool]) -> Rows:
+def _read_part(connection: sa.Connection, query: sa.Select[Any], values: Mapping[str, Any]) -> Rows:
     """Read what one table has of some trials, in the order it was written."""
-    query = (
-        sa.select(table)
-        .join(TRIALS, table.c.trial_id == TRIALS.c.trial_id)
-        .where(which)
-        .order_by(*table.primary_key)
-    )
     found: Rows = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(query, values).all():
         found[row.trial_id].append(row)
     return found
 
