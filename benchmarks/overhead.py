@@ -1,13 +1,13 @@
 """What the service costs a trial beside its training: milliseconds, by how many trials there were.
 
     PYTHONPATH=.:tests python benchmarks/overhead.py --begun 100,1000,10000 [--backends sqlite]
-    PYTHONPATH=.:tests python benchmarks/overhead.py --begun 1000 --workers 1,8,64
+    PYTHONPATH=.:tests python benchmarks/overhead.py --begun 1000 --workers 1,8,64 --epoch-s 0.8
 
 A sweep of the default search (mixed, rungs) is filled with trials that have begun, three quarters
 of them paused at a rung, as many again wait. Then workers go on with it by the product's own
-functions, in the order of `sweep.worker` and `sweep.trial`, with no training. The processor time
-of a worker is given beside the wall: where several workers share a core their wall is mostly
-queueing.
+functions, in the order of `sweep.worker` and `sweep.trial`, without training, or with sleep in its
+place. The processor time of a worker is given beside the wall: where several workers share a core
+their wall is mostly queueing.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def write_own_rows(connection: sa.Connection, past: Sequence[Past]) -> None:
     connection.execute(statement, rows)
 
 
-def work(url: str, sweep_id: int, name: str, num_trials: int, out: Any) -> None:
+def work(url: str, sweep_id: int, name: str, num_trials: int, epoch_s: float, out: Any) -> None:
     """Be one worker for so many claims; what it comes to is put into a queue."""
     engine = open_engine(parse_url(url))
     storage = studies.open_study_storage(parse_url(url))
@@ -244,7 +244,7 @@ def work(url: str, sweep_id: int, name: str, num_trials: int, out: Any) -> None:
     for index in range(num_trials + 1):
         if index == 1:  # the first reads all: a worker's start, shown apart
             first, watch = watch, Stopwatch()
-        serve(engine, storage, sweep_id, name, promotion, watch)
+        serve(engine, storage, sweep_id, name, promotion, watch, epoch_s)
     engine.dispose()
     out.put((dict(first.times), dict(watch.times)))
 
@@ -256,6 +256,7 @@ def serve(
     name: str,
     promotion: Promotion,
     watch: Stopwatch,
+    epoch_s: float,
 ) -> None:
     """Do what a worker does for one claim, without training."""
     with watch.measure("look for open sweeps"):
@@ -286,6 +287,7 @@ def serve(
             values = {number: epoch.validation_loss}
             report = partial(studies.report_epochs, trial, values)
             record_epochs(engine, claim, [epoch], report)
+        time.sleep(epoch_s)
     if until < RUNGS[-1] and claim.account is None:
         with watch.measure("pause"):
             studies.suspend_trial(trial)
@@ -306,7 +308,9 @@ def serve(
         read_best(engine, sweep_id, RANKING, NUM_KEPT_WEIGHTS)
 
 
-def measure(url: str, num_begun: int, num_workers: int, num_trials: int) -> tuple[Times, Times]:
+def measure(
+    url: str, num_begun: int, num_workers: int, num_trials: int, epoch_s: float = 0.0
+) -> tuple[Times, Times]:
     """Fill a database, have workers go on, and give what each operation took."""
     engine = create_engine(parse_url(url))
     sweep_id = fill(engine, url, num_begun)
@@ -315,7 +319,7 @@ def measure(url: str, num_begun: int, num_workers: int, num_trials: int) -> tupl
     context.set_forkserver_preload(["optuna", "sqlalchemy", "psycopg", "sweep.storage.studies"])
     out = context.Queue()
     processes = [
-        context.Process(target=work, args=(url, sweep_id, f"w{index}", num_trials, out))
+        context.Process(target=work, args=(url, sweep_id, f"w{index}", num_trials, epoch_s, out))
         for index in range(num_workers)
     ]
     for process in processes:
@@ -359,13 +363,16 @@ def main() -> None:
     parser.add_argument("--workers", default="1")
     parser.add_argument("--claims", type=int, default=30, help="of each worker")
     parser.add_argument("--backends", default="sqlite,postgres")
+    parser.add_argument(
+        "--epoch-s", type=float, default=0.0, help="a worker sleeps for, as it trains"
+    )
     asked = parser.parse_args()
     for backend in asked.backends.split(","):
         for num_begun in map(int, asked.begun.split(",")):
             for num_workers in map(int, asked.workers.split(",")):
                 title = f"{backend}, {num_begun} trials begun, {num_workers} workers"
                 with open_database(backend, num_workers) as url:
-                    times = measure(url, num_begun, num_workers, asked.claims)
+                    times = measure(url, num_begun, num_workers, asked.claims, asked.epoch_s)
                 show(title, *times, num_workers * asked.claims)
 
 

@@ -19,7 +19,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from sweep.storage.engine import open_reader
-from sweep.storage.study_rows import STEPS, TRIALS, StudyRows, make_queries, read_trials
+from sweep.storage.study_reads import STEPS, TRIALS, make_queries, read_trials
+from sweep.storage.study_rows import StudyRows
 
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 PART = 500

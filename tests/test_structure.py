@@ -124,12 +124,16 @@ def test_modules_import_each_other_in_no_circle() -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
+OPTUNAS = ("storage.study_cache", "storage.study_reads", "storage.study_rows")
+"""The adapter of Optuna's storage, with `storage.studies`."""
+
+
 def test_underscored_names_stay_in_their_module() -> None:
     """What begins with an underscore is imported by nobody else, but Optuna's by its adapter."""
     found = [
         (name, alias.name)
         for name, nodes in NODES.items()
-        if name not in ("storage.study_cache", "storage.study_rows")
+        if name not in OPTUNAS
         for node in nodes
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
@@ -147,7 +151,7 @@ def test_private_names_of_objects_are_used_only_by_their_own_class() -> None:
     found = [
         (name, ast.unparse(node))
         for name, nodes in NODES.items()
-        if name not in ("storage.studies", "storage.study_cache", "storage.study_rows")
+        if name not in ("storage.studies", *OPTUNAS)
         for node in nodes
         if isinstance(node, ast.Attribute)
         and node.attr.startswith("_")

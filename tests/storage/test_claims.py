@@ -356,6 +356,22 @@ class TestEpochs:
         epochs.record_epochs(engine, held, [EPOCH, second, changed])
         assert epochs.read_curve(engine, held.trial_id) == [EPOCH, second, third]
 
+    def test_epochs_are_stored_with_what_is_written_beside_or_not_at_all(
+        self, engine: sa.Engine, sweep: sweeps.Sweep
+    ) -> None:
+        """One transaction; it tells whether the workers are to stop, too."""
+        held = claim(engine, sweep)
+
+        def fail(_connection: sa.Connection) -> None:
+            raise KeyError("no such trial")
+
+        with pytest.raises(KeyError):
+            epochs.record_epochs(engine, held, [EPOCH], fail)
+        assert epochs.read_curve(engine, held.trial_id) == []
+        assert not epochs.record_epochs(engine, held, [EPOCH])
+        sweeps.request_stop(engine, sweep.id)
+        assert epochs.record_epochs(engine, held, [EPOCH])
+
     def test_taken_over_trial_keeps_its_curve(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:
         """The second attempt's rows follow the first's in one curve."""
         lost = claim(engine, sweep)

@@ -121,6 +121,23 @@ def test_suggested_params_stay(study: optuna.Study, database_url: str) -> None:
     assert again.suggest_float("lr", 0.0, 1.0) == value
 
 
+def test_suggestions_that_are_broken_off_leave_nothing(
+    study: optuna.Study, database_url: str
+) -> None:
+    """Their successor has no half of a point; what reached its end is there, all of it."""
+    trial = studies.begin_trial(study, 0, {})
+    with pytest.raises(KeyboardInterrupt), studies.gather_writes(trial):
+        trial.suggest_float("lr", 0.0, 1.0)
+        raise KeyboardInterrupt
+    again = studies.begin_trial(reopen(database_url), 0, {})
+    assert again.params == {}
+    with studies.gather_writes(again):
+        again.suggest_float("lr", 0.0, 1.0)
+        studies.set_attributes(again, {"beta1": 0.9})
+    (found,) = reopen(database_url).trials
+    assert (found.params, found.user_attrs) == (again.params, {"beta1": 0.9})
+
+
 def test_suspended_trial_waits_and_goes_on(study: optuna.Study, database_url: str) -> None:
     """It is not shown as running meanwhile, and its reports stay."""
     begun = studies.begin_trial(study, 0, {})
