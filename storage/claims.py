@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sweep.storage.engine import read_clock_s, tell_time_s, transact
 from sweep.storage.errors import LostClaimError
 from sweep.storage.points import get_point
-from sweep.storage.standings import NextTrial, Promotion, choose_trial
+from sweep.storage.standings import NextTrial, Promotion, choose_trial, read_ahead
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
 from sweep.storage.tables import attempts, epochs, sweeps, trials, workers
 from sweep.storage.workers import Usage, see
@@ -78,6 +78,8 @@ def claim_trial(
     """
 
     tries = itertools.count()
+    if promotion is not None:
+        read_ahead(engine, sweep_id, promotion)
 
     def work(connection: sa.Connection) -> Claim | None:
         now_s = read_clock_s(connection)

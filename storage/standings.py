@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sweep.storage.engine import read
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING, lock_sweep
 from sweep.storage.tables import epochs, trials
@@ -75,6 +76,16 @@ class Promotion:
         default_factory=dict, compare=False, repr=False
     )
     """Standings that were read, by database and sweep, then by slot, with the state they are of."""
+
+
+def read_ahead(engine: sa.Engine, sweep_id: int, promotion: Promotion) -> None:
+    """Read where the trials of a sweep stand, where that was never read, and hold nothing.
+
+    The first reading of thousands takes a second, for which nobody else could claim, or on SQLite
+    write at all.
+    """
+    if (engine, sweep_id) not in promotion.known:
+        read(engine, lambda connection: _read_standings(connection, sweep_id, promotion))
 
 
 def choose_trial(
