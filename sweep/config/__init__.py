@@ -1,8 +1,14 @@
 """What defines a sweep: frozen, validated, kept in the database, and compared before it goes on."""
 
-from sweep.config.architectures import MODEL, OF_SEVERAL, ArchitectureConfig, find_file, get_label
-from sweep.config.changes import ChangeConfig
-from sweep.config.limits import LimitsConfig
+from sweep.config.parts import (
+    MODEL,
+    OF_SEVERAL,
+    ArchitectureConfig,
+    ChangeConfig,
+    LimitsConfig,
+    find_file,
+    get_label,
+)
 from sweep.config.sweep import (
     WHEREABOUTS,
     CandidateConfig,

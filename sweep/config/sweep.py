@@ -10,11 +10,16 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
-from sweep.config.architectures import MODEL, OF_SEVERAL, ArchitectureConfig
-from sweep.config.changes import ChangeConfig
-from sweep.config.limits import LimitsConfig
+from sweep.config.parts import (
+    MODEL,
+    OF_SEVERAL,
+    ArchitectureConfig,
+    ChangeConfig,
+    Frozen,
+    LimitsConfig,
+)
 from sweep.errors import ConfigError, list_allowed
 from sweep.metrics.table import DEFAULT_OBJECTIVE, FRONT, OBJECTIVES
 
@@ -22,17 +27,11 @@ Value = bool | int | float | str | list[Any] | None
 """As `sweep.models.value` has it."""
 
 
-class _Part(BaseModel):
-    """A frozen group of settings that refuses names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 Variant = Literal["kernel", "poca"]
 """Which estimate of the track density an HDF5 file's features are taken from."""
 
 
-class Whereabouts(_Part):
+class Whereabouts(Frozen):
     """Where events are found, and how those to judge by are split off.
 
     Attributes:
@@ -93,7 +92,7 @@ WHEREABOUTS = tuple(name for name in Whereabouts.model_fields if name != "split_
 """What of a DataConfig says where events lie and not which they are."""
 
 
-class Recipe(_Part):
+class Recipe(Frozen):
     """How one trial is trained.
 
     Attributes:
@@ -124,7 +123,7 @@ class Recipe(_Part):
     grace_events: int = Field(ge=0)
 
 
-class SamplerConfig(_Part):
+class SamplerConfig(Frozen):
     """The search algorithm, one of `sweep.search.samplers`; what does not concern it is None."""
 
     name: str
@@ -134,7 +133,7 @@ class SamplerConfig(_Part):
     num_ei_candidates: int | None = None
 
 
-class PrunerConfig(_Part):
+class PrunerConfig(Frozen):
     """The rule that stops a trial early; what does not concern it is None.
 
     Attributes:
@@ -150,7 +149,7 @@ class PrunerConfig(_Part):
     reduction_factor: int | None = Field(default=None, ge=2)
 
 
-class SearchConfig(_Part):
+class SearchConfig(Frozen):
     """How configurations are chosen and judged."""
 
     objective: str = DEFAULT_OBJECTIVE
@@ -177,7 +176,7 @@ class SearchConfig(_Part):
         return self.limits.max_fp if OBJECTIVES[self.objective].is_at_fp else None
 
 
-class OriginConfig(_Part):
+class OriginConfig(Frozen):
     """The trial of another sweep whose hyperparameters a sample-size curve trains with.
 
     Attributes:
@@ -193,7 +192,7 @@ class OriginConfig(_Part):
     num_shared_validation: int = Field(ge=0)
 
 
-class CurveConfig(_Part):
+class CurveConfig(Frozen):
     """A sample-size curve: one trial for each number of training events in each repeat.
 
     Attributes:
@@ -211,7 +210,7 @@ class CurveConfig(_Part):
     origin: OriginConfig | None = None
 
 
-class CandidateConfig(_Part):
+class CandidateConfig(Frozen):
     """A configuration that a confirmation trains again.
 
     Attributes:
@@ -227,7 +226,7 @@ class CandidateConfig(_Part):
     is_recommended: bool
 
 
-class OpenedConfig(_Part):
+class OpenedConfig(Frozen):
     """What the third part of the events showed of the winner.
 
     Attributes:
@@ -241,7 +240,7 @@ class OpenedConfig(_Part):
     times: int = Field(default=1, ge=1)
 
 
-class ConfirmationConfig(_Part):
+class ConfirmationConfig(Frozen):
     """Candidates of a search, trained again with fresh seeds that they have in common.
 
     Attributes:

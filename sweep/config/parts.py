@@ -1,4 +1,4 @@
-"""What of a sweep's config belongs to one of its architectures: a sweep may have several."""
+"""Parts of a config: one of its architectures, what networks may cost, what was changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ def find_file(model: str) -> Path:
     return Path(model.rpartition(":")[0])
 
 
-class ArchitectureConfig(BaseModel):
+class Frozen(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ArchitectureConfig(Frozen):
     """An architecture that a sweep searches.
 
     Attributes:
@@ -39,8 +45,6 @@ class ArchitectureConfig(BaseModel):
             all.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     model: str
     model_digest: str = ""
     space: dict[str, dict[str, Any] | str]
@@ -53,3 +57,44 @@ class ArchitectureConfig(BaseModel):
     def label(self) -> str:
         """Name of the architecture for people, and within its sweep: the model without its file."""
         return get_label(self.model)
+
+
+class LimitsConfig(Frozen):
+    """What a network may cost to be called the best; None where anything is allowed.
+
+    Attributes:
+        max_fp: False positives per event. An objective at a fixed rate takes them for its rate.
+        max_parameters: Parameters of the network.
+        max_latency_us: Microseconds for an event, on the device of the trial.
+    """
+
+    max_fp: float | None = Field(default=None, gt=0)
+    max_parameters: int | None = Field(default=None, gt=0)
+    max_latency_us: float | None = Field(default=None, gt=0)
+
+
+class ChangeConfig(Frozen):
+    """One change of a sweep, which ended a version of it and began the next.
+
+    Attributes:
+        made_s: When, in seconds since 1970 by the database's clock.
+        author: Who, as user and machine.
+        why: In the author's words; None where they said nothing.
+        said: What was changed, one `what from A to B` each.
+        before: The space and the search as they were, where they were others: JSON of those parts
+            of the config.
+    """
+
+    made_s: float
+    author: str
+    why: str | None = None
+    said: tuple[str, ...]
+    before: dict[str, Any] = {}
+
+    def narrow(self, label: str) -> ChangeConfig:
+        """Give the change as one architecture of several sees it: its own space was another."""
+        before = {key: value for key, value in self.before.items() if key != "architectures"}
+        for part in self.before.get("architectures", ()):
+            if ArchitectureConfig.model_validate(part).label == label:
+                before["space"] = part["space"]
+        return self.model_copy(update={"before": before})
