@@ -42,7 +42,14 @@ from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import suggest
 from sweep.storage import studies
 from sweep.storage.artifacts import NUM_KEPT_WEIGHTS
-from sweep.storage.claims import begin_claimed, claim_trial, finish_claim, pause_claim, renew_claim
+from sweep.storage.claims import (
+    Claim,
+    begin_claimed,
+    claim_trial,
+    finish_claim,
+    pause_claim,
+    renew_claim,
+)
 from sweep.storage.engine import create_engine, open_engine, parse_url
 from sweep.storage.epochs import find_complete, read_best, record_epochs
 from sweep.storage.migrations import create_tables
@@ -293,19 +300,24 @@ def serve(
             studies.suspend_trial(trial)
             pause_claim(engine, claim)
         return
-    state = PRUNED if claim.account else COMPLETE
     with watch.measure("tell and finish"):
-        studies.set_attributes(trial, {"outcome": state, "efficiency": 0.9, "fp_rate": 0.1})
-        studies.set_constraints(trial, feasible=True)
-        read_best(engine, sweep_id, RANKING, 1)
-        ours = TrialState.PRUNED if claim.account else TrialState.COMPLETE
-        studies.finish_trial(study, trial, ours, 0.1)
-        finish_claim(
-            engine, claim, state=state, outcome="complete", reason=None, feasible=not claim.account,
-            best_epoch=until,
-        )  # fmt: skip
-        find_complete(engine, sweep_id, range(NUM_KEPT_WEIGHTS))
-        read_best(engine, sweep_id, RANKING, NUM_KEPT_WEIGHTS)
+        end(engine, study, trial, claim)
+
+
+def end(engine: sa.Engine, study: Any, trial: Any, claim: Claim) -> None:
+    """Tell what a trial came to, and finish it."""
+    state = PRUNED if claim.account else COMPLETE
+    studies.set_attributes(trial, {"outcome": state, "efficiency": 0.9, "fp_rate": 0.1})
+    studies.set_constraints(trial, feasible=True)
+    read_best(engine, claim.sweep_id, RANKING, 1)
+    ours = TrialState.PRUNED if claim.account else TrialState.COMPLETE
+    studies.finish_trial(study, trial, ours, 0.1)
+    finish_claim(
+        engine, claim, state=state, outcome="complete", reason=None, feasible=not claim.account,
+        best_epoch=claim.until_epoch or RUNGS[-1],
+    )  # fmt: skip
+    find_complete(engine, claim.sweep_id, range(NUM_KEPT_WEIGHTS))
+    read_best(engine, claim.sweep_id, RANKING, NUM_KEPT_WEIGHTS)
 
 
 def measure(

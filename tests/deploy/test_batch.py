@@ -150,22 +150,17 @@ def test_slurm_job_has_a_bound(
     assert read_directives()["mem"] == "16G"
 
 
-def test_cancelled_slurm_job_does_not_come_again(site: Path) -> None:
-    """SIGTERM is `scancel` or preemption: Slurm knows whether the job is wanted."""
-    process = start_stand_ins(site, code=0)
-    process.send_signal(signal.SIGTERM)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGUSR1, 3)])
+def test_slurm_job_that_is_cancelled_or_has_a_fault_does_not_come_again(
+    site: Path, number: int, code: int
+) -> None:
+    """SIGTERM is `scancel` or preemption: Slurm knows whether the job is wanted. A wrong address
+    would fail for ever; its exit code is the job's.
+    """
+    process = start_stand_ins(site, code)
+    process.send_signal(number)
     process.communicate(timeout=VACATE_S)
-    assert process.returncode == 0
-    assert read_requeued(site.parent) == []
-
-
-def test_slurm_job_with_a_fault_does_not_come_again(site: Path) -> None:
-    """A wrong address would fail for ever; its exit code is the job's."""
-    process = start_stand_ins(site, code=3)
-    process.send_signal(signal.SIGUSR1)
-    process.communicate(timeout=VACATE_S)
-    assert process.returncode == 3
-    assert read_requeued(site.parent) == []
+    assert (process.returncode, read_requeued(site.parent)) == (code, [])
 
 
 @pytest.fixture
