@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors; threads only wait for each other
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NUM_TRAIN, NUM_VALIDATION = 24, 12
+ASKED: dict[str, Any] = {
+    **{"events": NUM_TRAIN, "epochs": 3, "pruner": "none", "seed": 1},
+    "fixed": ("batch_size=12", "lr=0.05"),
+}
+"""Of the sweeps of tests, where they do not ask otherwise."""
 
 pytest_plugins = ["side_by_side"]
 
@@ -401,31 +406,16 @@ def make_session(
         *,
         name: str = "net",
         trials: int = 2,
-        epochs: int = 3,
         grace_events: int = 3000,
-        pruner: str = "none",
-        sampler: str | None = None,
-        objective: str | None = None,
         num_startup_trials: int = 1,
-        seed: int = 1,
-        fixed: tuple[str, ...] = ("batch_size=12", "lr=0.05"),
-        events: int = NUM_TRAIN,
-        test_events: int | None = None,
-        limits: dict[str, float] | None = None,
+        **asked: Any,
     ) -> Session:
+        """Further arguments are what is asked of the sweep, as a `Request` has it."""
         request = Request(
             model=",".join(f"{own_network}:{one}" for one in network.split(",")),
             data=(str(events_file),),
-            events=events,
             val_events=NUM_VALIDATION,
-            test_events=test_events,
-            epochs=epochs,
-            pruner=pruner,
-            sampler=sampler,
-            objective=objective,
-            seed=seed,
-            fixed=fixed,
-            **(limits or {}),
+            **ASKED | asked,
         )
         url = url or f"sqlite:///{tmp_path_factory.mktemp('session')}/sweep.db"
         plan = plan_once(request, CPU)
@@ -447,14 +437,7 @@ def make_session(
         return Session(
             engine=opened,
             study_storage=study_storage,
-            sweep=create_sweep(
-                opened,
-                name,
-                config.to_json(),
-                {},
-                trials,
-                plan.files,
-            ),
+            sweep=create_sweep(opened, name, config.to_json(), {}, trials, plan.files),
             config=config,
             architectures={k: network.architecture for k, network in plan.networks.items()},
             split=plan.split,

@@ -61,7 +61,7 @@ def test_network_that_costs_too_much_is_never_trained(
     database_url: str, make_session: MakeSession, limits: dict[str, float], said: str
 ) -> None:
     """It is pruned with its reason before its first epoch, and both constraints are told."""
-    session = make_session(database_url, fixed=("hidden_size=3",), limits=limits)
+    session = make_session(database_url, fixed=("hidden_size=3",), **limits)
     verdict = train(session)
     assert (verdict.state, verdict.outcome) == ("pruned", "over_limit")
     assert said in str(verdict.reason)
@@ -81,7 +81,7 @@ def test_network_within_its_limits_trains_as_ever(
 ) -> None:
     """Its constraints are told as kept, its cost beside its metrics, and it may be the best."""
     limits = {"max_parameters": 3, "max_latency_us": 1e9, "max_fp": 1e9}
-    session = make_session(sqlite_url, fixed=("hidden_size=3",), limits=limits)
+    session = make_session(sqlite_url, fixed=("hidden_size=3",), **limits)
     assert train(session).outcome in ("complete", "dead")
     _lives, fp, size, latency = read_constraints(session)
     assert max(fp, size, latency) <= 0.0
@@ -95,7 +95,7 @@ def test_cost_of_a_trial_that_went_on_is_that_of_its_first_attempt(
 ) -> None:
     """It is measured before the first epoch, kept with the study, and told at the end."""
     limits = {"max_parameters": 5, "max_latency_us": 1e9}
-    session = make_session(sqlite_url, epochs=2, fixed=("hidden_size=3",), limits=limits)
+    session = make_session(sqlite_url, epochs=2, fixed=("hidden_size=3",), **limits)
     ranking, told = get_ranking("validation_loss"), []
     for until_epoch in (1, 2):
         promotion = Promotion((1, 2), ranking, lambda _all, until=until_epoch: NextTrial(0, until))
@@ -115,7 +115,7 @@ def test_network_with_too_many_false_positives_is_never_the_best(
     sqlite_url: str, make_session: MakeSession
 ) -> None:
     """Trained to its end it is complete, but not feasible; best says so, and names the limit."""
-    session = make_session(sqlite_url, limits={"max_fp": 1e-9}, objective="efficiency")
+    session = make_session(sqlite_url, max_fp=1e-9, objective="efficiency")
     curve = [make_epoch(1, found=5, false=1), make_epoch(2, found=6, false=4)]
     assert find_best_epoch(curve, "efficiency", 0.1, max_fp=0.2) == curve[0]
     assert find_best_epoch(curve, "efficiency", 0.1, max_fp=0.01) == curve[1]
@@ -139,7 +139,7 @@ def test_limit_that_nothing_can_keep_is_refused(
 ) -> None:
     """Zero or less is no limit."""
     with pytest.raises(ConfigError, match=f"{name.replace('_', '-')}: got 0, expected a number"):
-        make_session(sqlite_url, limits={name: 0})
+        make_session(sqlite_url, **{name: 0})
 
 
 @pytest.mark.usefixtures("forked_check")
@@ -147,9 +147,7 @@ def test_settings_chosen_in_validation_are_the_trials_and_the_exports(
     sqlite_url: str, make_session: MakeSession, tmp_path: Path
 ) -> None:
     """The epoch stores them, the export has them, and judged again it has the same numbers."""
-    session = make_session(
-        sqlite_url, objective="efficiency_at_fp", limits={"max_fp": 0.2}, trials=1
-    )
+    session = make_session(sqlite_url, objective="efficiency_at_fp", max_fp=0.2, trials=1)
     assert session.config.search.fixed_fp == 0.2
     train(session)
     status = read_status(session.engine, session.sweep)
