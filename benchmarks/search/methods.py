@@ -26,6 +26,8 @@ class Method:
         eta: Reduction factor of the rungs.
         is_plain: Whether the best of those that came to the first rung go to the end at once.
         stops_when_flat: Whether no trial begins any more where it is not expected to pay.
+        knows_ends: Whether trials are compared at rungs by what their configurations come to in
+            the mean, which nobody knows: no pruner can do better.
         is_confirmed: Whether the epochs are those of a search and its confirmation, whose winner is
             selected, as `sweep run` has them.
     """
@@ -36,6 +38,7 @@ class Method:
     eta: int = 2
     is_plain: bool = False
     stops_when_flat: bool = False
+    knows_ends: bool = False
     is_confirmed: bool = False
 
     @property
@@ -83,6 +86,7 @@ METHODS: Mapping[str, Method] = {
     "i-epochs": Method("random", eta=12, is_plain=True),
     "tpe+rungs": Method("tpe"),
     "ours": Method("mixed"),
+    "ours, knowing": Method("mixed", knows_ends=True),
     "ours, confirmed": Method("mixed", is_confirmed=True),
     "optuna, confirmed": Method(build_tpe, MedianPruner, is_confirmed=True),
     "ours, flat": Method("mixed", stops_when_flat=True),

@@ -160,7 +160,11 @@ class Sweep:
             return trial
 
     def _stand(self, trial: Trial) -> Standing:
-        reached = tuple(trial.curve[rung - 1] for rung in self.rungs if rung <= len(trial.curve))
+        reached = tuple(
+            trial.true if self.method.knows_ends else trial.curve[rung - 1]
+            for rung in self.rungs
+            if rung <= len(trial.curve)
+        )
         return Standing(trial.slot, trial.state, trial.outcome, reached)
 
     def _end_if_flat(self) -> None:

@@ -27,6 +27,7 @@ from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.status import Status, read_status
 from sweep.storage.artifacts import TrialFolder
+from sweep.storage.epochs import read_curves
 from sweep.storage.sweeps import Sweep, find_stored, find_sweep, request_stop
 
 
@@ -88,6 +89,8 @@ def end_search(
     epochs = search.config.recipe.epochs
     found = find_confirmation_of_search(engine, name)
     if found is None:
+        from sweep.results.levels import say_expected_best  # late: it loads Optuna
+
         if find_stored(engine, name_confirmation(name)) is not None:
             print_note(f"{name}: not confirmed: {name_confirmation(name)} is another sweep's name")
             return True
@@ -99,6 +102,8 @@ def end_search(
                 f"{name}: not confirmed, which would take more than {SHARE:.0%} of the epochs of "
                 f"so short a search; `{write_command(name)}` does it"
             )
+            if told := say_expected_best(search, read_curves(engine, search.sweep.id)):
+                print_note(f"{name}: {told}")
             return True
         begin_confirmation(engine, search, *size)
     elif found.num_since:

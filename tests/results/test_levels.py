@@ -7,7 +7,7 @@ from collections.abc import Callable
 from workers import end_trial
 
 from sweep.results.candidates import list_candidates
-from sweep.results.levels import rank_by_level
+from sweep.results.levels import rank_by_level, say_expected_best
 from sweep.results.status import Status, read_status
 from sweep.storage.epochs import read_curves
 from sweep.storage.sweeps import find_sweep
@@ -37,9 +37,13 @@ def test_lucky_trial_is_not_all_that_is_confirmed(
     session = make_session(sqlite_url, trials=NUM_TRIALS, epochs=1, fixed=fixed)
     status = finish_all(session)
     assert status.ranked[0].slot == LUCKY
-    by_level = rank_by_level(status, read_curves(session.engine, status.sweep.id))
+    curves = read_curves(session.engine, status.sweep.id)
+    by_level = rank_by_level(status, curves)
     places = [row.slot for row in by_level]
     assert sorted(places) == list(range(NUM_TRIALS))
     assert places.index(LUCKY) > NUM_TRIALS // 3
     chosen = [one.trial for one in list_candidates(status, 3, {}, by_level)]
     assert chosen == [LUCKY, *places[:2]]
+    told = say_expected_best(status, curves)
+    assert f"trial {by_level[0].number} is expected" in told
+    assert f"not trial {status.ranked[0].number}, which" in told
