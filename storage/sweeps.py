@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
 from sweep.storage.edits import Entry, record_edit
-from sweep.storage.engine import read, read_clock_s, read_rows, read_value, transact
+from sweep.storage.engine import read, read_clock_s, read_rows, transact
 from sweep.storage.errors import UnknownSweepError
 from sweep.storage.sources import write_files
 from sweep.storage.tables import attempts, check_tables, has_tables, sweeps, trials
@@ -326,12 +326,6 @@ def request_stop(
         entry: What is told of it, if anything is.
     """
     set_columns(engine, sweep_id, entry, stop_requested=stop)
-
-
-def is_stop_requested(engine: sa.Engine, sweep_id: int) -> bool:
-    """Say whether the workers of a sweep are to stop."""
-    query = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == sweep_id)
-    return bool(read_value(engine, query))
 
 
 def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:

@@ -24,8 +24,6 @@ Array = TypeVar("Array")
 
 
 THRESHOLD = REFERENCE.threshold
-INTEGRAL_THRESHOLD = REFERENCE.integral
-MIN_WIDTH = REFERENCE.min_width
 _EVENTS_A_THREAD = 200
 """Fewest that are worth a thread, which costs some 0.1 ms."""
 

@@ -51,7 +51,6 @@ from sweep.storage.sweeps import (
     change_config,
     count_trials,
     find_sweep,
-    is_stop_requested,
     list_sweeps,
 )
 from sweep.storage.tables import sweeps, trials
@@ -324,11 +323,10 @@ def test_stop_and_resume_are_for_the_confirmation_too(
 ) -> None:
     """By the name of the search, whose own trials are all finished."""
     search.begin()
-    number = search.find("net-confirm").id
     assert "net-confirm: workers stop" in call("stop", "--storage", search.url).err
-    assert is_stop_requested(search.engine, number)
+    assert search.find("net-confirm").stop_requested
     assert "net-confirm: 4 trials wait" in call("resume", "--storage", search.url).err
-    assert not is_stop_requested(search.engine, number)
+    assert not search.find("net-confirm").stop_requested
 
 
 def test_copy_of_a_search_takes_its_confirmation_along(

@@ -171,9 +171,9 @@ class TestSweeps:
     def test_stop_is_requested_and_taken_back(self, engine: sa.Engine, sweep: sweeps.Sweep) -> None:
         """The request is seen until it is taken back."""
         sweeps.request_stop(engine, sweep.id)
-        assert sweeps.is_stop_requested(engine, sweep.id)
+        assert sweeps.find_sweep(engine, sweep.name).stop_requested
         sweeps.request_stop(engine, sweep.id, stop=False)
-        assert not sweeps.is_stop_requested(engine, sweep.id)
+        assert not sweeps.find_sweep(engine, sweep.name).stop_requested
 
 
 class TestClaims:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweep.metrics.peaks import INTEGRAL_THRESHOLD, MIN_WIDTH, count_peaks
+from sweep.metrics.decode import REFERENCE
+from sweep.metrics.peaks import count_peaks
 from sweep.training.peaks import find_peaks, list_regions
 
 NAN = float("nan")
@@ -19,7 +20,7 @@ THRESHOLD = float(np.float32(0.01))
 
 def find_slowly(histogram_L: NDArray[np.float32]) -> list[np.float32]:
     """Walk bin by bin in float32, as docs/PHYSICS.md, "Peak finder" describes it."""
-    threshold, least = np.float32(THRESHOLD), np.float32(INTEGRAL_THRESHOLD)
+    threshold, least = np.float32(THRESHOLD), np.float32(REFERENCE.integral)
     last = len(histogram_L) - 1
     positions = []
     width, integral, weighted = 0, np.float32(0), np.float32(0)
@@ -29,7 +30,7 @@ def find_slowly(histogram_L: NDArray[np.float32]) -> list[np.float32]:
             integral = np.float32(integral + value)
             weighted = np.float32(np.float64(weighted) + index * np.float64(value))
         if (value < threshold or index == last) and width > 0:
-            if width >= MIN_WIDTH and integral >= least:
+            if width >= REFERENCE.min_width and integral >= least:
                 positions.append(np.float32(weighted / integral))
             width, integral, weighted = 0, np.float32(0), np.float32(0)
     return positions
