@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sweep.cli.completion import offer, offer_sweeps
-from sweep.cli.options import DEFAULT_STORAGE, Json, Storage, open_sweep
+from sweep.cli.options import DEFAULT_STORAGE, Dimensions, FixedValues, Json, Storage, open_sweep
 from sweep.errors import ConfigError, list_allowed
 from sweep.search.pruners import PRUNERS
 from sweep.search.samplers import SAMPLERS
@@ -28,13 +28,8 @@ FROZEN = {
 def change(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the sweep.", autocompletion=offer_sweeps)],
-    dimensions: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
-    ] = None,
-    fixed: Annotated[
-        list[str] | None, typer.Option("--fix", help="num_layers=2; again for more.")
-    ] = None,
+    dimensions: Dimensions = None,
+    fixed: FixedValues = None,
     trials: Annotated[int | None, typer.Option(help="Trials to train in all.")] = None,
     priority: Annotated[
         int | None, typer.Option(help="Among open sweeps workers take the highest first.")

@@ -92,6 +92,13 @@ TrustCode = Annotated[
     ),
 ]
 
+Dimensions = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
+]
+FixedValues = Annotated[
+    list[str] | None, typer.Option("--fix", help="num_layers=2; again for more.")
+]
 XKey = Annotated[str | None, typer.Option(help="Name of the features in the files.")]
 YKey = Annotated[str | None, typer.Option(help="Name of the target in the files.")]
 Variant = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweep.cli.completion import offer
-from sweep.cli.options import Variant, XKey, YKey
+from sweep.cli.options import Dimensions, FixedValues, Variant, XKey, YKey
 from sweep.errors import list_allowed
 from sweep.metrics.table import DEFAULT_OBJECTIVE, OBJECTIVES
 from sweep.models import ARCHITECTURES
@@ -63,9 +63,7 @@ class RequestOptions:
         ),
     ] = None
     seed: Annotated[int | None, typer.Option(help="Seed of everything random.  [1]")] = None
-    fixed: Annotated[
-        list[str] | None, typer.Option("--fix", help="num_layers=2; again for more.")
-    ] = None
+    fixed: FixedValues = None
 
     def make_request(self) -> Request:
         """Give what was asked."""
@@ -130,7 +128,4 @@ class SearchOptions(RequestOptions):
         float | None,
         typer.Option(help="Most microseconds for an event on its device; slower are not trained."),
     ] = None
-    dimensions: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="lr=1e-4:1e-2:log, hidden_size=32,64; again for more."),
-    ] = None
+    dimensions: Dimensions = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
@@ -24,10 +25,9 @@ from sweep.metrics.writing import describe_score
 from sweep.plan.parts import read_variant
 from sweep.results.bootstrap import Difference, compare_scores
 from sweep.results.contender import Contender
-from sweep.training.batches import Batches
+from sweep.results.evaluation import judge
 from sweep.training.decode_scan import score_chosen
 from sweep.training.event_scores import EventScores
-from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,11 @@ def _check_named(
 
 
 def _score(contender: Contender, events: EventSet, progress: Progress | None) -> EventScores:
-    device = choose_device()
-    batches = Batches(events, FIRST_BATCH_SIZE, device)
-    try:
-        predicted = predict_batches(contender.network.to(device), batches, progress)
-        scores = score_chosen(predicted, contender.decode)
-    except ValueError as exc:
-        raise ModelError(f"{contender.label}: {exc}") from exc
+    def look(seen: Iterator[tuple[Tensor, Tensor]]) -> EventScores:
+        return score_chosen(seen, contender.decode)
+
+    network, device = contender.network, choose_device()
+    scores = judge(network, events, device, look, progress, contender.label)
     if not np.isfinite(scores.loss_N).all():
         raise ModelError(
             f"{contender.label}: it predicts no numbers, got NaN in event "

@@ -212,12 +212,14 @@ def judge(
     device: torch.device,
     look: Callable[[Iterator[tuple[Tensor, Tensor]]], Judgement],
     progress: Progress | None = None,
+    name: str | None = None,
 ) -> Judgement:
     """Look at what a network predicts of events.
 
     Args:
         network, events, device, progress: As `evaluate` takes them.
         look: Given predictions and targets, batch by batch, each (B, 4000).
+        name: What a fault is told of; the events by default.
 
     Raises:
         ModelError: as `evaluate`.
@@ -227,7 +229,7 @@ def judge(
         with contextlib.redirect_stdout(sys.stderr):  # a person's own network may print
             return look(predict_batches(network.to(device), batches, progress))
     except ValueError as exc:
-        raise ModelError(f"{' + '.join(events.labels)}: {exc}") from exc
+        raise ModelError(f"{name or ' + '.join(events.labels)}: {exc}") from exc
 
 
 def open_judged(
