@@ -49,14 +49,26 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-TREES = {
-    _name(path): ast.parse(path.read_text(encoding="utf-8"))
-    for package in OURS
-    for path in sorted((ROOT / package).rglob("*.py"))
-}
+TREES: dict[str, ast.Module] = {}
+NODES: dict[str, list[ast.AST]] = {}
+IMPORTS: dict[str, set[str]] = {}
+"""What each module imports, in functions too."""
+AT_ONCE: dict[str, set[str]] = {}
+"""What each module imports as soon as it is loaded."""
 
 
-NODES = {name: list(ast.walk(tree)) for name, tree in TREES.items()}
+@pytest.fixture(scope="module", autouse=True)
+def source() -> Iterator[None]:
+    """Read all modules for these tests alone: a process that is forked would carry them along."""
+    for package in OURS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            TREES[_name(path)] = ast.parse(path.read_text(encoding="utf-8"))
+    NODES.update({name: list(ast.walk(tree)) for name, tree in TREES.items()})
+    IMPORTS.update({name: set(_read_imports(nodes)) for name, nodes in NODES.items()})
+    AT_ONCE.update({name: set(_read_imports(tree.body)) for name, tree in TREES.items()})
+    yield
+    for kept in (TREES, NODES, IMPORTS, AT_ONCE):
+        kept.clear()
 
 
 def _read_imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -70,12 +82,6 @@ def _read_imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
             for alias in node.names:
                 full = f"{module}.{alias.name}"
                 yield full if full in TREES or module not in TREES else module
-
-
-IMPORTS = {name: set(_read_imports(nodes)) for name, nodes in NODES.items()}
-"""What each module imports, in functions too."""
-AT_ONCE = {name: set(_read_imports(tree.body)) for name, tree in TREES.items()}
-"""What each module imports as soon as it is loaded."""
 
 
 def _is_in(name: str, package: str) -> bool:
