@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sweep.storage.claims import Claim, update_claimed
 from sweep.storage.content import parse_column
@@ -77,6 +76,8 @@ def record_epochs(
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
+    from sqlalchemy.dialects import postgresql, sqlite  # late: who only reads needs neither
+
     stop = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == claim.sweep_id)
 
     def work(connection: sa.Connection) -> bool:
