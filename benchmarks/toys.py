@@ -32,7 +32,7 @@ def load_before(commit: str, name: str, folder: Path) -> Any:
         capture_output=True, text=True, check=True, cwd=Path(__file__).parent,
     ).stdout  # fmt: skip
     path = folder / f"{name}_before.py"
-    path.write_text(text)
+    path.write_text(text.replace("sweep.geometry", "sweep.data.geometry"))  # it has moved since
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

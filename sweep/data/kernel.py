@@ -21,37 +21,50 @@ from numpy.typing import NDArray
 
 from sweep.compiled import compiled
 from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
+from sweep.data.kernel_climb import (
+    AT_X,
+    AT_Y,
+    AT_Z,
+    LIMIT_MM,
+    MAX_LANES,
+    NUM_CLIMB_ROWS,
+    NUM_LANE_ROWS,
+    NUM_TRACK_ROWS,
+    K,
+    Q,
+    S,
+    X,
+    Y,
+    climb,
+    copy_track,
+)
 from sweep.data.kernel_grid import (
-    GRID_STEP_MM,
+    GRID_MM,
     MIN_DENSITY,
     NUM_GRID,
-    REGISTER_LENGTH,
+    NUM_POINTS,
+    PART_LENGTH,
+    PART_SIZE,
+    S2,
     SIGMA_MM,
+    SMALLEST_ARGUMENT,
     WINDOW_MM,
     compute_exponential,
-    find_grid_maximum,
-    pad_tracks,
+    find_candidates,
+    follow_tracks,
+    go_to_next_bin,
 )
 from sweep.data.toy_event import Tracks
-
-LIMIT_MM = 0.55
-"""The maximum is looked for within +- this."""
 
 SIGMA_PER_CHI2_MM = 0.0125
 MAX_GOOD_CHI2 = 6.0
 """Tracks with chi2 / 3 above 2 are drawn wider: 0.05 + 0.0125 (chi2 - 2) mm."""
 
-MAX_STEPS = 40
-MAX_HALVINGS = 12
-MAX_STEP_MM = 0.1
-LAST_STEP_MM = 1e-4
-"""A full Newton step this short leaves an error of some 1e-7 mm: no other is needed."""
+BLOCK_BINS = 32
+"""Neighbours whose tracks are looked for together, and whose maxima are climbed to together."""
 
-SMALLEST_STEP_MM = 1e-7
-MIN_CURVATURE = 1e-6
-
-GATHERED_MM = 0.15
-"""How far a climb goes before it looks anew for the tracks around it."""
+SLACK_MM = 1e-9
+"""Far above a rounding."""
 
 
 def compute_kernel(
@@ -72,208 +85,141 @@ def compute_kernel(
 
 
 # numba infers the types of what it compiles: these functions carry none
-@compiled(fastmath=False)
+@compiled(error_model="numpy")
 def _compute_kernel(x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[no-untyped-def]
     num_tracks = len(x_mm)
-    inverse = _invert_variances(chi2)
-    narrowing = np.empty(num_tracks)
-    for track in range(num_tracks):
-        narrowing[track] = compute_exponential(-0.5 * inverse[track] * GRID_STEP_MM * GRID_STEP_MM)
-    room = num_tracks + REGISTER_LENGTH
-    near = np.empty((4, room))
-    beside = np.empty((11, room))
-    scratch = np.empty((6, room))
-    lines = np.empty((2, NUM_GRID, room), dtype=np.float32)
-    sums = np.empty((2, NUM_GRID, NUM_GRID), dtype=np.float32)
+    tracks = np.empty((NUM_TRACK_ROWS, num_tracks))
+    _describe_tracks(tracks, x_mm, y_mm, z_mm, slope_x, slope_y, chi2)
+    around = np.empty((NUM_TRACK_ROWS, num_tracks))
+    beside = np.empty((NUM_TRACK_ROWS, num_tracks))
+    seen = np.empty((NUM_TRACK_ROWS, num_tracks))
+    parts = np.empty((num_tracks // PART_LENGTH + 1) * PART_SIZE)
+    lines = np.zeros((2, NUM_GRID * PART_LENGTH), dtype=np.float32)
+    sums = np.empty(2 * S2, dtype=np.float32)
+    found = np.empty(NUM_POINTS, dtype=np.int64)
+    lanes = np.zeros(NUM_LANE_ROWS * MAX_LANES)
+    climbs = np.empty((NUM_CLIMB_ROWS, BLOCK_BINS))
+    bins = np.empty(BLOCK_BINS, dtype=np.int64)
+    active = np.empty(BLOCK_BINS, dtype=np.int64)
     estimate = np.zeros((3, NUM_BINS))
-    reach = LIMIT_MM + WINDOW_MM
-    for index in range(NUM_BINS):
-        z = Z_MIN_MM + (index + 0.5) * BIN_WIDTH_MM
-        num_near = 0
-        num_central = 0
-        for track in range(num_tracks):
-            x = x_mm[track] + slope_x[track] * (z - z_mm[track])
-            y = y_mm[track] + slope_y[track] * (z - z_mm[track])
-            if abs(x) < reach and abs(y) < reach:
-                near[0, num_near] = x
-                near[1, num_near] = y
-                near[2, num_near] = inverse[track]
-                near[3, num_near] = narrowing[track]
-                num_near += 1
-                if abs(x) < WINDOW_MM and abs(y) < WINDOW_MM:
-                    num_central += 1
-        if num_central < 2:
+    for first in range(0, NUM_BINS, BLOCK_BINS):
+        num_around, num_seen = _find_tracks(tracks, first, around, seen)
+        if num_around < 2:
             continue
-        num_near = pad_tracks(near, num_near)
-        x, y, is_positive = find_grid_maximum(near, num_near, scratch, lines, sums)
-        if not is_positive:
-            continue
-        x, y, value = _climb(near, num_near, beside, x, y)
-        estimate[0, index] = value
-        estimate[1, index] = x
-        estimate[2, index] = y
+        room = parts, lines, sums, found, lanes
+        number = _find_starts(around, num_around, seen, num_seen, first, climbs, bins, room)
+        climb(around, num_around, beside, lanes, climbs, active, number)
+        for i in range(number):
+            estimate[0, bins[i]] = climbs[K, i]
+            estimate[1, bins[i]] = climbs[AT_X, i]
+            estimate[2, bins[i]] = climbs[AT_Y, i]
     return estimate[0], estimate[1], estimate[2]
 
 
 @compiled()
-def _invert_variances(chi2):  # type: ignore[no-untyped-def]
-    """Return 1 / sigma^2 of each track."""
-    inverse = np.empty(len(chi2))
+def _find_starts(around, num_around, seen, num_seen, first, climbs, bins, room):  # type: ignore[no-untyped-def]
+    """Fill in where the climbs of a block begin, and their bins; returns how many there are."""
+    parts, lines, sums, found, lanes = room
+    follow_tracks(seen, num_seen, Z_MIN_MM + (first + 0.5) * BIN_WIDTH_MM, parts)
+    number = 0
+    for index in range(first, first + BLOCK_BINS):
+        z = Z_MIN_MM + (index + 0.5) * BIN_WIDTH_MM
+        if _count_central(around, num_around, z) > 1:
+            num_found, is_positive = find_candidates(seen, num_seen, z, parts, lines, sums, found)
+            if num_found > 1 or not is_positive:
+                is_positive = _choose_candidate(around, num_around, z, lanes, found, num_found)
+            if is_positive:
+                climbs[AT_X, number] = GRID_MM[found[0] // NUM_GRID]
+                climbs[AT_Y, number] = GRID_MM[found[0] % NUM_GRID]
+                climbs[AT_Z, number] = z
+                bins[number] = index
+                number += 1
+        go_to_next_bin(num_seen, parts)
+    return number
+
+
+@compiled()
+def _describe_tracks(tracks, x_mm, y_mm, z_mm, slope_x, slope_y, chi2):  # type: ignore[no-untyped-def]
+    """Fill 1 / sigma^2 of each track and what follows of it."""
     for track in range(len(chi2)):
+        tracks[0, track], tracks[1, track], tracks[2, track] = x_mm[track], y_mm[track], z_mm[track]
+        tracks[3, track], tracks[4, track] = slope_x[track], slope_y[track]
         sigma = SIGMA_MM
         if chi2[track] > MAX_GOOD_CHI2:
             sigma += (chi2[track] - 2.0) * SIGMA_PER_CHI2_MM
-        inverse[track] = 1.0 / (sigma * sigma)
-    return inverse
+        w = 1.0 / (sigma * sigma)
+        tracks[5, track] = w
+        tracks[6, track] = w / (2.0 * math.pi)
+        # beyond it every quick Gaussian is below SMALLEST_FACTOR
+        reach = math.sqrt(-2.0 * SMALLEST_ARGUMENT / w)
+        tracks[7, track] = GRID_MM[NUM_GRID - 1] + min(reach, WINDOW_MM)
 
 
-@compiled()
-def _evaluate(beside, num_tracks, x, y):  # type: ignore[no-untyped-def]
-    """Return K, the gradient of log K and its Hessian (xx, xy, yy).
-
-    The terms first, which fills whole vector registers, then their sums in the tracks' order.
-    """
-    track_x, track_y, inverse = beside[0], beside[1], beside[2]
-    p_at, ux_at, uy_at = beside[3], beside[4], beside[5]
-    for track in range(num_tracks):
-        dx = track_x[track] - x
-        dy = track_y[track] - y
-        inside = 1.0 if (abs(dx) <= WINDOW_MM) & (abs(dy) <= WINDOW_MM) else 0.0
-        w = inverse[track]
-        p_at[track] = inside * (
-            w / (2.0 * math.pi) * compute_exponential(inside * (-0.5 * w * (dx * dx + dy * dy)))
+@compiled(error_model="numpy")
+def _find_tracks(tracks, first, around, seen):  # type: ignore[no-untyped-def]
+    """Copy the tracks that say something in a block: anywhere, and on the grid."""
+    begin = Z_MIN_MM + (first + 0.5) * BIN_WIDTH_MM
+    end = begin + (BLOCK_BINS - 1) * BIN_WIDTH_MM
+    num_around = num_seen = 0
+    reach = LIMIT_MM + WINDOW_MM + SLACK_MM
+    for track in range(tracks.shape[1]):
+        x_begin = tracks[0, track] + tracks[3, track] * (begin - tracks[2, track])
+        x_end = tracks[0, track] + tracks[3, track] * (end - tracks[2, track])
+        y_begin = tracks[1, track] + tracks[4, track] * (begin - tracks[2, track])
+        y_end = tracks[1, track] + tracks[4, track] * (end - tracks[2, track])
+        nearest = max(
+            max(min(x_begin, x_end), -max(x_begin, x_end)),
+            max(min(y_begin, y_end), -max(y_begin, y_end)),
         )
-        ux_at[track] = w * dx
-        uy_at[track] = w * dy
-    a, b, c, d, e = beside[6], beside[7], beside[8], beside[9], beside[10]
-    for track in range(num_tracks):
-        p, w, ux, uy = p_at[track], inverse[track], ux_at[track], uy_at[track]
-        a[track] = p * ux
-        b[track] = p * uy
-        c[track] = p * (ux * ux - w)
-        d[track] = p * ux * uy
-        e[track] = p * (uy * uy - w)
-    s, sx, sy, sxx, sxy, syy = _sum_up(beside, num_tracks)  # sum p and its derivatives
-    for track in range(num_tracks):
-        p, w, ux, uy = p_at[track], inverse[track], ux_at[track], uy_at[track]
-        pp = p * p
-        p_at[track] = pp
-        a[track] = 2.0 * pp * ux
-        b[track] = 2.0 * pp * uy
-        c[track] = pp * (4.0 * ux * ux - 2.0 * w)
-        d[track] = 4.0 * pp * ux * uy
-        e[track] = pp * (4.0 * uy * uy - 2.0 * w)
-    q, qx, qy, qxx, qxy, qyy = _sum_up(beside, num_tracks)  # sum p^2 and its derivatives
-    return _combine(s, sx, sy, sxx, sxy, syy, q, qx, qy, qxx, qxy, qyy)
+        if nearest < reach:
+            copy_track(tracks, track, around, num_around)
+            num_around += 1
+        if nearest < tracks[7, track] + SLACK_MM:
+            copy_track(tracks, track, seen, num_seen)
+            num_seen += 1
+    return num_around, num_seen
 
 
-@compiled()
-def _sum_up(beside, num_tracks):  # type: ignore[no-untyped-def]
-    """Sum the terms of the tracks, in their order."""
-    p_at, a, b, c, d, e = beside[3], beside[6], beside[7], beside[8], beside[9], beside[10]
-    p = px = py = pxx = pxy = pyy = 0.0
-    for track in range(num_tracks):
-        p += p_at[track]
-        px += a[track]
-        py += b[track]
-        pxx += c[track]
-        pxy += d[track]
-        pyy += e[track]
-    return p, px, py, pxx, pxy, pyy
-
-
-@compiled()
-def _combine(s, sx, sy, sxx, sxy, syy, q, qx, qy, qxx, qxy, qyy):  # type: ignore[no-untyped-def]
-    """Return K, the gradient of log K and its Hessian, of the sums of p and of p^2."""
-    if s < MIN_DENSITY:
-        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    r = q / s
-    k = s - r
-    if k <= 0.0:
-        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    rx = (qx - r * sx) / s
-    ry = (qy - r * sy) / s
-    gx = (sx - rx) / k
-    gy = (sy - ry) / k
-    hxx = (sxx - (qxx - 2.0 * rx * sx - r * sxx) / s) / k - gx * gx
-    hxy = (sxy - (qxy - rx * sy - ry * sx - r * sxy) / s) / k - gx * gy
-    hyy = (syy - (qyy - 2.0 * ry * sy - r * syy) / s) / k - gy * gy
-    return k, gx, gy, hxx, hxy, hyy
-
-
-@compiled()
-def _gather(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
-    """Copy the tracks that say something within `GATHERED_MM` of (x, y); returns how many."""
+@compiled(error_model="numpy")
+def _count_central(around, num_around, z):  # type: ignore[no-untyped-def]
+    """Count the tracks that pass close to the beam line."""
     number = 0
-    reach = WINDOW_MM + GATHERED_MM
-    for track in range(num_near):
-        if abs(near[0, track] - x) <= reach and abs(near[1, track] - y) <= reach:
-            beside[0, number] = near[0, track]
-            beside[1, number] = near[1, track]
-            beside[2, number] = near[2, track]
-            number += 1
-    return pad_tracks(beside, number)
+    for track in range(num_around):
+        along = z - around[2, track]
+        x = around[0, track] + around[3, track] * along
+        y = around[1, track] + around[4, track] * along
+        number += (abs(x) < WINDOW_MM) & (abs(y) < WINDOW_MM)
+    return number
 
 
-@compiled()
-def _climb(near, num_near, beside, x, y):  # type: ignore[no-untyped-def]
-    """Climb from (x, y) to a maximum of K inside the limits, by Newton steps that never go down."""
-    center_x, center_y = x, y
-    number = _gather(near, num_near, beside, x, y)
-    k, gx, gy, hxx, hxy, hyy = _evaluate(beside, number, x, y)
-    for _ in range(MAX_STEPS):
-        if k <= 0.0:
-            break
-        step_x, step_y = _choose_step(x, y, gx, gy, hxx, hxy, hyy)
-        length = max(abs(step_x), abs(step_y))
-        if length < SMALLEST_STEP_MM:
-            break
-        scale = min(1.0, MAX_STEP_MM / length)
-        for _ in range(MAX_HALVINGS):
-            new_x = min(max(x + scale * step_x, -LIMIT_MM), LIMIT_MM)
-            new_y = min(max(y + scale * step_y, -LIMIT_MM), LIMIT_MM)
-            if max(abs(new_x - center_x), abs(new_y - center_y)) > 0.99 * GATHERED_MM:
-                center_x, center_y = new_x, new_y
-                number = _gather(near, num_near, beside, new_x, new_y)
-            trial = _evaluate(beside, number, new_x, new_y)
-            if trial[0] > k or scale * length < SMALLEST_STEP_MM:
-                break
-            scale *= 0.5
-        if trial[0] <= k:
-            break
-        x = new_x
-        y = new_y
-        k, gx, gy, hxx, hxy, hyy = trial
-        if scale == 1.0 and length < LAST_STEP_MM:
-            break
-    return x, y, k
+@compiled(error_model="numpy")
+def _choose_candidate(around, num_around, z, lanes, found, num_found):  # type: ignore[no-untyped-def]
+    """Put the candidate with the largest K first, the first of equal ones.
 
-
-@compiled()
-def _choose_step(x, y, gx, gy, hxx, hxy, hyy):  # type: ignore[no-untyped-def]
-    """Choose the step |H|^-1 g: Newton's near a maximum, uphill where a curvature is positive.
-
-    |H| has the eigenvectors of H and the absolute eigenvalues. A coordinate that is held by its
-    limit stays.
+    As defined, track by track in their order. Returns whether that K is positive.
     """
-    hold_x = (x >= LIMIT_MM and gx > 0.0) or (x <= -LIMIT_MM and gx < 0.0)
-    hold_y = (y >= LIMIT_MM and gy > 0.0) or (y <= -LIMIT_MM and gy < 0.0)
-    if hold_x and hold_y:
-        return 0.0, 0.0
-    if hold_x:
-        return 0.0, gy / max(abs(hyy), MIN_CURVATURE)
-    if hold_y:
-        return gx / max(abs(hxx), MIN_CURVATURE), 0.0
-    mean = 0.5 * (hxx + hyy)
-    half = 0.5 * (hxx - hyy)
-    radius = math.sqrt(half * half + hxy * hxy)
-    inverse_high = 1.0 / max(abs(mean + radius), MIN_CURVATURE)
-    inverse_low = 1.0 / max(abs(mean - radius), MIN_CURVATURE)
-    if radius == 0.0:
-        return gx * inverse_high, gy * inverse_high
-    # |H|^-1 = middle * 1 + spread * (H - mean) / radius
-    middle = 0.5 * (inverse_high + inverse_low)
-    spread = 0.5 * (inverse_high - inverse_low) / radius
-    step_x = middle * gx + spread * (half * gx + hxy * gy)
-    step_y = middle * gy + spread * (hxy * gx - half * gy)
-    return step_x, step_y
+    for lane in range(num_found):
+        lanes[X + lane] = GRID_MM[found[lane] // NUM_GRID]
+        lanes[Y + lane] = GRID_MM[found[lane] % NUM_GRID]
+        lanes[S + lane] = lanes[Q + lane] = 0.0
+    for track in range(num_around):
+        along = z - around[2, track]
+        x = around[0, track] + around[3, track] * along
+        y = around[1, track] + around[4, track] * along
+        half, height = -0.5 * around[5, track], around[6, track]
+        for lane in range(num_found):
+            dx = x - lanes[X + lane]
+            dy = y - lanes[Y + lane]
+            inside = 1.0 if (abs(dx) <= WINDOW_MM) & (abs(dy) <= WINDOW_MM) else 0.0
+            p = inside * (height * compute_exponential(inside * (half * dx * dx)))
+            p = p * compute_exponential(inside * (half * dy * dy))
+            lanes[S + lane] += p
+            lanes[Q + lane] += p * p
+    best = 0.0
+    for lane in range(num_found):
+        s = lanes[S + lane]
+        value = s - lanes[Q + lane] / s if s >= MIN_DENSITY else 0.0
+        if value > best:
+            best = value
+            found[0] = found[lane]
+    return best > 0.0
