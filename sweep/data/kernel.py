@@ -61,7 +61,10 @@ MAX_GOOD_CHI2 = 6.0
 """Tracks with chi2 / 3 above 2 are drawn wider: 0.05 + 0.0125 (chi2 - 2) mm."""
 
 BLOCK_BINS = 32
-"""Neighbours whose tracks are looked for together, and whose maxima are climbed to together."""
+"""Neighbours whose tracks are looked for together, and whose maxima are climbed to together.
+
+It divides the number of bins, and is at most `MAX_LANES`.
+"""
 
 SLACK_MM = 1e-9
 """Far above a rounding."""

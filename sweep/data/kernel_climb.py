@@ -28,7 +28,11 @@ GATHERED_MM = 0.1
 """How far a climb goes before it looks anew for the tracks around it."""
 
 NUM_TRACK_ROWS = 8
+"""Place, slopes, 1 / sigma^2, that / (2 pi), and how far from the beam line the grid sees it."""
+
 MAX_LANES = 96
+"""Room for the points of a grid."""
+
 REGISTER_LENGTH = 4
 """Numbers in a vector register: lanes are filled up to a multiple, or the rest goes one by one."""
 
