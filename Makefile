@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	--no-build-isolation
 SWEEP_ARGUMENTS ?= --model cnn --trials 50
-# Of tests, three a core: many wait for a lease, a server or a browser.
-PROCESSES ?= $$($(BIN)/python -c 'import os; print(min(8, 3 * (os.cpu_count() or 1)))')
+# Of tests, two a core: many wait for a lease, a server or a browser.
+PROCESSES ?= $$($(BIN)/python -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
 .PHONY: sweep test check docs package soak bench lock clean
 

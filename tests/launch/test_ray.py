@@ -39,6 +39,8 @@ SETTINGS = {
     "RAY_AUTH_MODE": "disabled",  # or Ray would write a token into the user's home
     "RAY_USAGE_STATS_ENABLED": "0",
     "SWEEP_LEASE_S": "1000",  # whoever waited for it would come too late
+    "RAY_prestart_worker_first_driver": "0",  # a process for whoever may come
+    "RAY_enable_worker_prestart": "0",
     "RAY_worker_niceness": "0",  # or workers would wait for whatever else this machine does
 }
 SIZE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
