@@ -23,6 +23,7 @@ from sweep.plan.confirmation_plan import (
     name_confirmation,
     write_command,
 )
+from sweep.results.candidates import find_leader
 from sweep.results.confirmation import Confirmation, find_confirmation_of_search
 from sweep.results.rounds import begin_confirmation, begin_round, join_confirmation
 from sweep.results.status import Status, read_status
@@ -94,8 +95,9 @@ def end_search(
         if find_stored(engine, name_confirmation(name)) is not None:
             print_note(f"{name}: not confirmed: {name_confirmation(name)} is another sweep's name")
             return True
-        parts = search.config.narrow_all()
-        has_recommended = any(part.recommended_slot is not None for part in parts)
+        leader = find_leader(search)
+        part = search.config.narrow_to(leader.params) if leader else search.config
+        has_recommended = part.recommended_slot is not None
         size = choose_size(spent, epochs, has_recommended=has_recommended)
         if size is None:
             print_note(

@@ -47,14 +47,14 @@ def rank_by_level(search: Status, curves: Curves) -> list[TrialRow]:
 def say_expected_best(search: Status, curves: Curves) -> str:
     """Say whose further trainings are expected to be the best; empty where its value says so, too.
 
-    Chosen so, without a confirmation, a configuration is better (docs/SEARCH.md).
+    What was measured of a choice by it: docs/SEARCH.md.
     """
     first, best = rank_by_level(search, curves)[0], search.ranked[0]
     if first is best:
         return ""
     return (
-        f"by what all trials came to, trial {first.number} is expected to be the best when trained "
-        f"again, not trial {best.number}, which had the luckiest training"
+        f"by what all trials came to, trial {first.number} is expected to be as good or better when"
+        f" trained again than trial {best.number}, whose value is the best"
     )
 
 

@@ -28,10 +28,11 @@ from sweep.training.event_scores import EventScores, draw_events, score_each
 from sweep.training.matching import match_peaks
 from sweep.training.peaks import tabulate_regions
 
-THRESHOLDS = (0.0001, 0.001, 0.003, REFERENCE.threshold, 0.02, 0.04, 0.1)
+THRESHOLDS = (0.0001, 0.001, 0.003, REFERENCE.threshold, 0.02, 0.04, 0.08, 0.16)
 WIDTHS = (1, 2, REFERENCE.min_width, 4, 6)
 INTEGRALS = (
-    *np.geomspace(0.0003, REFERENCE.integral, 19)[:-1].round(5).tolist(),
+    *np.geomspace(0.0003, 0.01, 9)[:-1].round(5).tolist(),
+    *np.geomspace(0.01, REFERENCE.integral, 19)[:-1].round(4).tolist(),
     *np.geomspace(REFERENCE.integral, 4.0, 22).round(4).tolist(),
 )
 SETTINGS = tuple(

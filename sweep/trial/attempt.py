@@ -1,8 +1,8 @@
 """One attempt at a trial: from its checkpoint, if there is one, to a verdict, a pause or a break.
 
-After an epoch the checkpoint is written first, then the curve, then the study: a worker killed in
-between leaves a checkpoint that is ahead, and its successor fills in what is missing. A worker that
-is asked to leave at once writes one more in mid-epoch.
+After an epoch the checkpoint is written first, then curve and study in one transaction: a worker
+killed in between leaves a checkpoint that is ahead, and its successor fills in what is missing. A
+worker that is asked to leave at once writes one more in mid-epoch.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ class Attempt:
         return None if over is None else Verdict(PRUNED, OVER_LIMIT, over.told)
 
     def _take(self, trainer: Trainer, result: EpochResult) -> None:
-        """Keep one epoch: checkpoint first, then the curve, then the study."""
+        """Keep one epoch: checkpoint first, then curve and study in one transaction."""
         self.curve.append(make_epoch(result))
         if len(self.curve) == 1:  # a training may change what its network's state consists of
             rehearse(trainer.network, self._build_another())

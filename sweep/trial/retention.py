@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def is_to_be_pictured(session: Session, value: float) -> bool:
-    """Say whether no trial so far is as good as one that ends.
+    """Say whether no trial so far is better than one that ends.
 
     To draw takes seconds: of 50 trials some five are the best when they end, some twelve among the
     best three. The best of all has pictures either way.
@@ -23,7 +23,7 @@ def is_to_be_pictured(session: Session, value: float) -> bool:
     """
     objective = session.config.search.objective
     best = read_best(session.engine, session.sweep.id, get_ranking(objective), 1)
-    return not best or is_better(value, best[0][1], objective)
+    return not best or not is_better(best[0][1], value, objective)
 
 
 def drop_beaten_weights(session: Session) -> None:

@@ -114,3 +114,14 @@ def test_real_tracks_give_the_real_kernels(shared_data: Path) -> None:
         assert np.mean(np.abs(ratio - 1) < 1e-3) >= share_equal
         assert np.mean(ratio < 1 - 1e-3) <= share_lower
     assert np.abs(ours - theirs).mean() / 2500 < 3e-4
+
+
+def test_steep_tracks_are_seen_at_the_end_of_a_block() -> None:
+    """The same tracks give the same wherever a block of bins begins."""
+    found = []
+    for index in range(1280, 1312):
+        z = compute_bin_centers_mm()[index]
+        begun = [(-0.3, 0.0, 0.55), (-0.3, 0.0, 0.0), (0.3, 0.0, 0.0), (0.3, 0.06, 0.0)]
+        rows = [(x, y, z, slope, 0.0, 1.0) for x, y, slope in begun]
+        found.append([part[index] for part in compute_kernel(Tracks(*make_tracks(*rows)))])
+    np.testing.assert_allclose(found, [found[0]] * len(found), rtol=1e-6, atol=1e-9)

@@ -46,4 +46,4 @@ def test_lucky_trial_is_not_all_that_is_confirmed(
     assert chosen == [LUCKY, *places[:2]]
     told = say_expected_best(status, curves)
     assert f"trial {by_level[0].number} is expected" in told
-    assert f"not trial {status.ranked[0].number}, which" in told
+    assert f"again than trial {status.ranked[0].number}, whose" in told
