@@ -2,10 +2,10 @@
 
     python benchmarks/peer_script.py --model cnn --trials 50 --out curve.jsonl [--sampler random]
 
-A DataLoader over tensors in memory, the loss and the loop over events as PV-Finder's users write
-them, `study.optimize` with Optuna's defaults (TPE, MedianPruner) or random without pruning. What it
-shares with a sweep of this program is what the comparison is not about: the events, the networks,
-the ranges, and how a trial is trained (AdamW, clipping, a short rise of the rate, averaged
+A DataLoader over tensors in memory, the networks, the loss and the loop over events as PV-Finder's
+users write them, `study.optimize` with Optuna's defaults (TPE, MedianPruner) or random without
+pruning. What it shares with a sweep of this program is what the comparison is not about: the
+events, the ranges, and how a trial is trained (AdamW, clipping, a short rise of the rate, averaged
 weights), here by PyTorch's own classes.
 
 Each trial that came to its end is a line of the file: seconds since the start, loss, values.
@@ -24,13 +24,13 @@ from typing import Any
 import optuna
 import torch
 from counting import count_events
+from peer_networks import build_plain
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, TensorDataset
 
 from sweep.data.events import EventSet
-from sweep.models import Architecture, find_architecture
 from sweep.models.space import Dimension
 from sweep.plan.plan import plan_sweep
 from sweep.plan.profile import CPU
@@ -48,14 +48,14 @@ EXPONENT = 7.0
 class Task:
     """What is searched, and the events, in memory."""
 
-    architecture: Architecture
+    model: str
     space: Mapping[str, Dimension]
     epochs: int
     training: TensorDataset
     validation: TensorDataset
 
     def build(self, params: Mapping[str, Any]) -> nn.Module:
-        return self.architecture.build(params)
+        return build_plain(self.model, params)
 
 
 def open_task(model: str, events: int, val_events: int, epochs: int) -> Task:
@@ -63,7 +63,7 @@ def open_task(model: str, events: int, val_events: int, epochs: int) -> Task:
     request = Request(model=model, events=events, val_events=val_events, epochs=epochs)
     plan = plan_sweep(request, CPU)
     return Task(
-        find_architecture(model),
+        model,
         read_space(plan.config),
         epochs,
         hold(plan.split.train),

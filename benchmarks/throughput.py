@@ -3,11 +3,13 @@
     python benchmarks/throughput.py [--events 160] [--rounds 8] [--clock wall] [cnn rcnn ...]
     python benchmarks/throughput.py --profile cnn
 
-All three train the same network with the same batches in one process, turn by turn. `ours` is the
-`Trainer`'s step on the batches that it serves, `script` that of benchmarks/peer_script.py, `bare`
-forward, loss, backward, clipping and the fused optimiser on tensors in memory, in order, with no
-average of the weights. Ratios are medians of the rounds, with quartiles. `validated` is judging
-with the metrics, ours to the script's; the last column weighs both as an epoch of 700 + 400 events.
+All train the same network with the same batches in one process, turn by turn. `ours` is the
+`Trainer`'s step on the batches that it serves, `script` that of benchmarks/peer_script.py on the
+network as a person writes it, `shared` the same on the network as it is here, `bare` forward, loss,
+backward, clipping and the fused optimiser on tensors in memory, in order, with no average of the
+weights, on the network as it is here. Ratios are medians of the rounds, with quartiles. `validated`
+is judging with the metrics, ours to the script's; the last column weighs both as an epoch of
+700 + 400 events.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from peer_networks import build_plain, copy_weights
 from peer_script import Task, Training, open_task
 from torch import nn
 
@@ -47,7 +50,7 @@ def choose_params(name: str) -> dict[str, Any]:
 
 
 class Contest:
-    """The three trainings of one network, and what a turn of each takes."""
+    """The trainings of one network, and what a turn of each takes."""
 
     def __init__(self, name: str, split: Split, task: Task, clock: Callable[[], float]) -> None:
         params = choose_params(name)
@@ -56,7 +59,8 @@ class Contest:
         recipe = build_recipe("fast", 1000, 1000)
         own = copy.deepcopy(network)
         self.trainer = Trainer(own, split, recipe, params, seed=1, device=DEVICE)
-        self.script = Training(copy.deepcopy(network), task, params)
+        self.script = Training(copy_weights(network, build_plain(name, params)), task, params)
+        self.shared = Training(copy.deepcopy(network), task, params)
         self.bare, self.batch_size = network, int(params["batch_size"])
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=params["lr"], weight_decay=0.01, fused=True
@@ -88,6 +92,7 @@ class Contest:
         turn = {
             "ours": self.train_ours,
             "script": self.script.train_epoch,
+            "shared": self.shared.train_epoch,
             "bare": self.train_bare,
             "ours validated": self.validate_ours,
             "script validated": self.script.validate,
@@ -113,6 +118,7 @@ def compare(name: str, turns: Sequence[Mapping[str, float]], num_events: int) ->
     speed = num_events / statistics.median(turn["ours"] for turn in turns)
     ratios = (
         [turn["script"] / turn["ours"] for turn in turns],
+        [turn["shared"] / turn["ours"] for turn in turns],
         [turn["bare"] / turn["ours"] for turn in turns],
         [turn["script validated"] / turn["ours validated"] for turn in turns],
         [weigh(turn, "script") / weigh(turn, "ours") for turn in turns],
@@ -148,8 +154,9 @@ def main() -> None:
     task = open_task("cnn", asked.events, asked.events, 1)
     print(f"{asked.events} events, {asked.threads} threads, {asked.clock} clock", flush=True)
     if not asked.profile:
-        print("| network | trained, events/s | to script | to bare | validated | an epoch |")
-        print("|---|---|---|---|---|---|", flush=True)
+        columns = "trained, events/s", "to script", "to shared", "to bare", "validated", "an epoch"
+        print("| network |", " | ".join(columns), "|")
+        print("|---" * (len(columns) + 1) + "|", flush=True)
     for name in asked.models:
         contest = Contest(name, split, task, CLOCKS[asked.clock])
         if asked.profile:
