@@ -2,15 +2,17 @@
 
 A Gaussian process for each epoch, fitted to the mean curves of the recorded configurations, gives
 a place's curve; what the seeds of a recorded configuration nearby differed by is its noise, so that
-late escapes and noisy corners stay where they are. `python landscape.py` shows how well a
-configuration that was left out is foretold.
+late escapes and noisy corners stay where they are. Trainings that begin with the same weights and
+order of events have the same luck where they are near each other, which the recording shows: what
+two seeds differ by is foretold by their neighbours. `python landscape.py` shows how well that, and
+a configuration that was left out, are foretold.
 
 What is fitted is the logarithm of how far a loss is above a floor a little below the best one. Of
 losses themselves a few that learn late make a landscape that falls far below all that was recorded
 where nothing was, and a search is rewarded for going there; and what two seeds differ by where one
 learned late would be luck that no training has where all learn.
 
-Shapes: N configuration, S seed, E epoch, M place, K neighbour, D dimension.
+Shapes: N configuration, S seed, E epoch, M place, K neighbour, D dimension, F frequency.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -36,6 +40,10 @@ DEAD = 0.98 * NULL_LOSS
 NUM_NEAR = 8
 """Recorded configurations whose noise a place may have."""
 NUM_FOLDS = 10
+NUM_FREQUENCIES = 100
+
+Weights = tuple[int, ...]
+"""Names the weights and the order of events that a training begins with."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,37 @@ def fit_heights(u_ND: NDArray[np.float64], log_NS: Sequence[NDArray[np.float64]]
     mean_N = np.array([height_S.mean() for height_S in height_NS])
     noise_N = np.array([(h[0] - h[1]) / math.sqrt(2) for h in height_NS if len(h) > 1])
     return Heights(floor, fit_surrogate(u_ND, mean_N, np.zeros(len(u_ND))), noise_N)
+
+
+@dataclass(frozen=True)
+class Luck:
+    """How alike trainings' luck is that begin with the same weights, by how near they are.
+
+    Attributes:
+        share: Of its variance that neighbours have in common.
+        lengths_D: How far that reaches, as of a Matern 5/2 kernel.
+    """
+
+    share: float
+    lengths_D: NDArray[np.float64]
+
+    def draw(self, u_D: NDArray[np.float64], weights: Weights) -> float:
+        """Draw a training's luck, from 0 to 1 and each as likely.
+
+        The common part is a sum of waves with the kernel's frequencies (Rahimi and Recht 2007).
+        """
+        rng = np.random.default_rng(weights)
+        scale_F = np.sqrt(5.0 / rng.chisquare(5.0, NUM_FREQUENCIES))
+        wave_FD = rng.standard_normal((NUM_FREQUENCIES, len(u_D))) * scale_F[:, None]
+        phase_F = rng.uniform(0.0, 2.0 * math.pi, NUM_FREQUENCIES)
+        common = (
+            math.sqrt(2.0 / NUM_FREQUENCIES)
+            * np.cos(wave_FD @ (u_D / self.lengths_D) + phase_F)
+            @ rng.standard_normal(NUM_FREQUENCIES)
+        )
+        own = np.random.default_rng([*weights, *(int(1e6 * c) for c in np.clip(u_D, 0, 1))])
+        both = math.sqrt(self.share) * common + math.sqrt(1 - self.share) * own.standard_normal()
+        return NormalDist().cdf(float(both))
 
 
 @dataclass(frozen=True)
@@ -106,10 +145,34 @@ class Landscape:
         """Say by how much a mean loss is above that of the best recorded one, in percent of it."""
         return 100 * (true / self.best - 1)
 
-    def draw_curve(self, u_D: NDArray[np.float64], seed: int) -> list[float]:
-        """Train a configuration in thought: its validation loss after each epoch, by the seed."""
-        rng = np.random.default_rng([seed, *(int(1e6 * c) for c in np.clip(u_D, 0, 1))])
-        near, sign = rng.choice(self._find_near(u_D[None])[0]), rng.choice([-1.0, 1.0])
+    @cached_property
+    def standard_N(self) -> NDArray[np.float64]:
+        """What the seeds of each recorded configuration differ by, as shares of a normal one.
+
+        By their ranks, after those nearby were brought to one size.
+        """
+        noise_N = self.epochs[-1].noise_N
+        share_N = noise_N / np.abs(noise_N[self._find_near(self.u_ND)]).mean(axis=1)
+        ranks = share_N.argsort().argsort()
+        return np.array([NormalDist().inv_cdf((rank + 0.5) / len(ranks)) for rank in ranks])
+
+    @cached_property
+    def luck(self) -> Luck:
+        """How alike the luck of trainings is that begin with the same weights."""
+        by = fit_surrogate(self.u_ND, self.standard_N, np.zeros(len(self.u_ND))).settings
+        return Luck(by.amplitude**2 / (by.amplitude**2 + by.noise**2), by.lengths_D)
+
+    def draw_curve(self, u_D: NDArray[np.float64], weights: Weights) -> list[float]:
+        """Train a configuration in thought: its validation loss after each epoch.
+
+        Trainings with the same weights have the same luck where they are near each other.
+        """
+        near_K = self._find_near(u_D[None])[0]
+        both_K = np.concatenate([near_K, near_K])
+        sign_K = np.repeat([-1.0, 1.0], len(near_K))
+        order_K = np.argsort(sign_K * self.epochs[-1].noise_N[both_K])
+        drawn = order_K[int(self.luck.draw(u_D, weights) * len(order_K))]
+        near, sign = both_K[drawn], sign_K[drawn]
         return [
             float(one.read(one.model.expect(u_D[None]) + sign * one.noise_N[near])[0])
             for one in self.epochs
@@ -136,7 +199,7 @@ def open_landscape(architecture: str, recipe: str = "fast") -> Landscape:
     """Open the recording of an architecture; configurations with one seed only count too."""
     space = {n: d for n, d in SPACES[architecture].items() if not isinstance(d, Fixed)}
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in read_curves(FOLDER, architecture, recipe):
+    for row in sorted(read_curves(FOLDER, architecture, recipe), key=itemgetter("seed")):
         rows.setdefault(write_key(row["params"], 0), []).append(row)
     u_ND = np.array(
         [[to_unit(r[0]["params"][n], d) for n, d in space.items()] for r in rows.values()]
@@ -199,6 +262,29 @@ def measure_error(land: Landscape) -> tuple[float, float, float, float]:
     return float(np.median(np.abs(error_N))), noise, ranked[0], ranked[1]
 
 
+def correlate_seeds(architecture: str, recipe: str) -> float:
+    """Correlate, by ranks, what the first two seeds of each configuration ended with."""
+    ends: dict[int, dict[str, float]] = {1: {}, 2: {}}
+    for row in read_curves(FOLDER, architecture, recipe):
+        if row["seed"] in ends:
+            ends[row["seed"]][write_key(row["params"], 0)] = float(_read_log(row)[-1])
+    both = sorted(ends[1].keys() & ends[2].keys())
+    first_N, second_N = (np.array([ends[seed][key] for key in both]) for seed in (1, 2))
+    return _correlate_ranks(first_N, second_N)
+
+
+def foretell_luck(land: Landscape) -> float:
+    """Foretell what the seeds of each configuration differ by from the others, by ranks."""
+    fold_N = np.arange(len(land.u_ND)) % NUM_FOLDS
+    told_N = np.empty(len(fold_N))
+    for fold in range(NUM_FOLDS):
+        rest = fold_N != fold
+        none_N = np.zeros(int(rest.sum()))
+        model = fit_surrogate(land.u_ND[rest], land.standard_N[rest], none_N)
+        told_N[~rest] = model.expect(land.u_ND[~rest])
+    return _correlate_ranks(told_N, land.standard_N)
+
+
 def _correlate_ranks(a_N: NDArray[np.float64], b_N: NDArray[np.float64]) -> float:
     return float(np.corrcoef(a_N.argsort().argsort(), b_N.argsort().argsort())[0, 1])
 
@@ -209,19 +295,21 @@ def main() -> None:
     parser.add_argument("--recipe", default="fast")
     recipe = parser.parse_args().recipe
     print(
-        "architecture  configurations  error  noise of two seeds  rank, better half"
+        "architecture  configurations  error  noise of two seeds  rank, better half  seeds  luck"
         "  best / recommended  lowest anywhere  alive"
     )
     for name in SPACES:
         land = open_landscape(name, recipe)
         alive, drawn = measure_alive(name, recipe)
         error, noise, ranked, ranked_better = measure_error(land)
+        seeds, luck = correlate_seeds(name, recipe), foretell_luck(land)
         rng = np.random.default_rng(1)
         lowest = land.get_true(rng.random((4000, land.u_ND.shape[1]))).min()
         print(
             f"{name:12}  {len(land.u_ND):14}  {100 * error:4.1f}%  {100 * noise:17.1f}%  "
-            f"{ranked:4.2f}, {ranked_better:11.2f}  {land.best:.4f} / {land.recommended:.4f}"
-            f"       {lowest:.4f}           {100 * alive:.0f}% of {drawn}"
+            f"{ranked:4.2f}, {ranked_better:11.2f}  {seeds:5.2f} {luck:5.2f}  "
+            f"{land.best:.4f} / {land.recommended:.4f}       {lowest:.4f}"
+            f"           {100 * alive:.0f}% of {drawn}"
         )
 
 

@@ -189,7 +189,7 @@ class Sweep:
         trial.study_trial, trial.state = study_trial, RUNNING
         trial.u_D = self.land.get_unit(params)
         trial.true = float(self.land.get_true(trial.u_D[None])[0])
-        trial.whole = self.land.draw_curve(trial.u_D, self.seed)
+        trial.whole = self.land.draw_curve(trial.u_D, (self.seed, 0, slot))
         return trial
 
     def _build_sampler(self, slot: int) -> optuna.samplers.BaseSampler:
@@ -263,8 +263,8 @@ class Sweep:
         for number in range(seeds):
             few = number < FIRST_SEEDS
             for index in range(len(best)) if few else keep_open(value_CS, recommended):
-                fresh = 10_000 + 100 * self.seed + number
-                value_CS[index, number] = self.land.draw_curve(best[index], fresh)[-1]
+                weights = self.seed, 1, number
+                value_CS[index, number] = self.land.draw_curve(best[index], weights)[-1]
         winner = choose_winner(estimate_levels(value_CS), recommended)
         true = float(self.land.get_true(best[winner or 0][None])[0])
         return true, int(np.isfinite(value_CS).sum())
