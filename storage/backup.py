@@ -18,8 +18,8 @@ from sweep.storage.engine import (
     find_path,
     open_engine,
     open_snapshot,
-    read,
     read_clock_s,
+    read_time_s,
     retry,
 )
 from sweep.storage.errors import StorageError
@@ -81,7 +81,7 @@ def _write(origin: sa.Engine, path: Path, progress: Callable[[int, int], None]) 
 
 def _clone(origin: sa.Engine, path: Path) -> float:
     """Copy a SQLite file; gives the time of the copy by the database's clock."""
-    now_s = read(origin, read_clock_s)
+    now_s = read_time_s(origin)
     with closing(origin.raw_connection()) as connection, closing(sqlite3.connect(path)) as copy:
         assert isinstance(connection.driver_connection, sqlite3.Connection)
         connection.driver_connection.backup(copy)

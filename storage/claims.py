@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,23 +76,29 @@ def claim_trial(
         The claim, or None when every trial is finished or in somebody's hands, or has to wait
         until others are further.
     """
-
-    tries = itertools.count()
     if promotion is not None:
         read_ahead(engine, sweep_id, promotion)
+    return _claim_next(engine, sweep_id, worker, lease_s, promotion, itertools.count())
 
-    def work(connection: sa.Connection) -> Claim | None:
-        now_s = read_clock_s(connection)
-        if next(tries):  # the connection may have broken between the commit and its answer
-            _release_held(connection, sweep_id, worker)
-        chosen = choose_trial(connection, sweep_id, now_s, promotion)
-        if chosen is None:
-            return None
-        now_s = read_clock_s(connection)  # the lock may have been waited for: what was has ended
-        _begin_attempt(connection, chosen[0], worker, now_s)
-        return _take(connection, sweep_id, *chosen, worker, now_s, lease_s)
 
-    return transact(engine, work)
+@transact
+def _claim_next(
+    connection: sa.Connection,
+    sweep_id: int,
+    worker: str,
+    lease_s: float,
+    promotion: Promotion | None,
+    tries: Iterator[int],
+) -> Claim | None:
+    now_s = read_clock_s(connection)
+    if next(tries):  # the connection may have broken between the commit and its answer
+        _release_held(connection, sweep_id, worker)
+    chosen = choose_trial(connection, sweep_id, now_s, promotion)
+    if chosen is None:
+        return None
+    now_s = read_clock_s(connection)  # the lock may have been waited for: what was has ended
+    _begin_attempt(connection, chosen[0], worker, now_s)
+    return _take(connection, sweep_id, *chosen, worker, now_s, lease_s)
 
 
 def _take(
@@ -187,24 +193,22 @@ def _list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
     return list(connection.execute(query.order_by(attempts.c.attempt)).scalars())
 
 
+@transact
 def renew_claim(
-    engine: sa.Engine, claim: Claim, lease_s: float, usage: Usage | None = None
+    connection: sa.Connection, claim: Claim, lease_s: float, usage: Usage | None = None
 ) -> None:
     """Hold a claim for another `lease_s` from now; its worker was seen.
 
     Args:
         usage: What the worker takes, where that was measured now.
     """
-
-    def work(connection: sa.Connection) -> None:
-        update_claimed(connection, claim, lease_until_s=tell_time_s(connection) + lease_s)
-        see(connection, claim.worker, usage)
-
-    transact(engine, work)
+    update_claimed(connection, claim, lease_until_s=tell_time_s(connection) + lease_s)
+    see(connection, claim.worker, usage)
 
 
+@transact
 def expire_claims(
-    engine: sa.Engine, sweep_id: int, is_gone: Callable[[str], bool], ending: str = EXPIRED
+    connection: sa.Connection, sweep_id: int, is_gone: Callable[[str], bool], ending: str = EXPIRED
 ) -> int:
     """End at once the leases of workers that are known to be gone.
 
@@ -215,37 +219,33 @@ def expire_claims(
     Returns:
         How many leases were ended.
     """
-
-    def work(connection: sa.Connection) -> int:
-        now_s = read_clock_s(connection)
-        rows = connection.execute(
-            sa.select(trials.c.id, trials.c.worker)
-            .where(
-                trials.c.sweep_id == sweep_id,
-                trials.c.state == RUNNING,
-                trials.c.lease_until_s >= now_s,
-            )
-            .with_for_update()
-        ).all()
-        gone = [row.id for row in rows if is_gone(row.worker)]
-        connection.execute(
-            trials.update().where(trials.c.id.in_(gone)).values(lease_until_s=now_s - 1)
+    now_s = read_clock_s(connection)
+    rows = connection.execute(
+        sa.select(trials.c.id, trials.c.worker)
+        .where(
+            trials.c.sweep_id == sweep_id,
+            trials.c.state == RUNNING,
+            trials.c.lease_until_s >= now_s,
         )
-        if ending != EXPIRED:
-            connection.execute(
-                attempts.update()
-                .where(attempts.c.trial_id.in_(gone), attempts.c.ended_s.is_(None))
-                .values(ended_s=now_s, ending=ending)
-            )
-        return len(gone)
+        .with_for_update()
+    ).all()
+    gone = [row.id for row in rows if is_gone(row.worker)]
+    connection.execute(trials.update().where(trials.c.id.in_(gone)).values(lease_until_s=now_s - 1))
+    if ending != EXPIRED:
+        connection.execute(
+            attempts.update()
+            .where(attempts.c.trial_id.in_(gone), attempts.c.ended_s.is_(None))
+            .values(ended_s=now_s, ending=ending)
+        )
+    return len(gone)
 
-    return transact(engine, work)
 
-
-def begin_claimed(engine: sa.Engine, claim: Claim, number: int, params: Mapping[str, Any]) -> None:
+@transact
+def begin_claimed(
+    connection: sa.Connection, claim: Claim, number: int, params: Mapping[str, Any]
+) -> None:
     """Note a claimed trial's number in the study and its hyperparameters."""
-    text = json.dumps(params)
-    transact(engine, lambda c: update_claimed(c, claim, number=number, params=text))
+    update_claimed(connection, claim, number=number, params=json.dumps(params))
 
 
 def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> None:
@@ -295,19 +295,16 @@ def finish_claim(
     )
 
 
-def _end_attempt(engine: sa.Engine, claim: Claim, ending: str, **values: Any) -> None:
+@transact
+def _end_attempt(connection: sa.Connection, /, claim: Claim, ending: str, **values: Any) -> None:
     """End the attempt of a claim, and write columns of its trial."""
     this = sa.and_(attempts.c.trial_id == claim.trial_id, attempts.c.attempt == claim.attempt)
-
-    def work(connection: sa.Connection) -> None:
-        if connection.execute(sa.select(attempts.c.ending).where(this)).scalar() == ending:
-            return  # the connection broke between the commit and its answer
-        now_s = read_clock_s(connection)
-        finished_s = now_s if ending == FINISHED else None
-        update_claimed(connection, claim, lease_until_s=None, finished_s=finished_s, **values)
-        connection.execute(attempts.update().where(this).values(ended_s=now_s, ending=ending))
-
-    transact(engine, work)
+    if connection.execute(sa.select(attempts.c.ending).where(this)).scalar() == ending:
+        return  # the connection broke between the commit and its answer
+    now_s = read_clock_s(connection)
+    finished_s = now_s if ending == FINISHED else None
+    update_claimed(connection, claim, lease_until_s=None, finished_s=finished_s, **values)
+    connection.execute(attempts.update().where(this).values(ended_s=now_s, ending=ending))
 
 
 def release_all(connection: sa.Connection, now_s: float) -> None:

@@ -14,10 +14,10 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -45,6 +45,8 @@ SERVER_OPTIONS = {
 }
 
 Result = TypeVar("Result")
+Args = ParamSpec("Args")
+Transaction: TypeAlias = Callable[Concatenate[sa.Engine, Args], Result]
 
 _is_hurried = False
 
@@ -286,36 +288,46 @@ def _wait(timeout_s: float) -> None:
         time.sleep(min(left_s, POLL_S))
 
 
-def transact(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
-    """Run `work` in one transaction, again where a passing fault undid it."""
+def transact(work: Callable[Concatenate[sa.Connection, Args], Result]) -> Transaction[Args, Result]:
+    """Have a function called with an engine in place of its connection.
 
-    def attempt() -> Result:
-        with engine.begin() as connection:
-            return work(connection)
-
-    return retry(attempt)
+    What it does is one transaction, and done again where a passing fault undid it.
+    """
+    return _run_whole(work, lambda engine: engine.begin())
 
 
-def read(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
-    """Run `work`, which only reads, in one transaction that blocks no writer."""
-
-    def attempt() -> Result:
-        with open_reader(engine) as connection:
-            return work(connection)
-
-    return retry(attempt)
+def read(work: Callable[Concatenate[sa.Connection, Args], Result]) -> Transaction[Args, Result]:
+    """As `transact`, for a function that only reads: its transaction blocks no writer."""
+    return _run_whole(work, open_reader)
 
 
+def _run_whole(
+    work: Callable[Concatenate[sa.Connection, Args], Result],
+    begin: Callable[[sa.Engine], AbstractContextManager[sa.Connection]],
+) -> Transaction[Args, Result]:
+    @wraps(work)
+    def run(engine: sa.Engine, /, *args: Args.args, **named: Args.kwargs) -> Result:
+        def attempt() -> Result:
+            with begin(engine) as connection:
+                return work(connection, *args, **named)
+
+        return retry(attempt)
+
+    return run
+
+
+@read
 def read_rows(
-    engine: sa.Engine, query: sa.Select[*tuple[Any, ...]]
+    connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]
 ) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """Read all rows of a query, as `read` does."""
-    return read(engine, lambda connection: connection.execute(query).all())
+    """Read all rows of a query."""
+    return connection.execute(query).all()
 
 
-def read_value(engine: sa.Engine, query: sa.Executable) -> Any:
-    """Read the one value of a query, as `read` does; None where it gives no row."""
-    return read(engine, lambda connection: connection.execute(query).scalar())
+@read
+def read_value(connection: sa.Connection, query: sa.Executable) -> Any:
+    """Read the one value of a query; None where it gives no row."""
+    return connection.execute(query).scalar()
 
 
 @contextmanager
@@ -341,3 +353,6 @@ def tell_time_s(connection: sa.Connection) -> sa.ColumnElement[float]:
 def read_clock_s(connection: sa.Connection) -> float:
     """Read the database's clock, as `tell_time_s` tells it."""
     return float(connection.execute(sa.select(tell_time_s(connection))).scalar_one())
+
+
+read_time_s = read(read_clock_s)

@@ -59,8 +59,9 @@ _COLUMNS = [epochs.c[field.name] for field in fields(Epoch)]
 _OWN = {field.name for field in fields(TrialRow)} - {"params", "best", "last", "is_added"}
 
 
+@transact
 def record_epochs(
-    engine: sa.Engine,
+    connection: sa.Connection,
     claim: Claim,
     results: Sequence[Epoch],
     beside: Callable[[sa.Connection], None] = lambda _connection: None,
@@ -79,24 +80,20 @@ def record_epochs(
     from sqlalchemy.dialects import postgresql, sqlite  # late: who only reads needs neither
 
     stop = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == claim.sweep_id)
-
-    def work(connection: sa.Connection) -> bool:
-        now_s, is_to_stop = update_claimed(
-            connection,
-            claim,
-            tell_time_s(connection),
-            stop.scalar_subquery(),
-            worker=claim.worker,
-        )
-        mine = {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
-        rows = [asdict(result) | mine for result in results]
-        if rows:
-            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-            connection.execute(dialect.insert(epochs).on_conflict_do_nothing(), rows)
-        beside(connection)
-        return bool(is_to_stop)
-
-    return transact(engine, work)
+    now_s, is_to_stop = update_claimed(
+        connection,
+        claim,
+        tell_time_s(connection),
+        stop.scalar_subquery(),
+        worker=claim.worker,
+    )
+    mine = {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
+    rows = [asdict(result) | mine for result in results]
+    if rows:
+        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+        connection.execute(dialect.insert(epochs).on_conflict_do_nothing(), rows)
+    beside(connection)
+    return bool(is_to_stop)
 
 
 def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:
@@ -119,7 +116,8 @@ def read_curves(engine: sa.Engine, sweep_id: int) -> dict[int, list[Epoch]]:
     return curves
 
 
-def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
+@read
+def read_trials(connection: sa.Connection, sweep_id: int) -> list[TrialRow]:
     """Read all trials of a sweep that have begun, by slot, with their best and last epochs."""
     query = (
         sa.select(trials)
@@ -144,14 +142,10 @@ def read_trials(engine: sa.Engine, sweep_id: int) -> list[TrialRow]:
         )
         .where(trials.c.sweep_id == sweep_id)
     )
-
-    def work(connection: sa.Connection) -> list[TrialRow]:
-        found = connection.execute(query).all()
-        lasts = {row[0]: Epoch(*row[1:]) for row in connection.execute(last_query)}
-        bests = {row[0]: Epoch(*row[1:]) for row in connection.execute(best_query)}
-        return [_make_trial(row, bests.get(row.id), lasts.get(row.id)) for row in found]
-
-    return read(engine, work)
+    found = connection.execute(query).all()
+    lasts = {row[0]: Epoch(*row[1:]) for row in connection.execute(last_query)}
+    bests = {row[0]: Epoch(*row[1:]) for row in connection.execute(best_query)}
+    return [_make_trial(row, bests.get(row.id), lasts.get(row.id)) for row in found]
 
 
 def read_best(

@@ -26,7 +26,8 @@ def set_stop_when_flat(engine: sa.Engine, sweep: Sweep, *, stop: bool) -> Sweep:
     return find_sweep(engine, sweep.name)
 
 
-def end_flat(engine: sa.Engine, sweep_id: int, reason: str, first_slot: int = 0) -> int:
+@transact
+def end_flat(connection: sa.Connection, sweep_id: int, reason: str, first_slot: int = 0) -> int:
     """End a search: trials that nobody has begun and nobody asked for leave its budget.
 
     Of workers who find it flat at the same time the first one's reason stays. Where it shall no
@@ -38,23 +39,19 @@ def end_flat(engine: sa.Engine, sweep_id: int, reason: str, first_slot: int = 0)
     Returns:
         How many trials were taken out; 0 where none waited, somebody else was first, or it goes on.
     """
-
-    def work(connection: sa.Connection) -> int:
-        mine = sweeps.c.id == sweep_id
-        row = connection.execute(
-            sa.select(sweeps.c.budget, sweeps.c.flat, sweeps.c.stops_when_flat)
-            .where(mine)
-            .with_for_update()
-        ).one()
-        if row.flat is not None or not row.stops_when_flat:
-            return 0
-        num_gone = connection.execute(
-            trials.delete().where(is_untouched(sweep_id, first_slot), trials.c.point.is_(None))
-        ).rowcount
-        if num_gone:
-            told = json.dumps({"reason": reason, "budget": row.budget})
-            left = {"budget": row.budget - num_gone, "flat": told}
-            connection.execute(sweeps.update().where(mine).values(**left))
-        return num_gone
-
-    return transact(engine, work)
+    mine = sweeps.c.id == sweep_id
+    row = connection.execute(
+        sa.select(sweeps.c.budget, sweeps.c.flat, sweeps.c.stops_when_flat)
+        .where(mine)
+        .with_for_update()
+    ).one()
+    if row.flat is not None or not row.stops_when_flat:
+        return 0
+    num_gone = connection.execute(
+        trials.delete().where(is_untouched(sweep_id, first_slot), trials.c.point.is_(None))
+    ).rowcount
+    if num_gone:
+        told = json.dumps({"reason": reason, "budget": row.budget})
+        left = {"budget": row.budget - num_gone, "flat": told}
+        connection.execute(sweeps.update().where(mine).values(**left))
+    return num_gone

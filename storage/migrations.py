@@ -31,15 +31,15 @@ def create_tables(engine: sa.Engine) -> None:
     Raises:
         StorageError: when the database was written by another version of this project.
     """
+    _make_tables(engine)
+    check_tables(engine)
 
-    def work(connection: sa.Connection) -> None:
-        if sa.inspect(connection).has_table(versions.name):
-            return
+
+@transact
+def _make_tables(connection: sa.Connection) -> None:
+    if not sa.inspect(connection).has_table(versions.name):
         metadata.create_all(connection)
         connection.execute(versions.insert().values(version=SCHEMA_VERSION))
-
-    transact(engine, work)
-    check_tables(engine)
 
 
 def migrate_tables(engine: sa.Engine) -> tuple[int, int]:
@@ -54,23 +54,23 @@ def migrate_tables(engine: sa.Engine) -> tuple[int, int]:
     if not has_tables(engine) or read_version(engine) >= SCHEMA_VERSION:
         check_tables(engine)  # says what is wrong, if anything
         return SCHEMA_VERSION, SCHEMA_VERSION
+    found = _take_steps(engine)
+    check_tables(engine)
+    return found, SCHEMA_VERSION
+
+
+@transact
+def _take_steps(connection: sa.Connection) -> int:
     from alembic.migration import MigrationContext  # late: only this step needs it
     from alembic.operations import Operations
 
-    def work(connection: sa.Connection) -> int:
-        found = int(
-            connection.execute(sa.select(versions.c.version).with_for_update()).scalar_one()
-        )
-        operations = Operations(MigrationContext.configure(connection))
-        for version in range(found, SCHEMA_VERSION):
-            _STEPS[version](operations)
-        if found < SCHEMA_VERSION:
-            connection.execute(versions.update().values(version=SCHEMA_VERSION))
-        return found
-
-    found = transact(engine, work)
-    check_tables(engine)
-    return found, SCHEMA_VERSION
+    found = int(connection.execute(sa.select(versions.c.version).with_for_update()).scalar_one())
+    operations = Operations(MigrationContext.configure(connection))
+    for version in range(found, SCHEMA_VERSION):
+        _STEPS[version](operations)
+    if found < SCHEMA_VERSION:
+        connection.execute(versions.update().values(version=SCHEMA_VERSION))
+    return found
 
 
 def _add_workers(operations: Operations) -> None:

@@ -17,8 +17,9 @@ from sweep.storage.sweeps import Sweep, is_untouched
 from sweep.storage.tables import trials
 
 
+@transact
 def add_points(
-    engine: sa.Engine,
+    connection: sa.Connection,
     sweep: Sweep,
     points: Sequence[Mapping[str, Any]],
     first_slot: int,
@@ -47,26 +48,22 @@ def add_points(
         .limit(len(points))
         .with_for_update(skip_locked=True)
     )
-
-    def work(connection: sa.Connection) -> list[int]:
-        for entry in entries:  # first: it locks the sweep, as whoever changes its budget does
-            record_edit(connection, sweep.id, entry)
-        rows = connection.execute(query).all()
-        if len(rows) < len(points):
-            words = ["sweep", "run", "--model", str(sweep.config["model"]), "--sweep", sweep.name]
-            budget = sweep.budget + len(points) - len(rows)
-            raise StorageError(
-                f"sweep {sweep.name}: too few trials are left, got {len(rows)} that nobody has "
-                f"begun, expected {len(points)}, one for each point; raise the budget first: "
-                f"`{shlex.join(words)} --detach --trials {budget}`"
-            )
-        for row, point in zip(rows, points, strict=True):
-            stored = trials.update().where(trials.c.id == row.id)
-            text = json.dumps(dict(point))
-            connection.execute(stored.values(point=text, version=sweep.version))
-        return [row.slot for row in rows]
-
-    return transact(engine, work)
+    for entry in entries:  # first: it locks the sweep, as whoever changes its budget does
+        record_edit(connection, sweep.id, entry)
+    rows = connection.execute(query).all()
+    if len(rows) < len(points):
+        words = ["sweep", "run", "--model", str(sweep.config["model"]), "--sweep", sweep.name]
+        budget = sweep.budget + len(points) - len(rows)
+        raise StorageError(
+            f"sweep {sweep.name}: too few trials are left, got {len(rows)} that nobody has "
+            f"begun, expected {len(points)}, one for each point; raise the budget first: "
+            f"`{shlex.join(words)} --detach --trials {budget}`"
+        )
+    for row, point in zip(rows, points, strict=True):
+        stored = trials.update().where(trials.c.id == row.id)
+        text = json.dumps(dict(point))
+        connection.execute(stored.values(point=text, version=sweep.version))
+    return [row.slot for row in rows]
 
 
 def count_free(engine: sa.Engine, sweep: Sweep, first_slot: int) -> int:

@@ -39,11 +39,12 @@ class Publication:
 
 def is_stale(engine: sa.Engine, sweep: str | None) -> bool:
     """Say whether a sweep, or with None any sweep, has moved on since its pages were written."""
-    return bool(read(engine, lambda connection: _list_stale(connection, sweep)))
+    return bool(read(_list_stale)(engine, sweep))
 
 
+@transact
 def claim_publication(
-    engine: sa.Engine, sweep: str | None, publisher: str, *, every_s: float, lease_s: float
+    connection: sa.Connection, sweep: str | None, publisher: str, *, every_s: float, lease_s: float
 ) -> Publication | None:
     """Take the right to write the pages of a sweep that has moved on.
 
@@ -55,36 +56,30 @@ def claim_publication(
     Returns:
         The right, or None when there is nothing to write now or somebody else writes it.
     """
-
-    def work(connection: sa.Connection) -> Publication | None:
-        now_s = read_clock_s(connection)
-        for row in _list_stale(connection, sweep):
-            result = connection.execute(
-                sweeps.update()
-                .where(
-                    sweeps.c.id == row.id,
-                    sa.or_(sweeps.c.publisher.is_(None), sweeps.c.publisher_until_s < now_s),
-                    sa.func.coalesce(sweeps.c.published_s, 0) <= now_s - every_s,
-                )
-                .values(publisher=publisher, publisher_until_s=now_s + lease_s, published=None)
+    now_s = read_clock_s(connection)
+    for row in _list_stale(connection, sweep):
+        result = connection.execute(
+            sweeps.update()
+            .where(
+                sweeps.c.id == row.id,
+                sa.or_(sweeps.c.publisher.is_(None), sweeps.c.publisher_until_s < now_s),
+                sa.func.coalesce(sweeps.c.published_s, 0) <= now_s - every_s,
             )
-            if result.rowcount == 1:
-                return Publication(row.id, row.name, publisher, _mark(row))
-        return None
+            .values(publisher=publisher, publisher_until_s=now_s + lease_s, published=None)
+        )
+        if result.rowcount == 1:
+            return Publication(row.id, row.name, publisher, _mark(row))
+    return None
 
-    return transact(engine, work)
 
-
-def renew_publication(engine: sa.Engine, publication: Publication, lease_s: float) -> None:
+@transact
+def renew_publication(connection: sa.Connection, publication: Publication, lease_s: float) -> None:
     """Hold the right for another `lease_s` from now."""
-
-    def work(connection: sa.Connection) -> None:
-        _update(connection, publication, publisher_until_s=read_clock_s(connection) + lease_s)
-
-    transact(engine, work)
+    _update(connection, publication, publisher_until_s=read_clock_s(connection) + lease_s)
 
 
-def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bool) -> None:
+@transact
+def end_publication(connection: sa.Connection, publication: Publication, *, is_whole: bool) -> None:
     """Give the right back.
 
     Args:
@@ -92,24 +87,21 @@ def end_publication(engine: sa.Engine, publication: Publication, *, is_whole: bo
             otherwise, and where they were outdated meanwhile, whoever comes next goes on.
     """
     shown = sa.func.coalesce(sweeps.c.published, publication.mark) if is_whole else None
-
-    def work(connection: sa.Connection) -> None:
-        _update(
-            connection,
-            publication,
-            publisher=None,
-            publisher_until_s=None,
-            published_s=read_clock_s(connection),
-            published=shown,
-        )
-
-    transact(engine, work)
+    _update(
+        connection,
+        publication,
+        publisher=None,
+        publisher_until_s=None,
+        published_s=read_clock_s(connection),
+        published=shown,
+    )
 
 
-def outdate_pages(engine: sa.Engine, names: Sequence[str]) -> None:
+@transact
+def outdate_pages(connection: sa.Connection, names: Sequence[str]) -> None:
     """Have the pages of sweeps written again, though none of their trials has moved on."""
     old = sweeps.update().where(sweeps.c.name.in_(names)).values(published=OUTDATED)
-    transact(engine, lambda connection: connection.execute(old))
+    connection.execute(old)
 
 
 def _update(connection: sa.Connection, publication: Publication, **values: Any) -> None:

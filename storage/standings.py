@@ -85,7 +85,7 @@ def read_ahead(engine: sa.Engine, sweep_id: int, promotion: Promotion) -> None:
     write at all.
     """
     if (engine, sweep_id) not in promotion.known:
-        read(engine, lambda connection: _read_standings(connection, sweep_id, promotion))
+        read(_read_standings)(engine, sweep_id, promotion)
 
 
 def choose_trial(

@@ -107,8 +107,9 @@ class TrialCounts:
         return self.complete + self.pruned + self.failed
 
 
+@transact
 def create_sweep(
-    engine: sa.Engine,
+    connection: sa.Connection,
     name: str,
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -125,26 +126,22 @@ def create_sweep(
     Raises:
         sqlalchemy.exc.IntegrityError: when the name is taken.
     """
-
-    def work(connection: sa.Connection) -> None:
-        sweep_id = connection.execute(
-            sweeps.insert()
-            .values(
-                name=name,
-                config=json.dumps(config, sort_keys=True),
-                provenance=json.dumps(provenance, sort_keys=True),
-                budget=budget,
-                created_s=read_clock_s(connection),
-                stop_requested=False,
-                priority=priority,
-            )
-            .returning(sweeps.c.id)
-        ).scalar_one()
-        write_files(connection, sweep_id, files)
-        _add_slots(connection, sweep_id, range(budget))
-
-    transact(engine, work)
-    return find_sweep(engine, name)
+    row = connection.execute(
+        sweeps.insert()
+        .values(
+            name=name,
+            config=json.dumps(config, sort_keys=True),
+            provenance=json.dumps(provenance, sort_keys=True),
+            budget=budget,
+            created_s=read_clock_s(connection),
+            stop_requested=False,
+            priority=priority,
+        )
+        .returning(sweeps)
+    ).one()
+    write_files(connection, row.id, files)
+    _add_slots(connection, row.id, range(budget))
+    return Sweep.from_row(row)
 
 
 def find_sweep(engine: sa.Engine, name: str) -> Sweep:
@@ -185,7 +182,10 @@ def list_sweeps(engine: sa.Engine) -> list[Sweep]:
     return [Sweep.from_row(row) for row in read_rows(engine, query)]
 
 
-def change_budget(engine: sa.Engine, sweep_id: int, budget: int, author: str | None = None) -> int:
+@transact
+def change_budget(
+    connection: sa.Connection, sweep_id: int, budget: int, author: str | None = None
+) -> int:
     """Set how many trials a sweep trains.
 
     A larger budget adds waiting trials, also to a search that was found flat; a smaller one takes
@@ -197,18 +197,14 @@ def change_budget(engine: sa.Engine, sweep_id: int, budget: int, author: str | N
     Returns:
         The budget now: `budget`, or more where more trials have begun already.
     """
-
-    def work(connection: sa.Connection) -> int:
-        lock_sweep(connection, sweep_id)
-        stored = sa.select(sweeps.c.budget).where(sweeps.c.id == sweep_id)
-        before = connection.execute(stored).scalar_one()
-        now = set_budget(connection, sweep_id, budget)
-        if author is not None and now != before:
-            entry = Entry(author, f"changed the trials from {before} to {now}")
-            record_edit(connection, sweep_id, entry)
-        return now
-
-    return transact(engine, work)
+    lock_sweep(connection, sweep_id)
+    stored = sa.select(sweeps.c.budget).where(sweeps.c.id == sweep_id)
+    before = connection.execute(stored).scalar_one()
+    now = set_budget(connection, sweep_id, budget)
+    if author is not None and now != before:
+        entry = Entry(author, f"changed the trials from {before} to {now}")
+        record_edit(connection, sweep_id, entry)
+    return now
 
 
 def is_untouched(sweep_id: int, first_slot: int) -> sa.ColumnElement[bool]:
@@ -238,8 +234,9 @@ def set_budget(connection: sa.Connection, sweep_id: int, budget: int) -> int:
     return result
 
 
+@transact
 def change_config(
-    engine: sa.Engine,
+    connection: sa.Connection,
     sweep: Sweep,
     config: Mapping[str, Any],
     files: Mapping[str, bytes],
@@ -258,40 +255,34 @@ def change_config(
         they left it, and to be read anew.
     """
     text = json.dumps(config, sort_keys=True)
-
-    def work(connection: sa.Connection) -> bool:
-        lock_sweep(connection, sweep.id)
-        mine = sweeps.c.id == sweep.id
-        stored = connection.execute(sa.select(sweeps.c.config).where(mine)).scalar_one()
-        found = parse_column(stored, f"sweep {sweep.name}: config")
-        if found == config:  # the connection broke between the commit and its answer
-            return True
-        if found != sweep.config:
-            return False
-        connection.execute(sweeps.update().where(mine).values(config=text))
-        write_files(connection, sweep.id, files)
-        also(connection)
+    lock_sweep(connection, sweep.id)
+    mine = sweeps.c.id == sweep.id
+    stored = connection.execute(sa.select(sweeps.c.config).where(mine)).scalar_one()
+    found = parse_column(stored, f"sweep {sweep.name}: config")
+    if found == config:  # the connection broke between the commit and its answer
         return True
+    if found != sweep.config:
+        return False
+    connection.execute(sweeps.update().where(mine).values(config=text))
+    write_files(connection, sweep.id, files)
+    also(connection)
+    return True
 
-    return transact(engine, work)
 
-
+@transact
 def set_columns(
-    engine: sa.Engine,
+    connection: sa.Connection,
+    /,
     sweep_id: int,
     entry: Entry | None = None,
     others: Sequence[int] = (),
     **values: Any,
 ) -> None:
     """Set columns of a sweep's row and of the `others`, and tell of it in its log."""
-
-    def work(connection: sa.Connection) -> None:
-        if entry is not None:
-            record_edit(connection, sweep_id, entry)
-        these = sweeps.c.id.in_((sweep_id, *others))
-        connection.execute(sweeps.update().where(these).values(**values))
-
-    transact(engine, work)
+    if entry is not None:
+        record_edit(connection, sweep_id, entry)
+    these = sweeps.c.id.in_((sweep_id, *others))
+    connection.execute(sweeps.update().where(these).values(**values))
 
 
 def change_trial_timeout(engine: sa.Engine, sweep_id: int, timeout_s: float) -> None:
@@ -328,32 +319,29 @@ def request_stop(
     set_columns(engine, sweep_id, entry, stop_requested=stop)
 
 
-def list_open_sweeps(engine: sa.Engine) -> list[Sweep]:
+@read
+def list_open_sweeps(connection: sa.Connection) -> list[Sweep]:
     """Read the sweeps that are not to stop and whose budget is not spent, in turn.
 
     Returns:
         First those of the highest priority; of these the one with the fewest trials in training,
         of equals the one whose last trial was claimed longest ago.
     """
-
-    def work(connection: sa.Connection) -> list[Sweep]:
-        now_s = read_clock_s(connection)
-        mine = trials.c.sweep_id == sweeps.c.id
-        held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
-        is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
-        num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
-        query = (
-            sa.select(sweeps, num_held)
-            .where(sweeps.c.stop_requested.is_(False), is_open)
-            .order_by(sweeps.c.id)
-        )
-        rows = list(connection.execute(query))
-        if len(rows) > 1:
-            claimed_s = _read_last_claims(connection)
-            rows.sort(key=lambda row: (-row.priority, row.num_held, claimed_s.get(row.id, 0.0)))
-        return [Sweep.from_row(row) for row in rows]
-
-    return read(engine, work)
+    now_s = read_clock_s(connection)
+    mine = trials.c.sweep_id == sweeps.c.id
+    held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
+    is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
+    num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
+    query = (
+        sa.select(sweeps, num_held)
+        .where(sweeps.c.stop_requested.is_(False), is_open)
+        .order_by(sweeps.c.id)
+    )
+    rows = list(connection.execute(query))
+    if len(rows) > 1:
+        claimed_s = _read_last_claims(connection)
+        rows.sort(key=lambda row: (-row.priority, row.num_held, claimed_s.get(row.id, 0.0)))
+    return [Sweep.from_row(row) for row in rows]
 
 
 def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
@@ -363,21 +351,18 @@ def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
     return {sweep_id: claimed_s for sweep_id, claimed_s in connection.execute(query)}
 
 
-def count_trials(engine: sa.Engine, sweep_id: int) -> TrialCounts:
+@read
+def count_trials(connection: sa.Connection, sweep_id: int) -> TrialCounts:
     """Count a sweep's trials by state; a trial whose lease has run out counts as waiting."""
-
-    def work(connection: sa.Connection) -> TrialCounts:
-        now_s = read_clock_s(connection)
-        mine = trials.c.sweep_id == sweep_id
-        lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-        by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
-        query = by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))
-        found = {str(name): int(count) for name, count in connection.execute(query)}
-        names = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED)
-        waiting, running, *others = (found.get(name, 0) for name in names)
-        return TrialCounts(waiting + found[LOST], running - found[LOST], *others)
-
-    return read(engine, work)
+    now_s = read_clock_s(connection)
+    mine = trials.c.sweep_id == sweep_id
+    lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+    by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
+    query = by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))
+    found = {str(name): int(count) for name, count in connection.execute(query)}
+    names = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED)
+    waiting, running, *others = (found.get(name, 0) for name in names)
+    return TrialCounts(waiting + found[LOST], running - found[LOST], *others)
 
 
 def lock_sweep(connection: sa.Connection, sweep_id: int) -> None:

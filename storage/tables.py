@@ -178,9 +178,10 @@ epochs = sa.Table(
 )
 
 
-def has_tables(engine: sa.Engine) -> bool:
+@read
+def has_tables(connection: sa.Connection) -> bool:
     """Say whether the database holds this project's tables."""
-    return read(engine, lambda connection: sa.inspect(connection).has_table(versions.name))
+    return sa.inspect(connection).has_table(versions.name)
 
 
 def check_tables(engine: sa.Engine) -> None:
@@ -233,7 +234,8 @@ def _find_hidden_schema(engine: sa.Engine) -> str | None:
     return None if found is None else str(found)
 
 
-def check_writable(engine: sa.Engine) -> None:
+@transact
+def check_writable(connection: sa.Connection) -> None:
     """See that this role or user may write to the tables or make them, before work is done.
 
     Nothing is changed: no row is touched, and what is made is taken back, but the rights to do so
@@ -242,19 +244,15 @@ def check_writable(engine: sa.Engine) -> None:
     Raises:
         RightsError: when a right is missing.
     """
+    metadata.create_all(connection)
+    for table in metadata.sorted_tables:
+        columns = list(table.columns)
+        connection.execute(table.update().where(sa.false()).values({columns[0]: columns[0]}))
+        connection.execute(table.delete().where(sa.false()))
+        none = sa.select(*columns).where(sa.false())
+        connection.execute(table.insert().from_select(columns, none))
 
-    def work(connection: sa.Connection) -> None:
-        metadata.create_all(connection)
-        for table in metadata.sorted_tables:
-            columns = list(table.columns)
-            connection.execute(table.update().where(sa.false()).values({columns[0]: columns[0]}))
-            connection.execute(table.delete().where(sa.false()))
-            none = sa.select(*columns).where(sa.false())
-            connection.execute(table.insert().from_select(columns, none))
-
-        connection.rollback()
-
-    transact(engine, work)
+    connection.rollback()
 
 
 def read_version(engine: sa.Engine) -> int:

@@ -53,44 +53,40 @@ class WorkerRow:
     gpu_use: float | None = None
 
 
-def enter_worker(engine: sa.Engine, name: str, device: str) -> None:
+@transact
+def enter_worker(connection: sa.Connection, name: str, device: str) -> None:
     """Note that a worker has begun. Those that ended or fell silent long ago are forgotten."""
-
-    def work(connection: sa.Connection) -> None:
-        now_s = read_clock_s(connection)
-        connection.execute(
-            workers.delete().where(
-                sa.or_(
-                    workers.c.ended_s.is_not(None),
-                    workers.c.seen_s < now_s - 100 * SILENT_S,
-                    workers.c.name == name,  # it could not take leave, or its entry was repeated
-                )
+    now_s = read_clock_s(connection)
+    connection.execute(
+        workers.delete().where(
+            sa.or_(
+                workers.c.ended_s.is_not(None),
+                workers.c.seen_s < now_s - 100 * SILENT_S,
+                workers.c.name == name,  # it could not take leave, or its entry was repeated
             )
         )
-        connection.execute(
-            workers.insert().values(name=name, device=device, started_s=now_s, seen_s=now_s)
-        )
+    )
+    connection.execute(
+        workers.insert().values(name=name, device=device, started_s=now_s, seen_s=now_s)
+    )
 
-    transact(engine, work)
 
-
-def see_worker(engine: sa.Engine, name: str, usage: Usage | None = None) -> None:
-    """Note that a worker is there.
+def see(connection: sa.Connection, name: str, usage: Usage | None = None) -> None:
+    """Note within a transaction that a worker is there.
 
     Args:
         usage: What it takes, where that was measured now.
     """
-    transact(engine, lambda connection: see(connection, name, usage))
-
-
-def see(connection: sa.Connection, name: str, usage: Usage | None = None) -> None:
-    """Note within a transaction that a worker is there; as `see_worker`."""
     _note(connection, name, "seen_s", asdict(usage) if usage else {})
 
 
-def leave_worker(engine: sa.Engine, name: str) -> None:
+see_worker = transact(see)
+
+
+@transact
+def leave_worker(connection: sa.Connection, name: str) -> None:
     """Note that a worker has ended."""
-    transact(engine, lambda connection: _note(connection, name, "ended_s", {}))
+    _note(connection, name, "ended_s", {})
 
 
 def _note(connection: sa.Connection, name: str, time: str, values: Mapping[str, Any]) -> None:
@@ -98,37 +94,34 @@ def _note(connection: sa.Connection, name: str, time: str, values: Mapping[str, 
     connection.execute(mine.values({time: tell_time_s(connection), **values}))
 
 
-def list_workers(engine: sa.Engine, sweep_id: int | None = None) -> list[WorkerRow]:
+@read
+def list_workers(connection: sa.Connection, sweep_id: int | None = None) -> list[WorkerRow]:
     """List the workers that are there, oldest first.
 
     Args:
         sweep_id: only those that hold a trial of this sweep or none at all; None for all.
     """
-
-    def work(connection: sa.Connection) -> list[WorkerRow]:
-        now_s = read_clock_s(connection)
-        held = sa.and_(trials.c.worker == workers.c.name, trials.c.state == RUNNING)
-        query = (
-            sa.select(
-                workers.c.name,
-                workers.c.device,
-                (now_s - workers.c.seen_s).label("silent_s"),
-                sweeps.c.name.label("sweep"),
-                trials.c.number.label("trial"),
-                (trials.c.lease_until_s - now_s).label("lease_s"),
-                *(workers.c[field.name] for field in fields(Usage)),
-            )
-            .select_from(
-                workers.outerjoin(trials, held).outerjoin(sweeps, sweeps.c.id == trials.c.sweep_id)
-            )
-            .where(workers.c.ended_s.is_(None), workers.c.seen_s >= now_s - SILENT_S)
-            .order_by(workers.c.started_s, workers.c.name)
+    now_s = read_clock_s(connection)
+    held = sa.and_(trials.c.worker == workers.c.name, trials.c.state == RUNNING)
+    query = (
+        sa.select(
+            workers.c.name,
+            workers.c.device,
+            (now_s - workers.c.seen_s).label("silent_s"),
+            sweeps.c.name.label("sweep"),
+            trials.c.number.label("trial"),
+            (trials.c.lease_until_s - now_s).label("lease_s"),
+            *(workers.c[field.name] for field in fields(Usage)),
         )
-        if sweep_id is not None:
-            query = query.where(sa.or_(trials.c.sweep_id.is_(None), trials.c.sweep_id == sweep_id))
-        return [WorkerRow(*row) for row in connection.execute(query)]
-
-    return read(engine, work)
+        .select_from(
+            workers.outerjoin(trials, held).outerjoin(sweeps, sweeps.c.id == trials.c.sweep_id)
+        )
+        .where(workers.c.ended_s.is_(None), workers.c.seen_s >= now_s - SILENT_S)
+        .order_by(workers.c.started_s, workers.c.name)
+    )
+    if sweep_id is not None:
+        query = query.where(sa.or_(trials.c.sweep_id.is_(None), trials.c.sweep_id == sweep_id))
+    return [WorkerRow(*row) for row in connection.execute(query)]
 
 
 def read_devices(engine: sa.Engine) -> dict[str, str]:

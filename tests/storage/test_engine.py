@@ -24,8 +24,7 @@ from sweep.storage.engine import (
     is_answering,
     open_engine,
     parse_url,
-    read,
-    read_clock_s,
+    read_time_s,
     retry,
     transact,
 )
@@ -180,7 +179,7 @@ def test_tables_can_be_created_again(engine: sa.Engine) -> None:
 
 def test_clock_counts_seconds_since_1970(engine: sa.Engine) -> None:
     """Within a minute of this machine's, and it does not go back."""
-    first, second = read(engine, read_clock_s), read(engine, read_clock_s)
+    first, second = read_time_s(engine), read_time_s(engine)
     assert abs(first - time.time()) < 60
     assert first <= second
 
@@ -286,7 +285,7 @@ def test_transaction_is_repeated_whole_when_the_connection_drops(postgres_url: s
         if len(tries) == 1:
             _end_own_connection(connection)
 
-    transact(engine, work)
+    transact(work)(engine)
     assert tries == [0, 1]
     with engine.connect() as connection:
         assert connection.execute(sa.text("SELECT n FROM notes")).scalars().all() == [1]
@@ -300,7 +299,7 @@ def test_fault_that_does_not_pass_becomes_one_line(
     monkeypatch.setattr(sweep.storage.engine, "NUM_RETRIES", 1)
     engine = create_engine(parse_url(postgres_url))
     with pytest.raises(StorageError, match="the database does not do its work") as caught:
-        transact(engine, _end_own_connection)
+        transact(_end_own_connection)(engine)
     assert "\n" not in str(caught.value)
     engine.dispose()
 
@@ -314,7 +313,7 @@ def test_other_fault_is_raised_at_once(engine: sa.Engine) -> None:
         connection.execute(versions.insert().values(version=SCHEMA_VERSION))
 
     with pytest.raises(sa.exc.IntegrityError):
-        transact(engine, work)
+        transact(work)(engine)
     assert tries == [1]
 
 
