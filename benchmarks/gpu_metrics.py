@@ -30,7 +30,7 @@ from sweep.training.batches import Batches
 from sweep.training.event_scores import EventScores, score_each
 from sweep.training.forward import FIRST_BATCH_SIZE, predict_batches
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import count_matches_per_event, match_peaks
+from sweep.training.matching import count_matches, match_peaks
 from sweep.training.peaks import tabulate_regions
 from sweep.training.walk import find_walk
 
@@ -199,7 +199,7 @@ def score_by_64(network: nn.Module, batches: Batches) -> None:
         for x_BCL, y_BL in batches.in_order(0, batches.num_events, 64):
             prediction_BL = network(x_BCL).float()
             assert torch.isfinite(prediction_BL).all()
-            count_matches_per_event(y_BL, prediction_BL).cpu()
+            count_matches(y_BL, prediction_BL)[0].cpu()
             compute_ratio_loss_B(prediction_BL, y_BL).cpu()
 
 

@@ -18,8 +18,7 @@ from sweep.errors import DataError
 from sweep.metrics.peaks import NotFiniteError
 from sweep.metrics.writing import describe_score
 from sweep.plan.parts import read_variant
-from sweep.training.event_scores import score_each
-from sweep.training.forward import BATCH_SIZE
+from sweep.results.scoring import score_histograms
 
 
 def read_events(
@@ -70,9 +69,8 @@ def score(truth: ArrayLike | Tensor, prediction: ArrayLike | Tensor) -> dict[str
             f"prediction: does not fit the truth, got {len(prediction_NL)} events, expected "
             f"{len(y_NL)}; predict the same events"
         )
-    parts = (torch.split(all_NL, BATCH_SIZE) for all_NL in (prediction_NL, y_NL))
     try:
-        return describe_score(score_each(zip(*parts, strict=True)).score)
+        return describe_score(score_histograms(y_NL, prediction_NL))
     except NotFiniteError as exc:
         raise DataError(f"prediction against truth: {exc}") from exc
 

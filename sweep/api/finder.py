@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from sweep.data.geometry import NUM_BINS, NUM_FEATURES, to_mm
 from sweep.errors import DataError, ModelError
-from sweep.metrics.decode import REFERENCE, Decode, check_decode
+from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
+from sweep.results.decode_text import check_decode
 from sweep.results.evaluation import ExportedModel, load_export
 from sweep.results.prediction import predict_histograms
-from sweep.training.forward import BATCH_SIZE
 
 
 class VertexFinder(nn.Module):
@@ -78,16 +78,12 @@ def predict(model: nn.Module, x: ArrayLike | Tensor) -> NDArray[np.float32]:
             f"x: wrong shape, got {tuple(x_NCL.shape)}, expected (events, {NUM_FEATURES}, "
             f"{NUM_BINS}); x[None] makes one event a batch"
         )
-    y_NL = np.empty((len(x_NCL), NUM_BINS), dtype=np.float32)
     was_training = model.training
     model.eval()
     try:
-        for first in range(0, len(x_NCL), BATCH_SIZE):
-            part = slice(first, first + BATCH_SIZE)
-            y_NL[part] = predict_histograms(model, x_NCL[part])
+        return predict_histograms(model, x_NCL)
     finally:
         model.train(was_training)
-    return y_NL
 
 
 def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.float64]]:
@@ -106,16 +102,12 @@ def find_vertices(model: nn.Module, x: ArrayLike | Tensor) -> list[NDArray[np.fl
     """
     decode = _read_decode(model)
     y_NL = predict(model, x)
-    found: list[NDArray[np.float64]] = []
-    for first in range(0, len(y_NL), BATCH_SIZE):
-        y_BL = y_NL[first : first + BATCH_SIZE]
-        try:
-            regions = find_regions(y_BL, decode)
-        except NotFiniteError as exc:
-            raise ModelError(str(exc)) from exc
-        z_mm = to_mm(regions.position_R)
-        found += [z_mm[regions.event_R == event] for event in range(len(y_BL))]
-    return found
+    try:
+        regions = find_regions(y_NL, decode)
+    except NotFiniteError as exc:
+        raise ModelError(str(exc)) from exc
+    ends = np.cumsum(regions.count_B)
+    return np.split(to_mm(regions.position_R), ends)[: len(y_NL)]
 
 
 def _read_decode(model: nn.Module) -> Decode:

@@ -187,7 +187,7 @@ def evaluate(
     check_export(model)
     from sweep.cli.progress import show_progress  # late: the folder is there
     from sweep.data.paths import check_paths
-    from sweep.metrics.decode import parse_decode
+    from sweep.results.decode_text import parse_decode
 
     files = [Path(name) for name in data or ()]
     check_paths(files)

@@ -12,7 +12,6 @@ from sweep.cli.console import Line, open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.cli.output import print_note
 from sweep.cli.tables import draw_architectures
-from sweep.config import MODEL
 from sweep.machine.signals import Signals
 from sweep.metrics.score import get_score
 from sweep.metrics.writing import list_phrases, list_spare
@@ -78,11 +77,11 @@ class LiveView:
     def _say_finished(self, trial: TrialRow, status: Status) -> None:
         if self._live:
             return
-        epoch = trial.best
+        epoch, config = trial.best, status.config
         metrics = f", {list_phrases(get_score(epoch))}" if epoch else ""
         if trial.state == FAILED and trial.reason:
             metrics += f": {trial.short_reason}"
-        of = f" ({trial.params[MODEL]})" if status.config.architectures else ""
+        of = f" ({config.narrow_to(trial.params).label})" if config.architectures else ""
         best = ", the best so far" if status.ranked and status.ranked[0].id == trial.id else ""
         print_note(
             f"trial {trial.number}{of} {trial.outcome or trial.state}{metrics}{best} "

@@ -37,7 +37,7 @@ def _print(described: Sequence[Mapping[str, Any]]) -> None:
     """Print the architectures, one block each."""
     from sweep.cli.console import open_console
     from sweep.cli.grid import Grid, name_columns
-    from sweep.wording import describe_point
+    from sweep.metrics.wording import describe_point
 
     console = open_console()
     for model in described:

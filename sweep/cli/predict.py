@@ -31,7 +31,7 @@ def predict(
     check_export(model)
     check_vertex_path(out)
     from sweep.data.paths import check_paths
-    from sweep.metrics.decode import parse_decode
+    from sweep.results.decode_text import parse_decode
 
     files = [Path(name) for name in data]
     check_paths(files)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sweep.cli.console import open_console
 from sweep.cli.output import print_note
-from sweep.wording import write_duration
+from sweep.metrics.wording import write_duration
 
 PLAIN_EVERY_S = 10.0
 

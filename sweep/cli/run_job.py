@@ -19,7 +19,6 @@ from sweep.cli.output import print_json, print_note
 from sweep.cli.progress import show_progress
 from sweep.cli.tables import print_best
 from sweep.cli.workforce import open_places, take_time, train
-from sweep.config import SweepConfig
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launchers import LOCAL
 from sweep.launch.places import Place, count_gpus
@@ -183,7 +182,7 @@ def _write_resume(options: JobOptions, sweep: Sweep) -> str:
     model = sweep.config["model"]
     words = [
         "sweep",
-        "curve" if SweepConfig.from_json(sweep.config).curve else "run",
+        "curve" if sweep.config.get("curve") else "run",
         "--model",
         model,
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweep.cli.console import open_console
 from sweep.cli.grid import Grid, name_columns
 from sweep.metrics.score import Score, get_score
+from sweep.metrics.wording import describe_point, write_shown
 from sweep.metrics.writing import NOTHING, list_known, list_spare, write_bars, write_plain
 from sweep.results.best import (
     describe_nothing,
@@ -19,7 +20,6 @@ from sweep.results.best import (
 from sweep.results.changes import tell_changes
 from sweep.results.status import Status
 from sweep.storage.tables import Epoch
-from sweep.wording import describe_point, write_shown
 
 if TYPE_CHECKING:
     from sweep.results.confirmation import Confirmation

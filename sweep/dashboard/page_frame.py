@@ -8,8 +8,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from sweep.templates import hash_part, open_templates, read_file
-from sweep.wording import write_date
+from sweep.figures.templates import hash_part, open_templates, read_file
+from sweep.metrics.wording import write_date
 
 FOLDER = "sweep.dashboard"
 STYLE = read_file(FOLDER, "page.css")

@@ -22,11 +22,11 @@ from sweep.dashboard.routes import EDITS, HISTORY_SCRIPT, Route, find_route, is_
 from sweep.dashboard.sweep_pages import Forms, Reply, write_sweep_page, write_sweeps_page
 from sweep.dashboard.visits import get_visit
 from sweep.errors import FormError, SweepError
+from sweep.figures.templates import read_file
 from sweep.results.status import read_status
 from sweep.storage.errors import StorageError
 from sweep.storage.passwords import hide_passwords
 from sweep.storage.sweeps import Sweep, list_sweeps
-from sweep.templates import read_file
 
 FAULTS = (SweepError, StorageError, OptunaError, sa.exc.SQLAlchemyError)
 

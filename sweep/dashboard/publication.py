@@ -11,6 +11,7 @@ from sweep.dashboard.companion import mirror_trials
 from sweep.figures.cards import FRONT_CARD, METRICS_CARD, draw_front, draw_metrics
 from sweep.metrics.score import Score
 from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.wording import describe_point
 from sweep.metrics.writing import list_known, write_ends, write_fine, write_plain
 from sweep.results.best import get_number, get_trial_score, list_shown
 from sweep.results.changes import tell_changes
@@ -18,7 +19,6 @@ from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status, describe_training
 from sweep.storage import studies
 from sweep.storage.epochs import TrialRow
-from sweep.wording import describe_point
 
 NUM_LISTED = 10
 

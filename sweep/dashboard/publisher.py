@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,6 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 
 from sweep.errors import SweepError, summarise_fault
-from sweep.machine.process import name_worker
 from sweep.results.confirmation import find_confirmation
 from sweep.results.status import read_status
 from sweep.storage.errors import LostClaimError, RightsError, StorageError
@@ -63,7 +63,7 @@ class Publisher:
         self._sweep = sweep
         self._say = say
         self._every_s = every_s
-        self._name = name_worker()
+        self._name = uuid.uuid4().hex
         self._said: set[str] = set()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, name="publisher", daemon=True)

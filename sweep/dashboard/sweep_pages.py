@@ -15,6 +15,7 @@ from sweep.dashboard.routes import Route
 from sweep.dashboard.visits import Visit
 from sweep.errors import ConfigError
 from sweep.metrics.table import MIRRORED, OBJECTIVES, Metric
+from sweep.metrics.wording import write_count, write_date
 from sweep.metrics.writing import list_known, write_fine, write_plain
 from sweep.results.best import describe_nothing
 from sweep.results.champions import Champion, list_champions
@@ -24,7 +25,6 @@ from sweep.results.status import Status, describe_training, read_status
 from sweep.storage.edits import list_edits
 from sweep.storage.engine import retry
 from sweep.storage.sweeps import list_sweeps
-from sweep.wording import write_count, write_date
 
 MAIN = tuple(MIRRORED.values())
 NUM_EDITS = 20

@@ -19,7 +19,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.compiled import compiled
 from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS, Z_MIN_MM
 from sweep.data.kernel_climb import (
     AT_X,
@@ -55,6 +54,7 @@ from sweep.data.kernel_grid import (
     go_to_next_bin,
 )
 from sweep.data.toy_event import Tracks
+from sweep.metrics.compiled import compiled
 
 SIGMA_PER_CHI2_MM = 0.0125
 MAX_GOOD_CHI2 = 6.0

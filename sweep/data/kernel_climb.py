@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from sweep.compiled import compiled
 from sweep.data.kernel_grid import MIN_DENSITY, WINDOW_MM, compute_root, raise_root
+from sweep.metrics.compiled import compiled
 
 LIMIT_MM = 0.55
 """The maximum is looked for within +- this."""

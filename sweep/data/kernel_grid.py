@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from sweep.compiled import compiled
 from sweep.data.geometry import BIN_WIDTH_MM
+from sweep.metrics.compiled import compiled
 
 WINDOW_MM = 0.5
 """A track says nothing further than this from it, in x or in y."""

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from sweep.figures.style import COLORS, SYMBOLS
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
-from sweep.results.best import get_epoch, get_number
 from sweep.results.status import Status
-from sweep.search.judgement import get_value, is_better
-from sweep.search.limits import OVER_LIMIT
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import COMPLETE, PRUNED
 
@@ -46,7 +43,7 @@ def group_trials(status: Status, max_points: int) -> list[Group]:
     shown = sorted(list(kept.values())[:max_points], key=lambda trial: trial.slot)
     dead = [trial for trial in shown if trial.outcome == "dead"]
     pruned = [trial for trial in shown if trial.state == PRUNED and trial.outcome != "dead"]
-    over = [t for t in shown if t.state == COMPLETE and t.outcome == OVER_LIMIT]
+    over = [t for t in shown if t.state == COMPLETE and not t.feasible and t not in dead]
     complete = [trial for trial in shown if trial.feasible and best and trial.id != best.id]
     parts = {part.config.label: {row.id for row in part.begun} for part in status.narrow_all()}
     architectures = [
@@ -78,14 +75,3 @@ def find_front(scores: Sequence[Score]) -> list[tuple[float, float]]:
         if not front or efficiency > front[-1][1]:
             front.append((fp_rate, efficiency))
     return front
-
-
-def list_records(status: Status) -> list[tuple[int, float]]:
-    """List the trials that were better by the objective than all before: number and value."""
-    objective = status.config.search.objective
-    records: list[tuple[int, float]] = []
-    for trial in sorted(status.ranked, key=get_number):
-        value = get_value(get_epoch(trial), objective)
-        if not records or is_better(value, records[-1][1], objective):
-            records.append((get_number(trial), value))
-    return records

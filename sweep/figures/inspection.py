@@ -30,7 +30,7 @@ from sweep.figures.event import (
     thin,
 )
 from sweep.figures.style import finish
-from sweep.training.inspection import InspectedEvent
+from sweep.metrics.inspected import InspectedEvent
 
 NEAR_MM = 40.0
 FALSE_COLOR = "#ee7733"

@@ -17,9 +17,9 @@ from sweep.figures.style import (
     style_metric_axis,
 )
 from sweep.metrics.score import get_score
+from sweep.metrics.wording import round_digits
 from sweep.metrics.writing import list_known
 from sweep.storage.tables import Epoch
-from sweep.wording import round_digits
 
 
 def draw_learning_curves(curve: Sequence[Epoch], null_loss: float) -> go.Figure:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sweep.figures.groups import Group, find_front, group_trials, list_records
+from sweep.figures.groups import Group, find_front, group_trials
 from sweep.figures.style import (
     BEST_COLOR,
     COLORS,
@@ -24,11 +24,11 @@ from sweep.figures.style import (
 )
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, OBJECTIVES, Metric
+from sweep.metrics.wording import round_digits
 from sweep.metrics.writing import list_known
-from sweep.results.best import get_epoch, get_number, get_trial_score
+from sweep.results.best import get_epoch, get_number, get_trial_score, list_records
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
-from sweep.wording import round_digits
 
 FRONT_COLOR = "#4477aa"
 HAND_TUNED_COLOR = "#117733"

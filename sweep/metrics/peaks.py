@@ -13,15 +13,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.metrics.decode import REFERENCE, Decode
-
-Array = TypeVar("Array")
-
 
 THRESHOLD = REFERENCE.threshold
 _EVENTS_A_THREAD = 200
@@ -33,7 +29,7 @@ class NotFiniteError(ValueError):
 
 
 @dataclass(frozen=True)
-class Peaks(Generic[Array]):
+class Peaks:
     """Peaks of a batch as flat lists, ordered by event and then by region along the histogram.
 
     Attributes:
@@ -41,8 +37,8 @@ class Peaks(Generic[Array]):
         event_P: Index of each peak's event in the batch, int64.
     """
 
-    position_P: Array
-    event_P: Array
+    position_P: NDArray[np.float32]
+    event_P: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,7 @@ class Regions:
         return np.repeat(np.arange(len(self.count_B)), self.count_B)
 
 
-def find_peaks(histogram_BL: NDArray[np.floating]) -> Peaks[NDArray[np.generic]]:
+def find_peaks(histogram_BL: NDArray[np.floating]) -> Peaks:
     """Find the peaks of each histogram, as the reference does, bit for bit.
 
     There is no largest number of peaks.
@@ -142,32 +138,18 @@ def gather_regions(
 def _walk(histogram_BL: NDArray[np.float32], decode: Decode) -> Regions:
     from sweep.metrics.walk import walk  # late: numba compiles or loads on import
 
-    kept, count_B, num_infinite, num_overflows = walk(
+    kept, *numbers = walk(
         histogram_BL, np.float32(decode.threshold), np.float32(decode.integral), decode.min_width
     )
-    position_R, height_R, integral_R, width_R = kept
-    return Regions(
-        position_R=position_R,
-        height_R=height_R,
-        integral_R=integral_R,
-        width_R=width_R,
-        count_B=count_B,
-        num_infinite=num_infinite,
-        num_overflows=num_overflows,
-    )
+    return Regions(*kept, *numbers)
 
 
 def _join(parts: Sequence[Regions]) -> Regions:
     """Join the regions of parts of a batch."""
-    count_B = np.concatenate([part.count_B for part in parts])
+    *lists, infinite, overflows = zip(*(vars(part).values() for part in parts), strict=True)
+    position_R, height_R, integral_R, width_R, count_B = map(np.concatenate, lists)
     return Regions(
-        position_R=np.concatenate([part.position_R for part in parts]),
-        height_R=np.concatenate([part.height_R for part in parts]),
-        integral_R=np.concatenate([part.integral_R for part in parts]),
-        width_R=np.concatenate([part.width_R for part in parts]),
-        count_B=count_B,
-        num_infinite=sum(part.num_infinite for part in parts),
-        num_overflows=sum(part.num_overflows for part in parts),
+        *(position_R, height_R, integral_R, width_R, count_B), sum(infinite), sum(overflows)
     )
 
 

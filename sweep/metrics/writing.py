@@ -8,7 +8,7 @@ from typing import Any
 
 from sweep.metrics.score import Score
 from sweep.metrics.table import METRICS, Interval, Metric
-from sweep.wording import write_number, write_rate
+from sweep.metrics.wording import write_number, write_rate
 
 NOTHING = "none"
 

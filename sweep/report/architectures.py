@@ -9,6 +9,12 @@ from collections.abc import Mapping, Sequence
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.trials import draw_architectures, list_useful
 from sweep.metrics.table import EFFICIENCY, FP_RATE, METRICS, VALIDATION_LOSS, Metric
+from sweep.metrics.wording import (
+    do_overlap,
+    write_count,
+    write_number,
+    write_time,
+)
 from sweep.metrics.writing import list_known, write_metric
 from sweep.models import Architecture, count_parameters
 from sweep.plan.network import open_kept
@@ -18,12 +24,6 @@ from sweep.results.best import get_epoch, get_trial_score
 from sweep.results.evaluation import build_network
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
-from sweep.wording import (
-    do_overlap,
-    write_count,
-    write_number,
-    write_time,
-)
 
 TITLE = "The architectures, side by side"
 

@@ -7,23 +7,18 @@ from pathlib import Path
 
 from sweep.data.events import EventSet
 from sweep.data.geometry import to_mm
-from sweep.data.progress import Progress
 from sweep.errors import ConflictError, ModelError
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
+from sweep.metrics.inspected import InspectedEvent
 from sweep.metrics.score import get_score
+from sweep.metrics.wording import write_count, write_number
 from sweep.metrics.writing import list_known, write_plain
 from sweep.report.blocks import Block, Column, Figure, Table, Text
-from sweep.results.evaluation import rebuild_network
+from sweep.results.inspection import choose_inspected, describe_inspected
 from sweep.results.status import Status
 from sweep.storage.epochs import TrialRow
 from sweep.storage.tables import Epoch
-from sweep.training.inspection import InspectedEvent, find_worst, inspect_events
-from sweep.wording import write_count, write_number
-
-NUM_FIRST = 2
-NUM_JUDGED = 50
-"""Among so many validation events, the first ones, the worst is looked for."""
 
 
 def show_curves(status: Status, trial: TrialRow, curve: Sequence[Epoch], key: str) -> Figure:
@@ -56,31 +51,6 @@ def show_curves(status: Status, trial: TrialRow, curve: Sequence[Epoch], key: st
         draw_learning_curves(curve, status.config.data.null_loss),
         Table(f"Epochs of trial {trial.number} of {status.sweep.name}", columns, rows),
     )
-
-
-def choose_inspected(
-    status: Status,
-    trial: TrialRow,
-    artifacts: Path,
-    events: EventSet,
-    progress: Progress | None = None,
-) -> list[InspectedEvent]:
-    """Run a trial's network on its first validation events, and find the worst of some more.
-
-    Args:
-        trial: Complete and feasible.
-
-    Returns:
-        The first NUM_FIRST, then the one with the most mistakes among the first NUM_JUDGED, where
-        that is another.
-
-    Raises:
-        ModelError: when the network cannot be built again on this machine.
-    """
-    network = rebuild_network(status, trial, artifacts)
-    inspected = inspect_events(network, events, NUM_JUDGED, progress)
-    first = inspected[:NUM_FIRST]
-    return first + [event for event in find_worst(inspected, 1) if event not in first]
 
 
 def show_outputs(
@@ -118,12 +88,6 @@ def show_inspected(inspected: Sequence[InspectedEvent], trial: TrialRow, key: st
         draw_inspected(inspected),
         Table(f"Peaks of the sample outputs of trial {trial.number}", columns, rows),
     )
-
-
-def describe_inspected(inspected: Sequence[InspectedEvent]) -> str:
-    """Say which events these are."""
-    worst = f" and the one with the most mistakes of the first {NUM_JUDGED}"
-    return f"first {NUM_FIRST} validation events" + worst * (len(inspected) > NUM_FIRST)
 
 
 def _list_peaks(event: InspectedEvent) -> list[Sequence[str]]:

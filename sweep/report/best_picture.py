@@ -15,13 +15,14 @@ from sweep.figures.inspection import draw_inspected
 from sweep.figures.learning_curves import draw_learning_curves
 from sweep.figures.png import PICTURES, save_png
 from sweep.files.output_file import check_output, write_output
-from sweep.report.best import choose_inspected, describe_inspected, show_curves, show_inspected
+from sweep.metrics.inspected import InspectedEvent
+from sweep.report.best import show_curves, show_inspected
 from sweep.report.blocks import Section
 from sweep.report.page import Page, write_page
+from sweep.results.inspection import choose_inspected, describe_inspected
 from sweep.results.status import Status
 from sweep.storage.epochs import TrialRow, read_curve
 from sweep.storage.tables import Epoch
-from sweep.training.inspection import InspectedEvent
 
 
 def write_best_picture(

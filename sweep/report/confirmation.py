@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from sweep.metrics.wording import write_number
 from sweep.report.blocks import Block, Column, Items, Table
 from sweep.results.confirmation import Confirmation
-from sweep.wording import write_number
 
 
 def show_confirmation(confirmation: Confirmation) -> list[Block]:

@@ -12,6 +12,10 @@ import sqlalchemy as sa
 from sweep.data.progress import Progress
 from sweep.errors import SweepError
 from sweep.files.output_file import check_output
+from sweep.metrics.wording import (
+    write_count,
+    write_number,
+)
 from sweep.metrics.writing import list_sentences
 from sweep.report.architectures import build_architectures_section
 from sweep.report.blocks import Block, Section, Text
@@ -27,10 +31,6 @@ from sweep.results.status import Status, read_status
 from sweep.storage.epochs import read_curves
 from sweep.storage.sweeps import Sweep, find_sweep, list_sweeps
 from sweep.storage.workers import read_devices
-from sweep.wording import (
-    write_count,
-    write_number,
-)
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ def write_report(
     searches = [status for status in statuses if status.config.curve is None]
     size_curves = [compute_curve(s) for s in statuses if s.config.curve is not None]
     uses = open_data(statuses, progress)
-    events = {get_key(u.config): u.split.validation if u.split else None for u in uses}
+    events = {get_key(u.status): u.split.validation if u.split else None for u in uses}
     curves = [read_curves(engine, status.sweep.id) for status in searches]
     devices = read_devices(engine)
     data = build_data_section(uses, progress)
     tunings: list[Block] = []
     verdicts = [find_confirmation(engine, status) for status in searches]
     for status, found, verdict in zip(searches, curves, verdicts, strict=True):
-        validation = events[get_key(status.config.data)]
+        validation = events[get_key(status)]
         tunings.append(build_tuning_part(status, found, artifacts, validation, verdict))
         if progress is not None:
             progress(len(tunings), len(searches))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sweep.figures.curve import BAND_LABEL, draw_curves, list_drawn
 from sweep.metrics.table import EFFICIENCY, Metric
+from sweep.metrics.wording import count_places, write_count, write_number, write_rate
 from sweep.report.blocks import Block, Code, Column, Figure, Items, Section, Table, Text
 from sweep.results.curve import (
     SampleSizeCurve,
@@ -16,7 +17,6 @@ from sweep.results.curve import (
     describe_caveats,
     list_metrics,
 )
-from sweep.wording import count_places, write_count, write_number, write_rate
 
 TITLE = "Sample size against efficiency"
 COMMAND = "sweep curve --model {model} --events 1000,2000,4000 --repeats 3"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.config import DataConfig
 from sweep.data.description import Description, describe_events
 from sweep.data.events import EventSet
 from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS
@@ -18,6 +17,7 @@ from sweep.data.splits import Split
 from sweep.errors import DataError
 from sweep.figures.data import draw_mean_peak, draw_vertex_counts, measure_mean_peak
 from sweep.metrics.peaks import THRESHOLD, count_peaks, find_peaks
+from sweep.metrics.wording import write_number, write_percent
 from sweep.report.blocks import (
     Block,
     Column,
@@ -31,7 +31,6 @@ from sweep.report.blocks import (
 )
 from sweep.report.event import show_event
 from sweep.results.status import Status, name_events
-from sweep.wording import write_number, write_percent
 
 NUM_LOOKED_AT = 200
 """Validation events from which the shape of the peaks is taken and one is drawn."""
@@ -42,12 +41,12 @@ class DataUse:
     """One set of events and the sweeps that use it.
 
     Attributes:
-        config: As the sweeps keep it.
+        status: Of one of them, by whose config the events were looked for.
         split: The events; None where they are not on this machine.
         fault: Why not; empty where they are.
     """
 
-    config: DataConfig
+    status: Status
     sweeps: Sequence[str]
     split: Split | None
     fault: str = ""
@@ -57,35 +56,34 @@ def open_data(statuses: Sequence[Status], progress: Progress | None = None) -> l
     """Open the events of sweeps, each set once."""
     found: dict[tuple[str, str], list[Status]] = {}
     for status in statuses:
-        found.setdefault(get_key(status.config.data), []).append(status)
+        found.setdefault(get_key(status), []).append(status)
     return [_open_anywhere(those, progress) for those in found.values()]
 
 
-def get_key(config: DataConfig) -> tuple[str, str]:
-    """Give what identifies a set of events: the fingerprints of both sides."""
-    return config.train_fingerprint, config.validation_fingerprint
+def get_key(status: Status) -> tuple[str, str]:
+    """Give what identifies the events of a sweep: the fingerprints of both sides."""
+    return status.config.data.train_fingerprint, status.config.data.validation_fingerprint
 
 
 def _open_anywhere(statuses: Sequence[Status], progress: Progress | None) -> DataUse:
     """Open events where the first of the sweeps finds them that can."""
     names = [status.sweep.name for status in statuses]
-    configs = dict.fromkeys(status.config.data for status in statuses)
-    uses = (_open_one(config, names, progress) for config in configs)
+    uses = (_open_one(status, names, progress) for status in statuses)
     first = next(uses)
     return first if first.split else next((use for use in uses if use.split), first)
 
 
-def _open_one(config: DataConfig, sweeps: Sequence[str], progress: Progress | None) -> DataUse:
-    missing = find_missing_toys(config)
+def _open_one(status: Status, sweeps: Sequence[str], progress: Progress | None) -> DataUse:
+    missing = find_missing_toys(status.config.data)
     if missing:
         commands = " and ".join(f"`sweep data make --events {n} --seed {s}`" for n, s in missing)
         return DataUse(
-            config, sweeps, None, f"toy events are not in the cache; {commands} make them"
+            status, sweeps, None, f"toy events are not in the cache; {commands} make them"
         )
     try:
-        return DataUse(config, sweeps, reopen_split(config, progress))
+        return DataUse(status, sweeps, reopen_split(status.config.data, progress))
     except DataError as exc:
-        return DataUse(config, sweeps, None, str(exc))
+        return DataUse(status, sweeps, None, str(exc))
 
 
 def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None) -> Section:
@@ -101,15 +99,16 @@ def build_data_section(uses: Sequence[DataUse], progress: Progress | None = None
     ]
     shown: set[str] = set()
     for number, use in enumerate(uses):
-        is_new = use.config.validation_fingerprint not in shown
-        shown.add(use.config.validation_fingerprint)
+        fingerprint = use.status.config.data.validation_fingerprint
+        is_new = fingerprint not in shown
+        shown.add(fingerprint)
         title = f"Events of {', '.join(use.sweeps)}"
         blocks.append(Part(title, _describe_use(use, f"data-{number}", is_new, progress)))
     return Section("data", "The data", blocks)
 
 
 def _describe_use(use: DataUse, key: str, is_new: bool, progress: Progress | None) -> list[Block]:
-    config = use.config
+    config = use.status.config.data
     if use.split is None:
         facts = [
             ("source", name_events(config)),
@@ -163,7 +162,7 @@ def _list_tables(use: DataUse, train: Description, judged: Description) -> list[
     names = [f"{side} {end}" for side in sides for end in ends]
     oddities = list(dict.fromkeys((*train.oddities, *judged.oddities)))
     return [
-        Text(f"Source: {name_events(use.config)}."),
+        Text(f"Source: {name_events(use.status.config.data)}."),
         Table(
             "What the events hold",
             (Column("what"), Column("training"), Column("validation")),

@@ -16,9 +16,9 @@ from pathlib import Path
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from sweep.figures.templates import hash_part, open_templates, read_file
 from sweep.files.output_file import write_output
 from sweep.report.blocks import Section
-from sweep.templates import hash_part, open_templates, read_file
 
 MAX_BYTES = 5_000_000
 """A page beyond this is slow to open and to send; the person is told so."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
-from sweep.config import SweepConfig
 from sweep.machine.provenance import describe_versions
+from sweep.metrics.wording import write_date
 from sweep.models.space import Fixed
 from sweep.plan.curve import REPEAT_NAME, SIZE_NAME
 from sweep.plan.profile import PROFILES
@@ -18,7 +18,6 @@ from sweep.plan.versions import list_versions
 from sweep.report.architectures import find_model, name_device
 from sweep.report.blocks import Block, Code, Column, Section, Table, Text, list_facts
 from sweep.results.status import Status, name_events
-from sweep.wording import write_date
 
 
 def build_provenance_section(
@@ -78,24 +77,25 @@ def _list_facts(status: Status, devices: Mapping[str, str]) -> dict[str, str]:
 
 def list_commands(status: Status) -> list[str]:
     """List the command that makes a sweep again, and those that changed where it looks."""
-    versions = list_versions(status.config)
-    changes = (_write_change(status.sweep.name, *pair) for pair in pairwise(versions))
-    return [write_command(replace(status, config=versions[0])), *filter(None, changes)]
+    versions = [replace(status, config=version) for version in list_versions(status.config)]
+    changes = (_write_change(*pair) for pair in pairwise(versions))
+    return [write_command(versions[0]), *filter(None, changes)]
 
 
-def _write_change(name: str, old: SweepConfig, new: SweepConfig) -> str:
+def _write_change(before: Status, after: Status) -> str:
     """Write the command that changed one version to the next; nothing where both look alike."""
+    old, new = before.config, after.config
     words = []
     for what in ("sampler", "pruner"):
         if getattr(new.search, what) != getattr(old.search, what):
             words += [f"--{what}", getattr(new.search, what).name]
-    for before, now in zip(old.narrow_all(), new.narrow_all(), strict=True):
-        space, head = read_space(before), f"{now.label}." if new.architectures else ""
+    for then, now in zip(old.narrow_all(), new.narrow_all(), strict=True):
+        space, head = read_space(then), f"{now.label}." if new.architectures else ""
         for changed, dimension in read_space(now).items():
             if space.get(changed) != dimension:
                 option = "--fix" if isinstance(dimension, Fixed) else "--set"
                 words += [option, f"{head}{changed}={dimension}"]
-    return shlex.join(["sweep", "change", name, *words]) if words else ""
+    return shlex.join(["sweep", "change", after.sweep.name, *words]) if words else ""
 
 
 def write_command(status: Status) -> str:

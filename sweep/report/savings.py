@@ -6,11 +6,11 @@ import statistics
 from collections import Counter
 from dataclasses import dataclass
 
+from sweep.metrics.wording import write_count, write_percent, write_time
 from sweep.report.blocks import Block, Column, Table, Text
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves
 from sweep.storage.sweeps import FAILED, PRUNED
-from sweep.wording import write_count, write_percent, write_time
 
 OUTCOMES = {
     "complete": "trained to the end and found something",

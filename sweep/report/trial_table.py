@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
+from sweep.metrics.wording import write_setting
 from sweep.metrics.writing import list_known, write_plain
 from sweep.models.space import Fixed
 from sweep.models.value import is_number
@@ -15,7 +16,6 @@ from sweep.results.best import get_own_epoch, say_origin
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
 from sweep.storage.tables import Epoch
-from sweep.wording import write_setting
 
 
 def name_trial_table(status: Status) -> str:

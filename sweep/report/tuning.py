@@ -13,6 +13,7 @@ from sweep.figures.trials import (
     draw_history,
 )
 from sweep.metrics.table import METRICS, OBJECTIVES
+from sweep.metrics.wording import write_count, write_date, write_setting, write_shown
 from sweep.models.space import Choice, Dimension, Fixed, Int
 from sweep.plan.space import read_space
 from sweep.report.best import show_curves, show_outputs
@@ -26,7 +27,6 @@ from sweep.results.changes import tell_first_trial
 from sweep.results.confirmation import Confirmation
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves
-from sweep.wording import write_count, write_date, write_setting, write_shown
 
 SCALES = {"linear": "", "log": ", log scale", "one_minus_log": ", log scale of 1 - value"}
 

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Sequence
 from sweep.figures.trials import list_hand_tuned
 from sweep.metrics.score import MatchCounts, Score, get_score
 from sweep.metrics.table import OBJECTIVES, Metric
-from sweep.metrics.writing import list_known, list_sentences, write_metric, write_plain
-from sweep.report.blocks import Block, Column, Table, Text
-from sweep.report.trial_table import list_columns, list_varied
-from sweep.results.best import describe_nothing, get_epoch, get_trial_score, say_origin
-from sweep.results.status import Status
-from sweep.storage.epochs import TrialRow
-from sweep.wording import (
+from sweep.metrics.wording import (
     do_overlap,
     write_count,
     write_number,
     write_percent,
     write_setting,
 )
+from sweep.metrics.writing import list_known, list_sentences, write_metric, write_plain
+from sweep.report.blocks import Block, Column, Table, Text
+from sweep.report.trial_table import list_columns, list_varied
+from sweep.results.best import describe_nothing, get_epoch, get_trial_score, say_origin
+from sweep.results.status import Status
+from sweep.storage.epochs import TrialRow
 
 NUM_RUNNERS_UP = 4
 

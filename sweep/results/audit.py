@@ -16,6 +16,7 @@ from sweep.config import ConfirmationConfig
 from sweep.errors import ConfigError
 from sweep.metrics.intervals import compute_efficiency_interval
 from sweep.metrics.table import OBJECTIVES
+from sweep.metrics.wording import write_count
 from sweep.metrics.writing import NOTHING
 from sweep.plan.confirmation_plan import add_pairs, name_audit, plan_audit
 from sweep.plan.network import open_all_kept
@@ -28,7 +29,6 @@ from sweep.search.judgement import get_value, is_better
 from sweep.search.seeds import derive_seed
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import FAILED, change_budget, change_config, find_stored
-from sweep.wording import write_count
 
 PRUNED = "pruned"
 """Outcome of a trial that was worse than others: those that died or diverged were no choice."""

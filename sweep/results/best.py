@@ -9,15 +9,15 @@ from sweep.errors import SweepError
 from sweep.metrics.decode import Decode
 from sweep.metrics.score import Score, get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, VALIDATION_LOSS, is_by_loss
+from sweep.metrics.wording import write_count
 from sweep.models.space import Fixed
 from sweep.plan.space import read_space
 from sweep.plan.versions import give_version
 from sweep.results.status import Status
-from sweep.search.judgement import rank_trials
+from sweep.search.judgement import get_value, is_better, rank_trials
 from sweep.search.limits import OVER_LIMIT
 from sweep.storage.epochs import TrialRow
 from sweep.storage.tables import Epoch
-from sweep.wording import write_count
 
 
 def find_best_trial(status: Status) -> TrialRow:
@@ -138,6 +138,17 @@ def get_number(trial: TrialRow) -> int:
     if trial.number is None:
         raise SweepError(f"trial in slot {trial.slot}: no number, got none, expected one begun")
     return trial.number
+
+
+def list_records(status: Status) -> list[tuple[int, float]]:
+    """List the trials that were better by the objective than all before: number and value."""
+    objective = status.config.search.objective
+    records: list[tuple[int, float]] = []
+    for trial in sorted(status.ranked, key=get_number):
+        value = get_value(get_epoch(trial), objective)
+        if not records or is_better(value, records[-1][1], objective):
+            records.append((get_number(trial), value))
+    return records
 
 
 def say_origin(status: Status, trial: TrialRow) -> str:

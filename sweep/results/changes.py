@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sweep.config import ChangeConfig
+from sweep.metrics.wording import write_date
 from sweep.results.status import Status
-from sweep.wording import write_date
 
 
 def find_first_trial(status: Status, version: int) -> int | None:

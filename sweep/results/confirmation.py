@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sweep.config import MODEL, ConfirmationConfig
 from sweep.metrics.score import Score, make_score
 from sweep.metrics.table import OBJECTIVES, Metric, is_by_loss
+from sweep.metrics.wording import write_count
 from sweep.metrics.writing import list_phrases
 from sweep.plan.confirmation_plan import name_audit, name_confirmation, write_command
 from sweep.results.best import find_best_trial, get_epoch
@@ -26,7 +27,6 @@ from sweep.results.status import Status, read_status
 from sweep.search.judgement import get_value, rank_trials
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import Sweep, count_trials, find_stored, list_sweeps
-from sweep.wording import write_count
 
 if TYPE_CHECKING:  # what computes is loaded where a confirmation is there
     import numpy as np

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from sweep.config import SweepConfig
 from sweep.errors import ConfigError
+from sweep.metrics.wording import describe_point
 from sweep.models.space import Fixed
 from sweep.models.value import Value
 from sweep.plan.changes import AskedChange, change_sweep
@@ -25,7 +26,6 @@ from sweep.results.confirmation import add_confirmations
 from sweep.storage.edits import Entry
 from sweep.storage.points import add_points, count_free
 from sweep.storage.sweeps import Sweep, count_trials, request_stop, set_priority
-from sweep.wording import describe_point
 
 Points = Sequence[Mapping[str, Value]]
 

@@ -25,13 +25,14 @@ from sweep.errors import ModelError
 from sweep.files.foreign import parse_json, read_text
 from sweep.files.trust import VARIABLE, is_trusted
 from sweep.machine.device import choose_device
-from sweep.metrics.decode import REFERENCE, Decode, parse_decode
+from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.score import Score
 from sweep.models import Architecture
 from sweep.models.custom import refuse_ending
 from sweep.models.value import Value
 from sweep.plan.network import Network, is_own, load_model, open_kept, read_own
 from sweep.plan.parts import read_variant
+from sweep.results.decode_text import parse_decode
 from sweep.results.export_folder import CONFIG_FILE, check_export
 from sweep.results.status import Status
 from sweep.storage.artifacts import TrialFolder

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from sweep.metrics.score import get_score
 from sweep.metrics.table import Metric
+from sweep.metrics.wording import write_bytes, write_count, write_duration
 from sweep.metrics.writing import list_known, list_phrases, write_plain
 from sweep.plan.curve_trials import fit_config
 from sweep.results.best import get_trial_score
 from sweep.results.changes import tell_changes
 from sweep.results.status import Status
 from sweep.storage.workers import WorkerRow
-from sweep.wording import write_bytes, write_count, write_duration
 
 TAKES = "takes"
 """Head of the column that tells what a worker takes of its machine."""

@@ -29,6 +29,7 @@ from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import NotFiniteError, find_regions
 from sweep.results.evaluation import load_export
 from sweep.results.vertex_files import Finder, VertexBatch, open_vertex_file
+from sweep.training.forward import BATCH_SIZE
 
 
 @dataclass(frozen=True)
@@ -91,26 +92,29 @@ def predict_export(
     return Prediction(out, events.num_events, num_vertices, chosen)
 
 
-def predict_histograms(network: nn.Module, x_BCL: Tensor) -> NDArray[np.float32]:
-    """Predict a batch in full precision on the network's device; it is in evaluation mode.
+def predict_histograms(network: nn.Module, x_NCL: Tensor) -> NDArray[np.float32]:
+    """Predict events in full precision on the network's device; it is in evaluation mode.
 
     Returns:
-        Heights, shape (B, 4000).
+        Heights, shape (N, 4000).
 
     Raises:
         ModelError: when the output has another shape.
     """
     weight = next(network.parameters(), None)
     device = torch.device("cpu") if weight is None else weight.device
-    with torch.inference_mode(), full_precision():
-        y_BL = network(x_BCL.to(device)).float()
-    if y_BL.shape != (len(x_BCL), NUM_BINS):
-        raise ModelError(
-            f"model: wrong shape of its output, got {tuple(y_BL.shape)}, expected "
-            f"{(len(x_BCL), NUM_BINS)}; correct the network"
-        )
-    heights: NDArray[np.float32] = y_BL.cpu().numpy()
-    return heights
+    y_NL = np.empty((len(x_NCL), NUM_BINS), dtype=np.float32)
+    for first in range(0, len(x_NCL), BATCH_SIZE):
+        x_BCL = x_NCL[first : first + BATCH_SIZE]
+        with torch.inference_mode(), full_precision():
+            y_BL = network(x_BCL.to(device)).float()
+        if y_BL.shape != (len(x_BCL), NUM_BINS):
+            raise ModelError(
+                f"model: wrong shape of its output, got {tuple(y_BL.shape)}, expected "
+                f"{(len(x_BCL), NUM_BINS)}; correct the network"
+            )
+        y_NL[first : first + BATCH_SIZE] = y_BL.cpu().numpy()
+    return y_NL
 
 
 def _find_vertices(

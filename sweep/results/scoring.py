@@ -51,6 +51,16 @@ def score_files(truth_path: Path, prediction_path: Path, progress: Progress | No
         raise DataError(f"{prediction_path} against {truth_path}: {exc}") from exc
 
 
+def score_histograms(truth_NL: Tensor, prediction_NL: Tensor) -> Score:
+    """Score predictions against targets, each (N, L), N at least 1.
+
+    Raises:
+        NotFiniteError: When a value, or a sum of them, is infinite.
+    """
+    parts = (torch.split(all_NL, _BATCH_SIZE) for all_NL in (prediction_NL, truth_NL))
+    return score_each(zip(*parts, strict=True)).score
+
+
 def _read_pairs(
     truth: Archive, prediction: Archive, num_events: int, progress: Progress | None
 ) -> Iterator[tuple[Tensor, Tensor]]:

@@ -29,11 +29,11 @@ from torch import Tensor
 
 from sweep.data.geometry import BIN_WIDTH_MM
 from sweep.metrics.decode import REFERENCE, Decode
+from sweep.metrics.inspected import PeakClasses
 from sweep.metrics.peaks import Regions
 from sweep.metrics.score import EVENT_COUNTS
 from sweep.training.peaks import (
     RegionTable,
-    check_faults,
     check_table,
     list_regions,
     tabulate_regions,
@@ -44,21 +44,6 @@ MAX_DISTANCE_BINS = 5.0
 UM_PER_BIN = 1000.0 * BIN_WIDTH_MM
 _MOST_NEAR = 8
 """More than there can be regions within that distance of a peak on both sides: a bin apart each."""
-
-
-@dataclass(frozen=True)
-class PeakClasses:
-    """Positions of one event's peaks in bins, float32, by what became of them.
-
-    Attributes:
-        found_P: True peaks with a predicted one near.
-        missed_P: True peaks without.
-        false_P: Predicted peaks without a true one near, but at masked bins.
-    """
-
-    found_P: Tensor
-    missed_P: Tensor
-    false_P: Tensor
 
 
 @dataclass(frozen=True)
@@ -237,30 +222,19 @@ def find_true_regions(truth_BL: Tensor) -> Regions | None:
     return list_regions(truth_BL) if truth_BL.device.type == "cpu" else None
 
 
-def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
-    """Count as `count_matches` does, and wait for what is not finite.
-
-    Raises:
-        ValueError: When the shapes differ or are not (B, L).
-        NotFiniteError: When a value, or a sum of them, is infinite.
-    """
-    counts_BK, faults_2 = count_matches(truth_BL, prediction_BL)
-    check_faults(faults_2)
-    return counts_BK
-
-
 def classify_peaks(truth_L: Tensor, prediction_L: Tensor) -> PeakClasses:
-    """Sort the peaks of one event, shapes (L,), into found, missed and false ones, for drawing.
+    """Sort the peaks of one event, shapes (L,), on a CPU, into found, missed and false ones.
 
     Raises:
-        ValueError, NotFiniteError: As `count_matches_per_event`.
+        ValueError: When the shapes differ.
+        NotFiniteError: When a value, or a sum of them, is infinite.
     """
     match = match_peaks(truth_L[None], prediction_L[None])
     check_table(match.truth, match.prediction)
     return PeakClasses(
-        found_P=match.truth.position_BR[match.is_found_BT],
-        missed_P=match.truth.position_BR[match.is_missed_BT],
-        false_P=match.prediction.position_BR[match.is_false_BR],
+        found_P=match.truth.position_BR[match.is_found_BT].numpy(),
+        missed_P=match.truth.position_BR[match.is_missed_BT].numpy(),
+        false_P=match.prediction.position_BR[match.is_false_BR].numpy(),
     )
 
 

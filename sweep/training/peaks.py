@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweep.metrics.decode import REFERENCE, Decode
-from sweep.metrics.peaks import Peaks, Regions, check_finite, check_shape, gather_regions
+from sweep.metrics.peaks import Regions, check_finite, check_shape, gather_regions
 from sweep.training.walk import find_walk
 
 
@@ -96,24 +96,6 @@ def check_table(*tables: RegionTable) -> None:
 def check_faults(faults_2: Tensor) -> None:
     """Refuse what sums of `RegionTable.faults_2` show; as `check_table`."""
     check_finite(*faults_2.tolist())
-
-
-def find_peaks(histogram_BL: Tensor) -> Peaks[Tensor]:
-    """Find the peaks of each histogram, as `sweep.metrics.peaks.find_peaks` does.
-
-    Args:
-        histogram_BL: Truth or prediction, shape (B, L), compared as float32. NaN is allowed.
-
-    Returns:
-        The peaks, on the histogram's device; empty lists when there are none.
-
-    Raises:
-        ValueError, NotFiniteError: As there.
-    """
-    table = tabulate_regions(histogram_BL)
-    check_table(table)
-    event_P, column_P = torch.nonzero(table.position_BR < math.inf, as_tuple=True)
-    return Peaks(position_P=table.position_BR[event_P, column_P], event_P=event_P)
 
 
 def _make_table(num_events: int, num_columns: int, device: torch.device) -> RegionTable:

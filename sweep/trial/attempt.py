@@ -19,6 +19,7 @@ from torch import nn
 
 from sweep.errors import SweepError
 from sweep.machine.device import is_out_of_memory
+from sweep.metrics.wording import round_shown
 from sweep.models import count_parameters
 from sweep.plan.trial_seeds import choose_draw
 from sweep.search.judgement import explain_death, find_best_epoch, get_value, is_dead, is_stuck
@@ -57,7 +58,6 @@ from sweep.trial.checkpoint import (
 from sweep.trial.lost_workers import give_up
 from sweep.trial.session import Interruption
 from sweep.trial.verdict import DEAD, DONE, STUCK, WORSE, Pause, Verdict
-from sweep.wording import round_shown
 
 logger = logging.getLogger(__name__)
 

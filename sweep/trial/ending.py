@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from sweep.metrics.score import get_score
+from sweep.metrics.wording import round_shown
 from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import get_value
 from sweep.search.limits import OVER_LIMIT
@@ -30,7 +31,6 @@ from sweep.trial.pictures import draw_trial
 from sweep.trial.retention import drop_beaten_weights, is_to_be_pictured
 from sweep.trial.session import Session
 from sweep.trial.verdict import DEAD, DONE, STUDY_STATES, Verdict
-from sweep.wording import round_shown
 
 logger = logging.getLogger(__name__)
 

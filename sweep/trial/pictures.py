@@ -8,8 +8,9 @@ from pathlib import Path
 from torch import nn
 
 from sweep.data.events import EventSet
+from sweep.metrics.inspected import find_worst
 from sweep.storage.tables import Epoch
-from sweep.training.inspection import find_worst, inspect_events
+from sweep.training.inspection import inspect_events
 
 NUM_DRAWN = 3
 NUM_JUDGED = 100

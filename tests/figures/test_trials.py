@@ -9,8 +9,8 @@ from sweep.data.geometry import compute_bin_centers_mm
 from sweep.figures.data import measure_mean_peak
 from sweep.figures.event import draw_event, thin
 from sweep.figures.style import list_ticks
+from sweep.metrics.wording import write_number, write_rate, write_time
 from sweep.report.page import as_data
-from sweep.wording import write_number, write_rate, write_time
 from tests.data.conftest import make_arrays
 
 

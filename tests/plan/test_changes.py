@@ -26,12 +26,12 @@ from sweep.plan.profile import CPU
 from sweep.plan.request import Request
 from sweep.plan.space import read_space
 from sweep.plan.versions import give_version, list_outdated
-from sweep.report.importance import list_comparable
 from sweep.report.provenance import list_commands
 from sweep.report.trial_table import list_varied
 from sweep.report.tuning import build_tuning_part
 from sweep.results.candidates import list_candidates
 from sweep.results.edits import begin_version
+from sweep.results.importance import list_comparable
 from sweep.results.status import read_status
 from sweep.search.suggestion import find_misfits, list_ends
 from sweep.storage import studies

@@ -10,9 +10,10 @@ import pytest
 from made import make_epoch, make_row
 
 from sweep.report.blocks import Table, Text
-from sweep.report.importance import MIN_TRIALS, compute_importances, describe_importances
+from sweep.report.importance import describe_importances
 from sweep.report.savings import describe_endings, estimate_savings
 from sweep.report.winner import explain_winner
+from sweep.results.importance import MIN_TRIALS, compute_importances
 from sweep.results.status import Status, read_status
 from sweep.storage.epochs import TrialRow
 from sweep.storage.sweeps import TrialCounts

@@ -11,8 +11,7 @@ from sweep.metrics.peaks import Regions
 from sweep.metrics.score import MatchCounts
 from sweep.training.event_scores import score_each
 from sweep.training.loss import compute_ratio_loss_B
-from sweep.training.matching import count_matches_per_event
-from tests.training.test_matching import make_pairs
+from tests.training.test_matching import count_matches_per_event, make_pairs
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40])

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from sweep.data.formats import open_events
 from sweep.figures.inspection import draw_inspected
 from sweep.figures.png import save_png
-from sweep.training.inspection import find_worst, inspect_events
+from sweep.metrics.inspected import find_worst
+from sweep.training.inspection import inspect_events
 
 FALSE_BIN = 3950  # no true peak is near: those of the file end at bin 3860
 

@@ -12,10 +12,19 @@ from torch import Tensor
 from sweep.metrics.score import PEAK_COUNTS, MatchCounts, Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.metrics.walk import load_compiled, match, walk
-from sweep.training.matching import MAX_DISTANCE_BINS, classify_peaks, count_matches_per_event
-from sweep.training.peaks import find_peaks
+from sweep.training.matching import MAX_DISTANCE_BINS, classify_peaks
+from sweep.training.matching import count_matches as count_both
+from sweep.training.peaks import check_faults
+from tests.training.test_peaks import find_peaks, place
 
 NAN = float("nan")
+
+
+def count_matches_per_event(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
+    """Count, and wait for what is not finite."""
+    counts_BK, faults_2 = count_both(truth_BL, prediction_BL)
+    check_faults(faults_2)
+    return counts_BK
 
 
 def count_peaks(truth_BL: Tensor, prediction_BL: Tensor) -> Tensor:
@@ -68,14 +77,6 @@ def make_pairs(seed: int, num_events: int, num_bins: int) -> tuple[Tensor, Tenso
     rng = np.random.default_rng(seed)
     pairs = [make_pair(rng, num_bins) for _ in range(num_events)]
     return torch.stack([truth for truth, _ in pairs]), torch.stack([pred for _, pred in pairs])
-
-
-def place(*runs: tuple[int, int, float], background: float = 0.0) -> Tensor:
-    """One event of 4000 bins with runs of (first bin, number of bins, height)."""
-    histogram_BL = torch.full((1, 4000), background)
-    for first, num_bins, height in runs:
-        histogram_BL[0, first : first + num_bins] = height
-    return histogram_BL
 
 
 def peak_at(*centers: int) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +14,18 @@ from torch import Tensor
 
 from sweep.metrics.decode import REFERENCE
 from sweep.metrics.peaks import count_peaks
-from sweep.training.peaks import find_peaks, list_regions
+from sweep.training.peaks import check_table, list_regions, tabulate_regions
 
 NAN = float("nan")
 THRESHOLD = float(np.float32(0.01))
+
+
+def find_peaks(histogram_BL: Tensor) -> SimpleNamespace:
+    """Find the peaks of each histogram, as flat lists."""
+    table = tabulate_regions(histogram_BL)
+    check_table(table)
+    event_P, column_P = torch.nonzero(table.position_BR < math.inf, as_tuple=True)
+    return SimpleNamespace(position_P=table.position_BR[event_P, column_P], event_P=event_P)
 
 
 def find_slowly(histogram_L: NDArray[np.float32]) -> list[np.float32]:

@@ -18,10 +18,16 @@ import sweep.training.peaks
 import sweep.training.walk
 from sweep.metrics.decode import REFERENCE, Decode
 from sweep.metrics.peaks import gather_regions
-from sweep.training.matching import Match, count_matches_per_event, match_peaks
+from sweep.training.matching import Match, match_peaks
 from sweep.training.peaks import RegionTable, tabulate_regions
-from tests.training.test_matching import make_pairs, peak_at, place
-from tests.training.test_peaks import GOLDEN, draw_at_threshold, make_histogram
+from tests.training.test_matching import count_matches_per_event, make_pairs, peak_at
+from tests.training.test_peaks import (
+    GOLDEN,
+    draw_at_threshold,
+    find_peaks,
+    make_histogram,
+    place,
+)
 
 NAN = float("nan")
 SETTINGS = [REFERENCE, Decode(0.01, 0.0, 1), Decode(0.05, 0.3, 2), Decode(0.003, 0.1, 7)]
@@ -117,7 +123,7 @@ def test_a_gpu_walks_as_a_cpu_does(
 @pytest.mark.parametrize(("histogram_BL", "expected"), GOLDEN)
 def test_a_gpu_finds_the_golden_positions(histogram_BL: Tensor, expected: list[float]) -> None:
     """Positions are those that the reference returned (docs/PHYSICS.md, "Peak finder")."""
-    assert sweep.training.peaks.find_peaks(histogram_BL).position_P.tolist() == expected
+    assert find_peaks(histogram_BL).position_P.tolist() == expected
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")

@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from sweep.models.value import Value
-
 Interval = tuple[float, float]
 
 SIGNIFICANT_DIGITS = 5
@@ -20,7 +18,7 @@ def round_shown(value: float) -> float:
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 
-def describe_point(params: Mapping[str, Value]) -> str:
+def describe_point(params: Mapping[str, object]) -> str:
     """Put a configuration into one line: `lr=0.001 hidden_size=16`."""
     return " ".join(
         f"{name}={round_shown(value) if isinstance(value, float) else write_shown(value)}"
@@ -35,7 +33,7 @@ def write_number(value: float, digits: int = 4) -> str:
     return f"{value:.0f}" if value == 0 or 10**digits <= abs(value) < 1e7 else f"{value:.2e}"
 
 
-def write_shown(value: Value) -> str:
+def write_shown(value: object) -> str:
     """Write a hyperparameter's value: five digits are enough to tell two apart.
 
     Truth values, None and lists are written as `--set` takes them.
@@ -45,7 +43,7 @@ def write_shown(value: Value) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def write_setting(params: Mapping[str, Value], name: str) -> str:
+def write_setting(params: Mapping[str, object], name: str) -> str:
     """Write a trial's value of a hyperparameter; nothing where it has none."""
     return write_shown(params[name]) if name in params else ""
 
