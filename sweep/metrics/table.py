@@ -50,7 +50,7 @@ class Ratio:
         return top / bottom if bottom else 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """One number that says what a network is worth.
 
@@ -60,7 +60,6 @@ class Metric:
         head: Above the columns of the command line, where room is dear.
         title: Beside an axis.
         phrase, sentence: With its value for `{}`, in a line and in prose.
-        unit: Of its values; empty for a share or a mean loss.
         direction: What is better; None where neither more nor less is.
         form: How its value is formatted where it is glanced at.
         fine: The same where it is looked up.
@@ -85,17 +84,16 @@ class Metric:
     title: str
     phrase: str
     sentence: str
-    unit: str
     direction: Direction | None
     form: str
     fine: str
     axis: Axis
     formula: Callable[[Score], float | None]
-    find_interval: Callable[[Score], Interval | None] | None
-    is_objective: bool
-    is_main: bool
     more: str
     describe: Callable[[MatchCounts], str]
+    find_interval: Callable[[Score], Interval | None] | None = None
+    is_objective: bool = False
+    is_main: bool = False
     is_at_fp: bool = False
 
     def compute(self, score: Score) -> float | None:
@@ -161,13 +159,11 @@ VALIDATION_LOSS = Metric(
     title="validation loss",
     phrase="loss {}",
     sentence="validation loss {}",
-    unit="",
     direction="minimize",
     form=".4g",
     fine=".5g",
     axis="log",
     formula=Ratio((LOSS,)),
-    find_interval=None,
     is_objective=True,
     is_main=True,
     more="has the higher loss",
@@ -180,7 +176,6 @@ EFFICIENCY = Metric(
     title="efficiency",
     phrase="efficiency {}",
     sentence="efficiency {}",
-    unit="",
     direction="maximize",
     form=".3f",
     fine=".4f",
@@ -201,7 +196,6 @@ FP_RATE = Metric(
     title="false positives per event",
     phrase="{} FP / event",
     sentence="{} false positives per event",
-    unit="1 / event",
     direction="minimize",
     form=".3f",
     fine=".4f",
@@ -210,7 +204,7 @@ FP_RATE = Metric(
     find_interval=lambda score: compute_rate_interval(
         score.counts.false_positives, score.counts.events
     ),
-    is_objective=False,  # a network that predicts nothing would be the best
+    # no objective: a network that predicts nothing would be the best
     is_main=True,
     more="has more false positives",
     describe=lambda counts: f"{counts.false_positives} false positives",
@@ -268,15 +262,13 @@ RESIDUAL_WIDTH = Metric(
     title="width of the position residual (mm)",
     phrase="dz width {} mm",
     sentence="position residuals {} mm wide",
-    unit="mm",
     direction="minimize",
     form=".4f",
     fine=".4f",
     axis="width",
     formula=_compute_residual_width,
     find_interval=_find_width_interval,
-    is_objective=False,  # a network that finds the clearest peaks only would be the best
-    is_main=False,
+    # no objective: a network that finds the clearest peaks only would be the best
     more="has the wider position residuals",
     describe=lambda counts: f"{counts.pairs} matched peaks",
 )
@@ -287,15 +279,12 @@ RESIDUAL_MEAN = Metric(
     title="mean position residual (mm)",
     phrase="dz mean {} mm",
     sentence="position residuals of mean {} mm",
-    unit="mm",
     direction=None,
     form=".4f",
     fine=".4f",
     axis="signed",
     formula=_compute_residual_mean,
     find_interval=_find_mean_interval,
-    is_objective=False,
-    is_main=False,
     more="places the peaks it finds at higher z",
     describe=lambda counts: f"{counts.pairs} matched peaks",
 )
@@ -307,7 +296,6 @@ EFFICIENCY_AT_FP = Metric(
     title="efficiency at the fixed rate of false positives",
     phrase="efficiency at fixed FP rate {}",
     sentence="efficiency {} at the fixed rate of false positives",
-    unit="",
     direction="maximize",
     form=".3f",
     fine=".4f",
@@ -317,7 +305,6 @@ EFFICIENCY_AT_FP = Metric(
         None if score.operating is None else (score.operating.low, score.operating.high)
     ),
     is_objective=True,
-    is_main=False,
     more="finds more of the true peaks at that rate",
     describe=lambda counts: (
         f"{counts.found} of {counts.true_peaks} true peaks, {counts.false_positives} false"
