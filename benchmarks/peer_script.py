@@ -40,8 +40,6 @@ from sweep.search.suggestion import suggest
 
 EPSILON = 1e-5
 NUM_BINS = 4000
-EXPONENT = 7.0
-"""Of the average of the weights, as in this program's recipe."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweep.models.space import Choice, Dimension, Fixed, Float, Int
-from sweep.models.value import Value, get_number, is_same, write_value
+from sweep.models.value import Value, get_number, is_number, is_same, write_value
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -120,7 +120,7 @@ def find_misfits(point: Mapping[str, Value], space: Mapping[str, Dimension]) -> 
             rule = f"one of {', '.join(space)}"
         elif isinstance(dimension, Choice) and not dimension.contains(value):
             rule = " or ".join(write_value(one) for one in dimension.values)
-        elif isinstance(dimension, Int | Float) and not _is_number(value):
+        elif isinstance(dimension, Int | Float) and not is_number(value):
             rule = "a number"
         else:
             continue
@@ -149,19 +149,15 @@ def find_nearest(dimension: Dimension, value: Value) -> Value:
     if isinstance(dimension, Fixed):
         return dimension.value
     if isinstance(dimension, Choice):
-        if not all(map(_is_number, (value, *dimension.values))):
+        if not all(map(is_number, (value, *dimension.values))):
             return dimension.values[0]
         asked = get_number(value)
         return min(dimension.values, key=lambda choice: abs(get_number(choice) - asked))
     low, high = dimension.low, dimension.high
-    clipped = min(max(float(get_number(value)), low), high) if _is_number(value) else low
+    clipped = min(max(float(get_number(value)), low), high) if is_number(value) else low
     if isinstance(dimension, Int):
         return low + round((clipped - low) / dimension.step) * dimension.step
     return clipped
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _subtract(value: float) -> float:

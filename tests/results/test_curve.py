@@ -329,6 +329,7 @@ def test_table_fits_a_terminal(place: Place, call: Callable[..., Any], tmp_path:
         (["--model", "cnn"], "events: no sizes to train with, got none"),
         (["--model", "cnn", "--events", "many"], "events: not a list of numbers, got 'many'"),
         (["--model", "cnn", "--events", "0,5"], "events: no sizes to train with, got 0, 5"),
+        (["--model", "cnn", "--events", "5,5"], "got 5, 5, expected different"),
         (["--model", "cnn", "--events", "6,99"], "fewer than the largest size, got 24"),
         (["--model", "cnn", "--events", "6", "--repeats", "0"], "repeats: got 0"),
         (["--model", "cnn", "--events", "6", "--equal", "steps"], "equal: unknown, got 'steps'"),

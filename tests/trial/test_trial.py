@@ -313,9 +313,7 @@ def test_late_worker_tells_no_verdict(
     assert count_trials(session.engine, session.sweep.id).running == 1
 
 
-def test_trial_that_was_told_meanwhile_is_finished_as_told(
-    session: Session, reference: list[Epoch]
-) -> None:
+def test_trial_that_was_told_meanwhile_is_finished_as_told(session: Session) -> None:
     """A worker held up within its last writes told the study; its successor takes that for good."""
     claim = take(session)
 
