@@ -242,11 +242,9 @@ def test_sentence_names_the_better_one(interval: tuple[float, float], sentence: 
         (["good", "nothing"], "sweep: not in the database, got 'nothing'"),
         (["good", "slow:99"], "sweep slow: no such trial, got '99'"),
         (["good", "slow:best"], "sweep slow: no such trial, got 'best'"),
-        (["good", "./none"], "none: no exported model"),
         (["good", "slow", "--resamples", "0"], "resamples: got 0"),
         (["good", "slow", "--seed", "-1"], "seed: got -1"),
         (["good", "slow", "--data", "none.npz"], "none.npz"),
-        (["good", "slow", "--storage", "sqlite:///none.db"], "storage: no such file"),
     ],
 )
 def test_bad_value_is_refused(

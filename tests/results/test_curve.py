@@ -325,20 +325,14 @@ def test_table_fits_a_terminal(place: Place, call: Callable[..., Any], tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--events", "6,24"], "model: not given"),
         (["--model", "cnn"], "events: no sizes to train with, got none"),
-        (["--model", "cnn", "--events", "many"], "events: not a list of numbers, got 'many'"),
         (["--model", "cnn", "--events", "0,5"], "events: no sizes to train with, got 0, 5"),
         (["--model", "cnn", "--events", "5,5"], "got 5, 5, expected different"),
         (["--model", "cnn", "--events", "6,99"], "fewer than the largest size, got 24"),
-        (["--model", "cnn", "--events", "6", "--repeats", "0"], "repeats: got 0"),
         (["--model", "cnn", "--events", "6", "--equal", "steps"], "equal: unknown, got 'steps'"),
-        (["--model", "rnn", "--events", "6"], "rnn"),
         (["--model", "cnn", "--events", "6", "--from", "none"], "no sweeps in"),
         (["--model", "cnn", "--events", "6", "--fix", "lr=1:2"], "--fix lr: not one value"),
         (["--model", "cnn", "--events", "6", "--fix", "size=1"], "no such hyperparameter"),
-        (["--model", "cnn", "--events", "6", "--plot", "c.pdf"], "unknown format, got '.pdf'"),
-        (["--model", "cnn", "--events", "6", "--workers", "0"], "workers: got 0"),
     ],
 )
 def test_bad_value_is_refused(
