@@ -12,9 +12,9 @@ from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upl
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import Trial
 
-from sweep.storage.engine import retry
 from sweep.storage.files import open_plain, write_file
 from sweep.storage.path_parts import check_artifact_id
+from sweep.storage.transactions import retry
 
 
 def attach_file(target: Trial | optuna.Study, path: Path, folder: Path) -> None:

@@ -12,22 +12,14 @@ from sqlalchemy.engine import URL
 
 from sweep.storage import studies
 from sweep.storage.claims import release_all
-from sweep.storage.engine import (
-    close_after,
-    create_engine,
-    find_path,
-    open_engine,
-    open_snapshot,
-    read_clock_s,
-    read_time_s,
-    retry,
-)
+from sweep.storage.engine import close_after, create_engine, find_path, open_engine
 from sweep.storage.errors import StorageError
 from sweep.storage.files import write_file
 from sweep.storage.migrations import create_tables
 from sweep.storage.rows import SweepRows
 from sweep.storage.sweeps import list_sweeps
 from sweep.storage.tables import open_sweeps, sweeps
+from sweep.storage.transactions import open_snapshot, read_clock_s, read_time_s, retry
 
 
 def back_up(source: URL, file: Path, progress: Callable[[int, int], None]) -> Sequence[str]:

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
 from sweep.storage.edits import Entry, record_edit
-from sweep.storage.engine import read_rows, read_value
 from sweep.storage.publications import OUTDATED
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import Sweep, change_config, set_budget
 from sweep.storage.tables import sweeps, trials
+from sweep.storage.transactions import read_rows, read_value
 
 
 def change_version(

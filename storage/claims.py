@@ -16,12 +16,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read_clock_s, tell_time_s, transact
 from sweep.storage.errors import LostClaimError
 from sweep.storage.points import get_point
 from sweep.storage.standings import NextTrial, Promotion, choose_trial, read_ahead
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
 from sweep.storage.tables import attempts, epochs, sweeps, trials, workers
+from sweep.storage.transactions import read_clock_s, tell_time_s, transact
 from sweep.storage.workers import Usage, see
 
 FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"

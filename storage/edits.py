@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read_clock_s, read_rows
 from sweep.storage.tables import edits, sweeps
+from sweep.storage.transactions import read_clock_s, read_rows
 
 MAX_AUTHOR = 100
 """Letters of an author's name that are kept."""

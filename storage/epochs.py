@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from sweep.storage.claims import Claim, update_claimed
 from sweep.storage.content import parse_column
-from sweep.storage.engine import read, read_rows, tell_time_s, transact
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import COMPLETE
 from sweep.storage.tables import Epoch, epochs, sweeps, trials
+from sweep.storage.transactions import read, read_rows, tell_time_s, transact
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import json
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import transact
 from sweep.storage.sweeps import Sweep, change_budget, find_sweep, is_untouched, set_columns
 from sweep.storage.tables import sweeps, trials
+from sweep.storage.transactions import transact
 
 
 def set_stop_when_flat(engine: sa.Engine, sweep: Sweep, *, stop: bool) -> Sweep:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import transact
 from sweep.storage.tables import (
     SCHEMA_VERSION,
     check_tables,
@@ -20,6 +19,7 @@ from sweep.storage.tables import (
     read_version,
     versions,
 )
+from sweep.storage.transactions import transact
 
 if TYPE_CHECKING:
     from alembic.operations import Operations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from sweep.storage.claims import FINISHED, RELEASED
-from sweep.storage.engine import read_value
 from sweep.storage.sweeps import PAUSED
 from sweep.storage.tables import attempts, epochs, trials
+from sweep.storage.transactions import read_value
 
 
 def measure_work_s(engine: sa.Engine, sweep_id: int) -> float:

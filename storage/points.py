@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
 from sweep.storage.edits import Entry, record_edit
-from sweep.storage.engine import read_value, transact
 from sweep.storage.errors import StorageError
 from sweep.storage.sweeps import Sweep, is_untouched
 from sweep.storage.tables import trials
+from sweep.storage.transactions import read_value, transact
 
 
 @transact

@@ -14,10 +14,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read, read_clock_s, transact
 from sweep.storage.errors import LostClaimError
 from sweep.storage.sweeps import COMPLETE, FAILED, PAUSED, PRUNED, RUNNING, WAITING
 from sweep.storage.tables import sweeps, trials
+from sweep.storage.transactions import read, read_clock_s, transact
 
 STATES = (WAITING, RUNNING, PAUSED, COMPLETE, PRUNED, FAILED)
 OUTDATED = "outdated"

@@ -10,8 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read_rows
 from sweep.storage.tables import sources
+from sweep.storage.transactions import read_rows
 
 
 def read_files(engine: sa.Engine, sweep_id: int) -> dict[str, bytes]:

@@ -15,10 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING, lock_sweep
 from sweep.storage.tables import epochs, trials
+from sweep.storage.transactions import read
 
 MOST_NAMED = 500
 """Trials that a statement names; more are asked for as all of their sweep."""

@@ -18,12 +18,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL
 
-from sweep.storage.engine import get_engine_options, prepare_engine, retry
+from sweep.storage.engine import get_engine_options, prepare_engine
 from sweep.storage.errors import StorageError
 from sweep.storage.names import COMPANION_SUFFIX
 from sweep.storage.rights import find_missing_right
 from sweep.storage.study_cache import FIXED_KEY, StudyCache
 from sweep.storage.study_rows import StudyRows
+from sweep.storage.transactions import retry
 
 SLOT_KEY = "sweep:slot"
 CONSTRAINTS_KEY = "constraints"  # the form that both Optuna 5 and optuna-dashboard 0.21 read

@@ -18,9 +18,9 @@ from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweep.storage.engine import open_reader
 from sweep.storage.study_reads import STEPS, TRIALS, make_queries, read_trials
 from sweep.storage.study_rows import StudyRows
+from sweep.storage.transactions import open_reader
 
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 PART = 500

@@ -27,7 +27,6 @@ from optuna.storages._rdb.storage import _VersionManager
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sweep.storage.engine import open_reader
 from sweep.storage.study_reads import (
     PARAMS,
     STEPS,
@@ -40,6 +39,7 @@ from sweep.storage.study_reads import (
     read_trials,
     to_local,
 )
+from sweep.storage.transactions import open_reader
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory

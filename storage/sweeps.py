@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from sweep.storage.content import parse_column
 from sweep.storage.edits import Entry, record_edit
-from sweep.storage.engine import read, read_clock_s, read_rows, transact
 from sweep.storage.errors import UnknownSweepError
 from sweep.storage.sources import write_files
 from sweep.storage.tables import attempts, check_tables, has_tables, sweeps, trials
+from sweep.storage.transactions import read, read_clock_s, read_rows, transact
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 LOST = "lost"  # of running ones, as they are counted: those whose lease has run out

@@ -20,9 +20,10 @@ from typing import TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from sweep.storage.engine import open_engine, read, read_value, transact
+from sweep.storage.engine import open_engine
 from sweep.storage.errors import RightsError, StorageError
 from sweep.storage.passwords import show_url
+from sweep.storage.transactions import read, read_value, transact
 
 SCHEMA_VERSION = 11
 

@@ -17,13 +17,7 @@ from sqlalchemy.engine import URL
 
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
-from sweep.storage.engine import (
-    close_after,
-    create_engine,
-    open_snapshot,
-    read_clock_s,
-    retry,
-)
+from sweep.storage.engine import close_after, create_engine
 from sweep.storage.errors import ArtifactError, StorageError
 from sweep.storage.files import PREFIX, open_plain, write_file
 from sweep.storage.migrations import create_tables
@@ -31,6 +25,7 @@ from sweep.storage.passwords import show_url
 from sweep.storage.rows import SweepRows
 from sweep.storage.sweeps import RUNNING, Sweep, find_sweep, list_sweeps
 from sweep.storage.tables import check_writable, open_sweeps, sweeps, trials
+from sweep.storage.transactions import open_snapshot, read_clock_s, retry
 
 
 @dataclass(frozen=True)

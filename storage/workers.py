@@ -11,9 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sweep.storage.engine import read, read_clock_s, read_rows, tell_time_s, transact
 from sweep.storage.sweeps import RUNNING
 from sweep.storage.tables import sweeps, trials, workers
+from sweep.storage.transactions import read, read_clock_s, read_rows, tell_time_s, transact
 
 SILENT_S = 300.0
 """A worker not heard of for so long is not listed: its process or its machine has ended."""

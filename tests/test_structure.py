@@ -15,7 +15,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = ("models", "storage", "sweep")
-DATABASE = ("sqlalchemy", "storage.engine", "storage.tables", "storage.sweeps", "storage.artifacts")
+DATABASE = (
+    *("sqlalchemy", "storage.engine", "storage.transactions", "storage.tables", "storage.sweeps"),
+    "storage.artifacts",
+)
 FORBIDDEN = {
     "models": ("sweep", "storage", "optuna", "sqlalchemy"),
     "storage": ("sweep", "models", "torch"),
@@ -27,7 +30,14 @@ FORBIDDEN = {
     "sweep.metrics": ("torch", "models", "optuna", "sqlalchemy", "sweep.data", "sweep.training"),
     "sweep.data": ("torch", *DATABASE, "models", "optuna", "sweep.training", "sweep.results"),
     "sweep.training": ("storage", "models", "optuna", "sqlalchemy", "sweep.results", "sweep.trial"),
-    "sweep.search": ("sqlalchemy", "storage.engine", "sweep.plan", "sweep.trial", "sweep.worker"),
+    "sweep.search": (
+        "sqlalchemy",
+        "storage.engine",
+        "storage.transactions",
+        "sweep.plan",
+        "sweep.trial",
+        "sweep.worker",
+    ),
     "sweep.plan": ("sweep.trial", "sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.trial": ("sweep.worker", "sweep.launch", "sweep.results"),
     "sweep.worker": ("sweep.launch", "sweep.results", "sweep.plan", "sweep.data", "models"),

@@ -204,7 +204,9 @@ def worker(
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
     from sweep.machine.signals import Signals
-    from sweep.storage.engine import hurry  # late: what is wrong with the options is known by now
+    from sweep.storage.transactions import (
+        hurry,  # late: what is wrong with the options is known by now
+    )
     from sweep.worker.worker import run_worker
 
     logging.basicConfig(format="%(levelname)s %(message)s")

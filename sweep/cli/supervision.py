@@ -7,7 +7,7 @@ import time
 from sweep.cli.live import LiveView
 from sweep.launch.launcher import Launcher
 from sweep.machine.signals import Signals
-from sweep.storage.engine import hurry
+from sweep.storage.transactions import hurry
 
 POLL_S = 1.0
 

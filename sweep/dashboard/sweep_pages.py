@@ -23,8 +23,8 @@ from sweep.results.edits import find_openings
 from sweep.results.glance import list_workers, tell_pace, tell_reason, tell_state
 from sweep.results.status import Status, describe_training, read_status
 from sweep.storage.edits import list_edits
-from sweep.storage.engine import retry
 from sweep.storage.sweeps import list_sweeps
+from sweep.storage.transactions import retry
 
 MAIN = tuple(MIRRORED.values())
 NUM_EDITS = 20

@@ -30,9 +30,9 @@ from sweep.plan.space import (
 from sweep.search.strategy import choose_pruner, choose_sampler
 from sweep.storage.changes import change_version, count_begun
 from sweep.storage.edits import Entry
-from sweep.storage.engine import read_time_s
 from sweep.storage.sources import read_files
 from sweep.storage.sweeps import Sweep, find_sweep
+from sweep.storage.transactions import read_time_s
 
 
 @dataclass(frozen=True)

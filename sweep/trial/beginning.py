@@ -18,8 +18,8 @@ from sweep.search.strategy import describe_outlook
 from sweep.search.suggestion import find_misfits, fix_point, suggest
 from sweep.storage import studies
 from sweep.storage.claims import Claim, begin_claimed
-from sweep.storage.engine import retry
 from sweep.storage.errors import LostClaimError
+from sweep.storage.transactions import retry
 from sweep.trial.session import Session
 
 

@@ -24,10 +24,11 @@ from sweep.machine.process import name_worker
 from sweep.machine.signals import Signals
 from sweep.storage import studies
 from sweep.storage.claims import Claim, release_claim
-from sweep.storage.engine import is_passing, open_engine, parse_url
+from sweep.storage.engine import open_engine, parse_url
 from sweep.storage.errors import LostClaimError, RightsError, StorageError
 from sweep.storage.sweeps import find_sweep
 from sweep.storage.tables import check_tables
+from sweep.storage.transactions import is_passing
 from sweep.storage.workers import enter_worker, leave_worker, see_worker
 from sweep.trial.run import run_trial
 from sweep.trial.session import Session

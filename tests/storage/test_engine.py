@@ -17,21 +17,14 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-import sweep.storage.engine
+import sweep.storage.transactions
 from sweep.storage import studies
-from sweep.storage.engine import (
-    create_engine,
-    is_answering,
-    open_engine,
-    parse_url,
-    read_time_s,
-    retry,
-    transact,
-)
+from sweep.storage.engine import create_engine, is_answering, open_engine, parse_url
 from sweep.storage.errors import StorageError
 from sweep.storage.migrations import create_tables
 from sweep.storage.passwords import hide_password
 from sweep.storage.tables import SCHEMA_VERSION, check_tables, versions
+from sweep.storage.transactions import read_time_s, retry, transact
 
 HOLD = """
 import sys
@@ -296,7 +289,7 @@ def test_fault_that_does_not_pass_becomes_one_line(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the last try the person is told, not shown a traceback."""
-    monkeypatch.setattr(sweep.storage.engine, "NUM_RETRIES", 1)
+    monkeypatch.setattr(sweep.storage.transactions, "NUM_RETRIES", 1)
     engine = create_engine(parse_url(postgres_url))
     with pytest.raises(StorageError, match="the database does not do its work") as caught:
         transact(_end_own_connection)(engine)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import sweep.storage.engine
+import sweep.storage.transactions
 from rights import as_plain_user, make_role, run_sql
 from servers import make_database
 from sweep.storage import studies
@@ -31,7 +31,7 @@ WRITING = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public T
 @pytest.fixture(autouse=True)
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A right does not come by waiting."""
-    monkeypatch.setattr(sweep.storage.engine, "_wait", pytest.fail)
+    monkeypatch.setattr(sweep.storage.transactions, "_wait", pytest.fail)
 
 
 @pytest.fixture(scope="module")
