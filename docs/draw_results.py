@@ -14,8 +14,9 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from sweep.figures.colors import COLORS
 from sweep.figures.png import save_png
-from sweep.figures.style import COLORS, finish
+from sweep.figures.style import finish
 from sweep.results.evaluation import open_judged
 from sweep.results.operating_curve import trace_operating_curve
 

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 EVERY_S = 10.0
 """A sweep's pages are written at most once in so long."""
-LEASE_S = 60.0
+PUBLISHER_LEASE_S = 60.0
 """Who has not written one part of a sweep's pages within this time is taken for gone."""
 STOP_S = 3.0
 """How long the end of a process waits for the part that is being written."""
@@ -81,7 +81,7 @@ class Publisher:
 
         What cannot be written is reported, not raised: it must not end what it tells of.
         """
-        deadline_s = time.monotonic() + LEASE_S
+        deadline_s = time.monotonic() + PUBLISHER_LEASE_S
         try:
             while is_stale(self._engine, self._sweep) and time.monotonic() < deadline_s:
                 if not self._write_one(every_s=0.0):
@@ -102,7 +102,7 @@ class Publisher:
     def _write_one(self, every_s: float) -> bool:
         """Write the pages of one sweep; False when there is none to write now."""
         publication = claim_publication(
-            self._engine, self._sweep, self._name, every_s=every_s, lease_s=LEASE_S
+            self._engine, self._sweep, self._name, every_s=every_s, lease_s=PUBLISHER_LEASE_S
         )
         if publication is None:
             return False
@@ -123,7 +123,7 @@ class Publisher:
         return publish(
             self._storage,
             status,
-            hold=lambda: renew_publication(self._engine, publication, LEASE_S),
+            hold=lambda: renew_publication(self._engine, publication, PUBLISHER_LEASE_S),
             confirmation=find_confirmation(self._engine, status),
         )
 

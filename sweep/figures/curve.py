@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweep.figures.colors import COLORS
 from sweep.figures.picture import write_picture
 from sweep.figures.style import finish
 from sweep.metrics.score import get_score
@@ -19,7 +20,6 @@ from sweep.results.curve import SampleSizeCurve, Spread, list_metrics
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299")
 ROW_HEIGHT = 200
 X_LABEL = "training events"
 BAND_LABEL = "band: lowest to highest repeat; bars: 68 % from the validation events"

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from sweep.data.geometry import BIN_WIDTH_MM, NUM_BINS
-from sweep.figures.event import DENSITY_COLOR, TARGET_COLOR
+from sweep.figures.colors import DENSITY_COLOR, TARGET_COLOR
 from sweep.figures.style import finish
 
 

@@ -19,14 +19,15 @@ from sweep.data.geometry import (
     Z_MIN_MM,
     compute_bin_centers_mm,
 )
+from sweep.figures.colors import (
+    DENSITY_COLOR,
+    MASK_COLOR,
+    PREDICTION_COLOR,
+    TARGET_COLOR,
+    X_COLOR,
+    Y_COLOR,
+)
 from sweep.figures.style import finish
-
-DENSITY_COLOR = "#4477aa"
-TARGET_COLOR = "#cc3311"
-PREDICTION_COLOR = "#228833"
-X_COLOR = "#aa7700"
-Y_COLOR = "#882299"
-MASK_COLOR = "#bbbbbb"
 
 Z_LABEL = "z along the beam (mm)"
 EVENT_LABEL = "density / 2500, target"

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweep.figures.style import COLORS, SYMBOLS
+from sweep.figures.colors import (
+    BEST_COLOR,
+    COLORS,
+    COMPLETE_COLOR,
+    DEAD_COLOR,
+    LIMITED_COLOR,
+    PRUNED_COLOR,
+)
+from sweep.figures.style import SYMBOLS
 from sweep.metrics.score import Score
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.status import Status
@@ -57,13 +65,13 @@ def group_trials(status: Status, max_points: int) -> list[Group]:
         )
         for number, (label, own) in enumerate(parts.items())
     ]
-    alike = [Group("complete", "#1f77b4", "circle", 7, complete, is_complete=True)]
+    alike = [Group("complete", COMPLETE_COLOR, "circle", 7, complete, is_complete=True)]
     return [
-        Group("pruned", "#bbbbbb", "circle", 6, pruned),
-        Group("dead", "#d62728", "x", 6, dead),
-        *([Group("over a limit", "#9467bd", "circle-open", 6, over)] if over else []),
+        Group("pruned", PRUNED_COLOR, "circle", 6, pruned),
+        Group("dead", DEAD_COLOR, "x", 6, dead),
+        *([Group("over a limit", LIMITED_COLOR, "circle-open", 6, over)] if over else []),
         *(architectures if status.config.architectures else alike),
-        Group("best", "#ff7f0e", "star", 13, [best] if best else [], is_complete=True),
+        Group("best", BEST_COLOR, "star", 13, [best] if best else [], is_complete=True),
     ]
 
 

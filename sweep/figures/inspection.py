@@ -20,21 +20,12 @@ from sweep.data.geometry import (
     compute_bin_centers_mm,
     to_mm,
 )
-from sweep.figures.event import (
-    PREDICTION_COLOR,
-    TARGET_COLOR,
-    Z_LABEL,
-    add_box,
-    find_busiest_span_mm,
-    shade_masked,
-    thin,
-)
+from sweep.figures.colors import FALSE_COLOR, FOUND_COLOR, PREDICTION_COLOR, TARGET_COLOR
+from sweep.figures.event import Z_LABEL, add_box, find_busiest_span_mm, shade_masked, thin
 from sweep.figures.style import finish
 from sweep.metrics.inspected import InspectedEvent
 
 NEAR_MM = 40.0
-FALSE_COLOR = "#ee7733"
-FOUND_COLOR = "#0077bb"
 
 
 def draw_inspected(events: Sequence[InspectedEvent], *, is_still: bool = False) -> go.Figure:

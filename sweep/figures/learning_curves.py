@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sweep.figures.colors import COLORS
 from sweep.figures.style import (
-    COLORS,
     ROW_HEIGHT,
     SPACING,
     finish,

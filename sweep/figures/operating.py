@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sweep.figures.style import COLORS, finish
+from sweep.figures.colors import COLORS
+from sweep.figures.style import finish
 from sweep.metrics.table import EFFICIENCY, FP_RATE
 from sweep.results.operating_curve import OperatingCurve, TriedSetting
 

@@ -9,14 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from sweep.figures.colors import AXIS_COLOR, GRID_COLOR, NULL_COLOR
 from sweep.metrics.score import Score
 from sweep.metrics.table import Metric
 
-GRID_COLOR = "#e4e4e4"
-AXIS_COLOR = "#888888"
-BEST_COLOR = "#ff7f0e"
-COLORS = ("#4477aa", "#cc3311", "#228833", "#aa7700", "#882299", "#117788", "#775533", "#555555")
-NULL_COLOR = "#666666"
 MAX_TICKS = 7
 SHARE_RANGE = [-0.03, 1.03]
 ROW_HEIGHT, SPACING = 170, 0.05

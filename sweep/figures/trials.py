@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sweep.figures.colors import BEST_COLOR, COLORS, FRONT_COLOR, HAND_TUNED_COLOR
 from sweep.figures.groups import Group, find_front, group_trials
 from sweep.figures.style import (
-    BEST_COLOR,
-    COLORS,
     ROW_HEIGHT,
     SHARE_RANGE,
     SPACING,
@@ -30,8 +29,6 @@ from sweep.results.best import get_epoch, get_number, get_trial_score, list_reco
 from sweep.results.status import Status
 from sweep.storage.epochs import Curves, TrialRow
 
-FRONT_COLOR = "#4477aa"
-HAND_TUNED_COLOR = "#117733"
 MAX_TRIALS, MAX_CURVES = 1000, 100
 """Drawn as points, and as curves: half of them the best trials, then the latest."""
 
