@@ -258,7 +258,7 @@ def measure_error(land: Landscape) -> tuple[float, float, float, float]:
     noise_N = np.log(end.read(height_N + end.noise_N)) - land.log_NE[:, -1]
     noise = float(np.median(np.abs(noise_N))) * 1.4826 / math.sqrt(2)
     is_better = land.log_NE[:, -1] <= np.median(land.log_NE[:, -1])
-    ranked = [_correlate_ranks(told_N[k], land.log_NE[k, -1]) for k in (slice(None), is_better)]
+    ranked = [correlate_ranks(told_N[k], land.log_NE[k, -1]) for k in (slice(None), is_better)]
     return float(np.median(np.abs(error_N))), noise, ranked[0], ranked[1]
 
 
@@ -270,7 +270,7 @@ def correlate_seeds(architecture: str, recipe: str) -> float:
             ends[row["seed"]][write_key(row["params"], 0)] = float(_read_log(row)[-1])
     both = sorted(ends[1].keys() & ends[2].keys())
     first_N, second_N = (np.array([ends[seed][key] for key in both]) for seed in (1, 2))
-    return _correlate_ranks(first_N, second_N)
+    return correlate_ranks(first_N, second_N)
 
 
 def foretell_luck(land: Landscape) -> float:
@@ -282,10 +282,11 @@ def foretell_luck(land: Landscape) -> float:
         none_N = np.zeros(int(rest.sum()))
         model = fit_surrogate(land.u_ND[rest], land.standard_N[rest], none_N)
         told_N[~rest] = model.expect(land.u_ND[~rest])
-    return _correlate_ranks(told_N, land.standard_N)
+    return correlate_ranks(told_N, land.standard_N)
 
 
-def _correlate_ranks(a_N: NDArray[np.float64], b_N: NDArray[np.float64]) -> float:
+def correlate_ranks(a_N: NDArray[np.float64], b_N: NDArray[np.float64]) -> float:
+    """Correlate the ranks of two lots of numbers."""
     return float(np.corrcoef(a_N.argsort().argsort(), b_N.argsort().argsort())[0, 1])
 
 

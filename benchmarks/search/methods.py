@@ -10,6 +10,8 @@ import numpy as np
 import optuna
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 
+from sweep.plan.confirmation_plan import SHARE
+
 GRACE = 2
 RAY_FACTOR, RAY_GRACE = 4, 1
 
@@ -28,8 +30,9 @@ class Method:
         stops_when_flat: Whether no trial begins any more where it is not expected to pay.
         knows_ends: Whether trials are compared at rungs by what their configurations come to in
             the mean, which nobody knows: no pruner can do better.
-        is_confirmed: Whether the epochs are those of a search and its confirmation, whose winner is
-            selected, as `sweep run` has them.
+        confirmed_share: Of a search's epochs, so many more for a confirmation, whose winner is
+            selected, as `sweep run` has them; the epochs are those of both. None for no
+            confirmation.
     """
 
     sampler: str | Callable[[int], optuna.samplers.BaseSampler]
@@ -39,7 +42,7 @@ class Method:
     is_plain: bool = False
     stops_when_flat: bool = False
     knows_ends: bool = False
-    is_confirmed: bool = False
+    confirmed_share: float | None = None
 
     @property
     def is_pausing(self) -> bool:
@@ -87,8 +90,9 @@ METHODS: Mapping[str, Method] = {
     "tpe+rungs": Method("tpe"),
     "ours": Method("mixed"),
     "ours, knowing": Method("mixed", knows_ends=True),
-    "ours, confirmed": Method("mixed", is_confirmed=True),
-    "optuna, confirmed": Method(build_tpe, MedianPruner, is_confirmed=True),
+    "ours, confirmed": Method("mixed", confirmed_share=SHARE),
+    "ours, confirmed more": Method("mixed", confirmed_share=0.6),
+    "optuna, confirmed": Method(build_tpe, MedianPruner, confirmed_share=SHARE),
     "ours, flat": Method("mixed", stops_when_flat=True),
 }
 """Each by the name that the table gives it."""

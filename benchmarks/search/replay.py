@@ -111,8 +111,7 @@ class Sweep:
 
     def run(self, num_epochs: int, num_workers: int) -> None:
         """Search until the epochs are spent, those of a confirmation kept back."""
-        if self.method.is_confirmed:
-            num_epochs = round(num_epochs / (1.0 + SHARE))
+        num_epochs = round(num_epochs / (1.0 + (self.method.confirmed_share or 0.0)))
         count = self.method.count_trials(num_epochs, self.rungs)
         self.trials = [Trial(slot) for slot in range(count)]
         max_epochs = math.inf if self.method.is_pausing else num_epochs
@@ -269,9 +268,10 @@ class Sweep:
         true = float(self.land.get_true(best[winner or 0][None])[0])
         return true, int(np.isfinite(value_CS).sum())
 
-    def _confirm_within_share(self) -> tuple[float, int]:
+    def _confirm_within(self, share: float) -> tuple[float, int]:
         """Confirm as `sweep run` does unasked; the lowest loss is selected where it does not."""
-        size = choose_size(self.spent, NUM_EPOCHS, has_recommended=bool(self.points))
+        spent = round(self.spent * share / SHARE)  # its `SHARE` of these is the share asked for
+        size = choose_size(spent, NUM_EPOCHS, has_recommended=bool(self.points))
         if size is None:
             return self.selected.true, 0
         foremost = self._rank()[:1]
@@ -282,8 +282,8 @@ class Sweep:
         """Say what the sweep came to; some trial must be complete."""
         rate, by_model = self.land.rate, self._rank_by_model()
         selected, num_trainings = self.selected.true, 0
-        if self.method.is_confirmed:
-            selected, num_trainings = self._confirm_within_share()
+        if self.method.confirmed_share is not None:
+            selected, num_trainings = self._confirm_within(self.method.confirmed_share)
         ended = [trial for trial in self.trials if trial.state == PRUNED and not trial.outcome]
         bar = self.selected.curve[-1]
         dead = sum(len(trial.curve) for trial in self.trials if min(trial.curve, default=0) >= DEAD)
