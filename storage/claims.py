@@ -12,19 +12,27 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
+from sweep.storage.attempts import (
+    EXPIRED,
+    FINISHED,
+    RELEASED,
+    begin_attempt,
+    end_attempt,
+    list_lost,
+    read_ending,
+)
 from sweep.storage.errors import LostClaimError
 from sweep.storage.points import get_point
 from sweep.storage.standings import NextTrial, Promotion, choose_trial, read_ahead
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING
-from sweep.storage.tables import attempts, epochs, sweeps, trials, workers
+from sweep.storage.tables import attempts, sweeps, trials, workers
 from sweep.storage.transactions import read_clock_s, tell_time_s, transact
 from sweep.storage.workers import Usage, see
-
-FINISHED, RELEASED, EXPIRED = "finished", "released", "expired"
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def _claim_next(
     if chosen is None:
         return None
     now_s = read_clock_s(connection)  # the lock may have been waited for: what was has ended
-    _begin_attempt(connection, chosen[0], worker, now_s)
+    begin_attempt(connection, chosen[0].id, chosen[0].attempts + 1, worker, now_s)
     return _take(connection, sweep_id, *chosen, worker, now_s, lease_s)
 
 
@@ -111,22 +119,17 @@ def _take(
     lease_s: float,
 ) -> Claim:
     """Put a trial whose attempt has begun into a worker's hands."""
-    lost = [] if row.attempts == 0 else _list_lost(connection, row.id)
-    current = sa.select(sweeps.c.version).where(sweeps.c.id == sweep_id).scalar_subquery()
-    version = connection.execute(
-        trials.update()
-        .where(trials.c.id == row.id)
-        .values(
-            state=RUNNING,
-            worker=worker,
-            attempts=row.attempts + 1,
-            lease_until_s=now_s + lease_s,
-            until_epoch=next_trial.until_epoch,
-            started_s=now_s if row.started_s is None else row.started_s,
-            version=current if row.version is None else row.version,
-        )
-        .returning(trials.c.version)
-    ).scalar_one()
+    lost = [] if row.attempts == 0 else list_lost(connection, row.id)
+    given = {
+        "state": RUNNING,
+        "worker": worker,
+        "attempts": row.attempts + 1,
+        "lease_until_s": now_s + lease_s,
+        "until_epoch": next_trial.until_epoch,
+        "started_s": now_s if row.started_s is None else row.started_s,
+    }
+    this = {"of_trial": row.id, "of_sweep": sweep_id}
+    version = connection.execute(_make_taking(), given | this).scalar_one()
     return Claim(
         row.id,
         sweep_id,
@@ -144,19 +147,16 @@ def _take(
     )
 
 
-def _begin_attempt(
-    connection: sa.Connection, row: sa.Row[Any], worker: str, started_s: float
-) -> None:
-    """Close a trial's open attempt as expired, where there is one, and open the next."""
-    connection.execute(
-        attempts.update()
-        .where(attempts.c.trial_id == row.id, attempts.c.ended_s.is_(None))
-        .values(ended_s=started_s, ending=EXPIRED)
-    )
-    connection.execute(
-        attempts.insert().values(
-            trial_id=row.id, attempt=row.attempts + 1, worker=worker, started_s=started_s
-        )
+@cache
+def _make_taking() -> Any:
+    """Make what writes columns of a trial that is taken, and gives the version that it has then."""
+    this = sweeps.c.id == sa.bindparam("of_sweep")
+    current = sa.select(sweeps.c.version).where(this).scalar_subquery()
+    return (
+        trials.update()
+        .where(trials.c.id == sa.bindparam("of_trial"))
+        .values(version=sa.func.coalesce(trials.c.version, current))
+        .returning(trials.c.version)
     )
 
 
@@ -182,17 +182,6 @@ def _take_back(
     connection.execute(trials.update().where(held).values(**waiting))
 
 
-def _list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
-    """List the endings of the attempts that were lost without an epoch more, in their order."""
-    furthest = sa.select(sa.func.max(epochs.c.attempt)).where(epochs.c.trial_id == trial_id)
-    query = sa.select(attempts.c.ending).where(
-        attempts.c.trial_id == trial_id,
-        attempts.c.ending.not_in((FINISHED, RELEASED, PAUSED)),
-        attempts.c.attempt > sa.func.coalesce(furthest.scalar_subquery(), 0),
-    )
-    return list(connection.execute(query.order_by(attempts.c.attempt)).scalars())
-
-
 @transact
 def renew_claim(
     connection: sa.Connection, claim: Claim, lease_s: float, usage: Usage | None = None
@@ -202,7 +191,7 @@ def renew_claim(
     Args:
         usage: What the worker takes, where that was measured now.
     """
-    update_claimed(connection, claim, lease_until_s=tell_time_s(connection) + lease_s)
+    update_claimed(connection, claim, lease_s=lease_s)
     see(connection, claim.worker, usage)
 
 
@@ -255,12 +244,12 @@ def release_claim(engine: sa.Engine, claim: Claim, *, alone: bool = False) -> No
         alone: whether the trial needs a device for itself from now on.
     """
     alone = alone or claim.alone
-    _end_attempt(engine, claim, RELEASED, state=WAITING, worker=None, alone=alone)
+    _give_up_claim(engine, claim, RELEASED, state=WAITING, worker=None, alone=alone)
 
 
 def pause_claim(engine: sa.Engine, claim: Claim) -> None:
     """Give a trial back at the epoch that it was to be trained to."""
-    _end_attempt(engine, claim, PAUSED, state=PAUSED, worker=None)
+    _give_up_claim(engine, claim, PAUSED, state=PAUSED, worker=None)
 
 
 def finish_claim(
@@ -283,7 +272,7 @@ def finish_claim(
         feasible: whether the trial may be called the best.
         best_epoch: the epoch whose weights and metrics are the trial's, from 1.
     """
-    _end_attempt(
+    _give_up_claim(
         engine,
         claim,
         FINISHED,
@@ -296,15 +285,14 @@ def finish_claim(
 
 
 @transact
-def _end_attempt(connection: sa.Connection, /, claim: Claim, ending: str, **values: Any) -> None:
+def _give_up_claim(connection: sa.Connection, /, claim: Claim, ending: str, **values: Any) -> None:
     """End the attempt of a claim, and write columns of its trial."""
-    this = sa.and_(attempts.c.trial_id == claim.trial_id, attempts.c.attempt == claim.attempt)
-    if connection.execute(sa.select(attempts.c.ending).where(this)).scalar() == ending:
+    if read_ending(connection, claim.trial_id, claim.attempt) == ending:
         return  # the connection broke between the commit and its answer
     now_s = read_clock_s(connection)
     finished_s = now_s if ending == FINISHED else None
     update_claimed(connection, claim, lease_until_s=None, finished_s=finished_s, **values)
-    connection.execute(attempts.update().where(this).values(ended_s=now_s, ending=ending))
+    end_attempt(connection, claim.trial_id, claim.attempt, now_s, ending)
 
 
 def release_all(connection: sa.Connection, now_s: float) -> None:
@@ -324,12 +312,14 @@ def update_claimed(
     connection: sa.Connection,
     claim: Claim,
     *found: sa.ColumnElement[Any],
+    lease_s: float | None = None,
     **values: Any,
 ) -> tuple[Any, ...]:
     """Write columns of a trial within a transaction, if the claim still holds.
 
     Args:
-        found: What is read beside.
+        found: What is read beside, made once; it may ask for `of_sweep`, the id of the sweep.
+        lease_s: For how long from now the claim holds then; as it was where None.
 
     Returns:
         What was read.
@@ -337,17 +327,16 @@ def update_claimed(
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
-    row = connection.execute(
-        trials.update()
-        .where(
-            trials.c.id == claim.trial_id,
-            trials.c.state == RUNNING,
-            trials.c.worker == claim.worker,
-            trials.c.attempts == claim.attempt,
-        )
-        .values(**values)
-        .returning(trials.c.id, *found)
-    ).first()
+    now = None if lease_s is None else tell_time_s(connection)
+    mine = {
+        "of_trial": claim.trial_id,
+        "of_worker": claim.worker,
+        "of_attempt": claim.attempt,
+        "of_sweep": claim.sweep_id,
+        "lease_s": lease_s,
+    }
+    statement = _make_claimed_update(now, found)
+    row = connection.execute(statement, mine | values).first()
     if row is None:
         raise LostClaimError(
             f"trial in slot {claim.slot}: the claim of {claim.worker} ran out and another worker "
@@ -355,3 +344,22 @@ def update_claimed(
             "nothing was stored"
         )
     return tuple(row)[1:]
+
+
+@cache
+def _make_claimed_update(
+    now: sa.ColumnElement[float] | None, found: tuple[sa.ColumnElement[Any], ...]
+) -> Any:
+    """Make what writes columns of a claimed trial, and its lease where the time now is given."""
+    lease = {} if now is None else {"lease_until_s": now + sa.bindparam("lease_s", type_=sa.Double)}
+    return (
+        trials.update()
+        .where(
+            trials.c.id == sa.bindparam("of_trial"),
+            trials.c.state == RUNNING,
+            trials.c.worker == sa.bindparam("of_worker"),
+            trials.c.attempts == sa.bindparam("of_attempt"),
+        )
+        .values(lease)
+        .returning(trials.c.id, *found)
+    )

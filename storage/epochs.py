@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,23 +78,29 @@ def record_epochs(
     Raises:
         LostClaimError: when another worker took the trial over meanwhile.
     """
-    from sqlalchemy.dialects import postgresql, sqlite  # late: who only reads needs neither
-
-    stop = sa.select(sweeps.c.stop_requested).where(sweeps.c.id == claim.sweep_id)
     now_s, is_to_stop = update_claimed(
-        connection,
-        claim,
-        tell_time_s(connection),
-        stop.scalar_subquery(),
-        worker=claim.worker,
+        connection, claim, tell_time_s(connection), _ask_stop(), worker=claim.worker
     )
     mine = {"trial_id": claim.trial_id, "attempt": claim.attempt, "recorded_s": now_s}
     rows = [asdict(result) | mine for result in results]
     if rows:
-        dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-        connection.execute(dialect.insert(epochs).on_conflict_do_nothing(), rows)
+        connection.execute(_make_recording(connection.dialect.name), rows)
     beside(connection)
     return bool(is_to_stop)
+
+
+@cache
+def _ask_stop() -> sa.ColumnElement[Any]:
+    this = sweeps.c.id == sa.bindparam("of_sweep")
+    return sa.select(sweeps.c.stop_requested).where(this).scalar_subquery()
+
+
+@cache
+def _make_recording(dialect: str) -> Any:
+    from sqlalchemy.dialects import postgresql, sqlite  # late: who only reads needs neither
+
+    made = (sqlite if dialect == "sqlite" else postgresql).insert(epochs)
+    return made.on_conflict_do_nothing()
 
 
 def read_curve(engine: sa.Engine, trial_id: int) -> list[Epoch]:
@@ -166,30 +173,43 @@ def read_best(
     Returns:
         Their slots with the values they are ranked by, best first.
     """
+    query = _ask_best(ranking, are_feasible)
+    found = read_rows(engine, query, of_sweep=sweep_id, num_best=limit)
+    return [(row[0], row[1]) for row in found]
+
+
+@cache
+def _ask_best(ranking: Ranking, are_feasible: bool) -> sa.Select[Any]:
     value = ranking.make_value()
-    query = (
+    return (
         sa.select(trials.c.slot, value)
         .join(
             epochs,
             sa.and_(epochs.c.trial_id == trials.c.id, epochs.c.epoch == trials.c.best_epoch),
         )
         .where(
-            trials.c.sweep_id == sweep_id,
+            trials.c.sweep_id == sa.bindparam("of_sweep"),
             trials.c.state == COMPLETE,
             trials.c.feasible == are_feasible,
         )
         .order_by(value.desc() if ranking.is_highest_first else value, trials.c.slot)
-        .limit(limit)
+        .limit(sa.bindparam("num_best", type_=sa.Integer))
     )
-    return [(row[0], row[1]) for row in read_rows(engine, query)]
 
 
 def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set[int]:
     """Find which of some slots of a sweep hold complete trials."""
-    query = sa.select(trials.c.slot).where(
-        trials.c.sweep_id == sweep_id, trials.c.state == COMPLETE, trials.c.slot.in_(list(slots))
+    found = read_rows(engine, _ask_complete(), of_sweep=sweep_id, slots=list(slots))
+    return {row.slot for row in found}
+
+
+@cache
+def _ask_complete() -> sa.Select[Any]:
+    return sa.select(trials.c.slot).where(
+        trials.c.sweep_id == sa.bindparam("of_sweep"),
+        trials.c.state == COMPLETE,
+        trials.c.slot.in_(sa.bindparam("slots", expanding=True)),
     )
-    return {row.slot for row in read_rows(engine, query)}
 
 
 def _make_trial(row: sa.Row[Any], best: Epoch | None, last: Epoch | None) -> TrialRow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from sweep.storage.claims import FINISHED, RELEASED
+from sweep.storage.attempts import FINISHED, RELEASED
 from sweep.storage.sweeps import PAUSED
 from sweep.storage.tables import attempts, epochs, trials
 from sweep.storage.transactions import read_value

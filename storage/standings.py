@@ -9,8 +9,10 @@ before the other's choice would let one more go on than may.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,8 +22,10 @@ from sweep.storage.sweeps import PAUSED, RUNNING, WAITING, lock_sweep
 from sweep.storage.tables import epochs, trials
 from sweep.storage.transactions import read
 
-MOST_NAMED = 500
+MOST_NAMED = 2000
 """Trials that a statement names; more are asked for as all of their sweep."""
+NUM_TOGETHER = 10
+"""Trials of neighbouring slots that are read together, where one of them is not as it was."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,23 @@ class NextTrial:
     account: str | None = None
 
 
+@dataclass
+class _Known:
+    """What was read of the trials of a sweep.
+
+    Attributes:
+        begun: Where those stand that have begun and are compared, by slot.
+        unbegun: Those that nobody has begun, by slot.
+        marks: Of each NUM_TOGETHER trials that have begun how many they are, how often they were
+            claimed, and how many of them run. A claim adds to the second, and what ends one takes
+            from the third alone: none of them has changed where all three are as before.
+    """
+
+    begun: dict[int, Standing] = field(default_factory=dict)
+    unbegun: dict[int, Standing] = field(default_factory=dict)
+    marks: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Promotion:
     """How the next trial of a sweep is chosen whose trials pause.
@@ -72,10 +93,10 @@ class Promotion:
     rungs: Sequence[int]
     ranking: Ranking
     choose: Callable[[Sequence[Standing]], NextTrial | None]
-    known: dict[tuple[sa.Engine, int], dict[int, tuple[tuple[Any, ...], Standing]]] = field(
+    known: dict[tuple[sa.Engine, int], _Known] = field(
         default_factory=dict, compare=False, repr=False
     )
-    """Standings that were read, by database and sweep, then by slot, with the state they are of."""
+    """What was read, by database and sweep."""
 
 
 def read_ahead(engine: sa.Engine, sweep_id: int, promotion: Promotion) -> None:
@@ -99,12 +120,8 @@ def choose_trial(
     Returns:
         The trial's row and what is to be done, or None where there is nothing now.
     """
-    mine = trials.c.sweep_id == sweep_id
-    lost = sa.and_(trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-    begun = sa.and_(trials.c.state == WAITING, trials.c.attempts > 0)
-    waiting = begun if promotion else trials.c.state.in_((WAITING, PAUSED))
-    for is_free in (lost, waiting):
-        row = _lock_first(connection, mine, is_free)
+    for kind in ("lost", "begun" if promotion else "free"):
+        row = _lock_first(connection, kind, of_sweep=sweep_id, now_s=now_s)
         if row is not None:
             return row, NextTrial(row.slot, row.until_epoch if promotion else None)
     if promotion is None:
@@ -113,9 +130,8 @@ def choose_trial(
     standings = _read_standings(connection, sweep_id, promotion)
     while (next_trial := promotion.choose(list(standings.values()))) is not None:
         standing = standings[next_trial.slot]
-        row = _lock_first(
-            connection, mine, trials.c.slot == next_trial.slot, trials.c.state == standing.state
-        )
+        this = {"slot": next_trial.slot, "state": standing.state}
+        row = _lock_first(connection, "chosen", of_sweep=sweep_id, **this)
         if row is not None:
             return row, next_trial
         num_reached = sum(epoch < (next_trial.until_epoch or math.inf) for epoch in promotion.rungs)
@@ -125,17 +141,28 @@ def choose_trial(
     return None
 
 
-def _lock_first(
-    connection: sa.Connection, *conditions: sa.ColumnElement[bool]
-) -> sa.Row[Any] | None:
-    """Lock the first trial that nobody else holds locked."""
-    return connection.execute(
+def _lock_first(connection: sa.Connection, kind: str, **values: Any) -> sa.Row[Any] | None:
+    """Lock the first trial of a kind that nobody else holds locked."""
+    return connection.execute(_make_lock(kind), values).first()
+
+
+@cache
+def _make_lock(kind: str) -> sa.Select[Any]:
+    """Make what locks the first trial that is lost, was begun and waits, is free, or is chosen."""
+    state = trials.c.state
+    conditions = {
+        "lost": (state == RUNNING, trials.c.lease_until_s < sa.bindparam("now_s")),
+        "begun": (state == WAITING, trials.c.attempts > 0),
+        "free": (state.in_((WAITING, PAUSED)),),
+        "chosen": (trials.c.slot == sa.bindparam("slot"), state == sa.bindparam("state")),
+    }
+    return (
         sa.select(trials)
-        .where(*conditions)
+        .where(trials.c.sweep_id == sa.bindparam("of_sweep"), *conditions[kind])
         .order_by(trials.c.slot)
         .limit(1)
         .with_for_update(skip_locked=True)
-    ).first()
+    )
 
 
 def _read_standings(
@@ -148,77 +175,131 @@ def _read_standings(
     A trial that was begun before the sweep had rungs never pauses, and is compared with none. Those
     that nobody has begun are read first, so that none is missing that is begun meanwhile.
     """
-    known = promotion.known.setdefault((connection.engine, sweep_id), {})
+    known = promotion.known.setdefault((connection.engine, sweep_id), _Known())
     unbegun = _list_unbegun(connection, sweep_id)
-    for slot in unbegun:
-        if slot not in known or known[slot][1].state != WAITING:
-            known[slot] = (), Standing(slot, WAITING)
-    given_back = sa.and_(trials.c.state == WAITING, trials.c.attempts > 0)
-    is_compared = sa.and_(trials.c.attempts > 0, trials.c.until_epoch.is_not(None))
-    found = connection.execute(
-        sa.select(
-            trials.c.slot,
-            sa.case((given_back, RUNNING), else_=trials.c.state),
-            trials.c.outcome,
-            trials.c.until_epoch,
-        )
-        .where(trials.c.sweep_id == sweep_id, is_compared)
-        .order_by(trials.c.slot)
-    )
-    rows: list[tuple[Any, ...]] = [tuple(row) for row in found.all()]
-    nothing = (), None
-    changed = [row for row in rows if row[1] == RUNNING or known.get(row[0], nothing)[0] != row]
-    values = _read_values(connection, sweep_id, promotion, [row[0] for row in changed])
-    for row in changed:
-        slot, state, outcome, until_epoch = row
-        reached = values.get(slot, ())
-        if state in (RUNNING, PAUSED) and until_epoch is not None:
-            # A paused one may have been promoted since, and be further now. A running one comes to
-            # its rung when it pauses there: before, or where it is ended, it has not gone on.
-            last = until_epoch if state == PAUSED else until_epoch - 1
-            reached = tuple(one for one in reached if one[0] <= last)
+    known.unbegun = {slot: known.unbegun.get(slot) or Standing(slot, WAITING) for slot in unbegun}
+    _renew(connection, sweep_id, promotion, known)
+    return {slot: known.begun[slot] for slot in sorted(known.begun)} | known.unbegun
+
+
+def _renew(connection: sa.Connection, sweep_id: int, promotion: Promotion, known: _Known) -> None:
+    """Read those trials anew that have begun and are not as they were, or on their way."""
+    counted = connection.execute(_ask_marks(), {"of_sweep": sweep_id})
+    marks = {row[0]: tuple(row[1:]) for row in counted}
+    changed = [first for first in marks | known.marks if marks.get(first) != known.marks.get(first)]
+    slots = {slot for first in changed for slot in range(first, first + NUM_TOGETHER)}
+    slots |= {slot for slot, standing in known.begun.items() if standing.state == RUNNING}
+    rows = _read_begun(connection, sweep_id, slots)
+    values = _read_values(connection, sweep_id, promotion, slots)
+    found = {}
+    for slot, state, outcome, until_epoch in rows:
+        # A paused one may have been promoted since, and be further now. A running one comes to
+        # its rung when it pauses there: before, or where it is ended, it has not gone on.
+        last = {PAUSED: until_epoch, RUNNING: until_epoch - 1}.get(state, math.inf)
+        reached = [one for one in values.get(slot, ()) if one[0] <= last]
         own, beside = (tuple(one[part] for one in reached) for part in (1, 2))
-        known[slot] = row, Standing(slot, state, outcome, own, beside if any(beside) else ())
-    return {slot: known[slot][1] for slot in (*(row[0] for row in rows), *unbegun)}
+        found[slot] = Standing(slot, state, outcome, own, beside if any(beside) else ())
+    for slot in slots:
+        known.begun.pop(slot, None)
+    known.begun |= found
+    known.marks = marks
+
+
+@cache
+def _ask_marks() -> sa.Select[Any]:
+    first = trials.c.slot - trials.c.slot % NUM_TOGETHER
+    is_running = sa.case((trials.c.state == RUNNING, 1), else_=0)
+    return (
+        sa.select(first, sa.func.count(), sa.func.sum(trials.c.attempts), sa.func.sum(is_running))
+        .where(*_list_compared())
+        .group_by(first)
+    )
+
+
+def _list_compared() -> tuple[sa.ColumnElement[bool], ...]:
+    """List what holds of a sweep's trials that have begun and are compared."""
+    mine = trials.c.sweep_id == sa.bindparam("of_sweep")
+    return mine, trials.c.attempts > 0, trials.c.until_epoch.is_not(None)
+
+
+def _read_begun(
+    connection: sa.Connection, sweep_id: int, slots: Collection[int]
+) -> Sequence[sa.Row[Any]]:
+    """Read slot, state, outcome and goal of the trials of some slots; all of too many."""
+    if not slots:
+        return []
+    is_part = len(slots) <= MOST_NAMED
+    asked = {"of_sweep": sweep_id, **({"slots": list(slots)} if is_part else {})}
+    return connection.execute(_ask_begun(is_part), asked).all()
+
+
+@cache
+def _ask_begun(is_part: bool) -> sa.Select[Any]:
+    given_back = sa.and_(trials.c.state == WAITING, trials.c.attempts > 0)
+    state = sa.case((given_back, RUNNING), else_=trials.c.state)
+    query = sa.select(trials.c.slot, state, trials.c.outcome, trials.c.until_epoch)
+    return _narrow(query.where(*_list_compared()), is_part)
+
+
+def _narrow(query: sa.Select[Any], is_part: bool) -> sa.Select[Any]:
+    """Narrow a query of trials to the `slots`, where it is of a part of them."""
+    if not is_part:
+        return query
+    return query.where(trials.c.slot.in_(sa.bindparam("slots", expanding=True)))
 
 
 def _list_unbegun(connection: sa.Connection, sweep_id: int) -> Sequence[int]:
     """List the trials that nobody has begun; they are mostly all from a slot on."""
-    waits = sa.and_(
-        trials.c.sweep_id == sweep_id, trials.c.state == WAITING, trials.c.attempts == 0
-    )
-    ends = sa.select(sa.func.min(trials.c.slot), sa.func.max(trials.c.slot), sa.func.count())
-    first, last, number = connection.execute(ends.where(waits)).one()
+    ask_ends, ask_all = _ask_unbegun()
+    first, last, number = connection.execute(ask_ends, {"of_sweep": sweep_id}).one()
     if not number:
         return ()
     if last - first + 1 == number:
         return range(first, last + 1)
-    query = sa.select(trials.c.slot).where(waits).order_by(trials.c.slot)
-    return list(connection.execute(query).scalars())
+    return list(connection.execute(ask_all, {"of_sweep": sweep_id}).scalars())
+
+
+@cache
+def _ask_unbegun() -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Ask for the first, the last and the number of those that nobody has begun, and for all."""
+    mine = trials.c.sweep_id == sa.bindparam("of_sweep")
+    waits = (mine, trials.c.state == WAITING, trials.c.attempts == 0)
+    ends = sa.select(sa.func.min(trials.c.slot), sa.func.max(trials.c.slot), sa.func.count())
+    all_ = sa.select(trials.c.slot).order_by(trials.c.slot)
+    return ends.where(*waits), all_.where(*waits)
 
 
 def _read_values(
-    connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Sequence[int]
-) -> dict[int, tuple[tuple[Any, ...], ...]]:
-    """Read what trials came to at each rung that they have reached, by slot.
+    connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Collection[int]
+) -> dict[int, list[tuple[Any, ...]]]:
+    """Read what trials came to at each rung that they have reached, by slot; all of too many.
 
     Returns:
         Of each rung the epoch, the value, and what the ranking has beside it.
     """
     if not slots:
         return {}
-    ranking = promotion.ranking
+    is_part = len(slots) <= MOST_NAMED
+    asked = {"of_sweep": sweep_id, "rungs": list(promotion.rungs)}
+    asked |= {"slots": list(slots)} if is_part else {}
+    values: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for slot, epoch, value, *others in connection.execute(
+        _ask_values(promotion.ranking, is_part), asked
+    ):
+        values[slot].append((epoch, value, tuple(others)))
+    return values
+
+
+@cache
+def _ask_values(ranking: Ranking, is_part: bool) -> sa.Select[Any]:
     beside = [one.sign * one.make_value() for one in ranking.beside]
-    mine = sa.and_(trials.c.sweep_id == sweep_id, epochs.c.epoch.in_(promotion.rungs))
-    if len(slots) <= MOST_NAMED:
-        mine = sa.and_(mine, trials.c.slot.in_(slots))
-    rows = connection.execute(
+    query = (
         sa.select(trials.c.slot, epochs.c.epoch, ranking.sign * ranking.make_rung_value(), *beside)
         .join(epochs, epochs.c.trial_id == trials.c.id)
-        .where(mine)
+        .where(
+            trials.c.sweep_id == sa.bindparam("of_sweep"),
+            epochs.c.epoch.in_(sa.bindparam("rungs", expanding=True)),
+        )
         .order_by(trials.c.slot, epochs.c.epoch)
     )
-    values: dict[int, tuple[tuple[Any, ...], ...]] = {}
-    for slot, epoch, value, *others in rows:
-        values[slot] = (*values.get(slot, ()), (epoch, value, tuple(others)))
-    return values
+    return _narrow(query, is_part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -327,21 +328,25 @@ def list_open_sweeps(connection: sa.Connection) -> list[Sweep]:
         First those of the highest priority; of these the one with the fewest trials in training,
         of equals the one whose last trial was claimed longest ago.
     """
-    now_s = read_clock_s(connection)
-    mine = trials.c.sweep_id == sweeps.c.id
-    held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
-    is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
-    num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
-    query = (
-        sa.select(sweeps, num_held)
-        .where(sweeps.c.stop_requested.is_(False), is_open)
-        .order_by(sweeps.c.id)
-    )
-    rows = list(connection.execute(query))
+    rows = list(connection.execute(_ask_open(), {"now_s": read_clock_s(connection)}))
     if len(rows) > 1:
         claimed_s = _read_last_claims(connection)
         rows.sort(key=lambda row: (-row.priority, row.num_held, claimed_s.get(row.id, 0.0)))
     return [Sweep.from_row(row) for row in rows]
+
+
+@cache
+def _ask_open() -> sa.Select[Any]:
+    mine = trials.c.sweep_id == sweeps.c.id
+    now_s = sa.bindparam("now_s")
+    held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
+    is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
+    num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
+    return (
+        sa.select(sweeps, num_held)
+        .where(sweeps.c.stop_requested.is_(False), is_open)
+        .order_by(sweeps.c.id)
+    )
 
 
 def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
@@ -354,15 +359,19 @@ def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
 @read
 def count_trials(connection: sa.Connection, sweep_id: int) -> TrialCounts:
     """Count a sweep's trials by state; a trial whose lease has run out counts as waiting."""
-    now_s = read_clock_s(connection)
-    mine = trials.c.sweep_id == sweep_id
-    lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
-    by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
-    query = by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))
-    found = {str(name): int(count) for name, count in connection.execute(query)}
+    asked = {"of_sweep": sweep_id, "now_s": read_clock_s(connection)}
+    found = {str(name): int(count) for name, count in connection.execute(_ask_counts(), asked)}
     names = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED)
     waiting, running, *others = (found.get(name, 0) for name in names)
     return TrialCounts(waiting + found[LOST], running - found[LOST], *others)
+
+
+@cache
+def _ask_counts() -> sa.CompoundSelect[Any]:
+    mine, now_s = trials.c.sweep_id == sa.bindparam("of_sweep"), sa.bindparam("now_s")
+    lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
+    by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
+    return by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))
 
 
 def lock_sweep(connection: sa.Connection, sweep_id: int) -> None:
@@ -370,7 +379,12 @@ def lock_sweep(connection: sa.Connection, sweep_id: int) -> None:
 
     Whoever holds trials too has taken the sweep first, so that no two wait for each other.
     """
-    connection.execute(sa.select(sweeps.c.id).where(sweeps.c.id == sweep_id).with_for_update())
+    connection.execute(_make_lock(), {"of_sweep": sweep_id})
+
+
+@cache
+def _make_lock() -> sa.Select[Any]:
+    return sa.select(sweeps.c.id).where(sweeps.c.id == sa.bindparam("of_sweep")).with_for_update()
 
 
 def _add_slots(connection: sa.Connection, sweep_id: int, slots: Iterable[int]) -> None:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import sqlalchemy as sa
@@ -127,10 +127,10 @@ def _run_whole(
 
 @read
 def read_rows(
-    connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]
+    connection: sa.Connection, /, query: sa.Select[*tuple[Any, ...]], **values: Any
 ) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-    """Read all rows of a query."""
-    return connection.execute(query).all()
+    """Read all rows of a query; `values` are those that it leaves open."""
+    return connection.execute(query, values).all()
 
 
 @read
@@ -153,15 +153,25 @@ def tell_time_s(connection: sa.Connection) -> sa.ColumnElement[float]:
     """Give what tells the database's clock in a statement: seconds since 1970, as all workers
     share them.
     """
-    if connection.dialect.name == "sqlite":
+    return _make_clock(connection.dialect.name)
+
+
+@cache
+def _make_clock(dialect: str) -> sa.ColumnElement[float]:
+    if dialect == "sqlite":
         return sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Float)
     now = "extract(epoch FROM clock_timestamp())::double precision"
     return sa.literal_column(now, sa.Float)
 
 
+@cache
+def _ask_clock(dialect: str) -> sa.Select[float]:
+    return sa.select(_make_clock(dialect))
+
+
 def read_clock_s(connection: sa.Connection) -> float:
     """Read the database's clock, as `tell_time_s` tells it."""
-    return float(connection.execute(sa.select(tell_time_s(connection))).scalar_one())
+    return float(connection.execute(_ask_clock(connection.dialect.name)).scalar_one())
 
 
 read_time_s = read(read_clock_s)

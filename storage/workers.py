@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,8 +91,14 @@ def leave_worker(connection: sa.Connection, name: str) -> None:
 
 
 def _note(connection: sa.Connection, name: str, time: str, values: Mapping[str, Any]) -> None:
-    mine = workers.update().where(workers.c.name == name)
-    connection.execute(mine.values({time: tell_time_s(connection), **values}))
+    statement = _make_note(time, tell_time_s(connection))
+    connection.execute(statement, {"of_worker": name, **values})
+
+
+@cache
+def _make_note(time: str, now: sa.ColumnElement[float]) -> sa.Update:
+    """Make what notes a time of a worker, and other columns that are given."""
+    return workers.update().where(workers.c.name == sa.bindparam("of_worker")).values({time: now})
 
 
 @read

@@ -16,7 +16,8 @@ from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import choose_launcher
 from sweep.launch.places import Place, describe_choice
 from sweep.machine.process import is_gone
-from sweep.storage.claims import EXPIRED, expire_claims
+from sweep.storage.attempts import EXPIRED
+from sweep.storage.claims import expire_claims
 from sweep.storage.engine import parse_url
 from sweep.storage.sweeps import Sweep, count_trials
 

@@ -127,14 +127,15 @@ def _gather(
     paused: list[tuple[float, int]] = []
     num_coming, num_promoted = num_waiting, 0
     for standing in begun:
-        num_values, state = len(standing.values), standing.state
+        values, state = standing.values, standing.state
+        num_values = len(values)
         if num_values > index:
-            value = math.inf if has_died(standing) else standing.values[index]
-            reached.append((value, standing.slot))
-            if num_values > index + 1 or state == RUNNING:
-                num_promoted += 1
-            elif state == PAUSED:
-                paused.append(reached[-1])
+            has_gone_on = num_values > index + 1 or state == RUNNING
+            num_promoted += has_gone_on
+            own = (math.inf if has_died(standing) else values[index], standing.slot)
+            reached.append(own)
+            if state == PAUSED and not has_gone_on:
+                paused.append(own)
         elif state in (RUNNING, PAUSED):
             num_coming += 1
         elif num_values == index and has_died(standing):
