@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import typer
 from docutils import nodes
 from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.application import Sphinx
@@ -24,7 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 import sweep
 import sweep.errors
 import sweep.storage.errors
-from sweep.cli import app
+from sweep.cli import build_command
 from sweep.settings.settings_file import KINDS, SITES, SPACE
 
 DOCS = Path(__file__).resolve().parent
@@ -39,7 +38,7 @@ INCLUDED_BY = {
 
 def list_commands() -> Iterator[tuple[str, Any]]:
     """List the commands with their full names, groups left out, in the order of `sweep --help`."""
-    yield from _list_leaves("sweep", typer.main.get_command(app))
+    yield from _list_leaves("sweep", build_command())
 
 
 def _list_leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -62,7 +61,7 @@ def _begin(command: Any) -> Any:
 
 def list_keys() -> dict[str, str]:
     """List the keys of `sweep.toml`, each with the words of the option that it stands for."""
-    commands = typer.main.get_command(app).commands
+    commands = build_command().commands
     words = {
         names.split()[0].removeprefix("--").replace("-", "_"): text
         for name in ("worker", "run")

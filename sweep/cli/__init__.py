@@ -5,37 +5,53 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 
 from __future__ import annotations
 
-import copy
 import functools
+import gc
+import importlib
 import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.models import CommandInfo
 
-from sweep.cli.add import add
-from sweep.cli.best import best, evaluate, score
-from sweep.cli.change import change
-from sweep.cli.compare import compare
-from sweep.cli.config import config
 from sweep.cli.configured import Program
-from sweep.cli.confirm import confirm
-from sweep.cli.curve import curve
-from sweep.cli.dashboard import dashboard
-from sweep.cli.data import data_app
-from sweep.cli.export_to import export_to
 from sweep.cli.faults import conclude
-from sweep.cli.models import models
 from sweep.cli.output import check_texts, prepare_streams
-from sweep.cli.predict import predict
-from sweep.cli.report import report
-from sweep.cli.run import run, worker
-from sweep.cli.status import list_sweeps, resume, status, stop
-from sweep.cli.storage import storage_app
-from sweep.cli.trials import epochs, trials
 from sweep.errors import ConfigError
+
+COMMANDS = {
+    "run": "run:run",
+    "status": "status:status",
+    "list": "status:list_sweeps",
+    "stop": "status:stop",
+    "resume": "status:resume",
+    "add": "add:add",
+    "change": "change:change",
+    "best": "best:best",
+    "trials": "trials:trials",
+    "epochs": "trials:epochs",
+    "evaluate": "best:evaluate",
+    "predict": "predict:predict",
+    "score": "best:score",
+    "curve": "curve:curve",
+    "confirm": "confirm:confirm",
+    "compare": "compare:compare",
+    "report": "report:report",
+    "export-to": "export_to:export_to",
+    "models": "models:models",
+    "dashboard": "dashboard:dashboard",
+    "config": "config:config",
+    "data": "data:data_app",
+    "storage": "storage:storage_app",
+    "worker": "run:worker",
+}
+"""What a person types, and the module of this package and its function that does it."""
+TAKES_ANY = ("change",)
+"""Commands that refuse themselves what they do not know: with the reason where `run` knows it."""
+MANY = 20_000
+"""Objects more, after which Python looks for those that only hold each other: otherwise it does so
+hundreds of times while modules load, where there are none, and that is 7 % of `sweep status`."""
 
 
 class Commands(TyperGroup):
@@ -62,17 +78,6 @@ def print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-app = Program(
-    name="sweep",
-    cls=Commands,
-    help="Hyperparameter sweeps for networks that find proton-proton collision points.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback()
 def describe_program(
     _version: Annotated[
         bool,
@@ -84,32 +89,30 @@ def describe_program(
     """Hyperparameter sweeps for networks that find proton-proton collision points."""
 
 
-app.command()(run)
-app.command()(status)
-app.command("list")(list_sweeps)
-app.command()(stop)
-app.command()(resume)
-app.command()(add)
-# What it does not know it refuses itself: with the reason where `sweep run` knows it.
-_OTHERS = {"ignore_unknown_options": True, "allow_extra_args": True}
-app.command(context_settings=_OTHERS)(change)
-app.command()(best)
-app.command()(trials)
-app.command()(epochs)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(score)
-app.command()(curve)
-app.command()(confirm)
-app.command()(compare)
-app.command()(report)
-app.command()(export_to)
-app.command()(models)
-app.command()(dashboard)
-app.command()(config)
-app.add_typer(data_app, name="data")
-app.add_typer(storage_app, name="storage")
-app.command()(worker)
+@functools.cache
+def make_program(word: str = "") -> Program:
+    """Put the command of a name together, or all of them where none has it.
+
+    What a command needs is loaded with it, which takes longer than most refusals.
+    """
+    program = Program(
+        name="sweep",
+        cls=Commands,
+        help="Hyperparameter sweeps for networks that find proton-proton collision points.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    program.callback()(describe_program)
+    for name in [word] if word in COMMANDS else COMMANDS:
+        module, _, what = COMMANDS[name].partition(":")
+        found = getattr(importlib.import_module(f"sweep.cli.{module}"), what)
+        if isinstance(found, typer.Typer):
+            program.add_typer(found, name=name)
+            continue
+        any_ = {"ignore_unknown_options": True, "allow_extra_args": True}
+        program.command(name, context_settings=any_ if name in TAKES_ANY else None)(found)
+    return program
 
 
 def main() -> None:
@@ -120,6 +123,7 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
     # Otherwise the parser has the data of all that is installed read for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.set_threshold(MANY)
     prepare_streams()
     sys.exit(conclude(_call))
 
@@ -131,20 +135,8 @@ def _call() -> None:
 
 @functools.cache
 def build_command(word: str = "") -> Any:
-    """Build the parser, which takes longer than most refusals: of the command that is named alone,
-    or of all where none has that name.
-    """
-    named = [one for one in app.registered_commands if get_name(one) == word]
-    if not named:
-        return typer.main.get_command(app)
-    part = copy.copy(app)
-    part.registered_commands, part.registered_groups = named, []
-    return typer.main.get_command(part)
-
-
-def get_name(command: CommandInfo) -> str:
-    """Give what a person types for a command."""
-    return command.name or str(getattr(command.callback, "__name__", ""))
+    """Build the parser of what `make_program` gives."""
+    return typer.main.get_command(make_program(word))
 
 
 def find_folder() -> str:

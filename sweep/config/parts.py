@@ -26,7 +26,7 @@ def find_file(model: str) -> Path:
 class Frozen(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ArchitectureConfig(Frozen):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sweep.cli import app
+from sweep.cli import make_program
 from sweep.models import ARCHITECTURES
 from sweep.storage.engine import create_engine, parse_url
 from sweep.storage.migrations import create_tables
@@ -36,7 +36,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], li
     def press(line: str) -> list[str]:
         asked = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
         settings = asked | {"_SWEEP_COMPLETE": "complete_bash"}
-        answer = CliRunner().invoke(app, [], prog_name="sweep", env=settings)
+        answer = CliRunner().invoke(make_program(), [], prog_name="sweep", env=settings)
         assert answer.stderr == ""
         return answer.stdout.split()
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sweep
-from sweep.cli import app
+from sweep.cli import build_command, make_program
 from sweep.errors import ConfigError
 from sweep.models.space import Choice, Fixed, Float
 from sweep.models.space_text import parse_dimension
@@ -66,9 +66,8 @@ def read_all(**choice: str) -> dict[str, tuple[Any, str]]:
 
 def test_every_key_is_an_option() -> None:
     """Of `sweep run` or `sweep worker`, as a person types it."""
-    from typer.main import get_command
 
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = build_command().commands  # type: ignore[attr-defined]
     options = {
         option.removeprefix("--").replace("-", "_")
         for name in ("run", "worker")
@@ -124,10 +123,10 @@ def test_file_above_has_no_code_run(checkout: Path) -> None:
     assert list(found.values) == ["epochs"]
     assert find_settings(str(place)).withheld == {}
     for words, refused in (([], "model"), (["--model", "x"], "trust_code")):
-        fault = CliRunner().invoke(app, ["run", *words]).exception
+        fault = CliRunner().invoke(make_program(), ["run", *words]).exception
         assert isinstance(fault, ConfigError)
         assert f"{refused}: would have code run" in str(fault)
-    fault = CliRunner().invoke(app, ["run", "--model", "x", "--trust-code"]).exception
+    fault = CliRunner().invoke(make_program(), ["run", "--model", "x", "--trust-code"]).exception
     assert "model: unknown, got 'x'" in str(fault)
 
 

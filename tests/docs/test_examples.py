@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import sweep
 from examples import FENCE, PAGES, ROOT, Example, list_blocks, list_examples
-from sweep.cli import app
+from sweep.cli import build_command
 from sweep.cli.job_options import check_options
 from sweep.cli.request_options import SearchOptions
 from sweep.cli.run import RunOptions
@@ -23,7 +22,7 @@ from sweep.plan.check_words import check_words
 
 EXAMPLES = list(dict.fromkeys(list_examples()))
 STANDS_FOR = {"MODEL": "cnn", "N": "10", "S": "1"}
-COMMANDS = typer.main.get_command(app)
+COMMANDS = build_command()
 
 
 def find_command(words: tuple[str, ...]) -> tuple[Any, list[str]]:

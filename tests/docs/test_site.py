@@ -10,12 +10,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-import typer
 from sphinx.cmd.build import main as build
 
 import sweep
 from examples import ROOT
-from sweep.cli import app
+from sweep.cli import build_command
 from sweep.errors import SweepError
 from sweep.settings.settings_file import KINDS
 from sweep.storage.errors import StorageError
@@ -45,7 +44,7 @@ def read(site: Path, page: str) -> str:
 def test_every_command_and_option_is_described(site: Path) -> None:
     """With an entry of its own, and words."""
     page = unescape(read(site, "commands"))
-    waiting = [("sweep", typer.main.get_command(app))]
+    waiting = [("sweep", build_command())]
     for name, command in waiting:
         within = getattr(command, "commands", {})
         waiting += [(f"{name} {word}", one) for word, one in within.items()]

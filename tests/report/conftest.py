@@ -73,7 +73,7 @@ def database(
     events_file: Path,
 ) -> Database:
     """A search with a pruned, a failed, a running and trained trials; a dead one; a study."""
-    from sweep.cli import app
+    from sweep.cli import make_program
     from sweep.machine.signals import Signals
     from sweep.worker.worker import WorkerOptions, run_worker
 
@@ -87,7 +87,7 @@ def database(
     study = ["curve", "--model", f"{own_network}:MyNet", "--sweep", "net sample size"]
     study += ["--events", "6,24", "--repeats", "1", "--epochs", "2", "--data", str(events_file)]
     study += ["--val-events", "12", "--fix", "hidden_size=4", "--fix", "lr=0.05"]
-    app([*study, "--detach", "--storage", url], standalone_mode=False)
+    make_program()([*study, "--detach", "--storage", url], standalone_mode=False)
     run_worker(WorkerOptions(url, None, artifacts, num_threads=1), Signals(), lambda _text: None)
     change_budget(net.engine, net.sweep.id, 3 + NUM_TRAINED)
     begin_trial(net, [make_epoch()])
@@ -97,9 +97,9 @@ def database(
 @pytest.fixture(scope="session")
 def report(database: Database) -> Path:
     """The page that `sweep report` writes of all of it."""
-    from sweep.cli import app
+    from sweep.cli import make_program
 
     out = database.artifacts.parent / "report.html"
     options = ["--storage", database.url, "--artifacts", str(database.artifacts)]
-    app(["report", "--out", str(out), *options], standalone_mode=False)
+    make_program()(["report", "--out", str(out), *options], standalone_mode=False)
     return out
