@@ -64,7 +64,7 @@ def list_lost(connection: sa.Connection, trial_id: int) -> list[str]:
 
 @cache
 def _ask_lost() -> sa.Select[Any]:
-    this = sa.bindparam("trial")
+    this: sa.BindParameter[int] = sa.bindparam("trial")
     furthest = sa.select(sa.func.max(epochs.c.attempt)).where(epochs.c.trial_id == this)
     query = sa.select(attempts.c.ending).where(
         attempts.c.trial_id == this,

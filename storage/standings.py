@@ -222,9 +222,7 @@ def _list_compared() -> tuple[sa.ColumnElement[bool], ...]:
     return mine, trials.c.attempts > 0, trials.c.until_epoch.is_not(None)
 
 
-def _read_begun(
-    connection: sa.Connection, sweep_id: int, slots: Collection[int]
-) -> Sequence[sa.Row[Any]]:
+def _read_begun(connection: sa.Connection, sweep_id: int, slots: Collection[int]) -> Sequence[Any]:
     """Read slot, state, outcome and goal of the trials of some slots; all of too many."""
     if not slots:
         return []
@@ -260,7 +258,7 @@ def _list_unbegun(connection: sa.Connection, sweep_id: int) -> Sequence[int]:
 
 
 @cache
-def _ask_unbegun() -> tuple[sa.Select[Any], sa.Select[Any]]:
+def _ask_unbegun() -> tuple[Any, Any]:
     """Ask for the first, the last and the number of those that nobody has begun, and for all."""
     mine = trials.c.sweep_id == sa.bindparam("of_sweep")
     waits = (mine, trials.c.state == WAITING, trials.c.attempts == 0)

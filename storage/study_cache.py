@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +26,8 @@ from sweep.storage.transactions import open_reader
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 PART = 500
 """Trials that one statement names; a database takes only so many."""
+NONE_AFTER = 2**31 - 1
+"""No trial's row has a higher number."""
 
 
 class StudyCache(_CachedStorage):
@@ -89,13 +92,12 @@ class StudyCache(_CachedStorage):
             newest = self._read_up_to.get(study_id, -1)
             with open_reader(self._backend.engine) as connection:
                 changed = _list_changed(connection, study_id, study.trials.values(), newest)
-                is_new = sa.and_(TRIALS.c.study_id == study_id, TRIALS.c.trial_id > newest)
-                first = TRIALS.c.trial_id.in_(changed[:PART])
-                which = sa.or_(is_new, first) if changed else is_new
-                trials = read_trials(connection, make_queries(which))
+                this = {"study": study_id, "newest": newest}
+                trials = read_trials(connection, _ask_trials(), part=changed[:PART], **this)
+                this = {"study": study_id, "newest": NONE_AFTER}
                 for start in range(PART, len(changed), PART):
-                    part = TRIALS.c.trial_id.in_(changed[start : start + PART])
-                    trials += read_trials(connection, make_queries(part))
+                    part = changed[start : start + PART]
+                    trials += read_trials(connection, _ask_trials(), part=part, **this)
             self._add_trials_to_cache(study_id, trials)
             self._read_up_to[study_id] = max([newest, *(trial._trial_id for trial in trials)])
 
@@ -147,17 +149,32 @@ def _list_changed(
     unfinished = [t for t in cached if not t.state.is_finished() and t._trial_id <= newest]
     if not unfinished:
         return []
-    num_steps = sa.func.count(STEPS.c.step)
-    waiting = (
-        sa.select(TRIALS.c.trial_id, num_steps)
-        .outerjoin(STEPS, STEPS.c.trial_id == TRIALS.c.trial_id)
-        .where(TRIALS.c.study_id == study_id, TRIALS.c.state == TrialState.WAITING)
-        .group_by(TRIALS.c.trial_id)
-    )
-    now = {trial_id: number for trial_id, number in connection.execute(waiting)}
+    waiting = connection.execute(_ask_waiting(), {"study": study_id})
+    now = {trial_id: number for trial_id, number in waiting}
     return [
         trial._trial_id
         for trial in unfinished
         if trial.state != TrialState.WAITING
         or now.get(trial._trial_id) != len(trial.intermediate_values)
     ]
+
+
+@cache
+def _ask_trials() -> list[sa.Select[Any]]:
+    """Ask for the trials of a study after the `newest`, and for a `part` of the others."""
+    is_new = sa.and_(
+        TRIALS.c.study_id == sa.bindparam("study"), TRIALS.c.trial_id > sa.bindparam("newest")
+    )
+    is_named = TRIALS.c.trial_id.in_(sa.bindparam("part", expanding=True))
+    return make_queries(sa.or_(is_new, is_named))
+
+
+@cache
+def _ask_waiting() -> sa.Select[Any]:
+    """Ask for the trials of a study that wait, and how many epochs each has."""
+    return (
+        sa.select(TRIALS.c.trial_id, sa.func.count(STEPS.c.step))
+        .outerjoin(STEPS, STEPS.c.trial_id == TRIALS.c.trial_id)
+        .where(TRIALS.c.study_id == sa.bindparam("study"), TRIALS.c.state == TrialState.WAITING)
+        .group_by(TRIALS.c.trial_id)
+    )

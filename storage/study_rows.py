@@ -118,17 +118,14 @@ class StudyRows(RDBStorage):
         if template_trial is None or _has_more(template_trial):
             return super()._create_new_trial(study_id, template_trial)
         now = datetime.now(UTC).replace(tzinfo=None)
-        count = sa.select(sa.func.count()).where(TRIALS.c.study_id == study_id).scalar_subquery()
-        new = TRIALS.insert().values(
-            study_id=study_id, number=count, state=template_trial.state, datetime_start=now
-        )
-        lock = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == study_id).with_for_update()
+        lock, begin = _make_beginning()
+        new = {"study_id": study_id, "state": template_trial.state, "datetime_start": now}
+        this = {"of_study": study_id}
         with self.engine.begin() as connection:
-            if connection.execute(lock).first() is None:  # who counts holds it, else two are equal
+            # Who counts holds the study, or two trials have one number.
+            if connection.execute(lock, this).first() is None:
                 raise KeyError(f"no study has the number {study_id}")
-            trial_id, number = connection.execute(
-                new.returning(TRIALS.c.trial_id, TRIALS.c.number)
-            ).one()
+            trial_id, number = connection.execute(begin, new | this).one()
             rows = [
                 {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
                 for key, value in template_trial.system_attrs.items()
@@ -161,9 +158,20 @@ class StudyRows(RDBStorage):
                 )
             if state == TrialState.RUNNING and stored != TrialState.WAITING:
                 return False
-            mine = TRIALS.c.trial_id == trial_id
-            connection.execute(TRIALS.update().where(mine).values(**columns))
+            connection.execute(_make_change(), {"of_trial": trial_id, **columns})
         return True
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        """Find a study's number.
+
+        Raises:
+            KeyError: when there is none of that name.
+        """
+        with open_reader(self.engine) as connection:
+            found = connection.execute(_ask_study(), {"name": study_name}).scalar()
+        if found is None:
+            raise KeyError(f"no study has the name {study_name}")
+        return int(found)
 
     def get_trial_system_attrs(self, trial_id: int) -> dict[str, Any]:
         """Read what the search reads of a trial, and what is held back of that."""
@@ -277,6 +285,28 @@ class StudyRows(RDBStorage):
                 raise KeyError(f"no trial has the number {trial_id}")
             self.check_trial_is_updatable(trial_id, state)
             yield connection, state
+
+
+@cache
+def _ask_study() -> sa.Select[Any]:
+    return sa.select(STUDIES.c.study_id).where(STUDIES.c.study_name == sa.bindparam("name"))
+
+
+@cache
+def _make_beginning() -> tuple[sa.Select[Any], Any]:
+    """Make what locks a study, and what begins a trial of it with the next number."""
+    this: sa.BindParameter[int] = sa.bindparam("of_study")
+    lock = sa.select(STUDIES.c.study_id).where(STUDIES.c.study_id == this).with_for_update()
+    count = sa.select(sa.func.count()).where(TRIALS.c.study_id == this).scalar_subquery()
+    begin = TRIALS.insert().values(number=count).returning(TRIALS.c.trial_id, TRIALS.c.number)
+    return lock, begin
+
+
+@cache
+def _make_change() -> sa.Update:
+    """Make what writes columns of the trial `of_trial`."""
+    change: sa.Update = TRIALS.update().where(TRIALS.c.trial_id == sa.bindparam("of_trial"))
+    return change
 
 
 @cache

@@ -338,7 +338,7 @@ def list_open_sweeps(connection: sa.Connection) -> list[Sweep]:
 @cache
 def _ask_open() -> sa.Select[Any]:
     mine = trials.c.sweep_id == sweeps.c.id
-    now_s = sa.bindparam("now_s")
+    now_s: sa.BindParameter[float] = sa.bindparam("now_s")
     held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
     is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
     num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
@@ -368,7 +368,8 @@ def count_trials(connection: sa.Connection, sweep_id: int) -> TrialCounts:
 
 @cache
 def _ask_counts() -> sa.CompoundSelect[Any]:
-    mine, now_s = trials.c.sweep_id == sa.bindparam("of_sweep"), sa.bindparam("now_s")
+    mine = trials.c.sweep_id == sa.bindparam("of_sweep")
+    now_s: sa.BindParameter[float] = sa.bindparam("now_s")
     lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
     by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
     return by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))

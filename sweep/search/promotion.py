@@ -129,17 +129,18 @@ def _gather(
     for standing in begun:
         values, state = standing.values, standing.state
         num_values = len(values)
-        if num_values > index:
-            has_gone_on = num_values > index + 1 or state == RUNNING
-            num_promoted += has_gone_on
-            own = (math.inf if has_died(standing) else values[index], standing.slot)
-            reached.append(own)
-            if state == PAUSED and not has_gone_on:
-                paused.append(own)
+        if state == PRUNED and has_died(standing):
+            if num_values >= index:
+                reached.append((math.inf, standing.slot))
+                num_promoted += num_values > index + 1
+        elif num_values > index:
+            reached.append((values[index], standing.slot))
+            if num_values > index + 1 or state == RUNNING:
+                num_promoted += 1
+            elif state == PAUSED:
+                paused.append(reached[-1])
         elif state in (RUNNING, PAUSED):
             num_coming += 1
-        elif num_values == index and has_died(standing):
-            reached.append((math.inf, standing.slot))
     return _Rung(reached, sorted(paused), num_coming, num_promoted, reduction_factor)
 
 

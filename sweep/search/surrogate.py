@@ -196,5 +196,10 @@ def _decay(square_MN: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         square_MN: Squares of the distances, in lengths of the kernel.
     """
-    r_MN = SQRT_5 * np.sqrt(square_MN)
-    return (1.0 + r_MN + r_MN**2 / 3.0) * np.exp(-r_MN)
+    r_MN = np.sqrt(square_MN)
+    r_MN *= SQRT_5
+    k_MN, more_MN = 1.0 + r_MN, r_MN * r_MN  # in place from here on: large arrays are dear to make
+    more_MN /= 3.0
+    k_MN += more_MN
+    k_MN *= np.exp(np.negative(r_MN, out=r_MN), out=r_MN)
+    return k_MN
