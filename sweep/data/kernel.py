@@ -54,7 +54,7 @@ from sweep.data.kernel_grid import (
     go_to_next_bin,
 )
 from sweep.data.toy_event import Tracks
-from sweep.metrics.compiled import compiled
+from sweep.machine.compiled import compiled
 
 SIGMA_PER_CHI2_MM = 0.0125
 MAX_GOOD_CHI2 = 6.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from sweep.data.kernel_grid import MIN_DENSITY, WINDOW_MM, compute_root, raise_root
-from sweep.metrics.compiled import compiled
+from sweep.machine.compiled import compiled
 
 LIMIT_MM = 0.55
 """The maximum is looked for within +- this."""

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from sweep.data.geometry import BIN_WIDTH_MM
-from sweep.metrics.compiled import compiled
+from sweep.machine.compiled import compiled
 
 WINDOW_MM = 0.5
 """A track says nothing further than this from it, in x or in y."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweep.metrics.compiled import compiled
+from sweep.machine.compiled import compiled
 
 STRETCH, BLOCK = 64, 16
 """Bins that are passed together where all of them are low: a processor compares several at once."""

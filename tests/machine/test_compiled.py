@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sweep.metrics.compiled import compiled
+from sweep.machine.compiled import compiled
 
 
 def test_functions_run_where_nothing_can_be_kept() -> None:
