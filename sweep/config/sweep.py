@@ -61,6 +61,7 @@ class DataConfig(Whereabouts):
     while a sweep lives.
 
     Attributes:
+        toy_version: That of the toy events, where they are such.
         num_train, num_validation: Numbers of events.
         num_test: Of the third part, which is opened once, for the winner; None without one.
         train_fingerprint, validation_fingerprint: Hashes of the events themselves.
@@ -68,6 +69,7 @@ class DataConfig(Whereabouts):
         null_loss: Loss of predicting zero on the validation events.
     """
 
+    toy_version: int = Field(default=1, ge=1)  # of sweeps that did not note it
     num_train: int = Field(gt=0)
     num_validation: int = Field(gt=0)
     num_test: int | None = Field(default=None, gt=0)

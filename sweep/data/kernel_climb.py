@@ -1,15 +1,23 @@
-"""Climbs to the maxima of the density in many bins at once, and computes it at many places at once.
+"""Climbs to the maxima of the density in many bins at once.
 
-A lane is a place (x, y, z). A processor takes several lanes in one instruction, while each lane's
-sums run over the tracks in their order, so that a place has the same bits alone and among others.
-Rows of lanes lie in one array at fixed distances: a compiler then knows that none overlap.
+A lane is a place (x, y) in a bin. A processor takes several lanes in one instruction, while each
+lane's sums run over the tracks in their order, so that a set of events has the same content on
+every machine. Rows of lanes lie in one array at fixed distances: a compiler then knows that none
+overlap.
 """
 
 from __future__ import annotations
 
 import math
 
-from sweep.data.kernel_grid import MIN_DENSITY, WINDOW_MM, compute_root, raise_root
+from sweep.data.kernel_grid import (
+    HALF,
+    MIN_DENSITY,
+    NOTHING,
+    NUM_TRACK_ROWS,
+    ONE,
+    compute_exponential,
+)
 from sweep.machine.compiled import compiled
 
 LIMIT_MM = 0.55
@@ -18,8 +26,8 @@ LIMIT_MM = 0.55
 MAX_STEPS = 40
 MAX_HALVINGS = 12
 MAX_STEP_MM = 0.1
-LAST_STEP_MM = 1e-4
-"""A full Newton step this short leaves an error of some 1e-7 mm: no other is needed."""
+LAST_STEP_MM = 3e-3
+"""A Newton step this short leaves an error of some 1e-5 mm, and K is known there without a sum."""
 
 SMALLEST_STEP_MM = 1e-7
 MIN_CURVATURE = 1e-6
@@ -27,37 +35,28 @@ MIN_CURVATURE = 1e-6
 GATHERED_MM = 0.1
 """How far a climb goes before it looks anew for the tracks around it."""
 
-NUM_TRACK_ROWS = 8
-"""Place, slopes, 1 / sigma^2, that / (2 pi), and how far from the beam line the grid sees it."""
+MAX_LANES = 64
+"""At most half of a block's bins climb at once, from two places each."""
 
-MAX_LANES = 96
-"""Room for the points of a grid."""
-
-REGISTER_LENGTH = 4
+REGISTER_LENGTH = 8
 """Numbers in a vector register: lanes are filled up to a multiple, or the rest goes one by one."""
 
-X, Y, Z = 0, MAX_LANES, 2 * MAX_LANES
-"""Where the rows of places begin in `lanes`, and after them the sums of p and its derivatives."""
+X, Y, BIN = range(0, 3 * MAX_LANES, MAX_LANES)
+"""Where the rows of places begin in `lanes`; a bin is counted from the block's first one."""
 
 S, SX, SY, SXX, SXY, SYY = range(3 * MAX_LANES, 9 * MAX_LANES, MAX_LANES)
-Q, QX, QY, QXX, QXY, QYY = range(9 * MAX_LANES, 15 * MAX_LANES, MAX_LANES)
-"""Of p^2, less a factor: its derivatives are 2, 2, 2, 4, 2 times these."""
+"""The sum of p and its derivatives."""
 
-P, UX, UY, ARGUMENT = range(15 * MAX_LANES, 19 * MAX_LANES, MAX_LANES)
-"""Of one track."""
+A, AX, AY, AXX, AXY, AYY = range(9 * MAX_LANES, 15 * MAX_LANES, MAX_LANES)
+"""The sum of p_i p_j over pairs of tracks, and its derivatives."""
 
-NUM_LANE_ROWS = 19
+NUM_LANE_ROWS = 15
 
 (
     AT_X,
     AT_Y,
-    AT_Z,
+    AT_BIN,
     K,
-    GX,
-    GY,
-    HXX,
-    HXY,
-    HYY,
     STEP_X,
     STEP_Y,
     LENGTH,
@@ -68,104 +67,84 @@ NUM_LANE_ROWS = 19
     CENTER_Y,
     STEPS,
     HALVINGS,
-) = range(19)
+) = range(14)
 """Rows of what is known of each climb."""
-NUM_CLIMB_ROWS = 19
+NUM_CLIMB_ROWS = 14
 
 
 # numba infers the types of what it compiles: these functions carry none
-@compiled()
+@compiled(inline="always")
 def sum_up(tracks, num_tracks, lanes, num_lanes):  # type: ignore[no-untyped-def]
-    """Fill the sums over the tracks at each lane's place.
-
-    In short loops: a processor then works on several lanes at a time.
-
-    Args:
-        tracks: Rows of x, y, z, slopes in x and y, 1 / sigma^2, and that / (2 pi).
-    """
+    """Fill the sums over the tracks at each lane's place."""
     num_lanes += -num_lanes % REGISTER_LENGTH
-    for row in range(S, P, MAX_LANES):
+    for row in range(S, NUM_LANE_ROWS * MAX_LANES, MAX_LANES):
         for lane in range(num_lanes):
-            lanes[row + lane] = 0.0
+            lanes[row + lane] = NOTHING
     for track in range(num_tracks):
-        x_mm, y_mm, z_mm = tracks[0, track], tracks[1, track], tracks[2, track]
-        slope_x, slope_y = tracks[3, track], tracks[4, track]
-        w, height = tracks[5, track], tracks[6, track]
-        half = -0.5 * w
+        x_mm, y_mm, step_x, step_y = (
+            tracks[0, track], tracks[1, track], tracks[2, track], tracks[3, track],
+        )  # fmt: skip
+        w, height = tracks[4, track], tracks[5, track] * tracks[5, track]
+        reach = tracks[6, track]
+        half = -HALF * w
         for lane in range(num_lanes):
-            along = lanes[Z + lane] - z_mm
-            dx = x_mm + slope_x * along - lanes[X + lane]
-            dy = y_mm + slope_y * along - lanes[Y + lane]
-            inside = 1.0 if (abs(dx) <= WINDOW_MM) & (abs(dy) <= WINDOW_MM) else 0.0
-            lanes[ARGUMENT + lane] = inside * (half * (dx * dx + dy * dy))
-            lanes[P + lane] = inside * height
-            lanes[UX + lane] = w * dx
-            lanes[UY + lane] = w * dy
-        for lane in range(num_lanes):
-            lanes[ARGUMENT + lane] = compute_root(lanes[ARGUMENT + lane])
-        for lane in range(num_lanes):
-            lanes[P + lane] *= raise_root(lanes[ARGUMENT + lane])
-        for lane in range(num_lanes):
-            p, ux, uy = lanes[P + lane], lanes[UX + lane], lanes[UY + lane]
-            uxx, uyy, px = ux * ux, uy * uy, p * ux
-            lanes[S + lane] += p
-            lanes[SX + lane] += px
-            lanes[SY + lane] += p * uy
-            lanes[SXX + lane] += p * (uxx - w)
-            lanes[SXY + lane] += px * uy
-            lanes[SYY + lane] += p * (uyy - w)
-            pp = p * p
-            ppx = pp * ux
-            lanes[Q + lane] += pp
-            lanes[QX + lane] += ppx
-            lanes[QY + lane] += pp * uy
-            lanes[QXX + lane] += pp * (uxx + uxx - w)
-            lanes[QXY + lane] += ppx * uy
-            lanes[QYY + lane] += pp * (uyy + uyy - w)
+            dx = x_mm + step_x * lanes[BIN + lane] - lanes[X + lane]
+            dy = y_mm + step_y * lanes[BIN + lane] - lanes[Y + lane]
+            inside = ONE if (abs(dx) <= reach) & (abs(dy) <= reach) else NOTHING
+            p = inside * height * compute_exponential(inside * (half * (dx * dx + dy * dy)))
+            ux, uy = w * dx, w * dy
+            px, py = p * ux, p * uy
+            pxx, pxy, pyy = px * ux - w * p, px * uy, py * uy - w * p
+            s, sx, sy = lanes[S + lane], lanes[SX + lane], lanes[SY + lane]
+            sxx, sxy, syy = lanes[SXX + lane], lanes[SXY + lane], lanes[SYY + lane]
+            lanes[A + lane] += p * s
+            lanes[AX + lane] += px * s + p * sx
+            lanes[AY + lane] += py * s + p * sy
+            lanes[AXX + lane] += pxx * s + (px * sx + px * sx) + p * sxx
+            lanes[AXY + lane] += pxy * s + (px * sy + py * sx) + p * sxy
+            lanes[AYY + lane] += pyy * s + (py * sy + py * sy) + p * syy
+            lanes[S + lane] = s + p
+            lanes[SX + lane] = sx + px
+            lanes[SY + lane] = sy + py
+            lanes[SXX + lane] = sxx + pxx
+            lanes[SXY + lane] = sxy + pxy
+            lanes[SYY + lane] = syy + pyy
 
 
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def combine(lanes, lane):  # type: ignore[no-untyped-def]
     """Return K, the gradient of log K and its Hessian (xx, xy, yy) at a lane's place."""
-    s = lanes[S + lane]
-    if s < MIN_DENSITY:
+    s, a = float(lanes[S + lane]), float(lanes[A + lane])
+    if s < MIN_DENSITY or a <= 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    r = lanes[Q + lane] / s
-    k = s - r
-    if k <= 0.0:
-        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    sx, sy = lanes[SX + lane], lanes[SY + lane]
-    sxx, sxy, syy = lanes[SXX + lane], lanes[SXY + lane], lanes[SYY + lane]
-    qx, qy = 2.0 * lanes[QX + lane], 2.0 * lanes[QY + lane]
-    qxx, qxy, qyy = 2.0 * lanes[QXX + lane], 4.0 * lanes[QXY + lane], 2.0 * lanes[QYY + lane]
-    rx = (qx - r * sx) / s
-    ry = (qy - r * sy) / s
-    gx = (sx - rx) / k
-    gy = (sy - ry) / k
-    hxx = (sxx - (qxx - 2.0 * rx * sx - r * sxx) / s) / k - gx * gx
-    hxy = (sxy - (qxy - rx * sy - ry * sx - r * sxy) / s) / k - gx * gy
-    hyy = (syy - (qyy - 2.0 * ry * sy - r * syy) / s) / k - gy * gy
-    return k, gx, gy, hxx, hxy, hyy
+    per_s, per_a = 1.0 / s, 1.0 / a
+    sx, sy = lanes[SX + lane] * per_s, lanes[SY + lane] * per_s
+    ax, ay = lanes[AX + lane] * per_a, lanes[AY + lane] * per_a
+    hxx = lanes[AXX + lane] * per_a - ax * ax - lanes[SXX + lane] * per_s + sx * sx
+    hxy = lanes[AXY + lane] * per_a - ax * ay - lanes[SXY + lane] * per_s + sx * sy
+    hyy = lanes[AYY + lane] * per_a - ay * ay - lanes[SYY + lane] * per_s + sy * sy
+    return 2.0 * a * per_s, ax - sx, ay - sy, hxx, hxy, hyy
 
 
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def climb(tracks, num_tracks, beside, lanes, climbs, active, number):  # type: ignore[no-untyped-def]
     """Climb from each place to a maximum of K inside the limits.
 
     By Newton steps that never go down; all climbs take a step, then all that go on the next.
 
     Args:
-        tracks: Of all the places, as `sum_up` takes them.
+        tracks: Of the block.
         beside: Room for as many.
-        climbs: Rows of what is known; those of x, y, z hold the places, and of x, y, K the result.
+        climbs: Rows of what is known: those of x, y and bin hold the places, at the end those of
+            x, y and K the maxima.
         active: Room for the number of each climb.
         number: Of places.
     """
     for i in range(number):
         active[i] = i
         climbs[TRIAL_X, i], climbs[TRIAL_Y, i] = climbs[AT_X, i], climbs[AT_Y, i]
-        climbs[K, i], climbs[STEPS, i] = -1.0, 0.0  # the place itself is taken as a step is
-        climbs[SCALE, i], climbs[LENGTH, i] = 1.0, math.inf
+        climbs[K, i], climbs[STEPS, i] = 0.0, 0.0
+        climbs[HALVINGS, i] = MAX_HALVINGS  # the place itself is taken as a step is
     num_beside = -1
     while number > 0:
         if num_beside < 0 or _has_left(climbs, active, number):
@@ -173,7 +152,7 @@ def climb(tracks, num_tracks, beside, lanes, climbs, active, number):  # type: i
         for lane in range(number):
             i = active[lane]
             lanes[X + lane], lanes[Y + lane] = climbs[TRIAL_X, i], climbs[TRIAL_Y, i]
-            lanes[Z + lane] = climbs[AT_Z, i]
+            lanes[BIN + lane] = climbs[AT_BIN, i]
         sum_up(beside, num_beside, lanes, number)
         num_left = 0
         for lane in range(number):
@@ -184,37 +163,33 @@ def climb(tracks, num_tracks, beside, lanes, climbs, active, number):  # type: i
         number = num_left
 
 
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def _go_on(climbs, i, trial):  # type: ignore[no-untyped-def]
     """Take a climb's step or shorten it; says whether it has another place to try."""
-    step_mm = climbs[SCALE, i] * climbs[LENGTH, i]
-    if not (trial[0] > climbs[K, i] or step_mm < SMALLEST_STEP_MM):
+    k, gx, gy, hxx, hxy, hyy = trial
+    if k <= climbs[K, i]:
         climbs[HALVINGS, i] += 1.0
         climbs[SCALE, i] *= 0.5
         _set_trial(climbs, i)
         return climbs[HALVINGS, i] < MAX_HALVINGS
-    if trial[0] <= climbs[K, i]:
-        return False
-    climbs[AT_X, i], climbs[AT_Y, i] = climbs[TRIAL_X, i], climbs[TRIAL_Y, i]
-    for row in range(6):
-        climbs[K + row, i] = trial[row]
-    is_last = climbs[SCALE, i] == 1.0 and climbs[LENGTH, i] < LAST_STEP_MM
-    climbs[STEPS, i] += 1.0
-    if trial[0] <= 0.0 or is_last or climbs[STEPS, i] > MAX_STEPS:
-        return False
-    x, y = climbs[AT_X, i], climbs[AT_Y, i]
-    step_x, step_y = _choose_step(x, y, trial[1], trial[2], trial[3], trial[4], trial[5])
+    x, y = climbs[TRIAL_X, i], climbs[TRIAL_Y, i]
+    climbs[AT_X, i], climbs[AT_Y, i], climbs[K, i] = x, y, k
+    step_x, step_y, curvature = _choose_step(x, y, gx, gy, hxx, hxy, hyy)
     length = max(abs(step_x), abs(step_y))
-    if length < SMALLEST_STEP_MM:
-        return False
-    climbs[STEP_X, i], climbs[STEP_Y, i], climbs[LENGTH, i] = step_x, step_y, length
+    climbs[STEP_X, i], climbs[STEP_Y, i] = step_x, step_y
     climbs[SCALE, i] = min(1.0, MAX_STEP_MM / length)
+    climbs[STEPS, i] += 1.0
     climbs[HALVINGS, i] = 0.0
     _set_trial(climbs, i)
-    return True
+    if length >= LAST_STEP_MM or (curvature > 0.0 and length > SMALLEST_STEP_MM):
+        return climbs[STEPS, i] < MAX_STEPS
+    climbs[AT_X, i], climbs[AT_Y, i] = climbs[TRIAL_X, i], climbs[TRIAL_Y, i]
+    gain = gx * (climbs[TRIAL_X, i] - x) + gy * (climbs[TRIAL_Y, i] - y)
+    climbs[K, i] = k * (1.0 + 0.5 * gain)
+    return False
 
 
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def _set_trial(climbs, i):  # type: ignore[no-untyped-def]
     x = climbs[AT_X, i] + climbs[SCALE, i] * climbs[STEP_X, i]
     y = climbs[AT_Y, i] + climbs[SCALE, i] * climbs[STEP_Y, i]
@@ -222,7 +197,7 @@ def _set_trial(climbs, i):  # type: ignore[no-untyped-def]
     climbs[TRIAL_Y, i] = min(max(y, -LIMIT_MM), LIMIT_MM)
 
 
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def _has_left(climbs, active, number):  # type: ignore[no-untyped-def]
     """Say whether a climb is about to leave what its tracks were gathered for."""
     for lane in range(number):
@@ -234,35 +209,28 @@ def _has_left(climbs, active, number):  # type: ignore[no-untyped-def]
     return False
 
 
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def _gather(tracks, num_tracks, beside, climbs, active, number):  # type: ignore[no-untyped-def]
     """Copy the tracks that say something within `GATHERED_MM` of a place; returns how many."""
     for lane in range(number):
         i = active[lane]
         climbs[CENTER_X, i], climbs[CENTER_Y, i] = climbs[TRIAL_X, i], climbs[TRIAL_Y, i]
-    reach = WINDOW_MM + GATHERED_MM
     num_beside = 0
     for track in range(num_tracks):
+        reach = tracks[6, track] + GATHERED_MM
         for lane in range(number):
             i = active[lane]
-            along = climbs[AT_Z, i] - tracks[2, track]
-            dx = tracks[0, track] + tracks[3, track] * along - climbs[TRIAL_X, i]
-            dy = tracks[1, track] + tracks[4, track] * along - climbs[TRIAL_Y, i]
+            dx = tracks[0, track] + tracks[2, track] * climbs[AT_BIN, i] - climbs[TRIAL_X, i]
+            dy = tracks[1, track] + tracks[3, track] * climbs[AT_BIN, i] - climbs[TRIAL_Y, i]
             if abs(dx) <= reach and abs(dy) <= reach:
-                copy_track(tracks, track, beside, num_beside)
+                for row in range(NUM_TRACK_ROWS):
+                    beside[row, num_beside] = tracks[row, track]
                 num_beside += 1
                 break
     return num_beside
 
 
-@compiled()
-def copy_track(tracks, track, others, number):  # type: ignore[no-untyped-def]
-    """Copy a track to the place of that number."""
-    for row in range(NUM_TRACK_ROWS):
-        others[row, number] = tracks[row, track]
-
-
-@compiled(error_model="numpy")
+@compiled(inline="always")
 def _choose_step(x, y, gx, gy, hxx, hxy, hyy):  # type: ignore[no-untyped-def]
     """Choose the step |H|^-1 g: Newton's near a maximum, uphill where a curvature is positive.
 
@@ -272,21 +240,21 @@ def _choose_step(x, y, gx, gy, hxx, hxy, hyy):  # type: ignore[no-untyped-def]
     hold_x = (x >= LIMIT_MM and gx > 0.0) or (x <= -LIMIT_MM and gx < 0.0)
     hold_y = (y >= LIMIT_MM and gy > 0.0) or (y <= -LIMIT_MM and gy < 0.0)
     if hold_x and hold_y:
-        return 0.0, 0.0
+        return 0.0, 0.0, -1.0
     if hold_x:
-        return 0.0, gy / max(abs(hyy), MIN_CURVATURE)
+        return 0.0, gy / max(abs(hyy), MIN_CURVATURE), hyy
     if hold_y:
-        return gx / max(abs(hxx), MIN_CURVATURE), 0.0
+        return gx / max(abs(hxx), MIN_CURVATURE), 0.0, hxx
     mean = 0.5 * (hxx + hyy)
     half = 0.5 * (hxx - hyy)
     radius = math.sqrt(half * half + hxy * hxy)
     inverse_high = 1.0 / max(abs(mean + radius), MIN_CURVATURE)
     inverse_low = 1.0 / max(abs(mean - radius), MIN_CURVATURE)
     if radius == 0.0:
-        return gx * inverse_high, gy * inverse_high
+        return gx * inverse_high, gy * inverse_high, mean
     # |H|^-1 = middle * 1 + spread * (H - mean) / radius
     middle = 0.5 * (inverse_high + inverse_low)
     spread = 0.5 * (inverse_high - inverse_low) / radius
     step_x = middle * gx + spread * (half * gx + hxy * gy)
     step_y = middle * gy + spread * (hxy * gx - half * gy)
-    return step_x, step_y
+    return step_x, step_y, mean + radius

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sweep.config import DataConfig, Whereabouts
@@ -27,6 +28,7 @@ from sweep.data.splits import (
     take_some,
 )
 from sweep.data.toy import is_cached, open_toy_events
+from sweep.data.toy_event import TOY_VERSION
 from sweep.errors import DataError
 
 VALIDATION_SEED_OFFSET = 2**31
@@ -40,13 +42,18 @@ TEST_SHARE = 0.1
 
 
 def open_selection(
-    selection: Selection, progress: Progress | None = None, *, with_test: bool = True
+    selection: Selection,
+    progress: Progress | None = None,
+    *,
+    with_test: bool = True,
+    toy_version: int = TOY_VERSION,
 ) -> Split:
     """Open the events that a selection asks for.
 
     Args:
         with_test: Whether to open the third part, too: it is only when a sweep begins, for its
             fingerprint, and for the winner.
+        toy_version: That of the toy events of a sweep that began earlier.
 
     Raises:
         DataError: when a file cannot be used, there are fewer events than asked for, or an event
@@ -54,29 +61,30 @@ def open_selection(
     """
     check_selection(selection)
     if not selection.whereabouts.files:
-        split = _open_toy(selection, progress, with_test)
+        split = _open_toy(selection, progress, with_test, toy_version)
     else:
         split = _open_files(selection, progress, with_test)
     return split if with_test else replace(split, test=None)
 
 
-def _open_toy(selection: Selection, progress: Progress | None, with_test: bool) -> Split:
+def _open_toy(
+    selection: Selection, progress: Progress | None, with_test: bool, version: int
+) -> Split:
     num_train = selection.num_train or selection.max_train
     num_validation = selection.num_validation or selection.max_validation
     if num_train is None or num_validation is None:
         raise DataError(
             "events: toy events have no natural number, got none, expected one; add --events"
         )
-    train = open_toy_events(num_train, selection.whereabouts.toy_seed, progress=progress)
-    validation = open_toy_events(
-        num_validation, selection.whereabouts.toy_seed + VALIDATION_SEED_OFFSET, progress=progress
-    )
+    open_set = partial(open_toy_events, version=version, progress=progress)
+    first_seed = selection.whereabouts.toy_seed
+    train = open_set(num_train, first_seed)
+    validation = open_set(num_validation, first_seed + VALIDATION_SEED_OFFSET)
     split = pair_events(train, validation)
     num_test = selection.num_test or min(selection.max_test, num_validation)
     if not num_test or not with_test:
         return split
-    seed = selection.whereabouts.toy_seed + TEST_SEED_OFFSET
-    return _add_test(split, open_toy_events(num_test, seed, progress=progress))
+    return _add_test(split, open_set(num_test, first_seed + TEST_SEED_OFFSET))
 
 
 def _open_files(selection: Selection, progress: Progress | None, with_test: bool) -> Split:
@@ -186,6 +194,7 @@ def describe_split(selection: Selection, split: Split) -> DataConfig:
     found = {name: getattr(selection.whereabouts, name) for name in Whereabouts.model_fields}
     return DataConfig(
         **found,
+        toy_version=TOY_VERSION,
         num_train=len(split.train),
         num_validation=len(split.validation),
         num_test=len(split.test) if split.test else None,
@@ -200,15 +209,16 @@ def find_missing_toys(config: DataConfig) -> list[tuple[int, int]]:
     """Find which toy events of a stored sweep would have to be made again, which takes long.
 
     Returns:
-        Number of events and seed of each set that is not in the cache; nothing for files.
+        Number of events and seed of each set that is not in the cache; nothing for files, and for
+        those of an earlier version, which nobody makes.
     """
-    if config.files:
+    if config.files or config.toy_version != TOY_VERSION:
         return []
     sets = (
         (config.num_train, config.toy_seed),
         (config.num_validation, config.toy_seed + VALIDATION_SEED_OFFSET),
     )
-    return [(num_events, seed) for num_events, seed in sets if not is_cached(num_events, seed)]
+    return [one for one in sets if not is_cached(*one, config.toy_version)]
 
 
 def reopen_split(config: DataConfig, progress: Progress | None = None) -> Split:
@@ -241,7 +251,7 @@ def _reopen(config: DataConfig, progress: Progress | None, *, with_test: bool) -
     place["test_files"] = find_files(config.test_files) if with_test else config.test_files
     found = config.model_copy(update=place)
     selection = Selection(found, config.num_train, config.num_validation, num_test=config.num_test)
-    split = open_selection(selection, progress, with_test=with_test)
+    split = open_selection(selection, progress, with_test=with_test, toy_version=config.toy_version)
     for side, events, expected in (
         ("training", split.train, config.train_fingerprint),
         ("validation", split.validation, config.validation_fingerprint),

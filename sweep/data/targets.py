@@ -37,8 +37,10 @@ def compute_resolution_mm(num_tracks: int) -> float:
     return float(0.001 * (926.0 * num_tracks**-0.84 + 10.7))
 
 
-def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Draw vertices into a histogram, each as a Gaussian as wide as its resolution.
+def fill_targets(
+    z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer], is_wanted: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Draw vertices into two histograms, each as a Gaussian as wide as its resolution.
 
     Bin contents are CDF differences over the window of 11 bins around floor((z + 99.95) * 10), as
     in uc-lhcb/pv-finder, model/origdata_mdsA.py (docs/PHYSICS.md, "Target"). Its edge faults are
@@ -47,11 +49,12 @@ def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> 
 
     Args:
         num_tracks: Charged particles in acceptance, shape (V,), at least 0.
+        is_wanted: Which vertices the first histogram is for, shape (V,); the second has the others.
 
     Returns:
-        Histogram, shape (4000,), at least 0; a vertex beyond -99.95 < z < 299.95 adds nothing.
+        Histograms, shape (2, 4000), at least 0; a vertex beyond -99.95 < z < 299.95 adds nothing.
     """
-    histogram = np.zeros(NUM_BINS)
+    histograms = np.zeros((2, NUM_BINS))
     first_center_mm = Z_MIN_MM + 0.5 * BIN_WIDTH_MM
     last_center_mm = first_center_mm + (NUM_BINS - 1) * BIN_WIDTH_MM
     chosen = (z_mm > first_center_mm) & (z_mm < last_center_mm)
@@ -65,8 +68,10 @@ def fill_target(z_mm: NDArray[np.floating], num_tracks: NDArray[np.integer]) -> 
     content_VW = np.diff(cdf_VW.reshape(bin_VW.shape))
     content_VW *= np.maximum(1.0, REFERENCE_SIGMA_MM / sigma_V)[:, None]
     is_inside = (bin_VW[:, :-1] >= 0) & (bin_VW[:, :-1] < NUM_BINS)
-    np.add.at(histogram, bin_VW[:, :-1][is_inside], content_VW[is_inside])
-    return histogram
+    row_VW = np.where(is_wanted[chosen], 0, 1)[:, None] + np.zeros_like(bin_VW[:, :-1])
+    place = row_VW[is_inside], bin_VW[:, :-1][is_inside]
+    np.add.at(histograms, place, content_VW[is_inside])
+    return histograms
 
 
 def mask_target(target: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from sweep.data.store import (
     open_store,
     write_store,
 )
-from sweep.data.targets import fill_target, mask_target
+from sweep.data.targets import fill_targets, mask_target
 from sweep.data.toy_event import TOY_VERSION, draw_event
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
@@ -40,7 +40,11 @@ ToyEvent = tuple[NDArray[np.float16], NDArray[np.float16], Vertices]
 
 
 def open_toy_events(
-    num_events: int, seed: int, *, progress: Callable[[int, int], None] | None = None
+    num_events: int,
+    seed: int,
+    *,
+    version: int = TOY_VERSION,
+    progress: Callable[[int, int], None] | None = None,
 ) -> EventSet:
     """Open toy events, making them first where the cache does not hold them yet.
 
@@ -50,17 +54,25 @@ def open_toy_events(
     Args:
         num_events: How many, at least 1.
         seed: Seed of the set, at least 0; the first events of a larger set are those of a smaller.
+        version: Which `TOY_VERSION` they are of; those of an earlier one are made no more.
 
     Raises:
-        DataError: When a number is out of range, or the cache cannot be written.
+        DataError: When a number is out of range, the cache cannot be written, or it does not hold
+            the events of an earlier version.
     """
     if num_events < 1:
         raise DataError(f"events: got {num_events}, expected at least 1; ask for more")
     if seed < 0:
         raise DataError(f"seed: got {seed}, expected 0 or more; choose another")
-    name = _name_store(num_events, seed)
+    name = _name_store(num_events, seed, version)
 
     def make() -> EventStore:
+        if version != TOY_VERSION:
+            raise DataError(
+                f"toy events: {num_events} of seed {seed} are not in the cache, got version "
+                f"{version}, expected {TOY_VERSION}, as none of before are made; set SWEEP_CACHE "
+                "to where the sweep began, or begin a new one with --sweep"
+            )
         made: list[Vertices] = []
         half = np.dtype("<f2")
         return write_store(
@@ -76,9 +88,9 @@ def open_toy_events(
     return EventSet([open_store(name, make)])
 
 
-def is_cached(num_events: int, seed: int) -> bool:
+def is_cached(num_events: int, seed: int, version: int) -> bool:
     """Say whether toy events are in the cache, so that `open_toy_events` need not make them."""
-    return find_store(_name_store(num_events, seed)) is not None
+    return find_store(_name_store(num_events, seed, version)) is not None
 
 
 def make_toy_event(seed: int, index: int) -> ToyEvent:
@@ -95,16 +107,14 @@ def make_toy_event(seed: int, index: int) -> ToyEvent:
     kernel, x_mm, y_mm = compute_kernel(tracks)
     density = kernel / KDE_SCALE
     x_CL = np.stack([density, density * density, FEATURE_PER_MM * x_mm, FEATURE_PER_MM * y_mm])
-    is_wanted = vertices.category == 1
-    target, other = (
-        fill_target(vertices.z_mm[chosen], vertices.num_tracks[chosen]).astype(np.float32)
-        for chosen in (is_wanted, ~is_wanted)
+    target, other = fill_targets(vertices.z_mm, vertices.num_tracks, vertices.category == 1).astype(
+        np.float32
     )
     return x_CL.astype(np.float16), mask_target(target, other).astype(np.float16), vertices
 
 
-def _name_store(num_events: int, seed: int) -> str:
-    return f"toy-v{STORE_VERSION}-recipe{TOY_VERSION}-seed{seed}-events{num_events}"
+def _name_store(num_events: int, seed: int, version: int) -> str:
+    return f"toy-v{STORE_VERSION}-recipe{version}-seed{seed}-events{num_events}"
 
 
 def _make_chunks(num_events: int, seed: int, made: list[Vertices]) -> Iterator[EventChunk]:

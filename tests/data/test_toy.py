@@ -12,7 +12,8 @@ from sweep.data.description import describe_events
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.toy import make_toy_event, open_toy_events
-from sweep.data.toy_event import draw_event
+from sweep.data.toy_event import TOY_VERSION, draw_event
+from sweep.errors import DataError
 
 NUM_EVENTS = 300
 
@@ -41,7 +42,7 @@ def test_the_content_is_the_same_on_every_machine() -> None:
 
     A change of the recipe or of the kernel changes it, and then needs a new TOY_VERSION.
     """
-    assert open_toy_events(60, 20).fingerprint == "e82336f683779ca5"
+    assert open_toy_events(60, 20).fingerprint == "1ddf571f96bfc722"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
@@ -117,3 +118,18 @@ def test_toy_peaks_are_as_high_as_real_ones(toy: EventSet, shared_data: Path) ->
         peak = np.nanmax(np.where(y_BL > 1.0, x_BCL[:, 0], np.nan), axis=1, initial=0.0)
         heights.append(peak[peak > 0].mean())
     assert heights[0] == pytest.approx(heights[1], rel=0.15)
+
+
+def test_events_of_an_earlier_version_are_opened_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep that began on them goes on where the cache holds them, and is told so elsewhere."""
+    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path))
+    fingerprint = open_toy_events(2, 7).fingerprint
+    (place,) = (tmp_path / "events").iterdir()
+    place.rename(place.with_name(place.name.replace(f"recipe{TOY_VERSION}", "recipe1")))
+    assert open_toy_events(2, 7, version=1).fingerprint == fingerprint
+    with pytest.raises(
+        DataError, match="3 of seed 7 are not in the cache, got version 1, expected"
+    ):
+        open_toy_events(3, 7, version=1)
