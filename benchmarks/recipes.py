@@ -123,6 +123,10 @@ ROWS: Mapping[str, Row] = {
     "batches of 8": Row({"batch_size": 8}),
     "batches of 32": Row({"batch_size": 32}),
     "x and y as they are": Row({"positions": "signed"}),
+    "asymmetry 0.15, half reflected": Row({"asymmetry": 0.15, "reflected_share": 0.5}),
+    "the same, batches of 8, weight decay 0.1": Row(
+        {"asymmetry": 0.15, "reflected_share": 0.5, "batch_size": 8, "weight_decay": 0.1}
+    ),
     "no clipping": Row(recipe={"clip_norm": None}),
     "as many own toys beside": Row(teach=_mix),
     "own toys alone": Row(teach=_toys_alone),
