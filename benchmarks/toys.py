@@ -44,9 +44,12 @@ print(compiled_s, speed)
 
 
 def unpack(commit: str, folder: Path) -> None:
-    """Put `sweep` as a commit has it into a folder."""
+    """Put the program as a commit has it into a folder."""
     packed = subprocess.run(
-        ["git", "archive", commit, "sweep"], capture_output=True, check=True, cwd=CHECKOUT
+        ["git", "archive", commit, "sweep", "models", "storage"],
+        capture_output=True,
+        check=True,
+        cwd=CHECKOUT,
     ).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")

@@ -180,12 +180,8 @@ def _make_folder(folder: Path) -> None:
 def _write_resume(options: JobOptions, sweep: Sweep) -> str:
     """Write the command that goes on with the sweep."""
     model = sweep.config["model"]
-    words = [
-        "sweep",
-        "curve" if sweep.config.get("curve") else "run",
-        "--model",
-        model,
-    ]
+    is_curve = any(sweep.config.get(name) for name in ("curve", "sample_size"))  # its earlier name
+    words = ["sweep", "curve" if is_curve else "run", "--model", model]
     if sweep.name != name_search(model):
         words += ["--sweep", sweep.name]
     if options.launcher != LOCAL:

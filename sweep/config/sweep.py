@@ -41,6 +41,7 @@ class Whereabouts(Frozen):
         test_files: Files of the third part; empty when it is split off `files`.
         variant: Which features of a PV-Finder HDF5 file, where it has both kinds.
         toy_seed: Seed of the toy events.
+        toy_version: Theirs; a sweep keeps that which it began with.
         split_seed: Seed of the permutation that splits.
     """
 
@@ -51,6 +52,7 @@ class Whereabouts(Frozen):
     y_key: str | None = None
     variant: Variant | None = None
     toy_seed: int = Field(default=1, ge=0)
+    toy_version: int = Field(default=1, ge=1)  # of sweeps that did not note it
     split_seed: int = Field(default=0, ge=0)
 
 
@@ -61,7 +63,6 @@ class DataConfig(Whereabouts):
     while a sweep lives.
 
     Attributes:
-        toy_version: That of the toy events, where they are such.
         num_train, num_validation: Numbers of events.
         num_test: Of the third part, which is opened once, for the winner; None without one.
         train_fingerprint, validation_fingerprint: Hashes of the events themselves.
@@ -69,7 +70,6 @@ class DataConfig(Whereabouts):
         null_loss: Loss of predicting zero on the validation events.
     """
 
-    toy_version: int = Field(default=1, ge=1)  # of sweeps that did not note it
     num_train: int = Field(gt=0)
     num_validation: int = Field(gt=0)
     num_test: int | None = Field(default=None, gt=0)
@@ -90,7 +90,9 @@ class DataConfig(Whereabouts):
         return self.model_copy(update={name: getattr(other, name) for name in WHEREABOUTS})
 
 
-WHEREABOUTS = tuple(name for name in Whereabouts.model_fields if name != "split_seed")
+WHEREABOUTS = tuple(
+    name for name in Whereabouts.model_fields if name not in ("split_seed", "toy_version")
+)
 """What of a DataConfig says where events lie and not which they are."""
 
 

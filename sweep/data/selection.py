@@ -46,14 +46,12 @@ def open_selection(
     progress: Progress | None = None,
     *,
     with_test: bool = True,
-    toy_version: int = TOY_VERSION,
 ) -> Split:
     """Open the events that a selection asks for.
 
     Args:
         with_test: Whether to open the third part, too: it is only when a sweep begins, for its
             fingerprint, and for the winner.
-        toy_version: That of the toy events of a sweep that began earlier.
 
     Raises:
         DataError: when a file cannot be used, there are fewer events than asked for, or an event
@@ -61,21 +59,20 @@ def open_selection(
     """
     check_selection(selection)
     if not selection.whereabouts.files:
-        split = _open_toy(selection, progress, with_test, toy_version)
+        split = _open_toy(selection, progress, with_test)
     else:
         split = _open_files(selection, progress, with_test)
     return split if with_test else replace(split, test=None)
 
 
-def _open_toy(
-    selection: Selection, progress: Progress | None, with_test: bool, version: int
-) -> Split:
+def _open_toy(selection: Selection, progress: Progress | None, with_test: bool) -> Split:
     num_train = selection.num_train or selection.max_train
     num_validation = selection.num_validation or selection.max_validation
     if num_train is None or num_validation is None:
         raise DataError(
             "events: toy events have no natural number, got none, expected one; add --events"
         )
+    version = selection.whereabouts.toy_version
     open_set = partial(open_toy_events, version=version, progress=progress)
     first_seed = selection.whereabouts.toy_seed
     train = open_set(num_train, first_seed)
@@ -194,7 +191,6 @@ def describe_split(selection: Selection, split: Split) -> DataConfig:
     found = {name: getattr(selection.whereabouts, name) for name in Whereabouts.model_fields}
     return DataConfig(
         **found,
-        toy_version=TOY_VERSION,
         num_train=len(split.train),
         num_validation=len(split.validation),
         num_test=len(split.test) if split.test else None,
@@ -251,7 +247,7 @@ def _reopen(config: DataConfig, progress: Progress | None, *, with_test: bool) -
     place["test_files"] = find_files(config.test_files) if with_test else config.test_files
     found = config.model_copy(update=place)
     selection = Selection(found, config.num_train, config.num_validation, num_test=config.num_test)
-    split = open_selection(selection, progress, with_test=with_test, toy_version=config.toy_version)
+    split = open_selection(selection, progress, with_test=with_test)
     for side, events, expected in (
         ("training", split.train, config.train_fingerprint),
         ("validation", split.validation, config.validation_fingerprint),

@@ -147,6 +147,8 @@ def plan_space(
 
 
 def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> Selection:
+    from sweep.data.toy_event import TOY_VERSION  # late: it loads NumPy
+
     whereabouts = Whereabouts(
         files=name_files(asked.data),
         validation_files=name_files(asked.val_data),
@@ -154,6 +156,7 @@ def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> S
         x_key=asked.x_key,
         y_key=asked.y_key,
         variant=read_variant(asked.variant),
+        toy_version=stored.data.toy_version if stored else TOY_VERSION,
     )
     # The sizes of a sample-size curve are drawn out of all there is.
     is_curve = asked.curve is not None

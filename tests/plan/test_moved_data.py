@@ -11,7 +11,9 @@ import pytest
 
 from sweep.config import SweepConfig
 from sweep.data.selection import reopen_split
+from sweep.data.toy_event import TOY_VERSION
 from sweep.errors import ConflictError, DataError
+from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
 from sweep.plan.profile import CPU
 from sweep.plan.request import Request
@@ -104,3 +106,19 @@ def test_machine_says_where_it_keeps_events(
     monkeypatch.setenv("SWEEP_DATA", f"{tmp_path}:{tmp_path / 'here'}")
     assert len(reopen_split(before.data).validation) == 8
     assert prepare(Request(model="cnn"), sqlite_url) == (before, [])
+
+
+def test_sweep_of_earlier_toy_events_goes_on_where_they_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With equal events and no word of a difference; where they are gone one line refuses."""
+    monkeypatch.setenv("SWEEP_CACHE", str(tmp_path))
+    asked = Request(model="cnn", events=4, val_events=3, epochs=1)
+    now = plan_sweep(asked, CPU).config
+    before = now.model_copy(update={"data": now.data.model_copy(update={"toy_version": 1})})
+    for place in (tmp_path / "events").iterdir():
+        place.rename(place.with_name(place.name.replace(f"recipe{TOY_VERSION}", "recipe1")))
+    assert plan_sweep(Request(model="cnn"), CPU, before).config == before
+    shutil.rmtree(tmp_path / "events")
+    with pytest.raises(DataError, match="got version 1, expected"):
+        plan_sweep(Request(model="cnn"), CPU, before)
