@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import tempfile
@@ -24,6 +25,7 @@ def as_plain_user() -> Iterator[None]:
     if os.geteuid() != 0:
         yield
         return
+    codecs.lookup("utf-8-sig")  # what cannot be read now is called unknown for ever
     groups = os.getgroups()
     os.setgroups([])
     os.setegid(NOBODY)

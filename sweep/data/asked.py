@@ -9,6 +9,10 @@ from sweep.config import Whereabouts
 from sweep.data.paths import check_counts, check_paths
 from sweep.errors import DataError
 
+TOY_VERSION = 2
+"""Of the toy events that are made. Those of 1 had the same tracks and vertices, and a density that
+was climbed to from each bin's grid."""
+
 
 @dataclass(frozen=True)
 class Selection:

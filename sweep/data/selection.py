@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from sweep.config import DataConfig, Whereabouts
-from sweep.data.asked import Selection, check_selection
+from sweep.data.asked import TOY_VERSION, Selection, check_selection
 from sweep.data.description import compute_null_loss
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
@@ -28,7 +28,6 @@ from sweep.data.splits import (
     take_some,
 )
 from sweep.data.toy import is_cached, open_toy_events
-from sweep.data.toy_event import TOY_VERSION
 from sweep.errors import DataError
 
 VALIDATION_SEED_OFFSET = 2**31

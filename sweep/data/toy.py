@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.data.asked import TOY_VERSION
 from sweep.data.events import EventSet
 from sweep.data.geometry import FEATURE_PER_MM
 from sweep.data.store import (
@@ -25,7 +26,7 @@ from sweep.data.store import (
     write_store,
 )
 from sweep.data.targets import fill_targets, mask_target
-from sweep.data.toy_event import TOY_VERSION, draw_event
+from sweep.data.toy_event import draw_event
 from sweep.data.vertices import Vertices
 from sweep.errors import DataError
 

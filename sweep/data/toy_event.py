@@ -5,7 +5,7 @@ first constants were those of ten published events; where one was changed its li
 set against 5,000 events and 100 events' tracks of the real chain. Draws are rounded to 1e-7, far
 below any effect, so that the last bit of a machine's logarithm or cosine is not seen and a set has
 the same content everywhere. A change of any constant, of the order of the draws, or of
-the kernel, is a new `TOY_VERSION`.
+the kernel, is a new `TOY_VERSION` (`sweep.data.asked`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.data.vertices import Vertices
-
-TOY_VERSION = 2
-"""Of 1, tracks and vertices were the same, and the density was climbed to from each bin's grid."""
 
 MEAN_VERTICES = 7.6
 MEAN_EMPTY_VERTICES = 2.9  # at first 18 % of the full ones; 10.5 vertices in all in the real chain

@@ -14,7 +14,7 @@ from sweep.config import (
     Variant,
     Whereabouts,
 )
-from sweep.data.asked import Selection
+from sweep.data.asked import TOY_VERSION, Selection
 from sweep.data.paths import name_files
 from sweep.errors import ConfigError, ConflictError, check_known, list_allowed
 from sweep.metrics.table import FRONT, OBJECTIVES
@@ -147,8 +147,6 @@ def plan_space(
 
 
 def plan_data(asked: Request, profile: Profile, stored: SweepConfig | None) -> Selection:
-    from sweep.data.toy_event import TOY_VERSION  # late: it loads NumPy
-
     whereabouts = Whereabouts(
         files=name_files(asked.data),
         validation_files=name_files(asked.val_data),

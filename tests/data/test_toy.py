@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sweep.data.asked import TOY_VERSION
 from sweep.data.description import describe_events
 from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.toy import make_toy_event, open_toy_events
-from sweep.data.toy_event import TOY_VERSION, draw_event
+from sweep.data.toy_event import draw_event
 from sweep.errors import DataError
 
 NUM_EVENTS = 300

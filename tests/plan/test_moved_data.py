@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sweep.config import SweepConfig
+from sweep.data.asked import TOY_VERSION
 from sweep.data.selection import reopen_split
-from sweep.data.toy_event import TOY_VERSION
 from sweep.errors import ConflictError, DataError
 from sweep.plan.plan import plan_sweep
 from sweep.plan.preparation import prepare_sweep
