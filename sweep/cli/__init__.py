@@ -6,7 +6,6 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 from __future__ import annotations
 
 import functools
-import gc
 import importlib
 import os
 import sys
@@ -49,9 +48,6 @@ COMMANDS = {
 """What a person types, and the module of this package and its function that does it."""
 TAKES_ANY = ("change",)
 """Commands that refuse themselves what they do not know: with the reason where `run` knows it."""
-MANY = 20_000
-"""Objects more, after which Python looks for those that only hold each other: otherwise it does so
-hundreds of times while modules load, where there are none, and that is 7 % of `sweep status`."""
 
 
 class Commands(TyperGroup):
@@ -123,7 +119,6 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
     # Otherwise the parser has the data of all that is installed read for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    gc.set_threshold(MANY)
     prepare_streams()
     sys.exit(conclude(_call))
 
