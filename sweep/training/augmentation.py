@@ -1,8 +1,8 @@
 """Makes sixteen events of one: the reflections under which an event of tracks stays one.
 
-The kernel density of reflected tracks is the reflected density; that of `sweep.data.kernel` in 98 of
-100 bins, since its search, turned around in z, may end at another maximum. Reflection in
-z at the middle of the beam line turns the bins around; in x or y it changes the sign of that
+The kernel density of reflected tracks is the reflected density; that of `sweep.data.kernel` in 98
+of 100 bins, since its search, turned around in z, may end at another maximum. Reflection in z at
+the middle of the beam line turns the bins around; in x or y it changes the sign of that
 feature; exchange of x and y exchanges the two. Targets know of z alone, and of it not everything:
 the window of bins that a vertex fills lies up to one bin low (`sweep.data.targets`), so that a
 turned window has one bin too many above and misses one below. Both are masked.
