@@ -31,7 +31,7 @@ from optuna.pruners import NopPruner
 from optuna.trial import TrialState
 
 from sweep.search.judgement import get_ranking
-from sweep.search.promotion import choose_next_trial
+from sweep.search.promotion import Halving
 from sweep.search.strategy import build_sampler
 from sweep.search.suggestion import suggest
 from sweep.storage import studies
@@ -75,7 +75,7 @@ class Stopwatch:
 
 
 def make_promotion() -> Promotion:
-    return Promotion(RUNGS, RANKING, lambda all_: choose_next_trial(all_, RUNGS, 2))
+    return Promotion(RUNGS, RANKING, Halving(RUNGS, 2))
 
 
 def work(url: str, sweep_id: int, name: str, num_trials: int, epoch_s: float, out: Any) -> None:

@@ -13,13 +13,14 @@ Nothing here knows a database or a network: whoever wants to replay a sweep call
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import PAUSED, PRUNED, RUNNING, WAITING
 
-__all__ = ["NextTrial", "Standing", "choose_next_trial", "list_rungs"]
+__all__ = ["Halving", "NextTrial", "Standing", "choose_next_trial", "list_rungs"]
 
 FATAL_OUTCOMES = ("dead", "diverged")
 """Ended early so, a trial is the worst of each rung that it reached, and of the next one."""
@@ -47,22 +48,22 @@ def list_rungs(num_epochs: int, grace_epochs: int, reduction_factor: int) -> tup
     return tuple(sorted(set(rungs)))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Rung:
     """The trials at one rung.
 
     Attributes:
-        reached: Values and slots of those that reached it, and of those that died on the way to it.
-        paused: Those of them that are paused here, the best first.
+        reached: Values of those that reached it, and of those that died on the way to it, by slot.
+        paused: Values of those of them that are paused here, by slot.
         num_coming: How many more may still reach it.
         num_promoted: How many of them went on already.
     """
 
-    reached: Sequence[tuple[float, int]]
-    paused: Sequence[tuple[float, int]]
-    num_coming: int
-    num_promoted: int
     reduction_factor: int
+    reached: dict[int, float] = field(default_factory=dict)
+    paused: dict[int, float] = field(default_factory=dict)
+    num_coming: int = 0
+    num_promoted: int = 0
 
     @property
     def num_free(self) -> int:
@@ -80,6 +81,85 @@ class _Rung:
     def largest_quota(self) -> int:
         """How many may ever go on."""
         return math.ceil((len(self.reached) + self.num_coming) / self.reduction_factor)
+
+    def count(self, standing: Standing, index: int, one: int) -> None:
+        """Count a trial at the rung of an index, by 1; or by -1 no more, as it was counted.
+
+        Who died on the way leaves its place to another.
+        """
+        values, state = standing.values, standing.state
+        num_values = len(values)
+        if state == PRUNED and has_died(standing):
+            if num_values >= index:
+                _note(self.reached, standing.slot, math.inf, one)
+                self.num_promoted += one * (num_values > index + 1)
+        elif num_values > index:
+            _note(self.reached, standing.slot, values[index], one)
+            if num_values > index + 1 or state == RUNNING:
+                self.num_promoted += one
+            elif state == PAUSED:
+                _note(self.paused, standing.slot, values[index], one)
+        elif state in (RUNNING, PAUSED, WAITING):
+            self.num_coming += one
+
+
+def _note(values: dict[int, float], slot: int, value: float, one: int) -> None:
+    """Put a trial's value among others, or take it out."""
+    if one > 0:
+        values[slot] = value
+    else:
+        del values[slot]
+
+
+class Halving:
+    """The rule of one sweep: what it was told of a trial is counted until it is told another thing.
+
+    What it chooses follows from what it is told last, as `choose_next_trial` says.
+
+    Args:
+        rungs: As `list_rungs` gives them.
+        reduction_factor: One of so many goes on.
+        kept_slot: Of a trial that goes on whatever its rank.
+    """
+
+    def __init__(
+        self, rungs: Sequence[int], reduction_factor: int, *, kept_slot: int | None = None
+    ) -> None:
+        self._epochs = rungs
+        self._kept_slot = kept_slot
+        self._told: Sequence[Standing] = ()
+        self._waiting: set[int] = set()
+        self._rungs = [_Rung(reduction_factor) for _ in rungs[:-1]]
+
+    def __call__(self, standings: Sequence[Standing]) -> NextTrial | None:
+        """Choose what a worker is to do next, where the trials of the sweep stand so."""
+        pairs = zip_longest(self._told, standings)
+        changed = [pair for pair in pairs if pair[0] is not pair[1]]
+        self._told = tuple(standings)
+        for one, side in ((-1, 0), (1, 1)):  # one that only moved is taken out, then put in
+            for pair in changed:
+                if (standing := pair[side]) is not None:
+                    self._count(standing, one)
+        return self._choose()
+
+    def _count(self, standing: Standing, one: int) -> None:
+        if standing.state == WAITING:
+            self._waiting ^= {standing.slot}
+        for index, rung in enumerate(self._rungs):
+            rung.count(standing, index, one)
+
+    def _choose(self) -> NextTrial | None:
+        halts = list(zip(self._epochs, self._epochs[1:], self._rungs, strict=False))
+        for _epoch, next_epoch, rung in reversed(halts):
+            if rung.num_free and rung.paused:
+                return NextTrial(min(_rank(rung.paused))[1], next_epoch)
+            if self._kept_slot is not None and self._kept_slot in rung.paused:
+                return NextTrial(self._kept_slot, next_epoch)
+        for epoch, _next_epoch, rung in halts:
+            if len(rung.paused) > rung.num_ever:
+                beaten = sorted(_rank(rung.paused))[rung.num_ever]
+                return NextTrial(beaten[1], epoch, _explain(rung, beaten, epoch))
+        return NextTrial(min(self._waiting), self._epochs[0]) if self._waiting else None
 
 
 def choose_next_trial(
@@ -104,44 +184,12 @@ def choose_next_trial(
     Returns:
         The trial; None where there is none before the running ones are further, or ever.
     """
-    waiting = [standing.slot for standing in standings if standing.state == WAITING]
-    begun = [standing for standing in standings if standing.state != WAITING]
-    halts = [
-        _gather(begun, len(waiting), index, reduction_factor) for index in range(len(rungs) - 1)
-    ]
-    for index, rung in reversed(list(enumerate(halts))):
-        free = rung.paused[: min(1, rung.num_free)]
-        for _value, slot in free or [one for one in rung.paused if one[1] == kept_slot]:
-            return NextTrial(slot, rungs[index + 1])
-    for index, rung in enumerate(halts):
-        for beaten in rung.paused[rung.num_ever :]:
-            return NextTrial(beaten[1], rungs[index], _explain(rung, beaten, rungs[index]))
-    return NextTrial(min(waiting), rungs[0]) if waiting else None
+    return Halving(rungs, reduction_factor, kept_slot=kept_slot)(standings)
 
 
-def _gather(
-    begun: Sequence[Standing], num_waiting: int, index: int, reduction_factor: int
-) -> _Rung:
-    """Gather the trials at one rung; who died on the way leaves its place to another."""
-    reached: list[tuple[float, int]] = []
-    paused: list[tuple[float, int]] = []
-    num_coming, num_promoted = num_waiting, 0
-    for standing in begun:
-        values, state = standing.values, standing.state
-        num_values = len(values)
-        if state == PRUNED and has_died(standing):
-            if num_values >= index:
-                reached.append((math.inf, standing.slot))
-                num_promoted += num_values > index + 1
-        elif num_values > index:
-            reached.append((values[index], standing.slot))
-            if num_values > index + 1 or state == RUNNING:
-                num_promoted += 1
-            elif state == PAUSED:
-                paused.append(reached[-1])
-        elif state in (RUNNING, PAUSED):
-            num_coming += 1
-    return _Rung(reached, sorted(paused), num_coming, num_promoted, reduction_factor)
+def _rank(values: Mapping[int, float]) -> Iterator[tuple[float, int]]:
+    """Give values with their slots, by which they are ranked."""
+    return zip(values.values(), values, strict=True)
 
 
 def has_died(standing: Standing) -> bool:
@@ -151,7 +199,7 @@ def has_died(standing: Standing) -> bool:
 
 def _explain(rung: _Rung, beaten: tuple[float, int], epoch: int) -> str:
     """Say why a trial never goes on."""
-    rank = sum(one <= beaten for one in rung.reached)
+    rank = sum(one <= beaten for one in _rank(rung.reached))
     later = f" and {rung.num_coming} to come" if rung.num_coming else ""
     return (
         f"ranked {rank} of {len(rung.reached)}{later} after epoch {epoch}, "

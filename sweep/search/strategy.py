@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sweep.config import PrunerConfig, SamplerConfig, SearchConfig, SweepConfig
@@ -109,7 +110,7 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     """
     from sweep.search.front import choose_on_front
     from sweep.search.judgement import count_grace_epochs, get_ranking
-    from sweep.search.promotion import choose_next_trial, list_rungs
+    from sweep.search.promotion import Halving, list_rungs
     from sweep.storage.standings import Promotion  # late: it loads the database's library
 
     search = config.search
@@ -120,11 +121,11 @@ def build_promotion(config: SweepConfig) -> Promotion | None:
     rungs = list_rungs(config.recipe.epochs, count_grace_epochs(config), factor)
     kept_slot = config.recommended_slot
 
-    def choose(standings: Sequence[Standing]) -> NextTrial | None:
-        if search.is_front:
-            return choose_on_front(standings, rungs, kept_slot=kept_slot)
-        return choose_next_trial(standings, rungs, factor, kept_slot=kept_slot)
-
+    choose: Callable[[Sequence[Standing]], NextTrial | None] = (
+        partial(choose_on_front, rungs=rungs, kept_slot=kept_slot)
+        if search.is_front
+        else Halving(rungs, factor, kept_slot=kept_slot)
+    )
     return Promotion(rungs, get_ranking(search.objective, search.limits.max_fp), choose)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from sweep.search.promotion import choose_next_trial, list_rungs
+from sweep.search.promotion import Halving, choose_next_trial, list_rungs
 from sweep.storage.standings import NextTrial, Standing
 
 RUNGS = (2, 4, 8)
@@ -107,7 +107,10 @@ def test_trial_is_ended_as_soon_as_none_that_comes_can_help_it() -> None:
 
 @dataclass
 class Replay:
-    """A sweep in virtual time: trials have a value at each rung, workers take what they get."""
+    """A sweep in virtual time: trials have a value at each rung, workers take what they get.
+
+    They are given it by one rule from the beginning, which is to choose as one that begins now.
+    """
 
     num_trials: int
     num_workers: int
@@ -123,11 +126,13 @@ class Replay:
         if self.is_rising:
             ends = [[1.0 / (1 + slot)] * len(RUNGS) for slot in range(self.num_trials)]
         self.standings = [waiting(slot) for slot in range(self.num_trials)]
+        choose = Halving(RUNGS, factor)
         busy: list[tuple[float, NextTrial]] = []
         now = 0.0
         while True:
             while len(busy) < self.num_workers:
-                chosen = choose_next_trial(self.standings, RUNGS, factor)
+                chosen = choose(self.standings)
+                assert chosen == choose_next_trial(self.standings, RUNGS, factor)
                 if chosen is None:
                     break
                 self.log.append(chosen)
