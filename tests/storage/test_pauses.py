@@ -361,35 +361,3 @@ def test_backup_keeps_pauses(
     assert sweeps.count_trials(copy, sweep.id) == sweeps.TrialCounts(2, 0, 0, 0, 0, paused=1)
     claim = take(copy, sweep, NextTrial(2, 1))
     assert (claim.slot, claim.until_epoch) == (1, 2)
-
-
-def test_rule_that_remembers_sees_what_a_new_one_sees(
-    engine: sa.Engine, sweep: sweeps.Sweep
-) -> None:
-    """After each change by somebody else: begun, paused, promoted, given back, paused, finished."""
-    remembering, rule = promote(None, None, None, None, None, None, None)
-
-    def compare() -> None:
-        new, told = promote(None)
-        claims.claim_trial(engine, sweep.id, "b", HOUR_S, remembering)
-        claims.claim_trial(engine, sweep.id, "b", HOUR_S, new)
-        assert rule.told[-1] == told.told[-1]
-
-    compare()
-    claim = take(engine, sweep, NextTrial(0, 1))
-    record(engine, claim, 0.5)
-    compare()
-    claims.pause_claim(engine, claim)
-    compare()
-    claim = take(engine, sweep, NextTrial(0, 2))
-    record(engine, claim, 0.4, first=2)
-    compare()
-    claims.pause_claim(engine, claim)
-    compare()
-    assert rule.told[-1][0] == Standing(0, "paused", None, (0.5, 0.4))
-    claim = take(engine, sweep, NextTrial(0, 4))
-    record(engine, claim, 0.3, 0.2, first=3)
-    claims.finish_claim(engine, claim, state="complete", outcome="complete", reason=None,
-                        feasible=True, best_epoch=4)  # fmt: skip
-    compare()
-    assert rule.told[-1][0] == Standing(0, "complete", "complete", (0.5, 0.4, 0.2))
