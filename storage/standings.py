@@ -71,14 +71,13 @@ class _Known:
     Attributes:
         begun: Where those stand that have begun and are compared, by slot.
         unbegun: Those that nobody has begun, by slot.
-        marks: Of each NUM_TOGETHER trials that have begun how many they are, how often they were
-            claimed, and how many of them run. A claim adds to the second, and what ends one takes
-            from the third alone: none of them has changed where all three are as before.
+        marks: Of each NUM_TOGETHER trials that have begun how many they are, and how often they
+            were claimed: none has changed where both are as before, but one that was on its way.
     """
 
     begun: dict[int, Standing] = field(default_factory=dict)
     unbegun: dict[int, Standing] = field(default_factory=dict)
-    marks: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    marks: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -208,9 +207,8 @@ def _renew(connection: sa.Connection, sweep_id: int, promotion: Promotion, known
 @cache
 def _ask_marks() -> sa.Select[Any]:
     first = trials.c.slot - trials.c.slot % NUM_TOGETHER
-    is_running = sa.case((trials.c.state == RUNNING, 1), else_=0)
     return (
-        sa.select(first, sa.func.count(), sa.func.sum(trials.c.attempts), sa.func.sum(is_running))
+        sa.select(first, sa.func.count(), sa.func.sum(trials.c.attempts))
         .where(*_list_compared())
         .group_by(first)
     )
