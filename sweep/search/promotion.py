@@ -5,7 +5,8 @@ with a promotion that is no verdict on the others: they keep their checkpoints, 
 when no trial that is still to come could let them go on. So each has an account of its end.
 
 Those that went on count: ASHA's rule lets on whatever is among the best share when it comes, and
-where a search gets better with each trial that is nearly all of them (30 of 50, measured).
+where a search gets better with each trial that is nearly all of them (30 of 50, measured). But the
+best of all at a rung is never ended there, though it came when others had taken all the room.
 
 Nothing here knows a database or a network: whoever wants to replay a sweep calls the same function.
 """
@@ -82,6 +83,11 @@ class _Rung:
         """How many may ever go on."""
         return math.ceil((len(self.reached) + self.num_coming) / self.reduction_factor)
 
+    def has_late_leader(self) -> bool:
+        """Say whether the best of all that reached it is paused, and others took all the room."""
+        best = min(self.reached.values())
+        return not self.num_ever and best < math.inf and best == min(self.paused.values())
+
     def count(self, standing: Standing, index: int, one: int) -> None:
         """Count a trial at the rung of an index, by 1; or by -1 no more, as it was counted.
 
@@ -151,7 +157,7 @@ class Halving:
     def _choose(self) -> NextTrial | None:
         halts = list(zip(self._epochs, self._epochs[1:], self._rungs, strict=False))
         for _epoch, next_epoch, rung in reversed(halts):
-            if rung.num_free and rung.paused:
+            if rung.paused and (rung.num_free or rung.has_late_leader()):
                 return NextTrial(min(_rank(rung.paused))[1], next_epoch)
             if self._kept_slot is not None and self._kept_slot in rung.paused:
                 return NextTrial(self._kept_slot, next_epoch)
@@ -172,7 +178,7 @@ def choose_next_trial(
     """Choose what a worker is to do next.
 
     Promoted is, at the highest rung first, the best paused trial while fewer went on than the share
-    of all that reached the rung. A paused one that can no longer be promoted is ended. Else the
+    of all that reached the rung, or may ever, if it is the best of all these. A paused one that can no longer be promoted is ended. Else the
     first waiting trial begins.
 
     Args:
