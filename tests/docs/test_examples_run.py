@@ -22,6 +22,7 @@ RUN = ("add", "change", "data describe", "best", "evaluate", "predict", "score")
 NOT_RUN = {
     "run": "trains for minutes: tests/acceptance/test_main_job.py",
     "worker": "waits for sweeps, or for a GPU: tests/acceptance/test_service.py",
+    "confirm": "trains for minutes: tests/results/test_confirmation.py",
     "curve": "trains for minutes: tests/results/test_curve.py",
     "dashboard": "serves until it is ended: tests/acceptance/test_dashboard.py",
     "status --watch": "goes on until the sweep is done: tests/acceptance/test_terminal.py",
