@@ -178,8 +178,8 @@ def choose_next_trial(
     """Choose what a worker is to do next.
 
     Promoted is, at the highest rung first, the best paused trial while fewer went on than the share
-    of all that reached the rung, or may ever, if it is the best of all these. A paused one that can no longer be promoted is ended. Else the
-    first waiting trial begins.
+    of all that reached the rung, or may ever, if it is the best of all these. A paused one that can
+    no longer be promoted is ended. Else the first waiting trial begins.
 
     Args:
         standings: Of all trials of the sweep.
