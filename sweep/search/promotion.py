@@ -84,9 +84,12 @@ class _Rung:
         return math.ceil((len(self.reached) + self.num_coming) / self.reduction_factor)
 
     def has_late_leader(self) -> bool:
-        """Say whether the best of all that reached it is paused, and others took all the room."""
-        best = min(self.reached.values())
-        return not self.num_ever and best < math.inf and best == min(self.paused.values())
+        """Say whether the best of all that reached it is paused, and others took all the room.
+
+        Of equal ones it is the first, as everywhere: else all of those would go on.
+        """
+        best, slot = min(_rank(self.reached))
+        return not self.num_ever and best < math.inf and slot in self.paused
 
     def count(self, standing: Standing, index: int, one: int) -> None:
         """Count a trial at the rung of an index, by 1; or by -1 no more, as it was counted.

@@ -72,6 +72,7 @@ def test_rungs_end_at_the_grace(
         ([paused(0, 0.1)], NextTrial(0, 4)),
         ([ended(0, "complete", 0.2, 0.2, 0.2), paused(1, 0.1)], NextTrial(1, 4)),
         ([ended(0, "complete", 0.2, 0.2, 0.2), paused(1, 0.1), running(2)], None),
+        ([ended(0, "complete", 0.2, 0.2, 0.2), paused(1, 0.2)], NextTrial(1, 2, "")),
         ([ended(0, "complete", *[math.inf] * 3), paused(1, math.inf)], NextTrial(1, 2, "")),
         ([ended(0, "complete", 0.1, 0.1, 0.1)], None),
         ([], None),
