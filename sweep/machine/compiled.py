@@ -30,6 +30,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def compile_later(function: Callable[..., Any]) -> Any:
+        with suppress(OSError):  # now: it may be edited before it is first called
+            vars(function)["source"] = Path(function.__code__.co_filename).read_bytes()
         later = numba.njit(nogil=True, **options)(function)
         with suppress(RuntimeError):  # numba's word for: no place to keep it
             later._cache = _Kept(function)  # type: ignore[no-untyped-call]
@@ -53,7 +55,7 @@ def _gather(function: FunctionType, origin: dict[str, bytes]) -> None:
     place = f"{function.__module__}.{function.__qualname__}"
     if place in origin:
         return
-    origin[place] = Path(function.__code__.co_filename).read_bytes()
+    origin[place] = vars(function).get("source", function.__code__.co_code)
     names = set(_list_names(function.__code__))
     spaces = {"": function.__globals__}
     spaces |= {

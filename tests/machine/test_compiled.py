@@ -68,5 +68,8 @@ def test_function_is_kept_until_what_is_compiled_into_it_changes(
     assert done.stdout == "(112, 1)\n"
     edit(3, 10, 100)
     assert run() == (113, 0)
+    asked[-1] = "import outer, pathlib; pathlib.Path('inner.py').unlink(); print(outer.tell())"
+    done = subprocess.run(asked, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "(113, 1)\n"  # it is kept by what was imported, not by what is there now
     edit(3, 20, 200)
     assert run() == (223, 0)
