@@ -88,8 +88,10 @@ class _Rung:
 
         Of equal ones it is the first, as everywhere: else all of those would go on.
         """
+        if self.num_ever:
+            return False
         best, slot = min(_rank(self.reached))
-        return not self.num_ever and best < math.inf and slot in self.paused
+        return best < math.inf and slot in self.paused
 
     def count(self, standing: Standing, index: int, one: int) -> None:
         """Count a trial at the rung of an index, by 1; or by -1 no more, as it was counted.
