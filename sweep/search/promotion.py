@@ -209,10 +209,13 @@ def has_died(standing: Standing) -> bool:
 
 
 def _explain(rung: _Rung, beaten: tuple[float, int], epoch: int) -> str:
-    """Say why a trial never goes on."""
+    """Say why a trial never goes on; a late leader did where there was no room."""
     rank = sum(one <= beaten for one in _rank(rung.reached))
     later = f" and {rung.num_coming} to come" if rung.num_coming else ""
-    return (
-        f"ranked {rank} of {len(rung.reached)}{later} after epoch {epoch}, "
-        f"of which at most {rung.largest_quota} may go on and {rung.num_promoted} did"
+    quota, promoted = rung.largest_quota, rung.num_promoted
+    room = (
+        f"at most {quota} may go on and {promoted} did"
+        if promoted <= quota
+        else f"{promoted} went on, where there is room for {quota}"
     )
+    return f"ranked {rank} of {len(rung.reached)}{later} after epoch {epoch}, of which {room}"

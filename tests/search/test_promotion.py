@@ -110,6 +110,15 @@ def test_trial_is_ended_as_soon_as_none_that_comes_can_help_it() -> None:
     assert choose_next_trial([*standings, waiting(4), waiting(5)], RUNGS, 2) == NextTrial(3, 2)
 
 
+def test_account_tells_of_more_that_went_on_than_have_room() -> None:
+    """The best of all did, though another had taken the room: that is no "at most 1 and 2 did"."""
+    gone = [ended(0, "complete", 0.3, 0.3, 0.3), ended(1, "complete", 0.1, 0.1, 0.1)]
+    chosen = choose_next_trial([*gone, paused(2, 0.2)], RUNGS, 4)
+    assert chosen == NextTrial(
+        2, 2, "ranked 2 of 3 after epoch 2, of which 2 went on, where there is room for 1"
+    )
+
+
 @dataclass
 class Replay:
     """A sweep in virtual time: trials have a value at each rung, workers take what they get.
