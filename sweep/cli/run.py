@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
@@ -214,5 +215,7 @@ def worker(
         warn_of_network_file(storage)
     signals = Signals(parent, timeout, hurry)
     signals.install()
+    gc.freeze()  # all is loaded; garbage may hold tensors from here on, and is looked for as usual
+    gc.set_threshold(700)
     keep = partial(keep_fresh, sweep=sweep, say=print_note, is_hurried=signals.is_immediate)
     run_worker(options, signals, print_note, beside=None if parent else keep)

@@ -1,9 +1,9 @@
 """Processes of this program forked from one that has loaded everything, on Linux.
 
-Loading PyTorch, its compiler, Optuna and what numba has compiled takes eight seconds of a
-processor, a fork of a process that has loaded them some hundredths. Such a process is forked in
-turn from the one that supervises, as soon as that has loaded what it needs and before it does
-anything: nothing is shared but modules. What is forked has its own session, folder, environment and
+Loading PyTorch, Optuna, what draws and what numba has compiled takes three seconds of a processor,
+a fork of a process that has loaded them some hundredths. Such a process is forked in turn from the
+one that supervises, as soon as that has loaded what it needs and before it does anything: nothing
+is shared but modules. What is forked has its own session, folder, environment and
 streams, and is a child of whoever asked for it, like one that was started; only its arguments under
 /proc are those of the first process.
 """
@@ -30,7 +30,6 @@ from typing import NoReturn
 
 LOADED = (
     "sweep.worker.worker",
-    "torch._dynamo",  # PyTorch's optimisers import its compiler
     "alembic.command",  # Optuna looks with it at the version of its tables
     "sqlalchemy.orm",
     "sqlalchemy.dialects.sqlite",

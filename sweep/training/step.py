@@ -9,6 +9,7 @@ Shapes: B event, C feature, L bin.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +23,21 @@ from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.schedule import list_rates
 from sweep.training.state import check_form, check_parts, check_slots
 
+
+def _leave_compiler_out(optimizer: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
+    """Give a class of optimisers that does not load PyTorch's compiler to tell it to do nothing.
+
+    To load that takes longer than all else a worker needs beside PyTorch.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
+    bare = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    bare["step"] = torch.no_grad()(bare["step"])
+    return type(optimizer.__name__, (optimizer,), bare)
+
+
 OPTIMIZERS: Mapping[str, type[torch.optim.Adam]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
+    "adam": _leave_compiler_out(torch.optim.Adam),
+    "adamw": _leave_compiler_out(torch.optim.AdamW),
 }
 
 

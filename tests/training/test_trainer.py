@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from sweep.training.batches import Batches
 from sweep.training.event_scores import score_each
 from sweep.training.forward import predict_batches
 from sweep.training.state import capture_state, restore_state
+from sweep.training.step import OPTIMIZERS
 from sweep.training.trainer import (
     DivergedError,
     EpochResult,
@@ -206,6 +208,27 @@ def test_constant_rate_stays(split: Split) -> None:
         is_risen = trainer.step.optimizer.param_groups[0]["lr"] == HYPERPARAMETERS["lr"]
         assert is_risen == (name == "report")
         assert [result.lr for result in trainer.run()] == [HYPERPARAMETERS["lr"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "usual"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
+)
+def test_optimiser_is_pytorchs_without_its_compiler(
+    name: str, usual: type[torch.optim.Adam], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bits; to load the compiler takes longer than all else that a worker needs."""
+    ends = []
+    for kind in (usual, OPTIMIZERS[name]):
+        weight = nn.Parameter(torch.linspace(-1, 1, 9))
+        optimizer = kind([weight], lr=torch.tensor(0.3), weight_decay=0.1, fused=True)
+        for _step in range(3):
+            optimizer.load_state_dict(optimizer.state_dict())
+            optimizer.zero_grad()
+            weight.square().sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        ends.append(weight.tolist())
+        monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # not to be had from here on
+    assert ends[0] == ends[1]
 
 
 def test_short_training_is_the_beginning_of_a_long_one(
