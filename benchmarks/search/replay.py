@@ -261,7 +261,8 @@ class Sweep:
         value_CS = np.full((len(best), seeds), np.nan)
         for number in range(seeds):
             few = number < FIRST_SEEDS
-            for index in range(len(best)) if few else keep_open(value_CS, recommended):
+            estimate = estimate_levels(value_CS)
+            for index in range(len(best)) if few else keep_open(estimate, recommended):
                 weights = self.seed, 1, number
                 value_CS[index, number] = self.land.draw_curve(best[index], weights)[-1]
         winner = choose_winner(estimate_levels(value_CS), recommended)

@@ -117,7 +117,7 @@ def main() -> None:
 
     Ctrl-C outside of a sweep's training ends with exit code 130.
     """
-    gc.set_threshold(50_000)  # of what is loaded nothing is garbage: it is not looked through often
+    gc.set_threshold(100_000)  # nothing that is loaded is garbage: it is seldom looked through
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
     # Otherwise the parser has the data of all that is installed read for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

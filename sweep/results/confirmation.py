@@ -132,7 +132,7 @@ class Confirmation:
         num_had = Counter(index for index, _seed in self.design.pairs)
         return [
             (index, num_had[index] + 1)
-            for index in keep_open(self.value_CS, self.recommended)
+            for index in keep_open(self.estimate, self.recommended)
             if num_had[index] < self.design.seeds
         ]
 

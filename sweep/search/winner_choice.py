@@ -96,7 +96,7 @@ def estimate_levels(value_CS: NDArray[np.float64]) -> Estimate:
     return Estimate(level_C, draw_DC)
 
 
-def keep_open(value_CS: NDArray[np.float64], recommended: int | None) -> list[int]:
+def keep_open(estimate: Estimate, recommended: int | None) -> list[int]:
     """List the candidates that are worth another seed.
 
     The recommended one stays, since the others are measured by it; another is dropped where the
@@ -104,10 +104,8 @@ def keep_open(value_CS: NDArray[np.float64], recommended: int | None) -> list[in
     trainings gave a value.
 
     Args:
-        value_CS: As for `estimate_levels`.
         recommended: Index of the recommended one, or None where there is none.
     """
-    estimate = estimate_levels(value_CS)
     known = np.flatnonzero(np.isfinite(estimate.level_C))
     if not len(known):
         return []

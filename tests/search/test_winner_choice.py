@@ -43,9 +43,10 @@ def test_equal_candidates_are_seldom_called_different(
     monkeypatch.setattr(winner_choice, "NUM_DRAWS", 2000)
     rng = np.random.default_rng(1)
     values = 0.03 * (1 + rng.normal(0, spread, (400, num_candidates, num_seeds)))
-    chosen = [choose_winner(estimate_levels(value_CS), 1) for value_CS in values]
+    estimates = [estimate_levels(value_CS) for value_CS in values]
+    chosen = [choose_winner(estimate, 1) for estimate in estimates]
     assert 0.01 < 1 - chosen.count(1) / len(chosen) < 0.08
-    num_dropped = sum(0 not in (keep_open(value_CS, 1) or [0]) for value_CS in values)
+    num_dropped = sum(0 not in (keep_open(estimate, 1) or [0]) for estimate in estimates)
     assert num_dropped / len(values) < 0.05
 
 
@@ -60,14 +61,14 @@ def test_the_clearly_worse_are_dropped_and_the_recommended_stays() -> None:
     """After two seeds only those that may be the best go on, and the one they are measured by."""
     values = make_values(0.034, 0.0341, 0.06, 0.05)
     values[:, 2] = np.nan
-    assert keep_open(values, recommended=3) == [0, 1, 3]
+    assert keep_open(estimate_levels(values), recommended=3) == [0, 1, 3]
 
 
 def test_nothing_goes_on_where_the_recommended_one_is_left_alone() -> None:
     """Where every other one is clearly worse than it, another seed would decide nothing."""
     values = make_values(0.06, 0.034)
     values[:, 2] = np.nan
-    assert keep_open(values, recommended=1) == []
+    assert keep_open(estimate_levels(values), recommended=1) == []
 
 
 def test_dropped_candidates_are_compared_by_the_seeds_they_had() -> None:
