@@ -9,16 +9,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from gpu_checks import run_checks
 from gpu_trainings import (
     BATCH_SIZE,
     GPU,
+    MIDDLE,
     NETWORKS,
     SMALL,
     build,
@@ -39,10 +41,12 @@ from sweep.data.events import EventSet
 from sweep.data.formats import open_events
 from sweep.data.splits import Split, pair_events
 from sweep.data.toy import open_toy_events
-from sweep.machine.device import free_memory, full_precision
-from sweep.training import trainer as trainer_module
+from sweep.machine.device import free_memory, full_precision, open_device
+from sweep.machine.signals import Signals
+from sweep.machine.turns import my_turn, others_turn
 from sweep.training.loss import compute_ratio_loss_B
 from sweep.training.trainer import Trainer
+from sweep.worker.together import run_together
 
 
 def time_trainer(trainer: Trainer, num_events: int, seconds: float) -> float:
@@ -120,8 +124,8 @@ class Bare:
 def measure_speed(split: Split, seconds: float) -> Iterator[str]:
     """Give a table: each network's events a second, trained and validated."""
     yield (
-        "| network | parameters | trained | by any kernels | called step by step | bare loop "
-        "| bare recorded step | trained / bare recorded | validated | validated / trained |"
+        "| network | parameters | trained | called step by step | bare loop | bare recorded step "
+        "| trained / bare recorded | validated | in full float32 | validated / trained |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     x_BCL, y_BL = split.train.load(np.arange(min(2048, len(split.train))))
@@ -133,11 +137,11 @@ def measure_speed(split: Split, seconds: float) -> Iterator[str]:
             time_trainer(make_trainer(name, part, 999, is_replayed=replayed), size, seconds)
             for replayed in (True, False)
         )
-        with patch.object(trainer_module, "repeatable", nullcontext):
-            free = time_trainer(make_trainer(name, part, 999), size, seconds)
         size = 1000 if "birnn" in name else 5000
         part = take(split, BATCH_SIZE, size)
         validated = time_trainer(make_trainer(name, part, 999), size, seconds)
+        with full_precision():
+            full = time_trainer(make_trainer(name, part, 999), size, seconds)
         bare = []
         for is_recorded in (False, True):
             try:
@@ -150,10 +154,44 @@ def measure_speed(split: Split, seconds: float) -> Iterator[str]:
             free_memory(GPU)
         number = sum(p.numel() for p in build(name).parameters())
         yield (
-            f"| {name} | {number:,} | {trained:,.0f} | {free:,.0f} | {called:,.0f} "
-            f"| {bare[0]:,.0f} | {bare[1]:,.0f} | {trained / bare[1]:.2f} | {validated:,.0f} "
+            f"| {name} | {number:,} | {trained:,.0f} | {called:,.0f} | {bare[0]:,.0f} "
+            f"| {bare[1]:,.0f} | {trained / bare[1]:.2f} | {validated:,.0f} | {full:,.0f} "
             f"| {validated / trained:.2f} |"
         )
+
+
+def measure_together(split: Split, seconds: float) -> Iterator[str]:
+    """Give a table: events a second in all of several trainings that take turns in one process."""
+    numbers = (1, 2, 4, 8, 12)
+    yield "| network | " + " | ".join(f"{number} at once" for number in numbers) + " |"
+    yield "|---|" + "---|" * len(numbers)
+    for name in (SMALL, MIDDLE, "rcnn, 16 cells"):
+        size = 100 * BATCH_SIZE
+        part = take(split, size, 512)
+        rates = [_time_together(name, part, number, size, seconds) for number in numbers]
+        yield f"| {name} | " + " | ".join(f"{rate:,.0f}" for rate in rates) + " |"
+        free_memory(GPU)
+
+
+def _time_together(name: str, part: Split, number: int, size: int, seconds: float) -> float:
+    """Give the events a second in all from when each has done its first epoch."""
+    all_there, times = threading.Barrier(number), list[tuple[float, float, int]]()
+
+    def train(seed: int) -> None:
+        with my_turn():
+            run = make_trainer(name, part, 10**6, seed=seed).run()
+            next(run)
+            with others_turn():
+                all_there.wait()
+            start = time.monotonic()
+            num_epochs = 0
+            while time.monotonic() - start < seconds:
+                next(run)
+                num_epochs += 1
+            times.append((start, time.monotonic(), num_epochs))
+
+    run_together([partial(train, seed) for seed in range(number)], GPU, Signals())
+    return sum(size * num_epochs / (end - start) for start, end, num_epochs in times)
 
 
 def measure_precision(split: Split, epochs: int = 6) -> Iterator[str]:
@@ -181,6 +219,8 @@ def _describe(losses: list[float]) -> str:
 def run_sweep(args: argparse.Namespace) -> Iterator[str]:
     """Give what the default sweep comes to."""
     program = [sys.executable, "-m", "sweep"]
+    # Which a worker has, too; who makes toy events takes all cores.
+    environment = {name: v for name, v in os.environ.items() if name != "OMP_NUM_THREADS"}
     options = ["--storage", f"sqlite:///{args.folder}/sweep.db"]
     data = ["--data", args.train, "--val-data", args.validation] if args.train else []
     limits = ["--trials", str(args.trials), "--timeout", str(args.sweep_s)]
@@ -189,11 +229,16 @@ def run_sweep(args: argparse.Namespace) -> Iterator[str]:
     done = subprocess.run(
         [*command, "--artifacts", f"{args.folder}/artifacts", "--no-confirm"],
         cwd=args.folder,
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    yield f"{' '.join(command[2:])}: exit code {done.returncode}, {time.monotonic() - start:.0f} s"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    yield (
+        f"{' '.join(command[2:])}: exit code {done.returncode}, {time.monotonic() - start:.0f} s, "
+        f"{used.ru_utime + used.ru_stime:.0f} s of the processor"
+    )
     yield done.stdout[-1500:]
     yield done.stderr[-1500:]
     status = subprocess.run(
@@ -223,16 +268,17 @@ def open_split(args: argparse.Namespace) -> Split:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default="checks,speed,precision,sweep")
+    parser.add_argument("--parts", default="checks,speed,together,precision,sweep")
     parser.add_argument("--train", help="events; toys are made where none are given")
     parser.add_argument("--validation")
     parser.add_argument("--events", type=int, default=3200, help="toys to train on")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
-    parser.add_argument("--trials", type=int, default=12, help="of the sweep")
-    parser.add_argument("--sweep-s", type=float, default=150.0, help="after which it stops")
+    parser.add_argument("--trials", type=int, default=50, help="of the sweep")
+    parser.add_argument("--sweep-s", type=float, default=240.0, help="after which it stops")
     parser.add_argument("--folder", default=".", help="for what is written")
     args = parser.parse_args()
     start = time.monotonic()
+    open_device("cuda")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {os.cpu_count()} host cores")
     parts = args.parts.split(",")
     split = open_split(args)
@@ -240,6 +286,7 @@ def main() -> None:
     work: dict[str, Callable[[], Iterator[str]]] = {
         "checks": lambda: run_checks(take(split, 3200 - 32, 512)),
         "speed": lambda: measure_speed(split, args.seconds),
+        "together": lambda: measure_together(split, args.seconds),
         "precision": lambda: measure_precision(take(split, 3200, 512)),
         "sweep": lambda: run_sweep(args),
     }

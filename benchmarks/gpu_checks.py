@@ -27,10 +27,14 @@ from torch import Tensor, nn
 
 from sweep.data.splits import Split
 from sweep.machine.device import free_memory
+from sweep.machine.signals import Signals
+from sweep.machine.turns import my_turn
 from sweep.models import ARCHITECTURES
 from sweep.training import batches
 from sweep.training.trainer import InterruptedTrainingError
+from sweep.worker.together import run_together
 
+NAMES = {"reflected": SMALL}
 CHECKS: list[Callable[[Split], str]] = []
 
 
@@ -167,6 +171,31 @@ def check_resumption(split: Split) -> str:
         on_cpu.restore(copy.deepcopy(state))
         assert difference < 1e-6, (whole, curve)
     return "interrupted after some 160 questions, from a file; " + "; ".join(lines)
+
+
+@check
+def check_several_at_once(split: Split) -> str:
+    """Trainings that take turns in one process end on the bits of each alone."""
+    kinds = (SMALL, "rcnn, 16 cells", "dropout", "reflected")
+
+    def train(kind: str, seed: int) -> list[float]:
+        with my_turn():
+            torch.manual_seed(seed)
+            network: Any = Dropping() if kind == "dropout" else build(NAMES.get(kind, kind))
+            values = {**VALUES, "reflected_share": 0.5} if kind == "reflected" else VALUES
+            return list_losses(make_trainer(network, split, 3, seed=seed, values=values))
+
+    curves: dict[tuple[str, int], list[float]] = {}
+    wanted = [(kind, seed) for kind in kinds for seed in (5, 6)]
+    works = [lambda one=one: curves.update({one: train(*one)}) for one in wanted]
+    run_together(works, GPU, Signals())
+    said = []
+    for kind, seed in wanted:
+        alone = train(kind, seed)
+        difference = compare(alone, curves[kind, seed])
+        said.append(f"{kind}, {seed}: {difference or 'equal to the bit'}")
+    assert all("equal" in line for line in said), said
+    return f"{len(wanted)} trainings; " + "; ".join(said)
 
 
 @check

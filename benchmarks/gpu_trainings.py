@@ -21,13 +21,14 @@ VALUES: dict[str, Any] = {"lr": 3e-3, "beta1": 0.9, "beta2": 0.99, "batch_size":
 BOUNDED = {"head": "softplus", "activation": "relu"}
 NETWORKS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "cnn, 16 channels": ("cnn", {"hidden_size": 16, "num_layers": 3, **BOUNDED}),
+    "cnn, 32 channels": ("cnn", {"hidden_size": 32, "num_layers": 3, **BOUNDED}),
     "cnn, the report's": ("cnn", {}),
     "rcnn, 16 cells": ("rcnn", {"hidden_size": 16, "num_layers": 1, **BOUNDED}),
     "rcnn, the report's": ("rcnn", {}),
     "birnn, the report's": ("birnn", {}),
     "mlp": ("mlp", {}),
 }
-SMALL = "cnn, 16 channels"
+SMALL, MIDDLE = "cnn, 16 channels", "cnn, 32 channels"
 
 
 def build(name: str) -> nn.Module:

@@ -26,7 +26,7 @@ ARCHITECTURE = Architecture(
     space={
         "lr": Float(2e-4, 1e-2, "log"),
         **BETAS,
-        "hidden_size": Choice((16, 25, 40)),
+        "hidden_size": Choice((12, 16, 25, 40)),
         "num_layers": Int(4, 8),
         "position_size": Choice((10, 20, 40)),
         "dropout": Float(0.0, 0.15),

@@ -26,7 +26,7 @@ ARCHITECTURE = Architecture(
     space={
         "lr": Float(2e-4, 2e-2, "log"),
         **BETAS,
-        "hidden_size": Choice((12, 25, 32)),
+        "hidden_size": Choice((8, 12, 25, 32)),
         "num_layers": Int(5, 8),
         "kernel_size": Choice((9, 15, 25)),
         "dropout": Float(0.0, 0.25),

@@ -28,7 +28,7 @@ ARCHITECTURE = Architecture(
     space={
         "lr": Float(1e-4, 1e-2, "log"),
         **BETAS,
-        "hidden_size": Choice((32, 64, 96)),
+        "hidden_size": Choice((16, 32, 64, 96)),
         "num_layers": Int(1, 3),
         "channels": Choice((32, 64)),
         "head": Fixed("softplus"),

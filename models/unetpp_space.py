@@ -26,7 +26,7 @@ ARCHITECTURE = Architecture(
     space={
         "lr": Float(2e-4, 1e-2, "log"),
         **BETAS,
-        "hidden_size": Choice((16, 32, 64)),
+        "hidden_size": Choice((12, 16, 32, 64)),
         "upsample": Choice(("transpose", "linear", "pixel_shuffle")),
         "dropout": Float(0.0, 0.25),
         "head": Fixed("softplus"),

@@ -15,7 +15,9 @@ from sweep.trial.session import Session
 from sweep.worker.worker import WorkerOptions, run_worker
 
 
-def work(session: Session, signals: Signals | None = None) -> tuple[int, list[str]]:
+def work(
+    session: Session, signals: Signals | None = None, at_once: int | None = None
+) -> tuple[int, list[str]]:
     """Let a worker of this process work; gives how many trials it finished and what it said."""
     said: list[str] = []
     options = WorkerOptions(
@@ -23,6 +25,7 @@ def work(session: Session, signals: Signals | None = None) -> tuple[int, list[st
         session.sweep.name,
         session.artifacts,
         num_threads=1,
+        at_once=at_once,
     )
     return run_worker(options, signals or Signals(), said.append), said
 

@@ -138,7 +138,7 @@ def read_wish(options: JobOptions) -> Wish:
     """Give what is wished of the launcher."""
     from sweep.launch.launcher import Wish  # late: help and completion need neither
     from sweep.launch.places import parse_gpus
-    from sweep.launch.sharing import parse_per_gpu
+    from sweep.machine.sharing import parse_per_gpu
 
     per_gpu = parse_per_gpu(options.per_gpu)
     return Wish(options.workers, parse_gpus(options.gpus), per_gpu, options.address)

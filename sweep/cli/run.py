@@ -186,6 +186,10 @@ def worker(
         ),
     ] = "auto",
     threads: Annotated[int | None, typer.Option(help="Threads of PyTorch on a CPU.")] = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(help="Trials to train at once.  [1, or what the GPU's memory has room for]"),
+    ] = None,
     _trust_code: TrustCode = False,
     parent: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
@@ -197,7 +201,14 @@ def worker(
     from sweep.worker.options import WorkerOptions
 
     options = WorkerOptions(
-        storage, sweep, artifacts, device, threads, forever, is_started_by_us=parent is not None
+        storage,
+        sweep,
+        artifacts,
+        device,
+        threads,
+        at_once,
+        is_forever=forever,
+        is_started_by_us=parent is not None,
     )
     options.check()
     if parent is None and not forever:

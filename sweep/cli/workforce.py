@@ -14,7 +14,7 @@ from sweep.cli.output import print_note
 from sweep.cli.supervision import Supervision
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import choose_launcher
-from sweep.launch.places import Place, describe_choice
+from sweep.launch.places import Place, describe_choice, leave_out
 from sweep.machine.process import is_gone
 from sweep.storage.attempts import EXPIRED
 from sweep.storage.claims import expire_claims
@@ -61,7 +61,7 @@ def train(engine: sa.Engine, sweep: Sweep, options: JobOptions, places: list[Pla
     if num_gone:
         print_note(f"{num_gone} unfinished trials of workers that are gone will be taken over")
     study_storage = studies.open_study_storage(parse_url(options.storage))
-    wanted = places if options.workers else places[: counts.unfinished]
+    wanted = places if options.workers else leave_out(places, counts.unfinished)
     if (choice := describe_choice(wanted)) is not None:
         print_note(choice)
     view = LiveView(engine, sweep)

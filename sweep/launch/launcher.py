@@ -41,7 +41,8 @@ class Job:
     def list_arguments(self, place: Place) -> list[str]:
         """List the arguments of `sweep` that start a worker at a place."""
         arguments = ["worker", "--sweep", self.sweep, "--artifacts", str(self.artifacts)]
-        return [*arguments, "--device", place.device, "--threads", str(place.num_threads)]
+        arguments += ["--device", place.device, "--threads", str(place.num_threads)]
+        return [*arguments, "--at-once", str(place.num_workers)]
 
 
 @dataclass(frozen=True)

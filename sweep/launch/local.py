@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: one a slot of a GPU or of the cores, watched, replaced."""
+"""Workers as processes of this machine: one a GPU or a slot of the cores, watched, replaced."""
 
 from __future__ import annotations
 

@@ -1,32 +1,33 @@
-"""Where workers may compute: the GPUs and cores of a machine, and how workers share them."""
+"""Where processes of workers may compute: the GPUs and cores of a machine, and their shares."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweep.errors import ConfigError
 from sweep.launch.fork_server import ForkServer
-from sweep.launch.sharing import choose_share, read_free_bytes
+from sweep.machine.sharing import choose_share, read_free_bytes
 
 NO_GPU = "none"
 
 MOST_THREADS_ON_GPU = 2
-"""Of a worker whose GPU computes: one that begins its steps, one that reads what comes next."""
+"""Of a process whose GPU computes: one that begins its steps, one that reads what comes next."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one worker computes.
+    """Where one process computes.
 
     Attributes:
-        device: PyTorch's name of the device, as the worker sees it.
-        gpu: Number of the one GPU the worker may see, or None on a CPU or a cluster.
-        num_threads: Of PyTorch and its libraries on the CPU, so that workers do not fight.
+        device: PyTorch's name of the device, as the process sees it.
+        gpu: Number of the one GPU the process may see, or None on a CPU or a cluster.
+        num_threads: Of PyTorch and its libraries on the CPU, so that processes do not fight.
         gpu_share: Of one GPU, where a cluster chooses which; 0 elsewhere.
         forks: Forks the worker from a process that has loaded everything, where that can be.
         reason: Why so many workers share a GPU, where that was chosen here.
+        num_workers: In the process: more than one on a GPU alone.
     """
 
     device: str
@@ -35,6 +36,7 @@ class Place:
     gpu_share: float = 0.0
     forks: ForkServer | None = field(default=None, compare=False)
     reason: str = field(default="", compare=False)
+    num_workers: int = 1
 
     def describe_environment(self) -> dict[str, str]:
         """Give the environment variables that keep a worker to its place."""
@@ -67,11 +69,11 @@ def choose_places(
         num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
         gpus: Numbers of the GPUs to use, none for the CPU, or None for every GPU there is.
         per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else for
-            what memory and cores have room for (`sweep.launch.sharing`).
+            what memory has room for (`sweep.machine.sharing`).
 
     Returns:
-        The places; workers take turns on the GPUs and divide the cores among themselves, where a
-        GPU's needs two at most.
+        One place for each GPU, whose workers are one process, or for each worker on the CPU. They
+        divide the cores among themselves, where a GPU's process needs two at most.
 
     Raises:
         ConfigError: when a GPU is not there, or more workers are asked for than GPUs may hold.
@@ -93,12 +95,37 @@ def choose_places(
         return [Place("cpu", None, max(1, count_cores() // wanted))] * wanted
     reason = ""
     if num_workers is None and per_gpu is None:
-        share = choose_share(len(used), count_cores(), find_free_bytes(used))
+        share = choose_share(find_free_bytes(used))
         per_gpu, reason = share.per_gpu, share.reason
     wanted = num_workers or len(used) * (per_gpu or 1)
-    threads = max(1, min(MOST_THREADS_ON_GPU, count_cores() // wanted))
+    used = used[:wanted]
+    threads = max(1, min(MOST_THREADS_ON_GPU, count_cores() // len(used)))
+    shares = [len(range(index, wanted, len(used))) for index in range(len(used))]
     return [
-        Place("cuda:0", used[index % len(used)], threads, reason=reason) for index in range(wanted)
+        Place("cuda:0", gpu, threads, reason=reason, num_workers=share)
+        for gpu, share in zip(used, shares, strict=True)
+    ]
+
+
+def count_workers(places: Sequence[Place]) -> int:
+    """Count the workers of all places."""
+    return sum(place.num_workers for place in places)
+
+
+def leave_out(places: Sequence[Place], most: int) -> list[Place]:
+    """Leave out workers that would have nothing to do; those that are left are spread evenly.
+
+    Args:
+        most: Workers that are left at most; at least 1.
+    """
+    shares = [place.num_workers for place in places]
+    while sum(shares) > most:
+        last_of_largest = len(shares) - 1 - shares[::-1].index(max(shares))
+        shares[last_of_largest] -= 1
+    return [
+        replace(place, num_workers=share)
+        for place, share in zip(places, shares, strict=True)
+        if share
     ]
 
 
@@ -111,7 +138,8 @@ def describe_choice(places: Sequence[Place]) -> str | None:
     """Say in one line how many workers run and why; None where a person said how many."""
     if not places or not places[0].reason:
         return None
-    workers = "1 worker" if len(places) == 1 else f"{len(places)} workers"
+    number = count_workers(places)
+    workers = "1 worker" if number == 1 else f"{number} workers"
     return f"{workers}, {places[0].reason}; --per-gpu says otherwise"
 
 

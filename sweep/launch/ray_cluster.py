@@ -8,12 +8,12 @@ import math
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launcher import FreeTrials, Job, Launcher, Wish
 from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place, find_free_bytes
-from sweep.launch.sharing import choose_share
+from sweep.machine.sharing import choose_share
 from sweep.storage.engine import parse_url
 from sweep.storage.passwords import hide_password
 
@@ -135,13 +135,14 @@ def choose_shares(
     Args:
         num_workers: How many, or None for one a slot: `per_gpu` for each GPU, or one a core.
         per_gpu: How many workers share a GPU; None for as many as `num_workers` needs, else for
-            what memory and cores have room for (`sweep.launch.sharing`).
+            what memory has room for (`sweep.machine.sharing`).
         may_grow: Whether more workers may be asked for than there is room now.
         free_bytes: Of memory on the GPU that has least; None where that is not known, as of the
             nodes of a cluster.
 
     Returns:
-        One place for each worker. Ray says later which GPU it is, so none has a number.
+        One place for each worker, or for those of a GPU. Ray says later which GPU it is, so none
+        has a number.
 
     Raises:
         ConfigError: when there is no GPU to share, or more workers are asked for than fit.
@@ -157,8 +158,7 @@ def choose_shares(
     if per_gpu is None and num_gpus and num_workers is not None:
         per_gpu = math.ceil(num_workers / num_gpus)
     elif per_gpu is None and num_gpus:
-        least = min((n for n in nodes if n.num_gpus), key=lambda n: n.num_cpus / n.num_gpus)
-        chosen = choose_share(least.num_gpus, least.num_cpus, free_bytes)
+        chosen = choose_share(free_bytes)
         per_gpu, reason = chosen.per_gpu, chosen.reason
     room = num_cpus if per_gpu is None else num_gpus * per_gpu
     wanted = num_workers or room
@@ -169,10 +169,14 @@ def choose_shares(
         )
     if per_gpu is None:
         return [Place("cpu", None, _divide_cores(nodes, wanted))] * wanted
-    cores = [node.num_cpus // (node.num_gpus * per_gpu) for node in nodes if node.num_gpus]
-    share = math.floor(10_000 / per_gpu) / 10_000  # Ray counts so finely, and must not round up
+    cores = [node.num_cpus // node.num_gpus for node in nodes if node.num_gpus]
     threads = max(1, min(MOST_THREADS_ON_GPU, *cores)) if cores else 1
-    return [Place("cuda:0", None, threads, share, reason=reason)] * wanted
+    whole = Place("cuda:0", None, threads, 1.0, reason=reason, num_workers=per_gpu)
+    places = [whole] * (wanted // per_gpu)
+    if rest := wanted % per_gpu:
+        share = math.floor(10_000 * rest / per_gpu) / 10_000  # Ray must not round up
+        places.append(replace(whole, gpu_share=share, num_workers=rest))
+    return places
 
 
 def _divide_cores(nodes: Sequence[Node], num_workers: int) -> int:

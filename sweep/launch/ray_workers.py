@@ -21,7 +21,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 from sweep.errors import SweepError
 from sweep.files.shared import open_log
 from sweep.launch.launcher import FreeTrials, IdleDeaths, Job, describe_ending, name_logs
-from sweep.launch.places import Place
+from sweep.launch.places import Place, count_workers
 from sweep.launch.remote import Ending, RemoteWorker
 
 END_TIMEOUT_S = 20.0
@@ -77,11 +77,12 @@ class RayWorkers:
         """Replace workers that were killed or whose node died; who waits for room is alive."""
         self._hear()
         waiting = [share for share in self._shares if share.answer and share.process is None]
-        num_placed = len(self._shares) - len(waiting)
+        num_workers = count_workers([share.place for share in self._shares])
+        num_placed = num_workers - count_workers([share.place for share in waiting])
         if num_placed != self._num_placed and self._asked is None:
             self._num_placed = num_placed
             more = ", the others wait for room in the cluster" if waiting else ""
-            self._say(f"{num_placed} of {len(self._shares)} workers placed{more}")
+            self._say(f"{num_placed} of {num_workers} workers placed{more}")
         if any(share.answer is None for share in self._shares):  # there is nothing left to train
             self._withdraw(waiting)
         return sum(share.answer is not None for share in self._shares)

@@ -36,6 +36,7 @@ def open_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
+        _choose_kernels(device)
     except (RuntimeError, AssertionError) as exc:
         reason = summarise_fault(exc)
         raise ConfigError(
@@ -47,7 +48,27 @@ def open_device(name: str) -> torch.device:
 
 def choose_device() -> torch.device:
     """Choose where one process computes: the first GPU, or the CPU where there is none."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _choose_kernels(device)
+    return device
+
+
+def _choose_kernels(device: torch.device) -> None:
+    """Have a GPU compute the same again to the same bits, and predict in TF32.
+
+    Some kernels of convolutions add up in whatever order their threads come. Those that round what
+    they multiply to TF32, as PyTorch has it by default, validate up to ten times as fast and change
+    a loss by at most 5e-5 of itself (docs/PERFORMANCE.md).
+    """
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        for kernel in _list_rounding():
+            kernel.fp32_precision = "tf32"
+
+
+def _list_rounding() -> tuple[Any, Any]:
+    cudnn: Any = torch.backends.cudnn
+    return cudnn.conv, cudnn.rnn
 
 
 def describe_device(device: torch.device) -> str:
@@ -72,14 +93,34 @@ def is_out_of_memory(exc: BaseException) -> bool:
     return isinstance(exc, RuntimeError) and any(sign in str(exc) for sign in signs)
 
 
-def free_memory(device: torch.device) -> None:
-    """Give back what PyTorch keeps of a GPU's memory for later.
+class DeviceLostError(Exception):
+    """The GPU is of no use to this process any more."""
 
-    A GPU is shared with other processes, so what only circles of references still hold goes at
-    once. On a CPU Python finds those by itself; to look for them through all that is loaded takes
-    longer than a short trial.
+
+def is_lost(device: torch.device) -> bool:
+    """Say whether a fault has made a GPU of no use to this process, and so to all its trials.
+
+    A network that reads beyond a tensor does; there is no way back but another process.
     """
-    if device.type == "cuda":
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what PyTorch keeps of a GPU's memory for later, where less than half is free.
+
+    A GPU is shared with other processes, so what only circles of references still hold goes then,
+    too. That stops all threads and waits for all work of the GPU; Python finds those by itself.
+    """
+    if device.type != "cuda":
+        return
+    free, total = torch.cuda.mem_get_info(device)
+    if 2 * free < total:
         gc.collect()
         torch.cuda.empty_cache()
 
@@ -98,33 +139,17 @@ def keep_memory() -> None:
 
 
 @contextmanager
-def repeatable() -> Iterator[None]:
-    """Compute on a GPU so that the same again gives the same bits.
-
-    Some kernels of convolutions add up in whatever order their threads come.
-    """
-    before = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.deterministic = before
-
-
-@contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute float32 as such on a GPU, and repeatably: whoever predicts gets the same last bits.
+    """Compute float32 as such on a GPU, for all threads: for numbers that leave the program.
 
     PyTorch rounds in convolutions and LSTMs unless told so.
     """
-    cudnn: Any = torch.backends.cudnn
-    kernels = cudnn.conv, cudnn.rnn
+    kernels = _list_rounding()
     before = [kernel.fp32_precision for kernel in kernels]
     for kernel in kernels:
         kernel.fp32_precision = "ieee"
     try:
-        with repeatable():
-            yield
+        yield
     finally:
         for kernel, precision in zip(kernels, before, strict=True):
             kernel.fp32_precision = precision

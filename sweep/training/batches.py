@@ -6,6 +6,7 @@ events as they were read: either is what its step begins with, and all that diff
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,6 +20,8 @@ from sweep.data.geometry import NUM_BINS, NUM_FEATURES
 
 RESIDENT_SHARE = 0.4
 """Share of a GPU's free memory that the events of one set may take to be kept there."""
+NUM_RESIDENT = 4
+"""Sets that are kept there for the trainings to come: those of two sweeps."""
 
 
 class Batches:
@@ -44,7 +47,7 @@ class Batches:
         self.num_seen = min(num_seen or self.num_events, self.num_events)
         self.batch_size = batch_size
         self.device = device
-        self._resident = self._keep_on_device() if device.type == "cuda" else None
+        self._resident = keep_on_device(events, device) if device.type == "cuda" else None
 
     def __len__(self) -> int:
         """Number of batches in a shuffled pass."""
@@ -113,25 +116,44 @@ class Batches:
         x, y = torch.from_numpy(x_BCL), torch.from_numpy(y_BL)
         return (x.pin_memory(), y.pin_memory()) if self.device.type == "cuda" else (x, y)
 
-    def _keep_on_device(self) -> tuple[Tensor, Tensor] | None:
-        """Copy all events to the GPU where they fit, in half precision only if stored so."""
-        is_half = self.events.dtypes == ("float16", "float16")
-        dtype = torch.float16 if is_half else torch.float32
-        needed = self.num_events * (NUM_FEATURES + 1) * NUM_BINS * dtype.itemsize
-        free, _total = torch.cuda.mem_get_info(self.device)
-        if needed > RESIDENT_SHARE * free:
-            return None
-        x_NCL = torch.empty(
-            (self.num_events, NUM_FEATURES, NUM_BINS), dtype=dtype, device=self.device
-        )
-        y_NL = torch.empty((self.num_events, NUM_BINS), dtype=dtype, device=self.device)
-        done = 0
-        for x_BCL, y_BL in self.events.iterate(512):
-            part = slice(done, done + len(y_BL))
-            x_NCL[part] = torch.from_numpy(x_BCL).to(self.device)
-            y_NL[part] = torch.from_numpy(y_BL).to(self.device)
-            done = part.stop
-        return x_NCL, y_NL
+
+_kept: deque[tuple[EventSet, torch.device, tuple[Tensor, Tensor]]] = deque(maxlen=NUM_RESIDENT)
+
+
+def keep_on_device(events: EventSet, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Give the events of a set as they are kept on a device, for all trainings of this process.
+
+    Returns:
+        x_NCL (N, 4, 4000) and y_NL (N, 4000), in half precision only if stored so; None where they
+        do not fit.
+    """
+    for known, place, resident in _kept:
+        if known is events and place == device:
+            return resident
+    copied = _copy(events, device)
+    if copied is not None:
+        _kept.append((events, device, copied))
+    return copied
+
+
+def _copy(events: EventSet, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """Copy all events to a GPU where they fit; done when this returns."""
+    is_half = events.dtypes == ("float16", "float16")
+    dtype = torch.float16 if is_half else torch.float32
+    needed = len(events) * (NUM_FEATURES + 1) * NUM_BINS * dtype.itemsize
+    free, _total = torch.cuda.mem_get_info(device)
+    if needed > RESIDENT_SHARE * free:
+        return None
+    x_NCL = torch.empty((len(events), NUM_FEATURES, NUM_BINS), dtype=dtype, device=device)
+    y_NL = torch.empty((len(events), NUM_BINS), dtype=dtype, device=device)
+    done = 0
+    for x_BCL, y_BL in events.iterate(512):
+        part = slice(done, done + len(y_BL))
+        x_NCL[part] = torch.from_numpy(x_BCL).to(device)
+        y_NL[part] = torch.from_numpy(y_BL).to(device)
+        done = part.stop
+    torch.cuda.current_stream(device).synchronize()  # others read them in streams of their own
+    return x_NCL, y_NL
 
 
 def _count_batches(num_events: int, batch_size: int) -> int:

@@ -10,9 +10,12 @@ from contextlib import contextmanager, suppress
 
 import torch
 
+from sweep.machine.device import free_memory
+from sweep.machine.turns import others_turn
+
 LEAD_S = 0.2
 """Work that the GPU may have before it, so that a training ends soon after it is asked to."""
-LEAST_LEAD, MOST_LEAD = 2, 64
+LEAST_LEAD, MOST_LEAD = 2, 256
 """The same in steps, however long they are."""
 WAITING = "called a synchronizing CUDA operation"
 """What PyTorch warns of in its debug mode."""
@@ -22,7 +25,8 @@ class CudaRecorder:
     """A GPU that records.
 
     Everything is done in one stream: PyTorch's autograd does not mix the streams of what it keeps,
-    and a recording can only be made outside of the default one.
+    and a recording can only be made outside of the default one. A thread that is in another has it
+    for itself, and stays there.
 
     Args:
         device: A GPU.
@@ -30,7 +34,6 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
         """Memory that all recordings share: none of them needs anything once it was replayed."""
         self._marks: deque[torch.cuda.Event] = deque()
@@ -39,14 +42,18 @@ class CudaRecorder:
 
     @contextmanager
     def open_lane(self) -> Iterator[None]:
-        """Give all work within to a stream of its own; what follows waits for it."""
+        """Give all work within to one stream that is not the default; what follows waits for it."""
         outer = torch.cuda.current_stream(self.device)
-        self._stream.wait_stream(outer)
+        if outer != torch.cuda.default_stream(self.device):
+            yield
+            return
+        own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        own.wait_stream(outer)
         try:
-            with torch.cuda.stream(self._stream):
+            with torch.cuda.stream(own):
                 yield
         finally:
-            outer.wait_stream(self._stream)
+            outer.wait_stream(own)
             self._marks.clear()
 
     def observe(self, action: Callable[[], None]) -> str | None:
@@ -78,8 +85,8 @@ class CudaRecorder:
             Exception: when it cannot be recorded; the GPU can then be used as before.
         """
         graph = torch.cuda.CUDAGraph()
-        torch.cuda.synchronize(self.device)
-        torch.cuda.empty_cache()  # what the steps that were called took; a recording has its own
+        self.catch_up()
+        free_memory(self.device)  # what the steps that were called took; a recording has its own
         graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
         is_whole = False
         try:
@@ -110,19 +117,33 @@ class CudaRecorder:
         graph.capture_end()
 
     def keep_pace(self) -> None:
-        """Wait until the GPU has no more before it than `LEAD_S`; without using the processor."""
+        """Wait until the GPU has no more before it than `LEAD_S`; without using the processor.
+
+        It is waited for until half of the work is done: whoever waits lets others have their turn.
+        """
         mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         mark.record()
         self._marks.append(mark)
         while self._marks[0] is not mark and self._marks[0].query():  # type: ignore[no-untyped-call]
             self._marks.popleft()
             self._passed_at = time.monotonic()
-        while len(self._marks) > self._lead:
-            self._marks.popleft().synchronize()
+        if len(self._marks) > self._lead:
+            num_done = len(self._marks) // 2
+            passed = [self._marks.popleft() for _ in range(num_done)]
+            with others_turn():
+                passed[-1].synchronize()
             now = time.monotonic()
-            step_s, self._passed_at = now - self._passed_at, now
+            step_s, self._passed_at = (now - self._passed_at) / num_done, now
             most = min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6)))
-            self._lead = max(LEAST_LEAD, min(self._lead + 1, most))
+            self._lead = max(LEAST_LEAD, min(2 * self._lead, most))
+
+    def catch_up(self) -> None:
+        """Wait until the GPU has done all that this thread gave it; without using the processor."""
+        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        mark.record()
+        with others_turn():
+            mark.synchronize()
+        self._marks.clear()
 
 
 def _set_debug_mode(mode: int | str) -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from sweep.data.progress import Progress
-from sweep.machine.device import full_precision
 from sweep.training.batches import Batches
 from sweep.training.cuda_recorder import open_recorder
 
@@ -33,10 +32,11 @@ LAYER_BYTES = {"cpu": 2**24, "cuda": 2**29}
 def predict_batches(
     network: nn.Module, batches: Batches, progress: Progress | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Predict all events in order, in full precision and evaluation mode.
+    """Predict all events in order, in float32 and evaluation mode.
 
     On a GPU, predictions may be still to come when they are handed on; who reads a number of them
-    waits. No more than a fraction of a second of work is given ahead.
+    waits. No more than a fraction of a second of work is given ahead, and others have their turn
+    until the last is done.
 
     Args:
         batches: Of which the first has their size, and the others the one that pays.
@@ -49,14 +49,14 @@ def predict_batches(
     num_done = 0
     with torch.inference_mode():
         for x_BCL, y_BL in _serve(network, batches):
-            with full_precision():
-                prediction_BL = network(x_BCL).float()
-            yield prediction_BL, y_BL
+            yield network(x_BCL).float(), y_BL
             if recorder is not None:
                 recorder.keep_pace()
             num_done += len(y_BL)
             if progress is not None:
                 progress(num_done, batches.num_events)
+    if recorder is not None:
+        recorder.catch_up()
 
 
 def _serve(network: nn.Module, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:

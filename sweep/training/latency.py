@@ -7,14 +7,13 @@ import time
 import torch
 from torch import nn
 
-from sweep.machine.device import full_precision
 from sweep.training.batches import Batches
 
 NUM_REPEATS = 5
 
 
 def measure_latency_us(network: nn.Module, batches: Batches) -> float:
-    """Measure the time for an event, in batches as validation has them, in full precision.
+    """Measure the time for an event, in batches as validation has them.
 
     The shortest of some repeats, after one that does not count: what else runs on the machine can
     only make it longer.
@@ -30,7 +29,7 @@ def measure_latency_us(network: nn.Module, batches: Batches) -> float:
     was_training = network.training
     network.eval()
     times_s = []
-    with torch.inference_mode(), full_precision():
+    with torch.inference_mode():
         for _ in range(NUM_REPEATS + 1):
             start_s = time.perf_counter()
             network(x_BCL)

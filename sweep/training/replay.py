@@ -59,6 +59,9 @@ class Recorder(Protocol):
     def keep_pace(self) -> None:
         """Wait until the device has done most of what it was given."""
 
+    def catch_up(self) -> None:
+        """Wait until the device has done all that it was given."""
+
 
 class Player:
     """Does the steps of a training: calls them, or replays them where the device can record.
@@ -86,6 +89,11 @@ class Player:
     def open_lane(self) -> AbstractContextManager[None]:
         """Let all steps within be done one after the other, and what follows after them."""
         return self._recorder.open_lane() if self._recorder else nullcontext()
+
+    def catch_up(self) -> None:
+        """Wait until all steps are done."""
+        if self._recorder is not None:
+            self._recorder.catch_up()
 
     def forget(self) -> None:
         """Forget what was recorded: something lies elsewhere in memory now."""

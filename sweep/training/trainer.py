@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sweep.config import Recipe, Value
 from sweep.data.splits import Split
-from sweep.machine.device import is_out_of_memory, repeatable
+from sweep.machine.device import is_out_of_memory
 from sweep.metrics.peaks import NotFiniteError, Regions
 from sweep.metrics.score import Score
 from sweep.training.augmentation import Reflections
@@ -233,12 +233,13 @@ class Trainer:
 
     def _train_once(self, epoch: int) -> float:
         self.network.train()
-        with repeatable(), self.player.open_lane():
+        with self.player.open_lane():
             for given in self.train.shuffle(self.seed, epoch, self._num_batches):
                 if self.is_interrupted():
                     raise InterruptedTrainingError
                 self.player(*given)
                 self._num_batches += 1
+        self.player.catch_up()
         train_loss = float(self.step.total_loss) / self.train.num_seen
         if not math.isfinite(train_loss):
             raise DivergedError(f"epoch {epoch}: training loss {train_loss}")

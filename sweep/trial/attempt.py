@@ -17,8 +17,9 @@ import torch
 from optuna.exceptions import OptunaError
 from torch import nn
 
-from sweep.errors import SweepError
-from sweep.machine.device import is_out_of_memory
+from sweep.errors import SweepError, summarise_fault
+from sweep.machine.device import DeviceLostError, is_lost, is_out_of_memory
+from sweep.machine.turns import my_turn, others_turn
 from sweep.metrics.wording import round_shown
 from sweep.models import count_parameters
 from sweep.plan.trial_seeds import choose_draw
@@ -111,18 +112,22 @@ class Attempt:
         Raises:
             LostClaimError: when another worker took the trial over.
             StorageError, SweepError: when the database, the disk or the events fail.
+            DeviceLostError: when this process can compute no more.
         """
         decided = give_up(self.claim) or self._read_account() or self._read_fault()
         if decided is not None:
             self.curve = read_curve(self.session.engine, self.claim.trial_id)
             return decided
         try:
-            return self._train()
+            with my_turn():
+                return self._train()
         except DivergedError as exc:
             return Verdict(PRUNED, "diverged", str(exc))
         except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
             raise
         except NETWORK_FAULTS as exc:  # a network may raise anything; its traceback is the verdict
+            if is_lost(self.session.device):  # whoever started this process frees what it trains
+                raise DeviceLostError(summarise_fault(exc)) from exc
             if not is_out_of_memory(exc):
                 return Verdict(FAILED, "error", traceback.format_exc())
             if self.claim.alone:
@@ -259,19 +264,21 @@ class Attempt:
 
     def _keep(self, trainer: Trainer) -> None:
         """Write a checkpoint, if the trial is still this worker's."""
-        self.interruption.hold()
+        with others_turn():
+            self.interruption.hold()
         save_checkpoint(self.folder, Checkpoint(trainer.capture(), self.curve, self.best_weights))
 
     def _record(self, curve: Sequence[Epoch]) -> None:
         """Store epochs and report them to the study, where that was not done before."""
         objective, trial = self.config.search.objective, self.begun.trial
         values = {epoch.epoch: round_shown(get_value(epoch, objective)) for epoch in curve}
-        self._is_stop_requested = record_epochs(
-            self.session.engine,
-            self.claim,
-            curve,
-            beside=lambda connection: studies.report_epochs(trial, values, connection),
-        )
+        with others_turn():
+            self._is_stop_requested = record_epochs(
+                self.session.engine,
+                self.claim,
+                curve,
+                beside=lambda connection: studies.report_epochs(trial, values, connection),
+            )
 
     def _judge(self) -> Verdict | Pause | None:
         """Say whether the attempt ends here; at the last epoch nothing is left to be pruned."""
@@ -282,7 +289,8 @@ class Attempt:
             return STUCK
         if until is not None and epoch >= until:
             return Pause(epoch)
-        return WORSE if studies.is_to_prune(self.begun.trial) else None
+        with others_turn():
+            return WORSE if studies.is_to_prune(self.begun.trial) else None
 
     def _is_late(self) -> bool:
         """Say whether the trial has trained for longer than a trial of its sweep may."""

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
+from sweep.machine.turns import my_turn
 from sweep.metrics.score import get_score
 from sweep.metrics.wording import round_shown
 from sweep.metrics.writing import describe_metrics
@@ -24,10 +25,11 @@ from sweep.storage.artifacts import TrialFolder
 from sweep.storage.attachments import attach_file
 from sweep.storage.claims import Claim, finish_claim, pause_claim, release_claim
 from sweep.storage.sweeps import COMPLETE
+from sweep.training.inspection import inspect_events
 from sweep.training.state import restore_state
 from sweep.trial.attempt import NETWORK_FAULTS, Attempt
 from sweep.trial.checkpoint import save_weights
-from sweep.trial.pictures import draw_trial
+from sweep.trial.pictures import NUM_JUDGED, draw_trial
 from sweep.trial.retention import drop_beaten_weights, is_to_be_pictured
 from sweep.trial.session import Session
 from sweep.trial.verdict import DEAD, DONE, STUDY_STATES, Verdict
@@ -125,13 +127,14 @@ def _attach_pictures(attempt: Attempt) -> None:
 def _draw(attempt: Attempt, folder: Path) -> list[Path]:
     session, number = attempt.session, attempt.begun.trial.number
     try:
-        network = session.build_network(attempt.begun.params)
-        restore_state(network, attempt.best_weights)
-        network.to(session.device)
+        with my_turn():
+            network = session.build_network(attempt.begun.params)
+            restore_state(network, attempt.best_weights)
+            network.to(session.device)
+            inspected = inspect_events(network, session.split.validation, NUM_JUDGED)
         return draw_trial(
             folder,
-            network,
-            session.split.validation,
+            inspected,
             attempt.curve,
             session.config.data.null_loss,
             title=f"{session.sweep.name}, trial {number}",

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
-
-from sweep.data.events import EventSet
-from sweep.metrics.inspected import find_worst
+from sweep.metrics.inspected import InspectedEvent, find_worst
 from sweep.storage.tables import Epoch
-from sweep.training.inspection import inspect_events
 
 NUM_DRAWN = 3
 NUM_JUDGED = 100
 """Among so many events, the first ones, the worst are looked for: a few seconds on a CPU."""
+_drawing = threading.Lock()
+"""Held by who draws: matplotlib is not made for several threads."""
 
 
 def draw_trial(
     folder: Path,
-    network: nn.Module,
-    events: EventSet,
+    inspected: Sequence[InspectedEvent],
     curve: Sequence[Epoch],
     null_loss: float,
     *,
@@ -29,8 +27,7 @@ def draw_trial(
     """Draw a trial's learning curves, its network's output for some events, and for the worst.
 
     Args:
-        network: With the weights of the best epoch; put into evaluation mode.
-        events: Validation events; the first are drawn.
+        inspected: The first validation events, as the weights of the best epoch find their peaks.
         curve: The trial's epochs in order, at least one.
 
     Returns:
@@ -41,17 +38,17 @@ def draw_trial(
     from sweep.figures.learning_curves import draw_learning_curves
     from sweep.figures.png import save_png
 
-    inspected = inspect_events(network, events, NUM_JUDGED)
     first, worst = inspected[:NUM_DRAWN], find_worst(inspected, NUM_DRAWN)
     said = f"most missed and false peaks among the first {len(inspected)} events"
-    curves = folder / "learning_curves.png"
-    save_png(curves, draw_learning_curves(curve, null_loss), title=title, width_px=700)
-    paths = [curves]
-    for name, chosen, what in (
-        ("sample_outputs", first, f"the first {NUM_DRAWN} validation events"),
-        ("worst_events", worst, said),
-    ):
-        paths.append(folder / f"{name}.png")
-        figure = draw_inspected(chosen, is_still=True)
-        save_png(paths[-1], figure, title=f"{title}: {what}", width_px=1300)
-    return paths
+    with _drawing:
+        curves = folder / "learning_curves.png"
+        save_png(curves, draw_learning_curves(curve, null_loss), title=title, width_px=700)
+        paths = [curves]
+        for name, chosen, what in (
+            ("sample_outputs", first, f"the first {NUM_DRAWN} validation events"),
+            ("worst_events", worst, said),
+        ):
+            paths.append(folder / f"{name}.png")
+            figure = draw_inspected(chosen, is_still=True)
+            save_png(paths[-1], figure, title=f"{title}: {what}", width_px=1300)
+        return paths

@@ -36,6 +36,8 @@ from sweep.storage.study_cache import narrow_study, show_study
 from sweep.storage.sweeps import Sweep, find_sweep
 from sweep.trial.past import read_past
 
+Splits = dict[str, Split]
+"""Events that are open in a process, by what says which they are: each once."""
 MOVING = ("confirmation", "starting_points", "space", "architectures", "search", "changes")
 """What of a config may be another while workers have the sweep open."""
 
@@ -132,8 +134,12 @@ def open_session(
     sweep: Sweep,
     device: torch.device,
     artifacts: Path,
+    splits: Splits | None = None,
 ) -> Session:
     """Open what a worker needs for the trials of a sweep: its network and its events.
+
+    Args:
+        splits: What was opened before in this process; more are added.
 
     Raises:
         SweepError: when the config is of another version, the network may not run here, or the
@@ -142,7 +148,8 @@ def open_session(
     config = _read_config(sweep)
     networks = open_all_kept(config, read_files(engine, sweep.id), by_worker=True)
     architectures = {label: network.architecture for label, network in networks.items()}
-    split = reopen_split(config.data)
+    splits, key = {} if splits is None else splits, config.data.model_dump_json()
+    split = splits[key] = splits.get(key) or reopen_split(config.data)
     return Session(engine, study_storage, sweep, config, architectures, split, device, artifacts)
 
 

@@ -12,11 +12,12 @@ import torch
 from optuna.storages import BaseStorage
 
 from sweep.errors import SweepError
+from sweep.machine.turns import my_turn
 from sweep.search.judgement import is_failing
 from sweep.storage.claims import Claim, claim_trial
 from sweep.storage.flatness import end_flat
 from sweep.storage.sweeps import Sweep, count_trials, list_open_sweeps
-from sweep.trial.session import Session, open_session, renew_session
+from sweep.trial.session import Session, Splits, open_session, renew_session
 from sweep.worker.flatness import find_flatness
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Agenda:
 
     Args:
         sweep: Name of the only sweep to work on, or None for all.
+        splits: What other workers of this process have opened, and open.
         say: Told in one line why a sweep is not worked on.
     """
 
@@ -41,12 +43,14 @@ class Agenda:
         device: torch.device,
         artifacts: Path,
         say: Callable[[str], None],
+        splits: Splits | None = None,
     ) -> None:
         self._engine = engine
         self._study_storage = study_storage
         self._name = sweep
         self._device = device
         self._artifacts = artifacts
+        self._splits = {} if splits is None else splits
         self._say = say
         self._sessions: dict[int, Session] = {}
         self._shunned_s: dict[int, float] = {}
@@ -97,9 +101,7 @@ class Agenda:
         if time.monotonic() < self._shunned_s.get(sweep.id, 0.0):
             return None
         try:
-            session = self._sessions.get(sweep.id) or open_session(
-                self._engine, self._study_storage, sweep, self._device, self._artifacts
-            )
+            session = self._sessions.get(sweep.id) or self._open_session(sweep)
         except SweepError as exc:
             if self._name is not None:
                 raise
@@ -111,6 +113,17 @@ class Agenda:
             said = "; ".join(renewed.config.changes[-1].said)
             self._say_once(f"version {sweep.version} from the next trial on: {said}", sweep)
         return renewed
+
+    def _open_session(self, sweep: Sweep) -> Session:
+        with my_turn():
+            return open_session(
+                self._engine,
+                self._study_storage,
+                sweep,
+                self._device,
+                self._artifacts,
+                self._splits,
+            )
 
     def _end_if_flat(self, session: Session) -> None:
         """End a search whose trials that nobody has begun are not expected to pay."""

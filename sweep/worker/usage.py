@@ -20,10 +20,20 @@ ROLLUP = Path("/proc/self/smaps_rollup")
 
 
 class UsageMeter:
-    """Measures what this process takes, now and then."""
+    """Measures what a worker takes, now and then.
 
-    def __init__(self, device: torch.device, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        num_workers: In this process; each has its part of what that takes.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        clock: Callable[[], float] = time.monotonic,
+        num_workers: int = 1,
+    ) -> None:
         self._device = device
+        self._num_workers = num_workers
         self._clock = clock
         self._due_s = -math.inf
 
@@ -31,13 +41,15 @@ class UsageMeter:
         """Measure; None where the last time is not EVERY_S ago."""
         if self._clock() < self._due_s:
             return None
-        self._due_s = self._clock() + EVERY_S
+        self._due_s = self._clock() + EVERY_S * self._num_workers
+        memory = read_memory_bytes()
+        part = None if memory is None else memory // self._num_workers
         if self._device.type != "cuda":
-            return Usage(read_memory_bytes())
+            return Usage(part)
         use = ask_driver("utilization.gpu", [name_gpu(self._device)])
         return Usage(
-            read_memory_bytes(),
-            torch.cuda.memory_reserved(self._device),
+            part,
+            torch.cuda.memory_reserved(self._device) // self._num_workers,
             None if use is None else use[0] / 100,
         )
 

@@ -1,5 +1,6 @@
-"""A worker: a process on one device that claims trials until none is left.
+"""A worker: it claims trials for a device until none is left.
 
+On a CPU it is a process. A GPU has several in one, which take turns (`sweep.machine.turns`).
 Three things can end its work on a trial early. A signal: SIGINT asks it to leave after the epoch, a
 second SIGINT or a SIGTERM to leave at once; either way its trial goes back to the others with its
 checkpoint. A lost lease: when the database could not be reached for so long that another worker
@@ -14,6 +15,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 import torch
@@ -21,7 +23,9 @@ from optuna.storages import BaseStorage
 
 from sweep.machine.device import describe_device, free_memory, keep_memory, open_device
 from sweep.machine.process import name_worker
+from sweep.machine.sharing import choose_share
 from sweep.machine.signals import Signals
+from sweep.machine.turns import my_turn
 from sweep.storage import studies
 from sweep.storage.claims import Claim, release_claim
 from sweep.storage.engine import open_engine, parse_url
@@ -31,12 +35,13 @@ from sweep.storage.tables import check_tables
 from sweep.storage.transactions import is_passing
 from sweep.storage.workers import enter_worker, leave_worker, see_worker
 from sweep.trial.run import run_trial
-from sweep.trial.session import Session
+from sweep.trial.session import Session, Splits
 from sweep.trial.verdict import Pause
 from sweep.worker.agenda import Agenda
 from sweep.worker.device_lock import DeviceLock
 from sweep.worker.lease import Lease, read_lease_s
 from sweep.worker.options import WorkerOptions
+from sweep.worker.together import run_together
 from sweep.worker.usage import UsageMeter
 
 logger = logging.getLogger(__name__)
@@ -54,7 +59,7 @@ def run_worker(
     say: Callable[[str], None] = logger.info,
     beside: Beside | None = None,
 ) -> int:
-    """Train trials until nothing is left of them or the worker is asked to leave.
+    """Train trials until nothing is left of them or this process is asked to leave.
 
     Args:
         signals: Say when to leave.
@@ -62,7 +67,7 @@ def run_worker(
         beside: What else this process does while it has the database open, if anything.
 
     Returns:
-        How many trials this worker finished.
+        How many trials it finished.
 
     Raises:
         StorageError, DataError, ModelError, ConfigError, ConflictError: when the database cannot
@@ -73,45 +78,66 @@ def run_worker(
     keep_memory()
     if options.num_threads is not None:
         torch.set_num_threads(options.num_threads)
-    worker = _Worker(options, signals, say, beside, open_device(options.device), read_lease_s())
-    while True:
-        try:
-            worker.work()
-        except (StorageError, sa.exc.SQLAlchemyError) as exc:
-            is_awaited = isinstance(exc, StorageError) or is_passing(exc)
-            if not options.is_forever or not is_awaited or isinstance(exc, RightsError):
-                raise
-            say(f"looking again in {RETRY_S:.0f} s: {exc}")
-            signals.wait(RETRY_S)
-        if signals.is_gentle() or not options.is_forever:
-            return worker.num_finished
+    device = open_device(options.device)
+    num_workers = _count_workers(options, device)
+    office = _Office(options, signals, say, device, read_lease_s(), num_workers)
+    workers = [_Worker(office, beside if index == 0 else None) for index in range(num_workers)]
+    run_together([worker.stay for worker in workers], device, signals)
+    return sum(worker.num_finished for worker in workers)
+
+
+def _count_workers(options: WorkerOptions, device: torch.device) -> int:
+    """Count the trials that a process trains at once."""
+    if options.at_once is not None or device.type != "cuda":
+        return options.at_once or 1
+    return choose_share(torch.cuda.mem_get_info(device)[0]).per_gpu
+
+
+@dataclass
+class _Office:
+    """What the workers of a process have in common."""
+
+    options: WorkerOptions
+    signals: Signals
+    say: Callable[[str], None]
+    device: torch.device
+    lease_s: float
+    num_workers: int
+    splits: Splits = field(default_factory=dict)
 
 
 class _Worker:
-    """A process that works: its name, its device, and how much it has done."""
+    """One that works: its name, its device, and how much it has done."""
 
-    def __init__(
-        self,
-        options: WorkerOptions,
-        signals: Signals,
-        say: Callable[[str], None],
-        beside: Beside | None,
-        device: torch.device,
-        lease_s: float,
-    ) -> None:
-        self._options = options
-        self._signals = signals
-        self._say = say
+    def __init__(self, office: _Office, beside: Beside | None) -> None:
+        self._office = office
+        self._options = office.options
+        self._signals = office.signals
+        self._say = office.say
         self._beside = beside or (lambda _engine, _study_storage: nullcontext())
-        self._device = device
-        self._lease_s = lease_s
-        self._meter = UsageMeter(device)
-        self._lock = DeviceLock(device)
+        self._device = office.device
+        self._lease_s = office.lease_s
+        self._meter = UsageMeter(self._device, num_workers=office.num_workers)
+        self._lock = DeviceLock(self._device)
         self._name = name_worker()
         self._seen_s = -math.inf
         self.num_finished = 0
 
-    def work(self) -> None:
+    def stay(self) -> None:
+        """Work until it is time to leave; where that is never, wait for a database that is gone."""
+        while True:
+            try:
+                self._work()
+            except (StorageError, sa.exc.SQLAlchemyError) as exc:
+                is_awaited = isinstance(exc, StorageError) or is_passing(exc)
+                if not self._options.is_forever or not is_awaited or isinstance(exc, RightsError):
+                    raise
+                self._say(f"looking again in {RETRY_S:.0f} s: {exc}")
+                self._signals.wait(RETRY_S)
+            if self._signals.is_gentle() or not self._options.is_forever:
+                return
+
+    def _work(self) -> None:
         """Open the database, and train until nothing is left or it is time to leave."""
         url = parse_url(self._options.storage)
         engine = open_engine(url, is_awaited=self._options.is_started_by_us)
@@ -127,6 +153,7 @@ class _Worker:
                 self._device,
                 self._options.artifacts,
                 self._say,
+                self._office.splits,
             )
             enter_worker(engine, self._name, describe_device(self._device))
             try:
@@ -193,7 +220,8 @@ class _Worker:
             self._say(str(exc))
             return
         finally:
-            free_memory(self._device)
+            with my_turn():
+                free_memory(self._device)
         if isinstance(end, Pause):
             self._say(f"slot {claim.slot}: paused after epoch {end.epoch}")
             return

@@ -15,10 +15,12 @@ from sweep.launch.places import (
     Place,
     choose_places,
     count_cores,
+    count_workers,
     describe_choice,
+    leave_out,
     parse_gpus,
 )
-from sweep.launch.sharing import parse_per_gpu
+from sweep.machine.sharing import parse_per_gpu
 
 
 @pytest.fixture
@@ -48,6 +50,10 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweep.launch.places.count_gpus", lambda: 0)
 
 
+def list_shares(places: list[Place]) -> list[tuple[int | None, int]]:
+    return [(place.gpu, place.num_workers) for place in places]
+
+
 def test_workers_share_the_cores(no_gpu: None) -> None:
     """One a core, or as many as asked for, each with its part of the cores."""
     assert choose_places() == [Place("cpu", None, 1)] * count_cores()
@@ -56,34 +62,50 @@ def test_workers_share_the_cores(no_gpu: None) -> None:
 
 
 def test_workers_take_turns_on_the_gpus(two_gpus: None) -> None:
-    """Each sees one GPU, whichever number it has."""
+    """A process on each, which sees one GPU, whichever number it has."""
     assert [place.gpu for place in choose_places(per_gpu=1)] == [0, 1]
-    assert [place.gpu for place in choose_places(3)] == [0, 1, 0]
-    assert [place.gpu for place in choose_places(gpus=[1], per_gpu=1)] == [1]
-    assert [place.gpu for place in choose_places(gpus=[0, 1], per_gpu=2)] == [0, 1, 0, 1]
-    assert [place.gpu for place in choose_places(3, [0, 1], 2)] == [0, 1, 0]
+    assert list_shares(choose_places(3)) == [(0, 2), (1, 1)]
+    assert list_shares(choose_places(1)) == [(0, 1)]
+    assert list_shares(choose_places(gpus=[1], per_gpu=1)) == [(1, 1)]
+    assert list_shares(choose_places(gpus=[0, 1], per_gpu=2)) == [(0, 2), (1, 2)]
+    assert list_shares(choose_places(3, [0, 1], 2)) == [(0, 2), (1, 1)]
     assert {place.device for place in choose_places()} == {"cuda:0"}
+
+
+@pytest.mark.parametrize(
+    ("most", "left"),
+    [(9, [(0, 4), (1, 4)]), (5, [(0, 3), (1, 2)]), (2, [(0, 1), (1, 1)]), (1, [(0, 1)])],
+)
+def test_workers_without_a_trial_are_left_out(
+    two_gpus: None, most: int, left: list[tuple[int, int]]
+) -> None:
+    """Those that are left are spread over the GPUs."""
+    places = leave_out(choose_places(per_gpu=4), most)
+    assert list_shares(places) == left
+    assert count_workers(places) == min(most, 8)
 
 
 @pytest.mark.parametrize(
     ("answer", "per_gpu", "reason"),
     [
-        ("79000\\n80500\\n", 8, "at most 8 a GPU: 83 GB free, 16 cores"),
-        ("79000\\n24000\\n", 4, "at most 4 a GPU: 25 GB free, 16 cores"),
-        ("300\\n300\\n", 1, "at most 1 a GPU: 0 GB free, 16 cores"),
-        ("[N/A]\\n", 4, "at most 4 a GPU: free memory unknown, 16 cores"),
+        ("79000\\n80500\\n", 8, "at most 8 a GPU: 83 GB free"),
+        ("79000\\n24000\\n", 5, "at most 5 a GPU: 25 GB free"),
+        ("300\\n300\\n", 1, "at most 1 a GPU: 0 GB free"),
+        ("[N/A]\\n", 4, "at most 4 a GPU: free memory unknown"),
     ],
 )
 def test_number_on_a_gpu_is_chosen(
     two_gpus: None, free_mib: Callable[[str], None], answer: str, per_gpu: int, reason: str
 ) -> None:
-    """By what the GPU with least memory has free, and the host's cores; two threads at most."""
+    """By what the GPU with least memory has free; nothing is said where a person chose."""
     free_mib(answer)
     places = choose_places()
-    assert [place.gpu for place in places] == [0, 1] * per_gpu
-    assert {place.num_threads for place in places} == {max(1, min(2, 16 // len(places)))}
+    assert list_shares(places) == [(0, per_gpu), (1, per_gpu)]
+    assert {place.num_threads for place in places} == {2}
     assert describe_choice(places) == f"{2 * per_gpu} workers, {reason}; --per-gpu says otherwise"
-    assert describe_choice(places[:1]) == f"1 worker, {reason}; --per-gpu says otherwise"
+    assert describe_choice(leave_out(places, 1)) == f"1 worker, {reason}; --per-gpu says otherwise"
+    assert describe_choice(choose_places(per_gpu=3)) is None
+    assert describe_choice(choose_places(2)) is None
 
 
 @pytest.mark.parametrize("free", ["79000\\n80500\\n", "79000\\n24000\\n", "[N/A]\\n"])
@@ -95,21 +117,8 @@ def test_ray_on_this_machine_chooses_alike(
     nodes = nullcontext([ray_cluster.Node(16, 2)])
     monkeypatch.setattr(ray_cluster, "join_cluster", lambda _address: nodes)
     with ray_cluster.open_places(Wish()) as places:
-        assert len(places) == len(choose_places())
+        assert count_workers(places) == count_workers(choose_places())
         assert describe_choice(places) == describe_choice(choose_places())
-
-
-def test_cores_bound_the_number_on_a_gpu(
-    two_gpus: None, free_mib: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One a core at most, but at least one a GPU; nothing is said where a person chose."""
-    free_mib("79000\\n79000\\n")
-    monkeypatch.setattr("sweep.launch.places.count_cores", lambda: 6)
-    assert len(choose_places()) == 6
-    monkeypatch.setattr("sweep.launch.places.count_cores", lambda: 1)
-    assert len(choose_places()) == 2
-    assert describe_choice(choose_places(per_gpu=3)) is None
-    assert describe_choice(choose_places(2)) is None
 
 
 @pytest.mark.parametrize(("text", "per_gpu"), [(None, None), ("auto", None), ("3", 3)])

@@ -263,14 +263,18 @@ def test_missing_ray_gets_one_line(
 
 
 def test_workers_share_the_gpus_of_a_cluster() -> None:
-    """As many as cores carry, or as asked for; the cores of a node are divided among them."""
+    """Those of a GPU are one process: as many as its memory is known to have room for, or as asked
+    for."""
     nodes = [Node(8, 2), Node(16, 4), Node(4, 0)]
-    assert choose_shares(nodes) == [Place("cuda:0", None, 1, 0.25)] * 24
+    assert choose_shares(nodes) == [Place("cuda:0", None, 2, 1.0, num_workers=4)] * 6
     assert choose_shares(nodes, per_gpu=1) == [Place("cuda:0", None, 2, 1.0)] * 6
-    assert choose_shares(nodes, per_gpu=3) == [Place("cuda:0", None, 1, 0.3333)] * 18
-    assert choose_shares(nodes, 9) == [Place("cuda:0", None, 2, 0.5)] * 9
-    (place, *_) = choose_shares(nodes, per_gpu=7)
-    assert 7 * place.gpu_share <= 1
+    assert choose_shares(nodes, 9) == [
+        *[Place("cuda:0", None, 2, 1.0, num_workers=2)] * 4,
+        Place("cuda:0", None, 2, 0.5),
+    ]
+    *_, last = choose_shares(nodes, 13, per_gpu=7)
+    assert last.num_workers == 6
+    assert 1 - 1 / 7 - 0.0001 <= last.gpu_share <= 1 - 1 / 7
 
 
 def test_workers_divide_the_cores_of_a_cluster() -> None:

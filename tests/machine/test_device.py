@@ -12,12 +12,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from sweep.errors import ConfigError
-from sweep.machine.device import describe_device, is_out_of_memory, open_device
+from sweep.machine.device import (
+    choose_device,
+    describe_device,
+    full_precision,
+    is_lost,
+    is_out_of_memory,
+    open_device,
+)
 from sweep.worker.device_lock import DeviceLock
 
 CPU = torch.device("cpu")
@@ -160,3 +168,34 @@ assert (left.heap, left.mapped) == (held.heap, held.mapped), left.heap
 def test_memory_of_tensors_is_kept_for_the_next_ones() -> None:
     """After `keep_memory` what tensors took is not given back to the system when they are gone."""
     subprocess.run([sys.executable, "-c", KEEP], check=True)
+
+
+def test_gpu_computes_the_same_bits_again_and_rounds_as_said(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """From when a process chooses it; numbers that leave the program are not rounded."""
+    cudnn: Any = torch.backends.cudnn
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cudnn, "deterministic", False)
+    before = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
+    request.addfinalizer(lambda: setattr(cudnn.conv, "fp32_precision", before[0]))
+    request.addfinalizer(lambda: setattr(cudnn.rnn, "fp32_precision", before[1]))
+    assert choose_device().type == "cuda"
+    assert cudnn.deterministic
+    assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("tf32", "tf32")
+    with full_precision():
+        assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "ieee")
+    assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("tf32", "tf32")
+
+
+def test_gpu_is_lost_where_it_answers_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a network's fault it refuses everything; a CPU is never lost."""
+
+    def refuse(_device: torch.device) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "synchronize", refuse)
+    assert is_lost(torch.device("cuda"))
+    assert not is_lost(torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _device: None)
+    assert not is_lost(torch.device("cuda"))

@@ -99,9 +99,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     class Stream:
         wait_stream = do_nothing
 
+    default = Stream()
     for name, stand_in in {
         "Stream": lambda _device: Stream(),
-        "current_stream": lambda _device: Stream(),
+        "current_stream": lambda _device: default,
+        "default_stream": lambda _device: default,
         "stream": give_lane,
         "Event": Mark,
         "CUDAGraph": Graph,
@@ -178,6 +180,7 @@ def test_host_runs_ahead_but_little(gpu: StandIn, step_s: float, least: float) -
             asked_at = gpu.now
             recorder.keep_pace()
             queued_s.append(gpu.free_at - gpu.now)
-            assert gpu.now - asked_at <= 3 * step_s + 1e-6  # nor is anybody kept from asking
+            # Nor is anybody kept from asking whether to go on.
+            assert gpu.now - asked_at <= max(3 * step_s, LEAD_S / 2) + 1e-6
     assert queued_s[-1] >= least
     assert max(queued_s) <= max(LEAD_S, 3 * step_s) + 1e-6

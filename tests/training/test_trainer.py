@@ -344,42 +344,6 @@ def test_a_training_learns_from_reflected_events(split: Split) -> None:
     assert any(not torch.equal(*pair) for pair in zip(plain, reflected, strict=True))
 
 
-def test_predictions_are_not_rounded_by_a_gpu(split: Split) -> None:
-    """Its convolutions and LSTMs round float32 unless told otherwise; training may have that."""
-    kernels = torch.backends.cudnn.conv, torch.backends.cudnn.rnn
-    seen: list[tuple[str, ...]] = []
-
-    class Probe(nn.Module):
-        """Notes how a GPU would compute."""
-
-        def forward(self, x_BCL: Tensor) -> Tensor:
-            seen.append(tuple(kernel.fp32_precision for kernel in kernels))
-            return x_BCL[:, 0]
-
-    before = tuple(kernel.fp32_precision for kernel in kernels)
-    for _prediction_BL, _y_BL in predict_batches(Probe(), Batches(split.validation, 12, CPU)):
-        assert tuple(kernel.fp32_precision for kernel in kernels) == before
-    assert seen == [("ieee", "ieee")]
-
-
-def test_gpu_is_asked_for_the_same_bits_again(split: Split) -> None:
-    """In each step and each prediction; what else runs in the process may have other kernels."""
-    seen: set[tuple[bool, bool]] = set()
-
-    class Probe(_Nan):
-        """Notes which kernels a GPU may take."""
-
-        def forward(self, x_BCL: Tensor) -> Tensor:
-            seen.add((self.training, torch.backends.cudnn.deterministic))
-            return super().forward(x_BCL)
-
-    recipe = build_recipe("fast", 1, 1)
-    before = torch.backends.cudnn.deterministic
-    list(Trainer(Probe(0.5), split, recipe, HYPERPARAMETERS, seed=1, device=CPU).run())
-    assert seen == {(True, True), (False, True)}
-    assert torch.backends.cudnn.deterministic == before
-
-
 @pytest.mark.parametrize(
     ("num_events", "batch_size", "sizes"),
     [

@@ -1,7 +1,8 @@
 """How many workers share a GPU where nobody said.
 
-One worker leaves most of a large GPU idle: while it loads, saves and judges, and wherever its steps
-wait for the host. What bounds their number is the GPU's memory, the host's cores and the trials.
+A small network's step fills no large GPU, and between its steps a trial loads, saves and judges.
+Workers of one process have the GPU do the steps of several at once; what bounds their number is its
+memory.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from sweep.machine.driver import ask_driver
 AUTO = "auto"
 
 MOST_PER_GPU = 8
-"""With so many an H100 was busy 84 % of the time, where one alone kept it busy 19 %. That was
-before a training's step was recorded; how many pay since has not been measured."""
+"""On an H200 two small CNNs together trained 1.5 times as many events a second as one, four 2.0
+times, eight 2.3 times and sixteen no more; rcnns 1.4, 1.7 and 1.8 times (docs/PERFORMANCE.md)."""
 
 MOST_UNKNOWN = 4
 """Where the free memory is not known; a trial that does not fit is tried again alone."""
 
-WORKER_BYTES = 6 * 10**9
-"""What a worker may come to need: half a gigabyte for CUDA itself, 0.8 for 20,000 events in half
-precision, the rest for a large network's batch. Eight of a default cnn sweep took 7.4 GB in all."""
+WORKER_BYTES = 5 * 10**9
+"""What a worker may come to need for a large network's batch. Eight of a default cnn sweep in as
+many processes took 7.4 GB in all."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +35,20 @@ class Share:
     reason: str
 
 
-def choose_share(num_gpus: int, num_cores: int, free_bytes: int | None) -> Share:
+def choose_share(free_bytes: int | None) -> Share:
     """Choose how many workers share each GPU.
 
     Args:
-        num_gpus: GPUs of one machine that are used, at least 1.
-        num_cores: Of that machine, for all of them.
         free_bytes: Of memory on the GPU that has least, or None where that is not known.
 
     Returns:
-        At least one worker, at most a core's worth each and what the memory has room for.
+        At least one worker, at most what the memory has room for.
     """
-    by_cores = num_cores // num_gpus
     by_memory, memory = MOST_UNKNOWN, "free memory unknown"
     if free_bytes is not None:
         by_memory, memory = free_bytes // WORKER_BYTES, f"{free_bytes / 1e9:.0f} GB free"
-    per_gpu = max(1, min(MOST_PER_GPU, by_cores, by_memory))
-    return Share(per_gpu, f"at most {per_gpu} a GPU: {memory}, {num_cores} cores")
+    per_gpu = max(1, min(MOST_PER_GPU, by_memory))
+    return Share(per_gpu, f"at most {per_gpu} a GPU: {memory}")
 
 
 def read_free_bytes(names: Sequence[str]) -> int | None:
