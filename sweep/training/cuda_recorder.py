@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import warnings
 from collections import deque
@@ -87,12 +88,16 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         self.catch_up()
         free_memory(self.device)  # what the steps that were called took; a recording has its own
+        has_gc = gc.isenabled()
+        gc.disable()  # it may end what another thread's training had on the GPU, amid the recording
         graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
         is_whole = False
         try:
             action()
             is_whole = True
         finally:
+            if has_gc:
+                gc.enable()
             try:
                 graph.capture_end()
             except RuntimeError:
