@@ -179,7 +179,7 @@ def _time_together(name: str, part: Split, number: int, size: int, seconds: floa
 
     def train(seed: int) -> None:
         with my_turn():
-            run = make_trainer(name, part, 10**6, seed=seed).run()
+            run = make_trainer(name, part, 999, seed=seed).run()
             next(run)
             with others_turn():
                 all_there.wait()

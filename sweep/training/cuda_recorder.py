@@ -35,6 +35,7 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._own: torch.cuda.Stream | None = None
         self._pool = torch.cuda.graph_pool_handle()
         """Memory that all recordings share: none of them needs anything once it was replayed."""
         self._marks: deque[torch.cuda.Event] = deque()
@@ -48,7 +49,7 @@ class CudaRecorder:
         if outer != torch.cuda.default_stream(self.device):
             yield
             return
-        own = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        own = self._own = self._own or torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         own.wait_stream(outer)
         try:
             with torch.cuda.stream(own):

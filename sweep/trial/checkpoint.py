@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from sweep.machine.device import is_out_of_memory
+from sweep.machine.turns import others_turn
 from sweep.storage.artifacts import TrialFolder
 from sweep.storage.errors import ArtifactError
 from sweep.storage.files import write_file
@@ -182,7 +183,8 @@ def save_weights(folder: TrialFolder, weights: Weights) -> None:
 def _keep(path: Path, content: bytes | memoryview) -> None:
     """Write a file of the trial; that it cannot be written says nothing about the network."""
     try:
-        write_file(path, lambda temporary: temporary.write_bytes(content))
+        with others_turn():
+            write_file(path, lambda temporary: temporary.write_bytes(content))
     except OSError as exc:
         raise ArtifactError(
             f"{path}: cannot be written, got {exc.strerror or exc!r}, expected room on the disk "
