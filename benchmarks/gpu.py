@@ -17,12 +17,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from gpu_bare import Bare, load_some, measure_streams, time_bare
 from gpu_checks import run_checks
 from gpu_trainings import (
     BATCH_SIZE,
@@ -44,7 +45,7 @@ from sweep.data.toy import open_toy_events
 from sweep.machine.device import free_memory, full_precision, open_device
 from sweep.machine.signals import Signals
 from sweep.machine.turns import my_turn, others_turn
-from sweep.training.loss import compute_ratio_loss_B
+from sweep.training.event_scores import score_each
 from sweep.training.trainer import Trainer
 from sweep.worker.together import run_together
 
@@ -59,68 +60,6 @@ def time_trainer(trainer: Trainer, num_events: int, seconds: float) -> float:
     return num_events * len(durations[1:]) / sum(durations[1:])
 
 
-@dataclass
-class Bare:
-    """A step as a person would write it, on events of the GPU.
-
-    Args:
-        is_recorded: As a CUDA graph, or started operation by operation.
-    """
-
-    network: nn.Module
-    x_NCL: Tensor
-    y_NL: Tensor
-    is_recorded: bool
-
-    def __post_init__(self) -> None:
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=torch.tensor(3e-3, device=GPU),
-            fused=True,
-            capturable=True,
-        )
-        self.means = [p.detach().clone() for p in self.network.parameters()]
-        self.chosen = torch.zeros(BATCH_SIZE, dtype=torch.int64, device=GPU)
-        self.total = torch.zeros((), dtype=torch.float64, device=GPU)
-
-    def step(self) -> None:
-        x_BCL, y_BL = self.x_NCL[self.chosen].float(), self.y_NL[self.chosen].float()
-        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-            prediction_BL = self.network(x_BCL)
-        loss_B = compute_ratio_loss_B(prediction_BL.float(), y_BL)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss_B.mean().backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        with torch.no_grad():
-            torch._foreach_lerp_(self.means, list(self.network.parameters()), 0.01)
-        self.total += loss_B.detach().sum()
-
-    def time(self, seconds: float) -> float:
-        """Give the events a second."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                self.step()
-            play = self.step
-            if self.is_recorded:
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, stream=stream):
-                    self.step()
-                play = graph.replay
-            order = torch.randperm(len(self.x_NCL), device=GPU).split(BATCH_SIZE)[:-1]
-            torch.cuda.synchronize()
-            start, num_done = time.monotonic(), 0
-            while time.monotonic() - start < seconds:
-                for part in order[:20]:
-                    self.chosen.copy_(part)
-                    play()
-                    num_done += BATCH_SIZE
-                torch.cuda.synchronize()
-            return num_done / (time.monotonic() - start)
-
-
 def measure_speed(split: Split, seconds: float) -> Iterator[str]:
     """Give a table: each network's events a second, trained and validated."""
     yield (
@@ -128,8 +67,7 @@ def measure_speed(split: Split, seconds: float) -> Iterator[str]:
         "| trained / bare recorded | validated | in full float32 | validated / trained |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    x_BCL, y_BL = split.train.load(np.arange(min(2048, len(split.train))))
-    x_NCL, y_NL = (torch.from_numpy(part).half().to(GPU) for part in (x_BCL, y_BL))
+    x_NCL, y_NL = load_some(split)
     for name in NETWORKS:
         size = {"birnn, the report's": 10, "mlp": 200, SMALL: 200}.get(name, 100) * BATCH_SIZE
         part = take(split, size, 2)
@@ -145,9 +83,8 @@ def measure_speed(split: Split, seconds: float) -> Iterator[str]:
         bare = []
         for is_recorded in (False, True):
             try:
-                bare.append(
-                    Bare(build(name).to(GPU).train(), x_NCL, y_NL, is_recorded).time(seconds)
-                )
+                step = Bare(build(name).to(GPU).train(), x_NCL, y_NL, is_recorded).prepare()
+                bare.append(time_bare([step], len(x_NCL), seconds))
             except RuntimeError:
                 traceback.print_exc()
                 bare.append(float("nan"))
@@ -158,6 +95,42 @@ def measure_speed(split: Split, seconds: float) -> Iterator[str]:
             f"| {bare[1]:,.0f} | {trained / bare[1]:.2f} | {validated:,.0f} | {full:,.0f} "
             f"| {validated / trained:.2f} |"
         )
+
+
+def measure_rounding(split: Split, num_steps: int = 150) -> Iterator[str]:
+    """Give a table: loss, found peaks and false ones of one network, by how it is computed."""
+    yield "| network | computed in | loss | found | false | events/s |"
+    yield "|---|---|---|---|---|---|"
+    x_NCL, y_NL = load_some(split)
+    for name in NETWORKS:
+        bare = Bare(build(name).to(GPU).train(), x_NCL, y_NL, False)
+        for _ in range(32 if "birnn" in name else num_steps):
+            bare.chosen.copy_(torch.randint(0, len(x_NCL), (BATCH_SIZE,), device=GPU))
+            bare.step()
+        for kind in ("float32", "TF32", "bfloat16"):
+            with (
+                full_precision() if kind == "float32" else nullcontext(),
+                torch.autocast("cuda", torch.bfloat16, enabled=kind == "bfloat16"),
+                torch.inference_mode(),
+            ):
+                yield f"| {name} | {kind} | {_judge(bare.network.eval(), x_NCL, y_NL)} |"
+        free_memory(GPU)
+
+
+def _judge(network: nn.Module, x_NCL: Tensor, y_NL: Tensor) -> str:
+    def predict() -> list[tuple[Tensor, Tensor]]:
+        parts = zip(x_NCL.split(1024), y_NL.split(1024), strict=True)
+        return [(network(x_BCL.float()).float(), y_BL.float()) for x_BCL, y_BL in parts]
+
+    score = score_each(predict()).score
+    torch.cuda.synchronize()
+    start = time.monotonic()
+    for _ in range(4):
+        predict()
+    torch.cuda.synchronize()
+    rate = 4 * len(x_NCL) / (time.monotonic() - start)
+    counts = score.counts
+    return f"{score.validation_loss} | {counts.found} | {counts.false_positives} | {rate:,.0f}"
 
 
 def measure_together(split: Split, seconds: float) -> Iterator[str]:
@@ -269,7 +242,7 @@ def open_split(args: argparse.Namespace) -> Split:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default="checks,speed,together,precision,sweep")
+    parser.add_argument("--parts", default="checks,speed,together,streams,rounding,precision,sweep")
     parser.add_argument("--train", help="events; toys are made where none are given")
     parser.add_argument("--validation")
     parser.add_argument("--events", type=int, default=3200, help="toys to train on")
@@ -288,6 +261,8 @@ def main() -> None:
         "checks": lambda: run_checks(take(split, 3200 - 32, 512)),
         "speed": lambda: measure_speed(split, args.seconds),
         "together": lambda: measure_together(split, args.seconds),
+        "streams": lambda: measure_streams(split, args.seconds),
+        "rounding": lambda: measure_rounding(split),
         "precision": lambda: measure_precision(take(split, 3200, 512)),
         "sweep": lambda: run_sweep(args),
     }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # What one GPU makes of a training: checks, speeds beside a bare loop, bfloat16, a default sweep.
 # Needs the program's environment (or its dependencies in $PYTHON), no network, and under 8 minutes.
-#   benchmarks/gpu.sh [--parts checks,speed,together,precision,sweep] [--train FILE --validation FILE]
+#   benchmarks/gpu.sh [--parts checks,speed,together,streams,rounding,precision,sweep]
+#       [--train FILE --validation FILE]
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mktemp -d)
