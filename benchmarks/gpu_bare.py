@@ -1,4 +1,4 @@
-"""A recorded step with nothing around it, as a person would write it: alone, and several at once."""
+"""A recorded step with nothing around it, as a person would write it: alone, or several at once."""
 
 from __future__ import annotations
 
