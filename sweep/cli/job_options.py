@@ -46,7 +46,7 @@ class JobOptions:
     storage: Storage = DEFAULT_STORAGE
     artifacts: Artifacts = Path(DEFAULT_ARTIFACTS)
     workers: Annotated[
-        int | None, typer.Option(help="Trials to train at once.  [--per-gpu on each GPU, or one a core]")
+        int | None, typer.Option(help="Trials at once.  [--per-gpu on each GPU, or one a core]")
     ] = None
     gpus: Annotated[
         str | None, typer.Option(help="GPUs to use: 0,1, or none for the CPU.  [all]")
