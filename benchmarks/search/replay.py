@@ -240,7 +240,7 @@ class Sweep:
         u_ND = np.array([trial.u_D for trial in begun])
         logs = [[math.log(value) for value in trial.curve] for trial in begun]
         ends = expect_ends(logs, NUM_EPOCHS, math.log(NULL_LOSS))
-        level_N = expect_levels(Seen(u_ND, ends.value_N, ends.doubt_N, [None] * len(begun)))
+        level_N = expect_levels(Seen(u_ND, ends.value_N, ends.doubt_N, np.full(len(begun), "")))
         ranked = sorted(zip(level_N, begun, strict=True), key=itemgetter(0))
         return [trial for _level, trial in ranked if trial.state == COMPLETE]
 

@@ -72,7 +72,7 @@ def _expect_levels(
     inside = [index for index, place in enumerate(places) if place is not None]
     if inside:
         u_ND = np.array([places[index] for index in inside])
-        seen = Seen(u_ND, ends.value_N[inside], ends.doubt_N[inside], [None] * len(inside))
+        seen = Seen(u_ND, ends.value_N[inside], ends.doubt_N[inside], np.full(len(inside), ""))
         level_of |= {rows[i].id: float(v) for i, v in zip(inside, expect_levels(seen), strict=True)}
     return level_of
 

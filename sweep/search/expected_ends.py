@@ -45,15 +45,32 @@ def expect_ends(curves: Sequence[Sequence[float]], num_epochs: int, worst: float
         num_epochs: Of a whole trial.
         worst: Value of a network that has found nothing; what is above it, or no number, is it.
     """
+    return carry_to_end(tabulate_curves(curves, num_epochs, worst))
+
+
+def tabulate_curves(
+    curves: Sequence[Sequence[float]], num_epochs: int, worst: float
+) -> NDArray[np.float64]:
+    """Give curves as rows, shape (N, E), NaN after the last epoch of each; as `expect_ends`."""
     whole = [worst] * num_epochs
     seen = [curve[:num_epochs] or whole for curve in curves]
-    last_N = np.array([len(values) for values in seen])
+    last_N = np.array([len(values) for values in seen], dtype=np.int64)
     flat = np.fromiter(chain.from_iterable(seen), np.float64, last_N.sum())
     value_NE = np.full((len(curves), num_epochs), np.nan)
     value_NE[np.arange(num_epochs) < last_N[:, None]] = np.where(flat < worst, flat, worst)
+    return value_NE
+
+
+def carry_to_end(value_NE: NDArray[np.float64]) -> Expectation:
+    """Expect the value of each trial at its last epoch.
+
+    Args:
+        value_NE: As `tabulate_curves` gives it, N at least 1.
+    """
+    last_N = (~np.isnan(value_NE)).sum(axis=1)
     gain_E, doubt_E = _measure_gains(value_NE)
-    seen_N = value_NE[np.arange(len(curves)), last_N - 1]
-    rest = range(num_epochs)  # from each epoch on
+    seen_N = value_NE[np.arange(len(value_NE)), last_N - 1]
+    rest = range(value_NE.shape[1])  # from each epoch on
     value_N = seen_N + np.array([gain_E[last:].sum() for last in rest])[last_N - 1]
     doubt_N = np.array([np.sqrt((doubt_E[last:] ** 2).sum()) for last in rest])[last_N - 1]
     median, best = float(np.median(value_N)), float(value_N.min())

@@ -80,12 +80,9 @@ def _draw_arm(
     if num_known >= NUM_FIRST:
         bar = np.quantile(seen.value_N[known], BEST_SHARE)
         for arm in shares:
-            own = [
-                value <= bar
-                for value, by, is_known in zip(seen.value_N, seen.arms, known, strict=True)
-                if by == arm and is_known
-            ]
-            shares[arm] *= (1.0 + sum(own)) / (1.0 / BEST_SHARE + len(own))
+            own_N = seen.value_N[known & (seen.arm_N == arm)]
+            num_best = int((own_N <= bar).sum())
+            shares[arm] *= (1.0 + num_best) / (1.0 / BEST_SHARE + len(own_N))
     if not has_center:
         shares["prior"] = 0.0
     if num_known == 0:

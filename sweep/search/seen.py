@@ -5,7 +5,6 @@ Shapes: N trial, D dimension.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,13 +29,13 @@ class Seen:
         u_ND: Their places, shape (N, D).
         value_N: Expected end of each, lower is better, shape (N,); NaN where nothing is known yet.
         doubt_N: Its standard deviation, shape (N,).
-        arms: Which arm proposed each; None for a starting point.
+        arm_N: Which arm proposed each, shape (N,); empty for a starting point.
     """
 
     u_ND: NDArray[np.float64]
     value_N: NDArray[np.float64]
     doubt_N: NDArray[np.float64]
-    arms: Sequence[Arm | None]
+    arm_N: NDArray[np.str_]
 
 
 def expect_levels(seen: Seen) -> NDArray[np.float64]:

@@ -22,12 +22,12 @@ from sweep.models.space import Dimension, Float, Int
 from sweep.search.coordinates import find_coordinate, find_value
 from sweep.search.draw import Outlook
 from sweep.search.expected_ends import CAP, expect_ends
-from sweep.search.mixed import MixedSampler
 from sweep.search.proposal import propose
 from sweep.search.seen import Seen, expect_levels
 from sweep.search.strategy import build_sampler, choose_sampler
 from sweep.search.suggestion import fix_point, suggest
 from sweep.search.surrogate import fit_surrogate
+from sweep.search.trial_table import open_table
 from sweep.storage.studies import begin_trial
 
 SPACE: dict[str, Dimension] = {
@@ -170,7 +170,7 @@ def test_far_worse_ones_do_not_hide_which_good_one_is_better() -> None:
         median, best = np.median(value_N), value_N.min()
         value_N = np.minimum(value_N, median + CAP * (median - best))
         by_value = fit_surrogate(u_ND, value_N, np.zeros(50)).expect(u_ND)
-        by_level = expect_levels(Seen(u_ND, value_N, np.zeros(50), [None] * 50))
+        by_level = expect_levels(Seen(u_ND, value_N, np.zeros(50), np.full(50, "")))
         is_good = late_N == 0.0
         ranks.append([rank(told_N[is_good], level_N[is_good]) for told_N in (by_level, by_value)])
     by_level_rank, by_value_rank = np.mean(ranks, axis=0)
@@ -189,7 +189,7 @@ def test_two_workers_are_not_sent_to_one_place() -> None:
             np.concatenate([u_ND, *[u_D[None] for u_D in places]]),
             np.concatenate([value_N, unknown]),
             np.zeros(12 + len(places)),
-            ["model"] * (12 + len(places)),
+            np.full(12 + len(places), "model"),
         )
         places.append(propose(seen, None, np.random.default_rng([7, number]))[0])
     assert len({tuple(u_D) for u_D in places}) == 4
@@ -252,28 +252,19 @@ def test_diverged_trials_are_kept_away_from() -> None:
         if slot == 1:
             trial.set_user_attr("outcome", "diverged")
         study.tell(trial, state=TrialState.PRUNED)
-    search = SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none"))
-    sampler = build_sampler(search, SPACE, 3, OUTLOOK)
-    assert isinstance(sampler, MixedSampler)
-    assert int(np.argmax(sampler.see(study.trials).value_N)) == 1
+    table = open_table(["lr", "1 - beta1", "hidden_size"], OUTLOOK, study.trials)
+    assert int(np.argmax(table.see(table.list_inside()).value_N)) == 1
 
 
 def test_earlier_reading_of_a_trial_is_let_go() -> None:
     """A trial that has changed is another object: of a long search only the last ones are kept."""
     study = optuna.create_study()
     trial = begin(study, 0)
-    sampler = build_sampler(
-        SearchConfig(sampler=choose_sampler("mixed"), pruner=PrunerConfig(name="none")),
-        SPACE,
-        1,
-        OUTLOOK,
-    )
-    assert isinstance(sampler, MixedSampler)
     study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
     first, second = (study.get_trials()[0] for _ in range(2))
-    sampler.see([first])
+    open_table(["lr"], OUTLOOK, [first])
     earlier = weakref.ref(first)
     del first
-    sampler.see([second])
+    open_table(["lr"], OUTLOOK, [second])
     gc.collect()
     assert earlier() is None
