@@ -5,12 +5,14 @@ Matern 5/2 with a length for each dimension; lengths and amplitude are those of 
 density under weak priors, found by coordinate search, so that no optimiser has to be loaded. Each
 observation has a noise of its own, since a trial that was stopped early says less.
 
-Shapes: N observation, M place, D dimension, T settings that are tried.
+Shapes: N observation, P pair of them, M place, D dimension, S setting, T settings that are tried.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,28 +111,29 @@ def fit_surrogate(
     """
     mean, spread = float(np.median(value_N)), max(float(value_N.std()), 1e-12)
     z_N, extra_N = (value_N - mean) / spread, (doubt_N / spread) ** 2
-    lengths_D = np.full(u_ND.shape[1], 1.0)
-    amplitude, noise = 1.0, 0.3
-
-    square_DNN = ((u_ND[:, None, :] - u_ND[None, :, :]) ** 2).transpose(2, 0, 1)
-    for _round in range(NUM_ROUNDS):
-        before = *lengths_D, amplitude, noise
-        for place in range(len(lengths_D)):
-            tried_TD = np.repeat(lengths_D[None], len(LENGTHS), axis=0)
-            tried_TD[:, place] = LENGTHS
-            away_NN = np.tensordot(lengths_D**-2, square_DNN, axes=1)
-            own_T = LENGTHS**-2 - lengths_D[place] ** -2
-            k_TNN = _decay(away_NN + own_T[:, None, None] * square_DNN[place])
-            rated_T = _rate(k_TNN, z_N, extra_N, tried_TD, np.array([amplitude]), np.array([noise]))
-            lengths_D = tried_TD[int(np.argmax(rated_T))]
-        k_1NN = _decay(np.tensordot(lengths_D**-2, square_DNN, axes=1))[None]
-        rated_T = _rate(k_1NN, z_N, extra_N, lengths_D[None], AMPLITUDES, np.array([noise]))
-        amplitude = float(AMPLITUDES[int(np.argmax(rated_T))])
-        rated_T = _rate(k_1NN, z_N, extra_N, lengths_D[None], np.array([amplitude]), NOISES)
-        noise = float(NOISES[int(np.argmax(rated_T))])
-        if before == (*lengths_D, amplitude, noise):
+    rating, pairs = _Rating(z_N, extra_N), np.tril_indices(len(u_ND))
+    square_DP = np.ascontiguousarray(((u_ND[pairs[0]] - u_ND[pairs[1]]) ** 2).T)
+    num_lengths = len(square_DP)
+    candidates = [*[LENGTHS] * num_lengths, AMPLITUDES, NOISES]
+    setting_S = np.array([*[1.0] * num_lengths, 1.0, 0.3])
+    num_kept = 0
+    for place in islice(cycle(range(len(setting_S))), NUM_ROUNDS * len(setting_S)):
+        tried_TS = np.repeat(setting_S[None], len(candidates[place]), axis=0)
+        tried_TS[:, place] = candidates[place]
+        power_D = setting_S[:num_lengths] ** -2
+        square_P = power_D @ square_DP
+        if place < num_lengths:
+            own_T = LENGTHS**-2 - power_D[place]
+            k_TP = [_decay(square_P + own * square_DP[place]) for own in own_T]
+        else:
+            k_TP = [_decay(square_P)] * len(tried_TS)
+        best_S = tried_TS[int(np.argmax(rating.rate(k_TP, tried_TS)))]
+        num_kept = num_kept + 1 if np.array_equal(best_S, setting_S) else 0
+        setting_S = best_S
+        if num_kept == len(setting_S):  # each was rated beside the others as they are
             break
-    settings = _Settings(mean, spread, lengths_D, amplitude, noise)
+    *_lengths, amplitude, noise = map(float, setting_S)
+    settings = _Settings(mean, spread, setting_S[:num_lengths], amplitude, noise)
     return _condition(settings, u_ND, value_N, doubt_N)
 
 
@@ -147,38 +150,57 @@ def _condition(
     return Surrogate(settings, u_ND, root_NN, root_NN.T @ (root_NN @ z_N))
 
 
-def _rate(
-    k_TNN: NDArray[np.float64],
-    z_N: NDArray[np.float64],
-    extra_N: NDArray[np.float64],
-    lengths_TD: NDArray[np.float64],
-    amplitude_T: NDArray[np.float64],
-    noise_T: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Compute the log posterior density of tried settings, up to a constant, shape (T,).
+class _Rating:
+    """Rates settings by how well they explain observations.
 
-    Priors: log-normal; long lengths are likely, since most hyperparameters hardly matter. The
-    values stand as a further row below each covariance: the last row of its root is then what the
-    root makes of them, and nothing is solved.
+    The values stand as a further row below each covariance: the last row of its root is then what
+    the root makes of them, and nothing is solved. All covariances are written into one array: new
+    memory would take longer than the root.
+
+    Args:
+        z_N: The values, standardised.
+        extra_N: Variance of each beside the noise of all.
     """
-    count = len(z_N)
-    variance_TN = noise_T[:, None] ** 2 + extra_N + JITTER
-    whole_TNN = np.empty((max(len(k_TNN), len(amplitude_T), len(noise_T)), count + 1, count + 1))
-    whole_TNN[:, :count, :count] = amplitude_T[:, None, None] ** 2 * k_TNN
-    whole_TNN[:, range(count), range(count)] += variance_TN
-    whole_TNN[:, count, :count] = z_N
-    whole_TNN[:, count, count] = 2.0 * (z_N @ z_N) / noise_T**2 + 1.0  # more than the root makes
-    factor_TNN = np.linalg.cholesky(whole_TNN)
-    half_TN = factor_TNN[:, count, :count]
-    diagonal_TN = factor_TNN[:, range(count), range(count)]
-    likelihood_T = -0.5 * (half_TN**2).sum(axis=1) - np.log(diagonal_TN).sum(axis=1)
-    prior_T = -0.5 * (
-        ((np.log(lengths_TD) - np.log(1.2)) ** 2).sum(axis=1) / 0.8**2
-        + np.log(amplitude_T) ** 2 / 0.7**2
-        + (np.log(noise_T) - np.log(0.25)) ** 2 / 1.0**2
-    )
-    rated_T: NDArray[np.float64] = likelihood_T + prior_T
-    return rated_T
+
+    def __init__(self, z_N: NDArray[np.float64], extra_N: NDArray[np.float64]) -> None:
+        self._z_N, self._extra_N = z_N, extra_N
+        self._diagonal = np.arange(len(z_N))
+        row_P, column_P = np.tril_indices(len(z_N))
+        self._at_P = row_P * (len(z_N) + 1) + column_P  # within a covariance as one row
+        most = max(map(len, (LENGTHS, AMPLITUDES, NOISES)))
+        self._whole_TNN = np.zeros((most, len(z_N) + 1, len(z_N) + 1))
+
+    def rate(
+        self, k_TP: Sequence[NDArray[np.float64]], tried_TS: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Compute the log posterior density of tried settings, up to a constant, shape (T,).
+
+        Priors: log-normal; long lengths are likely, since most hyperparameters hardly matter.
+
+        Args:
+            k_TP: Correlations of the pairs on and below the diagonal, for each setting.
+            tried_TS: Lengths, amplitude and noise of each setting.
+        """
+        amplitude_T, noise_T = tried_TS[:, -2], tried_TS[:, -1]
+        z_N, count, at = self._z_N, len(self._z_N), self._diagonal
+        whole_TNN = self._whole_TNN[: len(tried_TS)]
+        for whole_NN, amplitude, k_P in zip(whole_TNN, amplitude_T, k_TP, strict=True):
+            whole_NN.ravel()[self._at_P] = amplitude**2 * k_P
+        whole_TNN[:, at, at] += noise_T[:, None] ** 2 + self._extra_N + JITTER
+        whole_TNN[:, count, :count] = z_N
+        whole_TNN[:, count, count] = (
+            2.0 * (z_N @ z_N) / noise_T**2 + 1.0
+        )  # more than the root makes
+        factor_TNN = np.linalg.cholesky(whole_TNN)
+        half_TN, diagonal_TN = factor_TNN[:, count, :count], factor_TNN[:, at, at]
+        likelihood_T = -0.5 * (half_TN**2).sum(axis=1) - np.log(diagonal_TN).sum(axis=1)
+        prior_T = -0.5 * (
+            ((np.log(tried_TS[:, :-2]) - np.log(1.2)) ** 2).sum(axis=1) / 0.8**2
+            + np.log(amplitude_T) ** 2 / 0.7**2
+            + (np.log(noise_T) - np.log(0.25)) ** 2 / 1.0**2
+        )
+        rated_T: NDArray[np.float64] = likelihood_T + prior_T
+        return rated_T
 
 
 def _correlate(
