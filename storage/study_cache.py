@@ -9,10 +9,11 @@ Private names of Optuna are used here as in `sweep.storage.studies`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from optuna.storages._cached_storage import _CachedStorage, _StudyInfo
@@ -26,8 +27,51 @@ from sweep.storage.transactions import open_reader
 FIXED_KEY = "fixed_params"  # Optuna's own name for values that the sampler must not choose
 PART = 500
 """Trials that one statement names; a database takes only so many."""
+NUM_TOGETHER = 30
+"""Trials of which is asked as one whether they wait: bits of a number."""
 NONE_AFTER = 2**31 - 1
 """No trial's row has a higher number."""
+
+
+class _Step(NamedTuple):
+    """The value of an epoch: the number of its row, its trial's row, the epoch."""
+
+    row: int
+    trial: int
+    step: int
+
+
+_NO_STEP = _Step(0, 0, 0)
+
+
+@dataclass
+class _Known:
+    """What is known of the trials of a study as they were read, by the numbers of their rows.
+
+    Attributes:
+        newest: The last of them.
+        running: Those that ran.
+        waiting: Those that waited, by groups of NUM_TOGETHER, a bit for each.
+        last: Of all values of epochs the last one, before it was asked who waits.
+    """
+
+    newest: int = -1
+    running: set[int] = field(default_factory=set)
+    waiting: dict[int, int] = field(default_factory=dict)
+    last: _Step = _NO_STEP
+
+    def is_waiting(self, trial: int) -> bool:
+        """Say whether a trial waited."""
+        group, bit = divmod(trial, NUM_TOGETHER)
+        return bool(self.waiting.get(group, 0) >> bit & 1)
+
+    def note(self, trial: int, state: TrialState) -> None:
+        """Note the state in which a trial was read."""
+        group, bit = divmod(trial, NUM_TOGETHER)
+        others = self.waiting.get(group, 0) & ~(1 << bit)
+        self.waiting[group] = others | ((state == TrialState.WAITING) << bit)
+        (self.running.add if state == TrialState.RUNNING else self.running.discard)(trial)
+        self.newest = max(self.newest, trial)
 
 
 class StudyCache(_CachedStorage):
@@ -41,14 +85,29 @@ class StudyCache(_CachedStorage):
 
     def __init__(self, backend: StudyRows) -> None:
         super().__init__(backend)
-        self._read_up_to: dict[int, int] = {}
+        self._known: dict[int, _Known] = {}
         self._fresh: dict[int, FrozenTrial] = {}
         """Trials as they were begun a moment ago, for who looks at them next."""
 
     def delete_study(self, study_id: int) -> None:
         """Delete a study; its number may be another one's later."""
         super().delete_study(study_id)
-        self._read_up_to.pop(study_id, None)
+        self._known.pop(study_id, None)
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Give the trials of a study in order; who gets no copies does not change them."""
+        self._read_trials_from_remote_storage(study_id)
+        with self._lock:
+            trials = self._studies[study_id].trials
+            found = [trials[number] for number in sorted(trials)]
+        if states is not None:
+            found = [trial for trial in found if trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Begin a trial; gives the number of its row."""
@@ -88,18 +147,21 @@ class StudyCache(_CachedStorage):
         a higher one was read.
         """
         with self._lock:
-            study = self._studies.setdefault(study_id, _StudyInfo())
-            newest = self._read_up_to.get(study_id, -1)
+            self._studies.setdefault(study_id, _StudyInfo())
+            known = self._known.setdefault(study_id, _Known())
             with open_reader(self._backend.engine) as connection:
-                changed = _list_changed(connection, study_id, study.trials.values(), newest)
-                this = {"study": study_id, "newest": newest}
+                last = _find_last_step(connection)
+                changed = _list_changed(connection, study_id, known)
+                this = {"study": study_id, "newest": known.newest}
                 trials = read_trials(connection, _ask_trials(), part=changed[:PART], **this)
                 this = {"study": study_id, "newest": NONE_AFTER}
                 for start in range(PART, len(changed), PART):
                     part = changed[start : start + PART]
                     trials += read_trials(connection, _ask_trials(), part=part, **this)
             self._add_trials_to_cache(study_id, trials)
-            self._read_up_to[study_id] = max([newest, *(trial._trial_id for trial in trials)])
+            for trial in trials:
+                known.note(trial._trial_id, trial.state)
+            known.last = last
 
 
 def get_row_id(trial: FrozenTrial) -> int:
@@ -142,21 +204,36 @@ def narrow_study(study: Study, name: str, value: Any) -> Study:
     return show_study(study, lambda trial: trial if get_choice(trial, name) == value else None)
 
 
-def _list_changed(
-    connection: sa.Connection, study_id: int, cached: Collection[FrozenTrial], newest: int
-) -> list[int]:
-    """List the trials of those that were read before which are not as they were."""
-    unfinished = [t for t in cached if not t.state.is_finished() and t._trial_id <= newest]
-    if not unfinished:
+def _find_last_step(connection: sa.Connection) -> _Step:
+    """Find the value of an epoch that was written last, of all studies."""
+    row = connection.execute(_ask_last_step()).first()
+    return _NO_STEP if row is None else _Step(*row)
+
+
+def _list_changed(connection: sa.Connection, study_id: int, known: _Known) -> list[int]:
+    """List the trials of those that were read before which are not as they were.
+
+    One that waits may have had an epoch since it was read. Whoever wrote it had let it run before:
+    so it ran, or waits by now and its epoch is there, after who waits was asked. (The values'
+    numbers alone would not do: PostgreSQL gives them before others see the value.)
+    """
+    if not known.waiting and not known.running:
         return []
-    waiting = connection.execute(_ask_waiting(), {"study": study_id})
-    now = {trial_id: number for trial_id, number in waiting}
-    return [
-        trial._trial_id
-        for trial in unfinished
-        if trial.state != TrialState.WAITING
-        or now.get(trial._trial_id) != len(trial.intermediate_values)
-    ]
+    waiting = dict(map(tuple, connection.execute(_ask_waiting(), {"study": study_id})))
+    steps = [_Step(*row) for row in connection.execute(_ask_steps(), {"first": known.last.row})]
+    changed = set(known.running)
+    for group, before in known.waiting.items():
+        gone = before & ~waiting.get(group, 0)
+        if known.last != _NO_STEP and steps[:1] != [known.last]:  # SQLite gives numbers again
+            gone = before
+        changed |= _list_bits(group, gone)
+    changed |= {step.trial for step in steps if known.is_waiting(step.trial)}
+    return sorted(changed)
+
+
+def _list_bits(group: int, bits: int) -> set[int]:
+    """List the trials of a group whose bits are set."""
+    return {group * NUM_TOGETHER + bit for bit in range(NUM_TOGETHER) if bits >> bit & 1}
 
 
 @cache
@@ -171,10 +248,25 @@ def _ask_trials() -> list[sa.Select[Any]]:
 
 @cache
 def _ask_waiting() -> sa.Select[Any]:
-    """Ask for the trials of a study that wait, and how many epochs each has."""
+    """Ask which trials of a study wait, by groups, a bit for each."""
+    group = TRIALS.c.trial_id // NUM_TOGETHER
+    bit = sa.literal_column("1").bitwise_lshift(TRIALS.c.trial_id % NUM_TOGETHER)
     return (
-        sa.select(TRIALS.c.trial_id, sa.func.count(STEPS.c.step))
-        .outerjoin(STEPS, STEPS.c.trial_id == TRIALS.c.trial_id)
+        sa.select(group, sa.func.sum(bit))
         .where(TRIALS.c.study_id == sa.bindparam("study"), TRIALS.c.state == TrialState.WAITING)
-        .group_by(TRIALS.c.trial_id)
+        .group_by(group)
     )
+
+
+_STEP = (STEPS.c.trial_intermediate_value_id, STEPS.c.trial_id, STEPS.c.step)
+
+
+@cache
+def _ask_last_step() -> sa.Select[Any]:
+    return sa.select(*_STEP).order_by(_STEP[0].desc()).limit(1)
+
+
+@cache
+def _ask_steps() -> sa.Select[Any]:
+    """Ask for the values of epochs from the row `first` on, of all studies."""
+    return sa.select(*_STEP).where(_STEP[0] >= sa.bindparam("first")).order_by(_STEP[0])

@@ -343,3 +343,24 @@ def test_trial_is_read_again_only_once_it_has_changed(
     assert running_again is not running
     studies.begin_trial(other, 0, {}, number=0)
     assert studies.read_study_trials(study)[0] is not waiting
+
+
+def test_epoch_whose_row_had_another_before_is_seen(study: optuna.Study, database_url: str) -> None:
+    """SQLite gives the numbers of rows again that went with a study: by them a value is not new."""
+    storage = studies.open_study_storage(parse_url(database_url))
+    others = [
+        studies.create_study(storage, name, direction="minimize", metric_name="loss")
+        for name in ("gone", "new")
+    ]
+    gone, new = (studies.begin_trial(other, 0, {}, is_first=True) for other in others)
+    waiting = studies.begin_trial(study, 0, {})
+    studies.suspend_trial(waiting)
+    studies.report_epochs(gone, {1: 0.1, 2: 0.1})
+    reader = reopen(database_url)
+    assert studies.read_study_trials(reader)[0].intermediate_values == {}
+    storage.delete_study(others[0]._study_id)
+    waiting = studies.begin_trial(study, 0, {}, number=0)
+    studies.report_epochs(waiting, {1: 0.5})
+    studies.suspend_trial(waiting)
+    studies.report_epochs(new, {1: 0.1, 2: 0.1})
+    assert studies.read_study_trials(reader)[0].intermediate_values == {1: 0.5}
