@@ -55,16 +55,18 @@ PARTS: dict[str, tuple[Any, str]] = {
 
 
 @cache
-def _read_migrations() -> ScriptDirectory:
+def read_migrations() -> ScriptDirectory:
     """Read Optuna's migrations, once in a process: they make more classes than all else needs."""
     from alembic.script import ScriptDirectory
 
-    return ScriptDirectory(Path(models.__file__).with_name("alembic"))
+    found = ScriptDirectory(Path(models.__file__).with_name("alembic"))
+    found.get_heads()  # reads them
+    return found
 
 
 # Optuna reads them twice for a new database, and whenever it looks at the version of its tables.
 _VersionManager._create_alembic_script = (  # type: ignore[method-assign]
-    lambda self: _read_migrations()  # noqa: ARG005 - so it is called there
+    lambda self: read_migrations()  # noqa: ARG005 - so it is called there
 )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import faulthandler
 import functools
-import importlib
 import logging
 import os
 import socket
@@ -36,8 +35,15 @@ COMMANDS = (
     "sweep.storage.migrations",
     "psycopg",
     "sqlalchemy.dialects.postgresql.psycopg",
+    "torch._dynamo",  # writes ONNX
+    "sweep.figures.inspection",
+    "sweep.figures.learning_curves",
+    "sweep.figures.png",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "optuna_dashboard",
 )
-"""What commands load sooner or later, beside what workers do."""
+"""What commands load sooner or later, and workers that draw, beside what all workers do."""
 WITHOUT_PICTURES = "SWEEP_TESTS_WITHOUT_PICTURES"
 """Set for commands whose trials are to have no pictures, which take longer than the trainings."""
 WITHOUT_PAGES = "SWEEP_TESTS_WITHOUT_PAGES"
@@ -154,10 +160,12 @@ def begin() -> ForkServer:
 def load() -> None:
     """Load all that a command loads sooner or later."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as a command does, for a fork has none
-    fork_server.load()
-    for name in COMMANDS:
-        importlib.import_module(name)
+    fork_server.load((*fork_server.SHARED, *fork_server.LOADED, *COMMANDS))
     build_command()
+
+    from plotly.graph_objects import Figure  # late, as all of it: nothing may ask for a command
+
+    Figure().update_layout(title="")  # reads the rules of all figures
 
 
 def _prepare(asked: socket.socket) -> None:

@@ -28,19 +28,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
-LOADED = (
-    "sweep.worker.worker",
+SHARED = (
+    "sweep.storage.studies",
     "alembic.command",  # Optuna looks with it at the version of its tables
-    "sqlalchemy.orm",
+    "sweep.storage.study_rows:read_migrations",
     "sqlalchemy.dialects.sqlite",
-    "sweep.figures.inspection",
-    "sweep.figures.learning_curves",
-    "sweep.figures.png",
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "optuna_dashboard",
+    "sqlalchemy.orm:configure_mappers",  # of Optuna's tables
 )
-"""What a worker loads sooner or later."""
+"""What a worker loads and who supervises it, too: modules, and functions that load something."""
+LOADED = ("sweep.worker.worker", "sweep.metrics.walk:load_compiled")
+"""What a worker loads beside; few of them draw anything."""
 PR_SET_CHILD_SUBREAPER = 36
 """Of prctl(2): orphans among the descendants become children."""
 MAX_BYTES = 2**21
@@ -137,6 +134,7 @@ def run_fork_server() -> Iterator[ForkServer | None]:
         It; None where the system cannot, or where this process has threads already: those of a
         library would be missing in what is forked, and whoever waits for them would wait for ever.
     """
+    load(SHARED)
     if sys.platform != "linux" or not _adopt_orphans(is_on=False) or _count_threads() > 1:
         yield None
         return
@@ -194,18 +192,13 @@ def run_command(arguments: Sequence[str]) -> None:
     runpy.run_module("sweep", run_name="__main__", alter_sys=True)
 
 
-def load() -> None:
+def load(names: Sequence[str] = LOADED) -> None:
     """Load what a worker loads sooner or later, also what libraries leave until it is used."""
-    for name in LOADED:
-        importlib.import_module(name)
-    from plotly.graph_objects import Figure
-    from sqlalchemy.orm import configure_mappers
-
-    from sweep.metrics.walk import load_compiled
-
-    load_compiled()
-    configure_mappers()  # of Optuna's tables
-    Figure().update_layout(title="")  # reads the rules of all figures
+    for name in names:
+        module, _, function = name.partition(":")
+        found = importlib.import_module(module)
+        if function:
+            getattr(found, function)()
 
 
 def be_server(connection: socket.socket, prepare: Callable[[], None]) -> NoReturn:

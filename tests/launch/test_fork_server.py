@@ -15,7 +15,7 @@ import os, signal, sys, threading, time
 from sweep.launch import fork_server
 from sweep.launch.fork_server import ProcessRequest, run_fork_server
 
-fork_server.load = lambda: None  # what is forked here needs nothing
+fork_server.load = lambda *names: None  # what is forked here needs nothing
 
 def fork(server, *arguments, **environment):
     request = ProcessRequest(arguments, {**os.environ, **environment}, sys.argv[1])
