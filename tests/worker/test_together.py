@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 import torch
 from workers import read_curves, read_rows, work
 
 from sweep.machine.signals import Signals
+from sweep.machine.turns import others_turn
 from sweep.storage.sweeps import count_trials
+from sweep.training import forward, trainer
+from sweep.training.replay import Recording
 from sweep.trial.session import Session
 from sweep.worker.together import run_together
 
@@ -26,6 +30,39 @@ def test_trials_trained_at_once_are_those_trained_alone(
     assert num_finished == len(said) == 4
     assert read_curves(session) == read_curves(whole)
     assert len({row.worker for row in read_rows(session)}) > 1
+
+
+class Pacing:
+    """What waits for a device after each batch, as for a GPU, and cannot record."""
+
+    device = torch.device("cpu")
+
+    def open_lane(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def observe(self, action: Callable[[], None]) -> str | None:
+        action()
+        return "it is a stand-in"
+
+    def record(self, _action: Callable[[], None]) -> Recording:
+        raise NotImplementedError
+
+    def keep_pace(self) -> None:
+        with others_turn():
+            pass
+
+    catch_up = keep_pace
+
+
+def test_trials_that_wait_for_a_device_within_an_epoch_are_those_trained_alone(
+    make_pausing: MakeSession, whole: Session, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch by batch of all four in turn, in training and validation."""
+    for module in (trainer, forward):
+        monkeypatch.setattr(module, "open_recorder", lambda _device: Pacing())
+    session = make_pausing(sqlite_url, pruner="none")
+    assert work(session, at_once=4)[0] == 4
+    assert read_curves(session) == read_curves(whole)
 
 
 def test_trials_that_pause_are_trained_at_once(make_pausing: MakeSession, sqlite_url: str) -> None:
