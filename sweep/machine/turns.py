@@ -64,6 +64,7 @@ class _Hand:
         self.is_held = False
         self._turns = turns
         self._draws: tuple[Any, ...] | None = None
+        self._of_numpy = np.random.MT19937()
         self._device = device
         self._on_device = torch.Generator(device) if device.type == "cuda" else None
 
@@ -71,10 +72,11 @@ class _Hand:
         self._turns.take()
         self.is_held = True
         if self._draws is not None:
-            of_torch, of_numpy, of_python = self._draws
+            of_torch, of_python = self._draws
             torch.set_rng_state(of_torch)
-            np.random.set_state(of_numpy)
             random.setstate(of_python)
+        # To copy its state takes longer than a step.
+        np.random.set_bit_generator(self._of_numpy)  # type: ignore[attr-defined]
         if (
             self._on_device is not None
         ):  # what is recorded goes on with the one it was recorded with
@@ -83,7 +85,7 @@ class _Hand:
             torch.cuda.default_generators[index].graphsafe_set_state(own)
 
     def give(self) -> None:
-        self._draws = torch.get_rng_state(), np.random.get_state(), random.getstate()
+        self._draws = torch.get_rng_state(), random.getstate()
         self.is_held = False
         self._turns.give()
 
