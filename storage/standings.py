@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -19,13 +19,13 @@ import sqlalchemy as sa
 
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING, lock_sweep
-from sweep.storage.tables import epochs, trials
+from sweep.storage.tables import epochs, sweeps, trials
 from sweep.storage.transactions import read
 
 MOST_NAMED = 2000
 """Trials that a statement names; more are asked for as all of their sweep."""
-NUM_TOGETHER = 10
-"""Trials of neighbouring slots that are read together, where one of them is not as it was."""
+NUM_TOGETHER = 16
+"""Trials of neighbouring slots that are asked for as one, with a bit for each that is paused."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,41 @@ class NextTrial:
     account: str | None = None
 
 
+_Mark = tuple[int, int]
+"""Which trials of a group are paused, a bit for each, and how often these were claimed: no other is
+paused, and none was claimed meanwhile, where both are as before."""
+
+
 @dataclass
 class _Known:
     """What was read of the trials of a sweep.
 
     Attributes:
-        begun: Where those stand that have begun and are compared, by slot.
-        unbegun: Those that nobody has begun, by slot.
-        marks: Of each NUM_TOGETHER trials that have begun how many they are, and how often they
-            were claimed: none has changed where both are as before, but one that was on its way.
+        budget: How many there are, by which it shows that some were added.
+        standings: Where those stand that nobody has begun, or that are compared, by slot.
+        unbegun: The slots of the former.
+        unsettled: Slots of those that are read each time: they were on their way, or are paused
+            and no mark says so.
+        marks: Of the groups in which trials are paused.
     """
 
-    begun: dict[int, Standing] = field(default_factory=dict)
-    unbegun: dict[int, Standing] = field(default_factory=dict)
-    marks: dict[int, tuple[int, int]] = field(default_factory=dict)
+    budget: int = -1
+    standings: dict[int, Standing] = field(default_factory=dict)
+    unbegun: set[int] = field(default_factory=set)
+    unsettled: set[int] = field(default_factory=set)
+    marks: dict[int, _Mark] = field(default_factory=dict)
+
+    def note(self, slot: int, standing: Standing | None) -> None:
+        """Note where a trial stands; None where it is gone, or compared no more."""
+        self.unsettled.discard(slot)
+        if standing is None:
+            self.standings.pop(slot, None)
+            return
+        self.standings[slot] = standing
+        group, bit = divmod(slot, NUM_TOGETHER)
+        is_marked = self.marks.get(group, (0, 0))[0] >> bit & 1
+        if standing.state == RUNNING or (standing.state == PAUSED and not is_marked):
+            self.unsettled.add(slot)
 
 
 @dataclass(frozen=True)
@@ -126,7 +147,8 @@ def choose_trial(
     if promotion is None:
         return None
     lock_sweep(connection, sweep_id)
-    standings = _read_standings(connection, sweep_id, promotion)
+    known = _read_standings(connection, sweep_id, promotion)
+    standings = known.standings
     while (next_trial := promotion.choose(list(standings.values()))) is not None:
         standing = standings[next_trial.slot]
         this = {"slot": next_trial.slot, "state": standing.state}
@@ -134,9 +156,8 @@ def choose_trial(
         if row is not None:
             return row, next_trial
         num_reached = sum(epoch < (next_trial.until_epoch or math.inf) for epoch in promotion.rungs)
-        standings[next_trial.slot] = replace(  # somebody else has it now, likely for the same
-            standing, state=RUNNING, values=standing.values[:num_reached]
-        )
+        supposed = replace(standing, state=RUNNING, values=standing.values[:num_reached])
+        known.note(next_trial.slot, supposed)  # somebody else has it now, likely for the same
     return None
 
 
@@ -164,53 +185,60 @@ def _make_lock(kind: str) -> sa.Select[Any]:
     )
 
 
-def _read_standings(
-    connection: sa.Connection, sweep_id: int, promotion: Promotion
-) -> dict[int, Standing]:
-    """Read where all trials of a sweep stand, by slot.
+def _read_standings(connection: sa.Connection, sweep_id: int, promotion: Promotion) -> _Known:
+    """Read where all trials of a sweep stand.
 
-    What a trial came to at a rung stays, so that it is read once where the trial's state says which
-    rungs it has reached; of one that is on its way it is read each time.
+    What a trial came to at a rung stays, and so does one that is finished. Of one that is paused or
+    that nobody has begun it is asked whether it still is, in one go; read is what is not, and what
+    was on its way.
     A trial that was begun before the sweep had rungs never pauses, and is compared with none. Those
     that nobody has begun are read first, so that none is missing that is begun meanwhile.
     """
-    known = promotion.known.setdefault((connection.engine, sweep_id), _Known())
-    unbegun = _list_unbegun(connection, sweep_id)
-    known.unbegun = {slot: known.unbegun.get(slot) or Standing(slot, WAITING) for slot in unbegun}
-    _renew(connection, sweep_id, promotion, known)
-    return {slot: known.begun[slot] for slot in sorted(known.begun)} | known.unbegun
+    known = promotion.known.get((connection.engine, sweep_id), _Known())
+    budget, unbegun = _read_unbegun(connection, sweep_id)
+    marks = {row[0]: (row[1], row[2]) for row in _read_marks(connection, sweep_id)}
+    begun = known.unbegun - unbegun
+    slots = known.unsettled | begun | _list_changed(known.marks, marks)
+    found = None
+    if budget == known.budget:
+        found = _read_begun(connection, sweep_id, promotion, slots)
+    if found is None or not begun <= found.keys():  # there may be others, of slots never heard of
+        known, slots = _Known(), set()
+        found = _read_begun(connection, sweep_id, promotion, None)
+    new = {slot: Standing(slot, WAITING) for slot in unbegun - known.unbegun} | found
+    is_ordered = known.standings.keys() >= new.keys()
+    known.budget, known.unbegun, known.marks = budget, unbegun, marks
+    for slot in slots | new.keys():
+        known.note(slot, new.get(slot))
+    if not is_ordered:
+        known.standings = dict(sorted(known.standings.items()))
+    promotion.known[connection.engine, sweep_id] = known
+    return known
 
 
-def _renew(connection: sa.Connection, sweep_id: int, promotion: Promotion, known: _Known) -> None:
-    """Read those trials anew that have begun and are not as they were, or on their way."""
-    counted = connection.execute(_ask_marks(), {"of_sweep": sweep_id})
-    marks = {row[0]: tuple(row[1:]) for row in counted}
-    changed = [first for first in marks | known.marks if marks.get(first) != known.marks.get(first)]
-    slots = {slot for first in changed for slot in range(first, first + NUM_TOGETHER)}
-    slots |= {slot for slot, standing in known.begun.items() if standing.state == RUNNING}
-    rows = _read_begun(connection, sweep_id, slots)
-    values = _read_values(connection, sweep_id, promotion, slots)
-    found = {}
-    for slot, state, outcome, until_epoch in rows:
-        # A paused one may have been promoted since, and be further now. A running one comes to
-        # its rung when it pauses there: before, or where it is ended, it has not gone on.
-        last = {PAUSED: until_epoch, RUNNING: until_epoch - 1}.get(state, math.inf)
-        reached = [one for one in values.get(slot, ()) if one[0] <= last]
-        own, beside = (tuple(one[part] for one in reached) for part in (1, 2))
-        found[slot] = Standing(slot, state, outcome, own, beside if any(beside) else ())
-    for slot in slots:
-        known.begun.pop(slot, None)
-    known.begun |= found
-    known.marks = marks
+def _list_changed(before: Mapping[int, _Mark], now: Mapping[int, _Mark]) -> set[int]:
+    """List the trials of groups whose marks are not as they were that are paused or were."""
+    return {
+        group * NUM_TOGETHER + bit
+        for group in before.keys() | now.keys()
+        if before.get(group) != now.get(group)
+        for bit in range(NUM_TOGETHER)
+        if (before.get(group, (0, 0))[0] | now.get(group, (0, 0))[0]) >> bit & 1
+    }
+
+
+def _read_marks(connection: sa.Connection, sweep_id: int) -> Sequence[Any]:
+    return connection.execute(_ask_marks(), {"of_sweep": sweep_id}).all()
 
 
 @cache
 def _ask_marks() -> sa.Select[Any]:
-    first = trials.c.slot - trials.c.slot % NUM_TOGETHER
+    group = trials.c.slot // NUM_TOGETHER
+    bit = sa.literal_column("1").bitwise_lshift(trials.c.slot % NUM_TOGETHER)
     return (
-        sa.select(first, sa.func.count(), sa.func.sum(trials.c.attempts))
-        .where(*_list_compared())
-        .group_by(first)
+        sa.select(group, sa.func.sum(bit), sa.func.sum(trials.c.attempts))
+        .where(trials.c.state == PAUSED, *_list_compared())
+        .group_by(group)
     )
 
 
@@ -220,13 +248,25 @@ def _list_compared() -> tuple[sa.ColumnElement[bool], ...]:
     return mine, trials.c.attempts > 0, trials.c.until_epoch.is_not(None)
 
 
-def _read_begun(connection: sa.Connection, sweep_id: int, slots: Collection[int]) -> Sequence[Any]:
-    """Read slot, state, outcome and goal of the trials of some slots; all of too many."""
-    if not slots:
-        return []
-    is_part = len(slots) <= MOST_NAMED
-    asked = {"of_sweep": sweep_id, **({"slots": list(slots)} if is_part else {})}
-    return connection.execute(_ask_begun(is_part), asked).all()
+def _read_begun(
+    connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Collection[int] | None
+) -> dict[int, Standing]:
+    """Read where the trials of some slots stand that have begun, by slot; all where it is None."""
+    if slots is not None and not slots:
+        return {}
+    is_part = slots is not None and len(slots) <= MOST_NAMED
+    asked = {"of_sweep": sweep_id, **({"slots": list(slots or ())} if is_part else {})}
+    rows = connection.execute(_ask_begun(is_part), asked).all()
+    values = _read_values(connection, promotion, is_part, asked)
+    found = {}
+    for slot, state, outcome, until_epoch in rows:
+        # A paused one may have been promoted since, and be further now. A running one comes to
+        # its rung when it pauses there: before, or where it is ended, it has not gone on.
+        last = {PAUSED: until_epoch, RUNNING: until_epoch - 1}.get(state, math.inf)
+        reached = [one for one in values.get(slot, ()) if one[0] <= last]
+        own, beside = (tuple(one[part] for one in reached) for part in (1, 2))
+        found[slot] = Standing(slot, state, outcome, own, beside if any(beside) else ())
+    return found
 
 
 @cache
@@ -244,15 +284,16 @@ def _narrow(query: sa.Select[Any], is_part: bool) -> sa.Select[Any]:
     return query.where(trials.c.slot.in_(sa.bindparam("slots", expanding=True)))
 
 
-def _list_unbegun(connection: sa.Connection, sweep_id: int) -> Sequence[int]:
-    """List the trials that nobody has begun; they are mostly all from a slot on."""
+def _read_unbegun(connection: sa.Connection, sweep_id: int) -> tuple[int, set[int]]:
+    """Read a sweep's budget, and which trials nobody has begun; mostly all from a slot on."""
     ask_ends, ask_all = _ask_unbegun()
-    first, last, number = connection.execute(ask_ends, {"of_sweep": sweep_id}).one()
+    asked = {"of_sweep": sweep_id}
+    first, last, number, budget = connection.execute(ask_ends, asked).one()
     if not number:
-        return ()
+        return budget, set()
     if last - first + 1 == number:
-        return range(first, last + 1)
-    return list(connection.execute(ask_all, {"of_sweep": sweep_id}).scalars())
+        return budget, set(range(first, last + 1))
+    return budget, set(connection.execute(ask_all, asked).scalars())
 
 
 @cache
@@ -260,28 +301,24 @@ def _ask_unbegun() -> tuple[Any, Any]:
     """Ask for the first, the last and the number of those that nobody has begun, and for all."""
     mine = trials.c.sweep_id == sa.bindparam("of_sweep")
     waits = (mine, trials.c.state == WAITING, trials.c.attempts == 0)
-    ends = sa.select(sa.func.min(trials.c.slot), sa.func.max(trials.c.slot), sa.func.count())
-    all_ = sa.select(trials.c.slot).order_by(trials.c.slot)
-    return ends.where(*waits), all_.where(*waits)
+    this = sweeps.c.id == sa.bindparam("of_sweep")
+    budget = sa.select(sweeps.c.budget).where(this).scalar_subquery()
+    slot = trials.c.slot
+    ends = sa.select(sa.func.min(slot), sa.func.max(slot), sa.func.count(), budget)
+    return ends.where(*waits), sa.select(slot).where(*waits)
 
 
 def _read_values(
-    connection: sa.Connection, sweep_id: int, promotion: Promotion, slots: Collection[int]
+    connection: sa.Connection, promotion: Promotion, is_part: bool, asked: Mapping[str, Any]
 ) -> dict[int, list[tuple[Any, ...]]]:
-    """Read what trials came to at each rung that they have reached, by slot; all of too many.
+    """Read what trials came to at each rung that they have reached, by slot.
 
     Returns:
         Of each rung the epoch, the value, and what the ranking has beside it.
     """
-    if not slots:
-        return {}
-    is_part = len(slots) <= MOST_NAMED
-    asked = {"of_sweep": sweep_id, "rungs": list(promotion.rungs)}
-    asked |= {"slots": list(slots)} if is_part else {}
     values: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    for slot, epoch, value, *others in connection.execute(
-        _ask_values(promotion.ranking, is_part), asked
-    ):
+    query, rungs = _ask_values(promotion.ranking, is_part), {"rungs": list(promotion.rungs)}
+    for slot, epoch, value, *others in connection.execute(query, {**asked, **rungs}):
         values[slot].append((epoch, value, tuple(others)))
     return values
 

@@ -53,6 +53,22 @@ def test_rule_that_remembers_sees_what_a_new_one_sees(engine: sa.Engine) -> None
     assert states == {"waiting", "running", "paused", "complete", "pruned", "failed"}
 
 
+def test_trial_that_was_added_and_begun_meanwhile_is_seen(engine: sa.Engine) -> None:
+    """Nobody who looks again has heard of it: neither as one that waits nor as one that pauses."""
+    sweep = sweeps.create_sweep(engine, "grown", {}, {}, 2)
+    others = Promotion(RUNGS, LOSS, Halving(RUNGS, 2))
+    remembering, remembered = look()
+    for budget in (2, 4, 3, 6):
+        sweeps.change_budget(engine, sweep.id, budget)
+        for _ in range(2):
+            claims.claim_trial(engine, sweep.id, "others", HOUR_S, others)
+        new, told = look()
+        for promotion in (remembering, new):
+            assert claims.claim_trial(engine, sweep.id, "b", HOUR_S, promotion) is None
+        assert remembered[-1] == told[-1]
+    assert [standing.state for standing in remembered[-1]] == ["running"] * 6
+
+
 def look() -> tuple[Promotion, list[Sequence[Standing]]]:
     """Make a rule that chooses nothing, and the list of what it is told."""
     told: list[Sequence[Standing]] = []
