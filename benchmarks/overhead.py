@@ -1,26 +1,27 @@
 """What the service costs a trial beside its training: milliseconds, by how many trials there were.
 
     PYTHONPATH=.:tests python benchmarks/overhead.py --begun 100,1000,10000 [--backends sqlite]
-    PYTHONPATH=.:tests python benchmarks/overhead.py --begun 1000 --workers 1,8,64 --epoch-s 0.8
+    PYTHONPATH=.:tests python benchmarks/overhead.py --begun 1000 --workers 8,64 --epoch-s 4
 
 A sweep of the default search (mixed, rungs) is filled with trials that have begun, three quarters
 of them paused at a rung, as many again wait. Then workers go on with it by the product's own
 functions, in the order of `sweep.worker` and `sweep.trial`, without training, or with sleep in its
-place. The processor time of a worker is given beside the wall: where several workers share a core
-their wall is mostly queueing.
+place; they come one after another, eight in an epoch. The processor time of a worker is given
+beside the wall: where several workers share a core their wall is mostly queueing.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import queue
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -53,9 +54,11 @@ from sweep.storage.sweeps import (
     count_trials,
     list_open_sweeps,
 )
+from sweep.storage.transactions import retry
 
 RANKING = get_ranking("validation_loss")
-LEASE_S = 60.0
+LEASE_S = 3600.0
+"""Nobody renews it beside the work here, as a worker does, and on busy cores that takes long."""
 
 Times = dict[str, list[tuple[float, float]]]
 
@@ -113,11 +116,7 @@ def serve(
         storage, "net", build_sampler(SEARCH, SPACE, claim.slot, OUTLOOK), NopPruner()
     )
     with watch.measure("begin and suggest" if claim.attempt == 1 else "go on"):
-        trial = studies.begin_trial(
-            study, claim.slot, {}, is_first=claim.attempt == 1, number=claim.number
-        )
-        with studies.gather_writes(trial):
-            suggest(trial, SPACE, {})
+        trial = retry(partial(begin, study, claim))
     with watch.measure("begin"):
         begin_claimed(engine, claim, trial.number, {"lr": 1e-3})
     quality = (claim.slot * 7919 % 1000) / 1000
@@ -138,6 +137,15 @@ def serve(
         return
     with watch.measure("tell and finish"):
         end(engine, study, trial, claim)
+
+
+def begin(study: Any, claim: Claim) -> Any:
+    """Begin a claimed trial, or go on with it: its values are suggested once."""
+    is_first = claim.attempt == 1
+    trial = studies.begin_trial(study, claim.slot, {}, is_first=is_first, number=claim.number)
+    with studies.gather_writes(trial):
+        suggest(trial, SPACE, {})
+    return trial
 
 
 def end(engine: sa.Engine, study: Any, trial: Any, claim: Claim) -> None:
@@ -172,15 +180,26 @@ def measure(
     ]
     for process in processes:
         process.start()
+        time.sleep(epoch_s / 8)
     firsts: Times = defaultdict(list)
     merged: Times = defaultdict(list)
     for _process in processes:
-        for into, found in zip((firsts, merged), out.get(timeout=1200), strict=True):
+        for into, found in zip((firsts, merged), wait(out, processes), strict=True):
             for what, times in found.items():
                 into[what] += times
     for process in processes:
         process.join()
     return firsts, merged
+
+
+def wait(out: Any, processes: Sequence[Any]) -> tuple[Times, Times]:
+    """Wait for what one of the workers comes to, as long as none of them broke."""
+    while True:
+        with suppress(queue.Empty):
+            found: tuple[Times, Times] = out.get(timeout=5)
+            return found
+        if any(process.exitcode for process in processes):
+            sys.exit("a worker broke off")
 
 
 def show(title: str, firsts: Times, merged: Times, num_trials: int) -> None:
