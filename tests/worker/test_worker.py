@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from workers import take, wait_until, work
 
 import sweep.worker.worker
 from rights import as_plain_user, make_open_folder
+from sweep.cli.run import worker
 from sweep.errors import ConfigError
 from sweep.machine.process import is_gone, name_worker
 from sweep.machine.signals import Signals
@@ -139,6 +141,22 @@ def test_worker_for_ever_does_not_wait_for_a_right(empty_database: Path) -> None
         options = WorkerOptions(f"sqlite:///{path}", None, folder, "cpu", 1, is_forever=True)
         with as_plain_user(), pytest.raises(RightsError):
             run_worker(options, Signals(), pytest.fail)
+
+
+def test_worker_command_looks_for_garbage_as_usual(
+    empty_database: Path, tmp_path: Path, installed: Signals
+) -> None:
+    """It may hold tensors; a command hardly looks for any while it loads, and never at modules."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000)
+    try:
+        worker(storage=f"sqlite:///{empty_database}", artifacts=tmp_path, parent=os.getppid())
+        assert gc.get_threshold() == (700, *before[1:])
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
+    assert not installed.is_gentle()
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
