@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweep.config import MODEL
 from sweep.search.draw import Outlook
-from sweep.search.expected_ends import expect_ends
+from sweep.search.trial_table import open_table
 from sweep.storage.study_cache import get_choice
 
 NUM_FIRST = 2
@@ -74,15 +74,7 @@ def list_tried(trials: Sequence[FrozenTrial], outlook: Outlook) -> list[Tried]:
     Args:
         trials: Each with its architecture as MODEL.
     """
-    curves = [outlook.read_curve(trial) for trial in trials]
-    is_known = [
-        bool(curve) or trial.state.is_finished()
-        for curve, trial in zip(curves, trials, strict=True)
-    ]
-    known = [curve for curve, is_one in zip(curves, is_known, strict=True) if is_one]
-    value_N = np.full(len(trials), math.nan)
-    if known:
-        value_N[is_known] = expect_ends(known, outlook.num_epochs, outlook.worst).value_N
+    value_N = open_table((), outlook, trials).see(np.arange(len(trials))).value_N
     return [
         Tried(str(get_choice(trial, MODEL)), float(value), trial.state == TrialState.FAIL)
         for trial, value in zip(trials, value_N, strict=True)
