@@ -204,7 +204,7 @@ def expire_claims(
     Args:
         is_gone: says of a worker's name whether its process is known to have ended.
         ending: how, where the process is known to have ended of itself. Where it had several
-            trials in hand it is not known whose network it was: each goes on alone on its device.
+            trials in hand it is not known whose network it was, and none is charged with it.
 
     Returns:
         How many leases were ended.
@@ -221,9 +221,7 @@ def expire_claims(
     ).all()
     gone = [row.id for row in rows if is_gone(row.worker)]
     connection.execute(trials.update().where(trials.c.id.in_(gone)).values(lease_until_s=now_s - 1))
-    if ending != EXPIRED and len(gone) > 1:
-        connection.execute(trials.update().where(trials.c.id.in_(gone)).values(alone=True))
-    elif ending != EXPIRED:
+    if ending != EXPIRED and len(gone) == 1:
         connection.execute(
             attempts.update()
             .where(attempts.c.trial_id.in_(gone), attempts.c.ended_s.is_(None))

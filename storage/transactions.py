@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 NUM_RETRIES, NUM_HURRIED_RETRIES = 9, 3
 MAX_DELAY_S = 8.0
 POLL_S = 0.1
+_chance = random.Random()  # not the process's own, which networks draw from
 READ_ONLY = "sweep_read_only"
 
 Result = TypeVar("Result")
@@ -87,7 +88,7 @@ def retry(operation: Callable[[], Result]) -> Result:
                 ) from exc
             if attempt == 1:  # the first is common: a connection that was dropped
                 logger.warning("waiting for the database: %s", quote_driver(exc))
-            _wait(min(0.5 * 2**attempt, MAX_DELAY_S) * random.uniform(0.8, 1.2))
+            _wait(min(0.5 * 2**attempt, MAX_DELAY_S) * _chance.uniform(0.8, 1.2))
     raise AssertionError("unreachable")
 
 

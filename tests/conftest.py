@@ -129,10 +129,14 @@ class TalkingNet(MyNet):
 
 
 class EndingNet(MyNet):
-    """Ends the process that judges it by real events, from when a file is there."""
+    """Ends the process that judges it by real events, from when a file is there.
+
+    The file may name the one hidden size that does.
+    """
 
     def forward(self, x_BCL):
-        if x_BCL.any() and Path(os.environ.get("NET_END", "no file")).exists():
+        end = Path(os.environ.get("NET_END", "no file"))
+        if x_BCL.any() and end.exists() and end.read_text() in ("", str(self.scale.numel())):
             os._exit(7)
         return super().forward(x_BCL)
 

@@ -53,7 +53,7 @@ class JobOptions:
     ] = None
     per_gpu: Annotated[
         str | None,
-        typer.Option(help="Workers that share one GPU.  [auto: by its memory, cores and trials]"),
+        typer.Option(help="Workers that share one GPU.  [auto: by its memory]"),
     ] = None
     launcher: Annotated[
         str,

@@ -40,6 +40,7 @@ PUBLISHER_LEASE_S = 60.0
 """Who has not written one part of a sweep's pages within this time is taken for gone."""
 STOP_S = 3.0
 """How long the end of a process waits for the part that is being written."""
+_chance = random.Random()  # not the process's own, which networks draw from
 
 
 class Publisher:
@@ -90,7 +91,7 @@ class Publisher:
             self._say_once(exc)
 
     def _look(self) -> None:
-        while not self._done.wait(self._every_s * random.uniform(0.5, 1.0)):
+        while not self._done.wait(self._every_s * _chance.uniform(0.5, 1.0)):
             try:
                 while is_stale(self._engine, self._sweep) and self._write_one(self._every_s):
                     pass

@@ -100,11 +100,15 @@ def choose_places(
     wanted = num_workers or len(used) * (per_gpu or 1)
     used = used[:wanted]
     threads = max(1, min(MOST_THREADS_ON_GPU, count_cores() // len(used)))
-    shares = [len(range(index, wanted, len(used))) for index in range(len(used))]
     return [
         Place("cuda:0", gpu, threads, reason=reason, num_workers=share)
-        for gpu, share in zip(used, shares, strict=True)
+        for gpu, share in zip(used, spread(wanted, len(used)), strict=True)
     ]
+
+
+def spread(num_workers: int, num_places: int) -> list[int]:
+    """Spread workers evenly over places; the first ones have one more."""
+    return [len(range(index, num_workers, num_places)) for index in range(num_places)]
 
 
 def count_workers(places: Sequence[Place]) -> int:

@@ -8,11 +8,11 @@ import math
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sweep.errors import ConfigError, SweepError
 from sweep.launch.launcher import FreeTrials, Job, Launcher, Wish
-from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place, find_free_bytes
+from sweep.launch.places import MOST_THREADS_ON_GPU, NO_GPU, Place, find_free_bytes, spread
 from sweep.machine.sharing import choose_share
 from sweep.storage.engine import parse_url
 from sweep.storage.passwords import hide_password
@@ -171,12 +171,13 @@ def choose_shares(
         return [Place("cpu", None, _divide_cores(nodes, wanted))] * wanted
     cores = [node.num_cpus // node.num_gpus for node in nodes if node.num_gpus]
     threads = max(1, min(MOST_THREADS_ON_GPU, *cores)) if cores else 1
-    whole = Place("cuda:0", None, threads, 1.0, reason=reason, num_workers=per_gpu)
-    places = [whole] * (wanted // per_gpu)
-    if rest := wanted % per_gpu:
-        share = math.floor(10_000 * rest / per_gpu) / 10_000  # Ray must not round up
-        places.append(replace(whole, gpu_share=share, num_workers=rest))
-    return places
+    num_places = max(math.ceil(wanted / per_gpu), min(wanted, num_gpus))
+    return [
+        # Of what the GPU carries; Ray counts so finely, and must not round up.
+        Place("cuda:0", None, threads, math.floor(10_000 * number / per_gpu) / 10_000,
+              reason=reason, num_workers=number)
+        for number in spread(wanted, num_places)
+    ]  # fmt: skip
 
 
 def _divide_cores(nodes: Sequence[Node], num_workers: int) -> int:

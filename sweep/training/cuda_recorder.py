@@ -127,8 +127,7 @@ class CudaRecorder:
 
         It is waited for until half of the work is done: whoever waits lets others have their turn.
         """
-        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        mark.record()
+        mark = self._mark()
         self._marks.append(mark)
         while self._marks[0] is not mark and self._marks[0].query():  # type: ignore[no-untyped-call]
             self._marks.popleft()
@@ -143,10 +142,15 @@ class CudaRecorder:
             most = min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6)))
             self._lead = max(LEAST_LEAD, min(2 * self._lead, most))
 
+    def _mark(self) -> torch.cuda.Event:
+        """Mark what this thread has given the GPU by now."""
+        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        mark.record(torch.cuda.current_stream(self.device))
+        return mark
+
     def catch_up(self) -> None:
         """Wait until the GPU has done all that this thread gave it; without using the processor."""
-        mark = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        mark.record()
+        mark = self._mark()
         with others_turn():
             mark.synchronize()
         self._marks.clear()

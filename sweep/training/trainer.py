@@ -236,6 +236,7 @@ class Trainer:
         with self.player.open_lane():
             for given in self.train.shuffle(self.seed, epoch, self._num_batches):
                 if self.is_interrupted():
+                    self.player.catch_up()
                     raise InterruptedTrainingError
                 self.player(*given)
                 self._num_batches += 1

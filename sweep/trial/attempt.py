@@ -126,8 +126,9 @@ class Attempt:
         except (SweepError, StorageError, sa.exc.SQLAlchemyError, OptunaError):
             raise
         except NETWORK_FAULTS as exc:  # a network may raise anything; its traceback is the verdict
-            if is_lost(self.session.device):  # whoever started this process frees what it trains
-                raise DeviceLostError(summarise_fault(exc)) from exc
+            with my_turn():  # amid a recording the GPU would refuse the question
+                if is_lost(self.session.device):  # who started this process frees what it trains
+                    raise DeviceLostError(summarise_fault(exc)) from exc
             if not is_out_of_memory(exc):
                 return Verdict(FAILED, "error", traceback.format_exc())
             if self.claim.alone:

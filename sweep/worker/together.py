@@ -41,8 +41,17 @@ def run_together(
     threads = [threading.Thread(target=run, args=(work,), name="worker") for work in works]
     for thread in threads:
         thread.start()
+    try:
+        _wait_for(threads)
+    except BaseException:  # a Ctrl-C that nobody listens to
+        signals.ask(at_once=True)
+        _wait_for(threads)
+        raise
+    if faults:
+        raise faults[0]
+
+
+def _wait_for(threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         while thread.is_alive():  # a signal is seen between two waits
             thread.join(POLL_S)
-    if faults:
-        raise faults[0]

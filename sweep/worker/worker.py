@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 import math
 import random
+import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -82,6 +83,8 @@ def run_worker(
     num_workers = _count_workers(options, device)
     office = _Office(options, signals, say, device, read_lease_s(), num_workers)
     workers = [_Worker(office, beside if index == 0 else None) for index in range(num_workers)]
+    if options.at_once is None and num_workers > 1:
+        say(f"{num_workers} trials at once on {describe_device(device)}; --at-once says otherwise")
     run_together([worker.stay for worker in workers], device, signals)
     return sum(worker.num_finished for worker in workers)
 
@@ -103,6 +106,9 @@ class _Office:
     device: torch.device
     lease_s: float
     num_workers: int
+    claiming: threading.Lock = field(default_factory=threading.Lock)
+    has_lone: bool = False
+    """Whether one of them has a trial that is to be alone: nobody claims another one then."""
     splits: Splits = field(default_factory=dict)
 
 
@@ -120,6 +126,7 @@ class _Worker:
         self._meter = UsageMeter(self._device, num_workers=office.num_workers)
         self._lock = DeviceLock(self._device)
         self._name = name_worker()
+        self._chance = random.Random()  # not the process's own, which networks draw from
         self._seen_s = -math.inf
         self.num_finished = 0
 
@@ -173,7 +180,7 @@ class _Worker:
             if agenda.is_done and not self._options.is_forever:
                 return
             self._be_seen(engine)
-            self._signals.wait(idle_s * random.uniform(0.8, 1.2))
+            self._signals.wait(idle_s * self._chance.uniform(0.8, 1.2))
             idle_s = min(2 * idle_s, MAX_POLL_S)
 
     def _take_next(self, agenda: Agenda, engine: sa.Engine) -> bool:
@@ -184,17 +191,35 @@ class _Worker:
             return self._signals.wait(timeout_s)
 
         with self._lock.hold(alone=False, is_given_up=is_given_up) as is_held:
-            found = None
-            if is_held:
-                found = agenda.claim(self._name, self._lease_s, self._signals.is_gentle)
+            found = self._claim(agenda) if is_held else None
             if found is None:
                 return False
-            session, claim = found
-            if not claim.alone:
+            session, claim, is_alone = found
+            if not is_alone:
                 self._train(session, claim)
-        if claim.alone:
-            self._train(session, claim)
+        if is_alone:
+            try:
+                self._train(session, claim, is_alone=True)
+            finally:
+                self._office.has_lone = False
         return True
+
+    def _claim(self, agenda: Agenda) -> tuple[Session, Claim, bool] | None:
+        """Claim a trial, and say whether it is to be alone on the device.
+
+        Among several workers of a process one is that has lost its worker: perhaps its network
+        ended the process, and did so to the trials beside it.
+        """
+        with self._office.claiming:
+            if self._office.has_lone:
+                return None
+            found = agenda.claim(self._name, self._lease_s, self._signals.is_gentle)
+            if found is None:
+                return None
+            session, claim = found
+            is_alone = claim.alone or (claim.num_lost > 0 and self._office.num_workers > 1)
+            self._office.has_lone = is_alone
+            return session, claim, is_alone
 
     def _be_seen(self, engine: sa.Engine) -> None:
         """Note that this worker is there although it has no trial, now and then."""
@@ -202,13 +227,13 @@ class _Worker:
             see_worker(engine, self._name, self._meter.measure())
             self._seen_s = time.monotonic()
 
-    def _train(self, session: Session, claim: Claim) -> None:
+    def _train(self, session: Session, claim: Claim, *, is_alone: bool = False) -> None:
         """Train one claimed trial, for itself on the device where it needs that."""
         try:
             with Lease(
                 session.engine, claim, self._lease_s, self._signals, self._meter.measure
             ) as lease:
-                if claim.alone:
+                if is_alone:
                     with self._lock.hold(alone=True, is_given_up=lease.wait) as is_held:
                         if not is_held:
                             release_claim(session.engine, claim)
@@ -220,7 +245,7 @@ class _Worker:
             self._say(str(exc))
             return
         finally:
-            with my_turn():
+            with my_turn(), suppress(RuntimeError):  # of a GPU that is lost
                 free_memory(self._device)
         if isinstance(end, Pause):
             self._say(f"slot {claim.slot}: paused after epoch {end.epoch}")

@@ -10,16 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from workers import read_rows
 
 import forks
 from sweep.errors import SweepError
 from sweep.launch.launcher import FreeTrials, Job
 from sweep.launch.local import LocalWorkers
 from sweep.launch.places import Place
+from sweep.storage.attempts import EXPIRED
+from sweep.storage.claims import expire_claims
+from sweep.storage.sweeps import FAILED, count_trials
 from sweep.trial.session import Session
 
 DEADLINE_S = 100.0
 PLACE = Place("cpu", None, 1)
+SIZE_OF_FIRST = 3
+"""Hidden size of the first of four trials that are drawn at random."""
 
 
 @pytest.fixture
@@ -103,6 +109,36 @@ def test_worker_killed_with_a_trial_in_hand_is_replaced(
     workers.start()
     assert kill_again_and_again(workers, tmp_path, 6) == 6
     assert workers.watch() == 1
+
+
+def test_network_that_ends_its_process_fails_alone(
+    make_workers: Callable[..., LocalWorkers],
+    make_session: Callable[..., Session],
+    sqlite_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of four that are trained at once in one process: the others come to their end."""
+    session = make_session(sqlite_url, "EndingNet", trials=4, sampler="random", pruner="none")
+    (tmp_path / "end").write_text(str(SIZE_OF_FIRST))
+    monkeypatch.setenv("NET_END", str(tmp_path / "end"))
+    sweep_id, at_once = session.sweep.id, replace(PLACE, num_workers=4)
+
+    def free(is_gone: Callable[[str], bool], how: str | None) -> int:
+        return expire_claims(session.engine, sweep_id, is_gone, how or EXPIRED)
+
+    workers = make_workers(sqlite_url, session.sweep.name, free, at_once)
+    workers.start()
+    deadline_s = time.monotonic() + DEADLINE_S
+    while workers.watch():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    failed = {row.slot: row.reason for row in read_rows(session) if row.state == FAILED}
+    ending = [row.slot for row in read_rows(session) if row.params["hidden_size"] == SIZE_OF_FIRST]
+    assert 0 < len(ending) < 4
+    assert list(failed) == ending
+    assert all("ended its process (exit code 7) 2 times" in str(said) for said in failed.values())
+    assert count_trials(session.engine, sweep_id).complete == 4 - len(ending)
 
 
 def test_password_is_not_among_the_arguments() -> None:

@@ -56,7 +56,7 @@ class Mark:
     def __init__(self, blocking: bool = False) -> None:
         assert blocking
 
-    def record(self) -> None:
+    def record(self, _stream: object) -> None:
         self.gpu.free_at = max(self.gpu.free_at, self.gpu.now) + self.gpu.step_s
         self.done_at = self.gpu.free_at
 
