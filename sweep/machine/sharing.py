@@ -16,8 +16,9 @@ from sweep.machine.driver import ask_driver
 AUTO = "auto"
 
 MOST_PER_GPU = 8
-"""On an H200 two small CNNs together trained 1.5 times as many events a second as one, four 2.0
-times, eight 2.3 times and sixteen no more; rcnns 1.4, 1.7 and 1.8 times (docs/PERFORMANCE.md)."""
+"""On an H200 recorded steps of two small CNNs took 1.5 times as many events a second as of one, of
+four 2.0 times, of eight 2.3 times and of sixteen no more; of rcnns 1.4, 1.7 and 1.8 times. A sweep
+was not measured so (docs/PERFORMANCE.md)."""
 
 MOST_UNKNOWN = 4
 """Where the free memory is not known; a trial that does not fit is tried again alone."""

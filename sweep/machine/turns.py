@@ -70,16 +70,21 @@ class _Hand:
 
     def take(self) -> None:
         self._turns.take()
+        try:
+            self._find_draws()
+        except BaseException:
+            self._turns.give()
+            raise
         self.is_held = True
+
+    def _find_draws(self) -> None:
         if self._draws is not None:
             of_torch, of_python = self._draws
             torch.set_rng_state(of_torch)
             random.setstate(of_python)
         # To copy its state takes longer than a step.
         np.random.set_bit_generator(self._of_numpy)  # type: ignore[attr-defined]
-        if (
-            self._on_device is not None
-        ):  # what is recorded goes on with the one it was recorded with
+        if self._on_device is not None:  # a recording goes on with the one that it began with
             index = self._device.index or 0
             own = self._on_device.graphsafe_get_state()
             torch.cuda.default_generators[index].graphsafe_set_state(own)

@@ -8,6 +8,7 @@ Shapes: N trial, D dimension, E epoch.
 from __future__ import annotations
 
 import math
+import threading
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -147,17 +148,25 @@ class TrialTable:
         return place_D[0] if len(found_N) else None
 
 
-_held: dict[tuple[Any, ...], TrialTable] = {}
+class _Held(threading.local):
+    """The tables of a thread: each of a process's workers has its own view of a study."""
+
+    def __init__(self) -> None:
+        self.tables: dict[tuple[Any, ...], TrialTable] = {}
+
+
+_held = _Held()
 
 
 def open_table(names: Sequence[str], outlook: Outlook, trials: Sequence[FrozenTrial]) -> TrialTable:
     """Open the table of a study's trials, as it is kept from one of them to the next."""
     key = tuple(names), outlook, get_row_id(trials[0]) if trials else None
-    table = _held.pop(key, None) or TrialTable(names, outlook)
+    tables = _held.tables
+    table = tables.pop(key, None) or TrialTable(names, outlook)
     table.update(trials)
-    _held[key] = table
-    while len(_held) > MOST_HELD:
-        del _held[next(iter(_held))]
+    tables[key] = table
+    while len(tables) > MOST_HELD:
+        del tables[next(iter(tables))]
     return table
 
 

@@ -136,6 +136,11 @@ def keep_on_device(events: EventSet, device: torch.device) -> tuple[Tensor, Tens
     return copied
 
 
+def drop_kept() -> None:
+    """Keep no events for trainings to come, since one needs all of the device."""
+    _kept.clear()
+
+
 def _copy(events: EventSet, device: torch.device) -> tuple[Tensor, Tensor] | None:
     """Copy all events to a GPU where they fit; done when this returns."""
     is_half = events.dtypes == ("float16", "float16")

@@ -18,6 +18,8 @@ LEAD_S = 0.2
 """Work that the GPU may have before it, so that a training ends soon after it is asked to."""
 LEAST_LEAD, MOST_LEAD = 2, 256
 """The same in steps, however long they are."""
+TURN_S = 0.02
+"""For which a thread computes on the host, where the GPU never has so much before it."""
 WAITING = "called a synchronizing CUDA operation"
 """What PyTorch warns of in its debug mode."""
 
@@ -40,7 +42,7 @@ class CudaRecorder:
         """Memory that all recordings share: none of them needs anything once it was replayed."""
         self._marks: deque[torch.cuda.Event] = deque()
         self._lead = LEAST_LEAD
-        self._passed_at = time.monotonic()
+        self._passed_at = self._turn_at = time.monotonic()
 
     @contextmanager
     def open_lane(self) -> Iterator[None]:
@@ -141,6 +143,10 @@ class CudaRecorder:
             step_s, self._passed_at = (now - self._passed_at) / num_done, now
             most = min(MOST_LEAD, int(LEAD_S / max(step_s, 1e-6)))
             self._lead = max(LEAST_LEAD, min(2 * self._lead, most))
+            self._turn_at = now
+        elif time.monotonic() - self._turn_at > TURN_S:  # its steps take the host longer
+            with others_turn():
+                self._turn_at = time.monotonic()
 
     def _mark(self) -> torch.cuda.Event:
         """Mark what this thread has given the GPU by now."""

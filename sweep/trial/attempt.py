@@ -39,6 +39,7 @@ from sweep.storage.epochs import read_curve, record_epochs
 from sweep.storage.errors import StorageError
 from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED
 from sweep.storage.tables import Epoch
+from sweep.training.batches import drop_kept
 from sweep.training.latency import measure_latency_us
 from sweep.training.state import StateError, Weights, restore_state
 from sweep.training.trainer import (
@@ -189,6 +190,8 @@ class Attempt:
 
     def _make_trainer(self) -> Trainer:
         seed, draw = self.config.search.seed, choose_draw(self.config, self.claim.slot)
+        if self.claim.alone:  # it filled the device's memory beside others
+            drop_kept()
         torch.manual_seed(derive_seed(seed, "weights", draw))
         return Trainer(
             self._build_network(),

@@ -207,8 +207,8 @@ class _Worker:
     def _claim(self, agenda: Agenda) -> tuple[Session, Claim, bool] | None:
         """Claim a trial, and say whether it is to be alone on the device.
 
-        Among several workers of a process one is that has lost its worker: perhaps its network
-        ended the process, and did so to the trials beside it.
+        Among several workers of a process one is that has lost its worker again and again:
+        perhaps its network ended the process, and did so to the trials beside it.
         """
         with self._office.claiming:
             if self._office.has_lone:
@@ -217,7 +217,7 @@ class _Worker:
             if found is None:
                 return None
             session, claim = found
-            is_alone = claim.alone or (claim.num_lost > 0 and self._office.num_workers > 1)
+            is_alone = claim.alone or (claim.num_lost > 1 and self._office.num_workers > 1)
             self._office.has_lone = is_alone
             return session, claim, is_alone
 
