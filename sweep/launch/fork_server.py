@@ -1,6 +1,6 @@
 """Processes of this program forked from one that has loaded everything, on Linux.
 
-Loading PyTorch, Optuna, what draws and what numba has compiled takes three seconds of a processor,
+Loading PyTorch, Optuna and what numba has compiled takes three seconds of a processor,
 a fork of a process that has loaded them some hundredths. Such a process is forked in turn from the
 one that supervises, as soon as that has loaded what it needs and before it does anything: nothing
 is shared but modules. What is forked has its own session, folder, environment and

@@ -24,8 +24,8 @@ MOST_UNKNOWN = 4
 """Where the free memory is not known; a trial that does not fit is tried again alone."""
 
 WORKER_BYTES = 5 * 10**9
-"""What a worker may come to need for a large network's batch. Eight of a default cnn sweep in as
-many processes took 7.4 GB in all."""
+"""What a worker may come to need for a large network's batch, beside CUDA itself and the events,
+which those of a process share. Eight of a default cnn sweep in as many processes took 7.4 GB."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class _Hand:
             of_torch, of_python = self._draws
             torch.set_rng_state(of_torch)
             random.setstate(of_python)
-        # To copy its state takes longer than a step.
+        # Its state is not copied: that took most of a change of turns.
         np.random.set_bit_generator(self._of_numpy)  # type: ignore[attr-defined]
         if self._on_device is not None:  # a recording goes on with the one that it began with
             index = self._device.index or 0

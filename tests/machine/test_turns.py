@@ -11,31 +11,12 @@ import pytest
 import torch
 from workers import wait_until
 
-from sweep.machine.turns import Turns, my_turn, others_turn, take_turns
+from sweep.machine.signals import Signals
+from sweep.machine.turns import Turns, my_turn, others_turn
+from sweep.worker.together import run_together
 
 CPU = torch.device("cpu")
 TIMEOUT_S = 60.0
-
-
-def run_in_turn(*acts: Callable[[], None]) -> None:
-    """Do each in a thread that takes turns with the others; what one raises is raised."""
-    turns, faults = Turns(), list[BaseException]()
-
-    def run(act: Callable[[], None]) -> None:
-        try:
-            with take_turns(turns, CPU):
-                act()
-        except BaseException as exc:
-            faults.append(exc)
-
-    threads = [threading.Thread(target=run, args=(act,), daemon=True) for act in acts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT_S)
-        assert not thread.is_alive()
-    if faults:
-        raise faults[0]
 
 
 def draw(seed: int) -> list[tuple[float, float, float]]:
@@ -59,7 +40,7 @@ def test_each_draws_as_if_it_were_alone() -> None:
     def act(seed: int) -> Callable[[], None]:
         return lambda: drawn.update({seed: draw(seed)})
 
-    run_in_turn(*(act(seed) for seed in range(4)))
+    run_together([act(seed) for seed in range(4)], CPU, Signals())
     assert drawn == {seed: draw(seed) for seed in range(4)}
 
 
@@ -96,7 +77,7 @@ def test_one_computes_at_a_time() -> None:
                 with others_turn():
                     pass
 
-    run_in_turn(act, act, act)
+    run_together([act, act, act], CPU, Signals())
     assert most == [1] * 150
 
 
@@ -113,5 +94,5 @@ def test_turn_is_given_by_who_fails() -> None:
             done.append(True)
 
     with pytest.raises(ValueError, match="its own"):
-        run_in_turn(fail, wait, wait)
+        run_together([fail, wait, wait], CPU, Signals())
     assert done == [True, True]

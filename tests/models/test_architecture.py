@@ -64,6 +64,15 @@ def test_starting_points_lie_in_the_full_space(name: str) -> None:
             assert architecture.space[key].contains(value), key
 
 
+@pytest.mark.parametrize("on_cpu", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_recommended_point_lies_in_its_space(name: str, on_cpu: bool) -> None:
+    """It is tried as it was measured, not moved to the nearest that is searched."""
+    space = ARCHITECTURES[name].select_space(on_cpu)
+    recommended = ARCHITECTURES[name].select_recommended(on_cpu)
+    assert {k: v for k, v in recommended.items() if not space[k].contains(v)} == {}
+
+
 def test_starting_points_are_those_of_the_report() -> None:
     """The report's settings are all there: four BiRNN, three CNN, four RCNN."""
     found = {
