@@ -46,7 +46,7 @@ from sweep.storage.claims import (
     renew_claim,
 )
 from sweep.storage.engine import create_engine, open_engine, parse_url
-from sweep.storage.epochs import find_complete, read_best, record_epochs
+from sweep.storage.epochs import read_best, read_states, record_epochs
 from sweep.storage.standings import Promotion
 from sweep.storage.sweeps import (
     COMPLETE,
@@ -160,7 +160,7 @@ def end(engine: sa.Engine, study: Any, trial: Any, claim: Claim) -> None:
         engine, claim, state=state, outcome="complete", reason=None, feasible=not claim.account,
         best_epoch=claim.until_epoch or RUNGS[-1],
     )  # fmt: skip
-    find_complete(engine, claim.sweep_id, range(NUM_KEPT_WEIGHTS))
+    read_states(engine, claim.sweep_id, range(NUM_KEPT_WEIGHTS))
     read_best(engine, claim.sweep_id, RANKING, NUM_KEPT_WEIGHTS)
 
 

@@ -42,6 +42,12 @@ def list_weighted(artifacts: Path, sweep: Sweep) -> list[int]:
     return sorted(int(path.parent.name) for path in found if path.parent.name.isdigit())
 
 
+def list_kept(artifacts: Path, sweep: Sweep) -> list[int]:
+    """List the slots of a sweep whose trials have a folder on this disk."""
+    found = _get_sweep_folder(artifacts, sweep).glob("*")
+    return sorted(int(path.name) for path in found if path.name.isdigit())
+
+
 def _get_sweep_folder(artifacts: Path, sweep: Sweep) -> Path:
     name = f"{check_path_part(sweep.name)}-{round(sweep.created_s * 1000):x}"
     return artifacts / "trials" / name

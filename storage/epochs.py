@@ -197,17 +197,16 @@ def _ask_best(ranking: Ranking, are_feasible: bool) -> sa.Select[Any]:
     )
 
 
-def find_complete(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> set[int]:
-    """Find which of some slots of a sweep hold complete trials."""
-    found = read_rows(engine, _ask_complete(), of_sweep=sweep_id, slots=list(slots))
-    return {row.slot for row in found}
+def read_states(engine: sa.Engine, sweep_id: int, slots: Iterable[int]) -> dict[int, str]:
+    """Read the states of some trials of a sweep, by slot; of those that are there."""
+    found = read_rows(engine, _ask_states(), of_sweep=sweep_id, slots=list(slots))
+    return {row.slot: row.state for row in found}
 
 
 @cache
-def _ask_complete() -> sa.Select[Any]:
-    return sa.select(trials.c.slot).where(
+def _ask_states() -> sa.Select[Any]:
+    return sa.select(trials.c.slot, trials.c.state).where(
         trials.c.sweep_id == sa.bindparam("of_sweep"),
-        trials.c.state == COMPLETE,
         trials.c.slot.in_(sa.bindparam("slots", expanding=True)),
     )
 

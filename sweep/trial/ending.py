@@ -21,7 +21,6 @@ from sweep.metrics.writing import describe_metrics
 from sweep.search.judgement import get_value
 from sweep.search.limits import OVER_LIMIT
 from sweep.storage import studies
-from sweep.storage.artifacts import TrialFolder
 from sweep.storage.attachments import attach_file
 from sweep.storage.claims import Claim, finish_claim, pause_claim, release_claim
 from sweep.storage.sweeps import COMPLETE
@@ -30,7 +29,7 @@ from sweep.training.state import restore_state
 from sweep.trial.attempt import NETWORK_FAULTS, Attempt
 from sweep.trial.checkpoint import save_weights
 from sweep.trial.pictures import NUM_JUDGED, draw_trial
-from sweep.trial.retention import drop_beaten_weights, is_to_be_pictured
+from sweep.trial.retention import drop_beaten_weights, drop_unneeded, is_to_be_pictured
 from sweep.trial.session import Session
 from sweep.trial.verdict import DEAD, DONE, STUDY_STATES, Verdict
 
@@ -52,9 +51,6 @@ def end_trial(study: optuna.Study, attempt: Attempt, verdict: Verdict) -> None:
     told = None if value is None else round_shown(value)
     studies.finish_trial(study, trial, STUDY_STATES[verdict.state], told)
     _spend(session, attempt.claim, verdict, best.epoch if best else None)
-    if verdict.state != COMPLETE:
-        attempt.folder.drop()
-    drop_beaten_weights(session)
 
 
 def _tell_constraints(attempt: Attempt, verdict: Verdict) -> None:
@@ -87,6 +83,7 @@ def pause(attempt: Attempt) -> None:
 
 
 def _spend(session: Session, claim: Claim, verdict: Verdict, best_epoch: int | None) -> None:
+    """Spend the slot, then remove what nobody needs any more: a trial that is not told keeps all."""
     finish_claim(
         session.engine,
         claim,
@@ -96,7 +93,8 @@ def _spend(session: Session, claim: Claim, verdict: Verdict, best_epoch: int | N
         feasible=verdict.outcome == DONE.outcome,
         best_epoch=best_epoch,
     )
-    TrialFolder(session.artifacts, session.sweep, claim.slot).drop_checkpoint()
+    drop_unneeded(session, claim.slot, verdict.state)
+    drop_beaten_weights(session)
 
 
 def _describe(attempt: Attempt, verdict: Verdict) -> dict[str, Any]:

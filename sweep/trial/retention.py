@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweep.search.judgement import get_ranking, is_better
-from sweep.storage.artifacts import NUM_KEPT_WEIGHTS, TrialFolder, list_weighted
-from sweep.storage.epochs import find_complete, read_best
+from sweep.storage.artifacts import NUM_KEPT_WEIGHTS, TrialFolder, list_kept, list_weighted
+from sweep.storage.epochs import read_best, read_states
+from sweep.storage.sweeps import COMPLETE, FAILED, PRUNED
 
 if TYPE_CHECKING:
     from sweep.trial.session import Session
@@ -26,6 +27,28 @@ def is_to_be_pictured(session: Session, value: float) -> bool:
     return not best or not is_better(best[0][1], value, objective)
 
 
+def drop_leftovers(session: Session) -> None:
+    """Remove what finished trials of the sweep no longer need of this disk.
+
+    Each that ends does so for itself, but a worker that is killed right after it has spent its slot
+    leaves that to others, and so does one whose trials are beaten on another machine.
+    """
+    kept = list_kept(session.artifacts, session.sweep)
+    states = read_states(session.engine, session.sweep.id, kept)
+    for slot, state in states.items():
+        drop_unneeded(session, slot, state)
+    drop_beaten_weights(session)
+
+
+def drop_unneeded(session: Session, slot: int, state: str) -> None:
+    """Remove what a trial of this state does not need: all of an ended one but weights."""
+    folder = TrialFolder(session.artifacts, session.sweep, slot)
+    if state == COMPLETE:
+        folder.drop_checkpoint()
+    elif state in (PRUNED, FAILED):
+        folder.drop()
+
+
 def drop_beaten_weights(session: Session) -> None:
     """Remove the weights of all complete trials on this disk but the best of the sweep.
 
@@ -36,9 +59,11 @@ def drop_beaten_weights(session: Session) -> None:
     if session.config.confirmation is not None:
         return
     weighted = list_weighted(session.artifacts, session.sweep)
-    complete = find_complete(session.engine, session.sweep.id, weighted)
+    states = read_states(session.engine, session.sweep.id, weighted)
     ranking = get_ranking(session.config.search.objective)
     place = session.engine, session.sweep.id, ranking
     best = read_best(*place, NUM_KEPT_WEIGHTS) or read_best(*place, 1, are_feasible=False)
-    for slot in complete - {slot for slot, _value in best}:
-        TrialFolder(session.artifacts, session.sweep, slot).drop()
+    kept = {slot for slot, _value in best}
+    for slot, state in states.items():
+        if state == COMPLETE and slot not in kept:
+            TrialFolder(session.artifacts, session.sweep, slot).drop()

@@ -17,6 +17,7 @@ from sweep.search.judgement import is_failing
 from sweep.storage.claims import Claim, claim_trial
 from sweep.storage.flatness import end_flat
 from sweep.storage.sweeps import Sweep, count_trials, list_open_sweeps
+from sweep.trial.retention import drop_leftovers
 from sweep.trial.session import Session, Splits, open_session, renew_session
 from sweep.worker.flatness import find_flatness
 
@@ -74,7 +75,9 @@ class Agenda:
             SweepError: when the only sweep to work on cannot be worked on here.
         """
         self.is_done = True
-        for sweep in list_open_sweeps(self._engine):
+        open_sweeps = list_open_sweeps(self._engine)
+        self._close_all_but({sweep.id for sweep in open_sweeps})
+        for sweep in open_sweeps:
             session = self._open(sweep)
             if session is None:
                 continue
@@ -87,6 +90,11 @@ class Agenda:
             if claim is not None:
                 return session, claim
         return None
+
+    def _close_all_but(self, open_ids: set[int]) -> None:
+        """Close the sweeps of which nothing is left to do, and leave no litter of theirs."""
+        for sweep_id in self._sessions.keys() - open_ids:
+            drop_leftovers(self._sessions.pop(sweep_id))
 
     def _open(self, sweep: Sweep) -> Session | None:
         """Open a sweep, or say why it is not worked on."""

@@ -460,4 +460,5 @@ class TestEpochs:
         assert len(expected) == 4
         assert epochs.read_best(engine, sweep.id, get_ranking(objective), 9) == expected
         assert epochs.read_best(engine, sweep.id, get_ranking(objective), 2) == expected[:2]
-        assert epochs.find_complete(engine, sweep.id, [0, 2, 3, 6, 7]) == {0, 3}
+        states = epochs.read_states(engine, sweep.id, [0, 2, 3, 99])
+        assert states == {0: "complete", 2: "pruned", 3: "complete"}

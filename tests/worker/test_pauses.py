@@ -21,6 +21,7 @@ from sweep.results.glance import tell_progress
 from sweep.results.status import read_status
 from sweep.storage import studies
 from sweep.storage.artifacts import TrialFolder
+from sweep.storage.claims import release_claim
 from sweep.storage.flatness import set_stop_when_flat
 from sweep.storage.sweeps import (
     TrialCounts,
@@ -54,6 +55,12 @@ def work_until_paused(session: Session, num_paused: int = 1) -> None:
     work_until(session, lambda: count_trials(session.engine, session.sweep.id).paused >= num_paused)
 
 
+def open_agenda(session: Session) -> Agenda:
+    """Open the agenda of another worker, on the same disk."""
+    storage, device = session.study_storage, session.device
+    return Agenda(session.engine, storage, None, device, session.artifacts, lambda _text: None)
+
+
 def run_out(session: Session) -> None:
     """Let the leases of killed workers run out now."""
     late = trials.update().where(trials.c.state == "running").values(lease_until_s=1.0)
@@ -75,6 +82,12 @@ def list_checkpoints(session: Session) -> list[int]:
     """List the slots of the trials that have a checkpoint."""
     folders = (TrialFolder(session.artifacts, session.sweep, slot) for slot in range(NUM_TRIALS))
     return [slot for slot, folder in enumerate(folders) if folder.checkpoint.exists()]
+
+
+def list_files(session: Session) -> list[str]:
+    """List what a sweep has on the disk, by slot and name."""
+    found = session.artifacts.glob("trials/*/*/*")
+    return sorted(f"{path.parent.name}/{path.name}" for path in found)
 
 
 def test_one_worker_ends_the_sweep(make_pausing: MakeSession, database_url: str) -> None:
@@ -149,13 +162,36 @@ def test_kills_around_pauses_change_nothing(
     die_at(monkeypatch, sweep.trial.ending, "pause_claim", 1, 4)
     die_at(monkeypatch, sweep.trial.attempt, "record_epochs", 1, 5, 9)
     die_at(monkeypatch, sweep.trial.ending, "finish_claim", 1, 3)
-    for _ in range(9):
+    die_at(monkeypatch, sweep.trial.ending, "drop_unneeded", 1)
+    for _ in range(10):
         with pytest.raises(KilledError):
             work(session)
         run_out(session)
     work(session)
     assert describe(session) == describe(undisturbed)
-    assert list_checkpoints(session) == []
+    assert list_files(session) == list_files(undisturbed)
+
+
+def test_litter_of_a_killed_worker_goes_with_the_sweep(
+    make_pausing: MakeSession,
+    undisturbed: Session,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was killed right after it had spent the last slot; another finds nothing left to do."""
+    session = make_pausing(sqlite_url)
+    other = open_agenda(session)
+    claimed = other.claim("other", 3600.0, lambda: False)
+    assert claimed is not None
+    release_claim(session.engine, claimed[1])
+    die_at(monkeypatch, sweep.trial.ending, "drop_unneeded", NUM_TRIALS)
+    with pytest.raises(KilledError):
+        work(session)
+    assert count_trials(session.engine, session.sweep.id).unfinished == 0
+    assert list_files(session) != list_files(undisturbed)
+    assert other.claim("other", 3600.0, lambda: False) is None
+    assert other.is_done
+    assert list_files(session) == list_files(undisturbed)
 
 
 def test_trial_without_its_checkpoint_begins_anew(
@@ -196,9 +232,7 @@ def test_worker_keeps_what_it_knows_of_the_rungs(
 ) -> None:
     """From one claim to the next, as long as the sweep is as it was."""
     made = make_pausing(sqlite_url)
-    agenda = Agenda(
-        made.engine, made.study_storage, None, made.device, made.artifacts, lambda _text: None
-    )
+    agenda = open_agenda(made)
     first, second = (agenda.claim("a", 3600.0, lambda: False) for _ in range(2))
     assert first is not None
     assert second is not None
