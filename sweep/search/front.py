@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from sweep.metrics.score import get_score
 from sweep.metrics.table import EFFICIENCY, FP_RATE, VALIDATION_LOSS
-from sweep.search.promotion import has_died
+from sweep.search.promotion import choose_first, has_died
 from sweep.storage.ranking import BEHIND
 from sweep.storage.standings import NextTrial, Standing
 from sweep.storage.sweeps import PAUSED, WAITING
@@ -53,7 +53,7 @@ def choose_on_front(
                 return NextTrial(paused.slot, rungs[index], _explain(better, rungs[index]))
             if is_full or paused.slot == kept_slot:
                 return NextTrial(paused.slot, rungs[index + 1])
-    return NextTrial(min(waiting), rungs[0]) if waiting else None
+    return NextTrial(choose_first(waiting, kept_slot), rungs[0]) if waiting else None
 
 
 def rate_at_price(epoch: Epoch, price: float) -> float:

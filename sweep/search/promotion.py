@@ -14,7 +14,7 @@ Nothing here knows a database or a network: whoever wants to replay a sweep call
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -170,7 +170,14 @@ class Halving:
             if len(rung.paused) > rung.num_ever:
                 beaten = sorted(_rank(rung.paused))[rung.num_ever]
                 return NextTrial(beaten[1], epoch, _explain(rung, beaten, epoch))
-        return NextTrial(min(self._waiting), self._epochs[0]) if self._waiting else None
+        if not self._waiting:
+            return None
+        return NextTrial(choose_first(self._waiting, self._kept_slot), self._epochs[0])
+
+
+def choose_first(waiting: Collection[int], kept_slot: int | None) -> int:
+    """Choose which trial begins: the one that goes on in any case is there soonest, then in turn."""
+    return kept_slot if kept_slot is not None and kept_slot in waiting else min(waiting)
 
 
 def choose_next_trial(
@@ -184,7 +191,7 @@ def choose_next_trial(
 
     Promoted is, at the highest rung first, the best paused trial while fewer went on than the share
     of all that reached the rung, or may ever, if it is the best of all these. A paused one that can
-    no longer be promoted is ended. Else the first waiting trial begins.
+    no longer be promoted is ended. Else a waiting trial begins, as `choose_first` says.
 
     Args:
         standings: Of all trials of the sweep.
