@@ -1,6 +1,6 @@
 """Time to quality beside what a person would use instead, on one machine.
 
-    python benchmarks/peers.py --out FOLDER [--model cnn,coarsefine,rcnn] [--quick]
+    python benchmarks/peers.py --out FOLDER [--model cnn,coarsefine,rcnn] [--races 2] [--quick]
 
 Each of four searches the same space on the same events with as many trials, epochs and threads:
 `sweep run` by its defaults, without a confirmation; `script`, benchmarks/peer_script.py; `random`,
@@ -9,9 +9,10 @@ there. None is told of the others. The clock of `sweep` begins before its comman
 of the others once they have loaded their libraries.
 
 What each called its best at a time is then trained anew with fresh seeds by the same trainer. The
-best known is the best mean of these, of all searches; a search is there when what it calls its best
-is within 2 % of it. All is kept in FOLDER, and the same command goes on where it was ended; a
-search that was ended begins anew, since its clock ran.
+best known is the best mean of these, of all searches in all races, each of which has a seed of its
+own; a search is there when what it calls its best is within 2 % of it. All is kept in FOLDER, and
+the same command goes on where it was ended; a search that was ended begins anew, since its clock
+ran. `--search-only` leaves the training anew, which nobody times, for later.
 """
 
 from __future__ import annotations
@@ -95,9 +96,10 @@ def run(command: Sequence[str], path: Path) -> None:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
 
 
-def search(asked: argparse.Namespace, model: str, peer: str) -> list[Line]:
+def search(asked: argparse.Namespace, model: str, peer: str, seed: int) -> list[Line]:
     """Have one search, unless it is there already; gives its lines in the order of time."""
-    path = asked.out / f"{model}-{peer}.jsonl"
+    asked = argparse.Namespace(**{**vars(asked), "seed": seed})
+    path = asked.out / f"{model}-{peer}-{seed}.jsonl"
     done = path.with_suffix(".done")
     if not done.exists():
         if peer == "sweep":
@@ -163,30 +165,41 @@ class Judge:
 
 def compare(asked: argparse.Namespace, model: str, peers: Sequence[str]) -> None:
     """Have all searches of one architecture, and print when each was there."""
-    leaders = {peer: list(list_leaders(search(asked, model, peer))) for peer in peers}
+    races = range(asked.seed, asked.seed + asked.races)
+    leaders = {
+        (peer, seed): list(list_leaders(search(asked, model, peer, seed)))
+        for seed in races
+        for peer in peers
+    }
+    if asked.search_only:
+        return
     judge = Judge(asked, model)
     judged = {
-        peer: [(line["wall_s"], judge.judge(line["params"])) for line in lines]
-        for peer, lines in leaders.items()
+        one: [(line["wall_s"], judge.judge(line["params"])) for line in lines]
+        for one, lines in leaders.items()
     }
     best = min((loss for found in judged.values() for _wall_s, loss in found), default=math.inf)
     there = {
-        peer: next((wall_s for wall_s, loss in found if loss <= NEAR * best), math.inf)
-        for peer, found in judged.items()
+        one: next((wall_s for wall_s, loss in found if loss <= NEAR * best), math.inf)
+        for one, found in judged.items()
     }
-    for peer, found in judged.items():
-        last = found[-1][1] if found else math.nan
-        print(
-            f"| {model} | {peer} | {there[peer]:.0f} | {there['sweep'] / there[peer]:.2f} | "
-            f"{last:.4f} | {last / best:.3f} | {len(found)} |",
-            flush=True,
+    for peer in peers:
+        ratios = [there["sweep", seed] / there[peer, seed] for seed in races]
+        lasts = [judged[peer, seed][-1][1] if judged[peer, seed] else math.nan for seed in races]
+        cells = (
+            ", ".join(f"{there[peer, seed]:.0f}" for seed in races),
+            ", ".join(f"{ratio:.2f}" for ratio in ratios),
+            ", ".join(f"{last:.4f} ({last / best:.3f})" for last in lasts),
         )
+        print(f"| {model} | {peer} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
     parser = parse(__doc__.splitlines()[0])
     parser.set_defaults(model="cnn,coarsefine,rcnn")
     parser.add_argument("--peers", default="sweep,script,random,ray", help="with sweep")
+    parser.add_argument("--races", type=int, default=1, help="each with a seed of its own")
+    parser.add_argument("--search-only", action="store_true")
     parser.add_argument("--seeds", type=int, default=3, help="fresh ones of each configuration")
     parser.add_argument("--quick", action="store_true", help="some minutes, cnn alone: says little")
     asked = parser.parse_args()
@@ -196,10 +209,8 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(asked.threads)
     peers = [one for one in asked.peers.split(",") if one != "ray" or find_spec("pyarrow")]
-    print(
-        "| network | search | there after, s | sweep / it | its best anew | / best known | bests |"
-    )
-    print("|---|---|---|---|---|---|---|", flush=True)
+    print("| network | search | there after, s | sweep / it | its best anew (/ best known) |")
+    print("|---|---|---|---|---|", flush=True)
     for model in asked.model.split(","):
         compare(asked, model, peers)
 
