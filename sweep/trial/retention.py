@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sweep.search.judgement import get_ranking, is_better
@@ -36,7 +37,8 @@ def drop_leftovers(session: Session) -> None:
     kept = list_kept(session.artifacts, session.sweep)
     states = read_states(session.engine, session.sweep.id, kept)
     for slot, state in states.items():
-        drop_unneeded(session, slot, state)
+        with suppress(PermissionError):  # another person's, whose workers remove it
+            drop_unneeded(session, slot, state)
     drop_beaten_weights(session)
 
 
