@@ -83,7 +83,7 @@ def pause(attempt: Attempt) -> None:
 
 
 def _spend(session: Session, claim: Claim, verdict: Verdict, best_epoch: int | None) -> None:
-    """Spend the slot, then remove what nobody needs any more: a trial that is not told keeps all."""
+    """Spend the slot, then remove what nobody needs any more."""
     finish_claim(
         session.engine,
         claim,
