@@ -176,7 +176,7 @@ class Halving:
 
 
 def choose_first(waiting: Collection[int], kept_slot: int | None) -> int:
-    """Choose which trial begins: the one that goes on in any case is there soonest, then in turn."""
+    """Choose which trial begins: the one that goes on in any case first, the others in turn."""
     return kept_slot if kept_slot is not None and kept_slot in waiting else min(waiting)
 
 
