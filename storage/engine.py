@@ -7,6 +7,7 @@ meanwhile. Postgres needs none of that, but drops idle connections, so each is t
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -35,6 +37,8 @@ SERVER_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
+_OPEN: WeakSet[sa.Engine] = WeakSet()
+"""Engines whose connections the process closes at its end: SQLite then puts its log away."""
 
 
 def parse_url(text: str) -> URL:
@@ -103,6 +107,7 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
     such, on any database (`sweep.storage.rights`).
     """
     watch_rights(engine)
+    _OPEN.add(engine)
     if find_path(engine.url) is None:
         return engine
 
@@ -120,6 +125,12 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
 
     engine.dispose()
     return engine
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in [*_OPEN]:
+        engine.dispose()
 
 
 def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:

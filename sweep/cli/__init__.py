@@ -6,7 +6,6 @@ Nothing heavy is imported before a command needs it, so that `sweep --help` answ
 from __future__ import annotations
 
 import functools
-import gc
 import importlib
 import os
 import sys
@@ -19,6 +18,7 @@ from sweep.cli.configured import Program
 from sweep.cli.faults import conclude
 from sweep.cli.output import check_texts, prepare_streams
 from sweep.errors import ConfigError
+from sweep.machine.garbage import begin_loading
 
 COMMANDS = {
     "run": "run:run",
@@ -117,7 +117,7 @@ def main() -> None:
 
     Ctrl-C outside of a sweep's training ends with exit code 130.
     """
-    gc.set_threshold(100_000)  # nothing that is loaded is garbage: it is seldom looked through
+    begin_loading()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # idle threads, which no fork would have
     # Otherwise the parser has the data of all that is installed read for plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -46,9 +46,11 @@ def dashboard(
     entrance = Entrance(host, port, read_password(os.environ, password_file), allow_edit)
     from sweep.cli.output import print_note
     from sweep.dashboard.server import serve
+    from sweep.machine.garbage import end_loading
     from sweep.storage.engine import parse_url  # late: they take a second
     from sweep.storage.studies import open_study_storage
 
     logging.basicConfig(format="%(levelname)s %(message)s")
     engine = open_database(storage)
+    end_loading()
     serve(engine, open_study_storage(parse_url(storage)), artifacts, entrance, print_note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
@@ -215,6 +214,7 @@ def worker(
         check_stored(storage, *([sweep] if sweep else []))
     from sweep.cli.output import print_note
     from sweep.dashboard.publisher import keep_fresh
+    from sweep.machine.garbage import end_loading
     from sweep.machine.signals import Signals
     from sweep.storage.transactions import (
         hurry,  # late: what is wrong with the options is known by now
@@ -226,7 +226,6 @@ def worker(
         warn_of_network_file(storage)
     signals = Signals(parent, timeout, hurry)
     signals.install()
-    gc.freeze()  # all is loaded; garbage may hold tensors from here on, and is looked for as usual
-    gc.set_threshold(700)
+    end_loading()
     keep = partial(keep_fresh, sweep=sweep, say=print_note, is_hurried=signals.is_immediate)
     run_worker(options, signals, print_note, beside=None if parent else keep)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from sweep.cli.supervision import Supervision
 from sweep.launch.launcher import Job, Wish
 from sweep.launch.launchers import choose_launcher
 from sweep.launch.places import Place, describe_choice, leave_out
+from sweep.machine.garbage import end_loading
 from sweep.machine.process import is_gone
 from sweep.storage.attempts import EXPIRED
 from sweep.storage.claims import expire_claims
@@ -22,11 +23,15 @@ from sweep.storage.engine import parse_url
 from sweep.storage.sweeps import Sweep, count_trials
 
 
-def open_places(options: JobOptions, wish: Wish) -> AbstractContextManager[list[Place]]:
-    """Find where workers may run; none where no worker is started here."""
+@contextmanager
+def open_places(options: JobOptions, wish: Wish) -> Iterator[list[Place]]:
+    """Find where workers may run, with all loaded; none where no worker is started here."""
     if options.is_detached:
-        return nullcontext([])
-    return choose_launcher(options.launcher).open_places(wish)
+        yield []
+        return
+    with choose_launcher(options.launcher).open_places(wish) as places:
+        end_loading()
+        yield places
 
 
 def take_time(options: JobOptions, spent_s: float) -> JobOptions:

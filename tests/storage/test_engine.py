@@ -210,6 +210,21 @@ def test_sqlite_transaction_locks_out_writers_but_no_reader(
     engine.dispose()
 
 
+def test_process_that_ends_leaves_no_log_beside_its_file(tmp_path: Path) -> None:
+    """Whoever copies the file has all of it, though nobody takes the open engine apart."""
+    path = tmp_path / "sweep.db"
+    code = (
+        "from sweep.machine.garbage import begin_loading\n"
+        "begin_loading()\n"
+        "from sweep.storage.engine import create_engine, parse_url\n"
+        f"engine = create_engine(parse_url('sqlite:///{path}'))\n"
+        "with engine.begin() as connection:\n"
+        "    connection.exec_driver_sql('CREATE TABLE t (n INTEGER)')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert os.listdir(tmp_path) == ["sweep.db"]
+
+
 def test_dropped_connection_is_replaced(postgres_url: str, postgres_server: sa.Engine) -> None:
     """A server that drops an idle connection is no fault of the next transaction."""
     engine = create_engine(parse_url(postgres_url))
