@@ -112,12 +112,15 @@ def is_lost(device: torch.device) -> bool:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what PyTorch keeps of a GPU's memory for later, where less than half is free.
+    """Give back what is kept for later: of a CPU's memory, or of a GPU's that is over half full.
 
     A GPU is shared with other processes, so what only circles of references still hold goes then,
     too. That stops all threads and waits for all work of the GPU; Python finds those by itself.
     """
     if device.type != "cuda":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+        if trim is not None:
+            trim(0)  # else each network leaves holes of its own sizes in what the others left
         return
     free, total = torch.cuda.mem_get_info(device)
     if 2 * free < total:

@@ -144,7 +144,10 @@ def test_device_is_chosen_and_named() -> None:
 
 KEEP = """
 import ctypes
-from sweep.machine.device import keep_memory
+import mmap
+from pathlib import Path
+import torch
+from sweep.machine.device import free_memory, keep_memory
 
 class Memory(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in ("heap", "a", "b", "c", "mapped", *"defgh")]
@@ -152,21 +155,34 @@ class Memory(ctypes.Structure):
 libc = ctypes.CDLL(None)
 libc.mallinfo2.restype = Memory
 libc.malloc.restype = ctypes.c_void_p
+
+
+def count_held_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+
 keep_memory()
-blocks = [ctypes.c_void_p(libc.malloc(28 << 20)) for _block in range(20)]
-held = libc.mallinfo2()
+blocks = [ctypes.c_void_p(libc.malloc(28 << 20)) for _block in range(8)]
 for block in blocks:
+    ctypes.memset(block, 1, 28 << 20)
+held, held_bytes = libc.mallinfo2(), count_held_bytes()
+for block in blocks[:-1]:
     libc.free(block)
 left = libc.mallinfo2()
-assert held.heap > 20 * 28 << 20, held.heap
+assert held.heap > 8 * 28 << 20, held.heap
 assert (left.heap, left.mapped) == (held.heap, held.mapped), left.heap
+assert held_bytes - count_held_bytes() < 1 << 20
+free_memory(torch.device("cpu"))
+assert held_bytes - count_held_bytes() > 6 * 28 << 20
 """
 """Asks glibc: in a process that ran much else, its heap may be another than that of a worker."""
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="a setting of glibc")
 def test_memory_of_tensors_is_kept_for_the_next_ones() -> None:
-    """After `keep_memory` what tensors took is not given back to the system when they are gone."""
+    """After `keep_memory` what tensors took is not given back to the system when they are gone, but
+    by `free_memory`, also what lies below one that is still there.
+    """
     subprocess.run([sys.executable, "-c", KEEP], check=True)
 
 
