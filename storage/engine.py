@@ -2,13 +2,14 @@
 
 SQLite ignores `SELECT ... FOR UPDATE`, so every transaction there starts with `BEGIN IMMEDIATE`:
 one writer at a time, the others wait up to a minute. Write-ahead logging lets readers go on
-meanwhile. Postgres needs none of that, but drops idle connections, so each is tested before use.
+meanwhile. Postgres needs none of that, but drops idle connections, so each is looked at before use.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import select
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -92,7 +93,6 @@ def get_engine_options(url: URL) -> dict[str, Any]:
     options = {**SERVER_OPTIONS, "application_name": name}
     return {
         "connect_args": {key: value for key, value in options.items() if key not in url.query},
-        "pool_pre_ping": True,
         "pool_recycle": 1800,
         "pool_size": 1,
         "max_overflow": 4,
@@ -102,13 +102,14 @@ def get_engine_options(url: URL) -> dict[str, Any]:
 def prepare_engine(engine: sa.Engine) -> sa.Engine:
     """Make every transaction of a SQLite engine take the write lock at its beginning.
 
-    Without this four workers were seen to take 9 to 20 of 60 trials twice. Other databases are
-    returned as they are. Connections made before are dropped. A right that is missing is told as
-    such, on any database (`sweep.storage.rights`).
+    Without this four workers were seen to take 9 to 20 of 60 trials twice. A server's
+    connections are replaced that it has closed. Those made before are dropped. A right that is
+    missing is told as such, on any database (`sweep.storage.rights`).
     """
     watch_rights(engine)
     _OPEN.add(engine)
     if find_path(engine.url) is None:
+        _replace_closed(engine)
         return engine
 
     @sa.event.listens_for(engine, "connect")
@@ -131,6 +132,23 @@ def prepare_engine(engine: sa.Engine) -> sa.Engine:
 def _close_all() -> None:
     for engine in [*_OPEN]:
         engine.dispose()
+
+
+def _replace_closed(engine: sa.Engine) -> None:
+    """Look at a server's connections before they are used, and open those anew that it has closed.
+
+    It says so unasked: to ask it each time would be a round trip for each transaction.
+    """
+
+    @sa.event.listens_for(engine, "checkout")
+    def _look(connection: Any, _record: Any, _proxy: Any) -> None:
+        try:
+            said = select.poll()
+            said.register(connection, select.POLLIN)
+            if said.poll(0):
+                engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as exc:
+            raise sa.exc.InvalidatePoolError from exc
 
 
 def open_engine(url: URL, *, is_awaited: bool = False) -> sa.Engine:

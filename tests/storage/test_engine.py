@@ -231,8 +231,10 @@ def test_dropped_connection_is_replaced(postgres_url: str, postgres_server: sa.E
     with engine.connect() as connection:
         process = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
     with postgres_server.connect() as connection:
-        connection.execute(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": process})
-    create_tables(engine)
+        end = sa.text("SELECT pg_terminate_backend(:pid, 60000)")
+        assert connection.execute(end, {"pid": process}).scalar_one()
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one() != process
     engine.dispose()
 
 

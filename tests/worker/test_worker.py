@@ -175,7 +175,9 @@ def test_lease_is_renewed_while_the_trial_is_trained(
     """Also after the server dropped its connections."""
     session = make_session(postgres_url)
     claim = take(session)
-    drop = sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    drop = sa.text(
+        "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = :name"
+    )
     with Lease(session.engine, claim, 0.3, Signals()) as lease:
         for _time in range(2):
             before_s = read_lease_s(session)
