@@ -22,7 +22,7 @@ from sweep.storage.engine import get_engine_options, prepare_engine
 from sweep.storage.errors import StorageError
 from sweep.storage.names import COMPANION_SUFFIX
 from sweep.storage.rights import find_missing_right
-from sweep.storage.study_cache import FIXED_KEY, StudyCache
+from sweep.storage.study_cache import FIXED_KEY, StudyCache, tell
 from sweep.storage.study_rows import StudyRows
 from sweep.storage.transactions import retry
 
@@ -209,15 +209,17 @@ def find_trial(study: optuna.Study, slot: int, number: int | None = None) -> Fro
         number: its number in the study, where that is known: all trials are read otherwise, which
             takes long where many are paused.
     """
+    row = _find_row(study, slot, number)
+    return None if row is None else retry(lambda: study._storage.get_trial(row))
+
+
+def _find_row(study: optuna.Study, slot: int, number: int | None) -> int | None:
+    """Find the number of the row of a slot's trial; arguments as `find_trial`."""
     if number is not None:
-        storage = study._storage
-        return retry(
-            lambda: storage.get_trial(
-                storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-            )
-        )
+        find = study._storage.get_trial_id_from_study_id_trial_number
+        return retry(lambda: find(study._study_id, number))
     found = (t for t in read_study_trials(study) if t.system_attrs.get(SLOT_KEY) == slot)
-    return next(found, None)
+    return next((t._trial_id for t in found), None)
 
 
 def begin_trial(
@@ -237,13 +239,15 @@ def begin_trial(
 
     Returns:
         A running trial from which parameters can be suggested; those suggested before stay.
+
+    Raises:
+        optuna.exceptions.UpdateFinishedTrialError: when it is finished.
     """
     storage = study._storage
-    begun = None if is_first else find_trial(study, slot, number)
+    begun = None if is_first else _find_row(study, slot, number)
     if begun is not None:
-        if begun.state == TrialState.WAITING:
-            storage.set_trial_state_values(begun._trial_id, TrialState.RUNNING)
-        return Trial(study, begun._trial_id)
+        storage.set_trial_state_values(begun, TrialState.RUNNING)
+        return Trial(study, begun)
     template = optuna.trial.create_trial(
         state=TrialState.RUNNING,
         system_attrs={SLOT_KEY: slot, FIXED_KEY: dict(fixed_params)},
@@ -338,14 +342,8 @@ def finish_trial(study: optuna.Study, trial: Trial, state: TrialState, value: fl
         value: the finite objective of a complete trial, None otherwise (Optuna then takes the
             last reported one of a pruned trial).
     """
-    retry(
-        lambda: study.tell(
-            trial,
-            values=value if state == TrialState.COMPLETE else None,
-            state=state,
-            skip_if_finished=True,
-        )
-    )
+    told = value if state == TrialState.COMPLETE else None
+    retry(lambda: tell(study, trial, told, state))
 
 
 def read_study_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -279,9 +279,8 @@ class StudyRows(RDBStorage):
             KeyError: when there is no such trial.
             optuna.exceptions.UpdateFinishedTrialError: when it is finished.
         """
-        query = _make_query_of_state()
+        query = _make_query_of_state(is_locked)
         with nullcontext(given) if given is not None else self.engine.begin() as connection:
-            query = query.with_for_update() if is_locked else query
             state = connection.execute(query, {"one": trial_id}).scalar_one_or_none()
             if state is None:
                 raise KeyError(f"no trial has the number {trial_id}")
@@ -312,8 +311,9 @@ def _make_change() -> sa.Update:
 
 
 @cache
-def _make_query_of_state() -> sa.Select[Any]:
-    return sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == sa.bindparam("one"))
+def _make_query_of_state(is_locked: bool) -> sa.Select[Any]:
+    query = sa.select(TRIALS.c.state).where(TRIALS.c.trial_id == sa.bindparam("one"))
+    return query.with_for_update() if is_locked else query
 
 
 @cache

@@ -42,14 +42,10 @@ def run_trial(session: Session, claim: Claim, interruption: Interruption) -> Ver
         session.build_sampler(claim.slot),
         build_pruner(session.config),
     )
-    if claim.attempt > 1:
-        begun = studies.find_trial(study, claim.slot, claim.number)
-        if begun is not None and begun.state.is_finished():
-            return spend_slot(session, claim, begun)
     try:
         return _attempt(session, claim, study, interruption)
-    except UpdateFinishedTrialError:  # told meanwhile by a worker that was taken for lost
-        told = studies.find_trial(study, claim.slot)
+    except UpdateFinishedTrialError:  # told by a worker that was killed then, or taken for lost
+        told = studies.find_trial(study, claim.slot, claim.number)
         if told is None or not told.state.is_finished():
             raise
         return spend_slot(session, claim, told)

@@ -163,7 +163,9 @@ def test_the_study_is_read_while_somebody_writes(study: optuna.Study, database_u
 
 
 def test_an_epoch_and_the_end_of_a_trial_take_few_statements(study: optuna.Study) -> None:
-    """Through Optuna's objects they were 13 for an epoch and 11 for each attribute."""
+    """Through Optuna's objects they were 13 for an epoch and 11 for each attribute. A trial that
+    ends or goes on is read once.
+    """
     trial = studies.begin_trial(study, 0, {})
     statements: list[str] = []
     engine = study._storage._backend.engine  # type: ignore[attr-defined]
@@ -172,6 +174,13 @@ def test_an_epoch_and_the_end_of_a_trial_take_few_statements(study: optuna.Study
     studies.set_attributes(trial, {"outcome": "complete", "efficiency": 0.5, "fp_rate": 0.1})
     own = [text for text in statements if not text.startswith(("BEGIN", "COMMIT"))]
     assert len(own) == 4, own
+    for act in (
+        lambda: studies.begin_trial(study, 0, {}, number=0),
+        lambda: studies.finish_trial(study, trial, TrialState.COMPLETE, 0.5),
+    ):
+        statements.clear()
+        act()
+        assert sum("FROM trial_params" in text for text in statements) == 1, statements
 
 
 def test_epoch_is_reported_once(study: optuna.Study) -> None:
@@ -183,12 +192,14 @@ def test_epoch_is_reported_once(study: optuna.Study) -> None:
 
 
 def test_trial_is_finished_once(study: optuna.Study) -> None:
-    """A second verdict does not change the first."""
+    """A second verdict does not change the first, and it does not go on."""
     trial = studies.begin_trial(study, 0, {})
     studies.finish_trial(study, trial, TrialState.COMPLETE, 0.25)
     studies.finish_trial(study, trial, TrialState.FAIL, None)
     (found,) = study.trials
     assert (found.state, found.value) == (TrialState.COMPLETE, 0.25)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        studies.begin_trial(study, 0, {}, number=0)
 
 
 def test_pruned_trial_keeps_its_last_report(study: optuna.Study) -> None:
