@@ -98,14 +98,12 @@ def _claim_next(
     promotion: Promotion | None,
     tries: Iterator[int],
 ) -> Claim | None:
-    now_s = read_clock_s(connection)
     if next(tries):  # the connection may have broken between the commit and its answer
         _release_held(connection, sweep_id, worker)
-    chosen = choose_trial(connection, sweep_id, now_s, promotion)
+    chosen = choose_trial(connection, sweep_id, promotion)
     if chosen is None:
         return None
-    now_s = read_clock_s(connection)  # the lock may have been waited for: what was has ended
-    begin_attempt(connection, chosen[0].id, chosen[0].attempts + 1, worker, now_s)
+    now_s = begin_attempt(connection, chosen[0].id, chosen[0].attempts + 1, worker)
     return _take(connection, sweep_id, *chosen, worker, now_s, lease_s)
 
 
@@ -288,9 +286,9 @@ def finish_claim(
 @transact
 def _give_up_claim(connection: sa.Connection, /, claim: Claim, ending: str, **values: Any) -> None:
     """End the attempt of a claim, and write columns of its trial."""
-    if read_ending(connection, claim.trial_id, claim.attempt) == ending:
+    had_ended, now_s = read_ending(connection, claim.trial_id, claim.attempt)
+    if had_ended == ending:
         return  # the connection broke between the commit and its answer
-    now_s = read_clock_s(connection)
     finished_s = now_s if ending == FINISHED else None
     update_claimed(connection, claim, lease_until_s=None, finished_s=finished_s, **values)
     end_attempt(connection, claim.trial_id, claim.attempt, now_s, ending)

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sweep.storage.ranking import Ranking
 from sweep.storage.sweeps import PAUSED, RUNNING, WAITING, lock_sweep
 from sweep.storage.tables import epochs, sweeps, trials
-from sweep.storage.transactions import read
+from sweep.storage.transactions import read, tell_time_s
 
 MOST_NAMED = 2000
 """Trials that a statement names; more are asked for as all of their sweep."""
@@ -130,7 +130,7 @@ def read_ahead(engine: sa.Engine, sweep_id: int, promotion: Promotion) -> None:
 
 
 def choose_trial(
-    connection: sa.Connection, sweep_id: int, now_s: float, promotion: Promotion | None
+    connection: sa.Connection, sweep_id: int, promotion: Promotion | None
 ) -> tuple[sa.Row[Any], NextTrial] | None:
     """Lock the first trial that lost its worker, or else the first that waits.
 
@@ -141,7 +141,7 @@ def choose_trial(
         The trial's row and what is to be done, or None where there is nothing now.
     """
     for kind in ("lost", "begun" if promotion else "free"):
-        row = _lock_first(connection, kind, of_sweep=sweep_id, now_s=now_s)
+        row = _lock_first(connection, kind, of_sweep=sweep_id)
         if row is not None:
             return row, NextTrial(row.slot, row.until_epoch if promotion else None)
     if promotion is None:
@@ -163,15 +163,15 @@ def choose_trial(
 
 def _lock_first(connection: sa.Connection, kind: str, **values: Any) -> sa.Row[Any] | None:
     """Lock the first trial of a kind that nobody else holds locked."""
-    return connection.execute(_make_lock(kind), values).first()
+    return connection.execute(_make_lock(kind, tell_time_s(connection)), values).first()
 
 
 @cache
-def _make_lock(kind: str) -> sa.Select[Any]:
+def _make_lock(kind: str, now_s: sa.ColumnElement[float]) -> sa.Select[Any]:
     """Make what locks the first trial that is lost, was begun and waits, is free, or is chosen."""
     state = trials.c.state
     conditions = {
-        "lost": (state == RUNNING, trials.c.lease_until_s < sa.bindparam("now_s")),
+        "lost": (state == RUNNING, trials.c.lease_until_s < now_s),
         "begun": (state == WAITING, trials.c.attempts > 0),
         "free": (state.in_((WAITING, PAUSED)),),
         "chosen": (trials.c.slot == sa.bindparam("slot"), state == sa.bindparam("state")),

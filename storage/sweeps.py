@@ -16,7 +16,7 @@ from sweep.storage.edits import Entry, record_edit
 from sweep.storage.errors import UnknownSweepError
 from sweep.storage.sources import write_files
 from sweep.storage.tables import attempts, check_tables, has_tables, sweeps, trials
-from sweep.storage.transactions import read, read_clock_s, read_rows, transact
+from sweep.storage.transactions import read, read_clock_s, read_rows, tell_time_s, transact
 
 WAITING, RUNNING, COMPLETE, PRUNED, FAILED = "waiting", "running", "complete", "pruned", "failed"
 LOST = "lost"  # of running ones, as they are counted: those whose lease has run out
@@ -328,7 +328,7 @@ def list_open_sweeps(connection: sa.Connection) -> list[Sweep]:
         First those of the highest priority; of these the one with the fewest trials in training,
         of equals the one whose last trial was claimed longest ago.
     """
-    rows = list(connection.execute(_ask_open(), {"now_s": read_clock_s(connection)}))
+    rows = list(connection.execute(_ask_open(tell_time_s(connection))))
     if len(rows) > 1:
         claimed_s = _read_last_claims(connection)
         rows.sort(key=lambda row: (-row.priority, row.num_held, claimed_s.get(row.id, 0.0)))
@@ -336,9 +336,8 @@ def list_open_sweeps(connection: sa.Connection) -> list[Sweep]:
 
 
 @cache
-def _ask_open() -> sa.Select[Any]:
+def _ask_open(now_s: sa.ColumnElement[float]) -> sa.Select[Any]:
     mine = trials.c.sweep_id == sweeps.c.id
-    now_s: sa.BindParameter[float] = sa.bindparam("now_s")
     held = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s >= now_s)
     is_open = sa.exists().where(mine, trials.c.state.in_((WAITING, RUNNING, PAUSED)))
     num_held = sa.select(sa.func.count()).where(held).scalar_subquery().label("num_held")
@@ -359,17 +358,16 @@ def _read_last_claims(connection: sa.Connection) -> dict[int, float]:
 @read
 def count_trials(connection: sa.Connection, sweep_id: int) -> TrialCounts:
     """Count a sweep's trials by state; a trial whose lease has run out counts as waiting."""
-    asked = {"of_sweep": sweep_id, "now_s": read_clock_s(connection)}
-    found = {str(name): int(count) for name, count in connection.execute(_ask_counts(), asked)}
+    rows = connection.execute(_ask_counts(tell_time_s(connection)), {"of_sweep": sweep_id})
+    found = {str(name): int(count) for name, count in rows}
     names = (WAITING, RUNNING, COMPLETE, PRUNED, FAILED, PAUSED)
     waiting, running, *others = (found.get(name, 0) for name in names)
     return TrialCounts(waiting + found[LOST], running - found[LOST], *others)
 
 
 @cache
-def _ask_counts() -> sa.CompoundSelect[Any]:
+def _ask_counts(now_s: sa.ColumnElement[float]) -> sa.CompoundSelect[Any]:
     mine = trials.c.sweep_id == sa.bindparam("of_sweep")
-    now_s: sa.BindParameter[float] = sa.bindparam("now_s")
     lost = sa.and_(mine, trials.c.state == RUNNING, trials.c.lease_until_s < now_s)
     by_state = sa.select(trials.c.state, sa.func.count()).where(mine).group_by(trials.c.state)
     return by_state.union_all(sa.select(sa.literal(LOST), sa.func.count()).where(lost))
