@@ -8,7 +8,6 @@ one place that knows numba from inside.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,26 +17,6 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
-from numba.np import linalg
-
-
-def _load_arrays() -> None:
-    """Load what numba knows of arrays without SciPy's algebra, which it needs for `numpy.cov` only.
-
-    That is a third of all that it loads before the first function runs.
-    """
-
-    def refuse() -> None:
-        raise ImportError("nothing here is compiled with it")
-
-    ensure_blas, linalg.ensure_blas = linalg.ensure_blas, refuse
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = ensure_blas
-
-
-_load_arrays()
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
