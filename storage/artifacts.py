@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from sweep.storage.files import remove_leftovers
@@ -28,7 +29,8 @@ class TrialFolder:
 
     def drop_checkpoint(self) -> None:
         """Remove what only an unfinished trial needs, with what a killed writer left of it."""
-        remove_leftovers(self.path)
+        with suppress(FileNotFoundError):  # another worker removes the folder now: it is beaten
+            remove_leftovers(self.path)
         self.checkpoint.unlink(missing_ok=True)
 
     def drop(self) -> None:

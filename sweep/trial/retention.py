@@ -37,7 +37,7 @@ def drop_leftovers(session: Session) -> None:
     kept = list_kept(session.artifacts, session.sweep)
     states = read_states(session.engine, session.sweep.id, kept)
     for slot, state in states.items():
-        with suppress(PermissionError):  # another person's, whose workers remove it
+        with suppress(OSError):  # mostly another person's, whose workers remove it
             drop_unneeded(session, slot, state)
     drop_beaten_weights(session)
 

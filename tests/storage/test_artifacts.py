@@ -148,3 +148,20 @@ def test_dropped_checkpoint_leaves_the_weights(tmp_path: Path) -> None:
     folder.drop()
     assert not folder.path.exists()
     folder.drop()
+
+
+def test_folder_that_another_worker_removes_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several tidy up at the end of a sweep; one may go between two looks at it."""
+    folder = TrialFolder(tmp_path, SWEEP, 3)
+    folder.path.mkdir(parents=True)
+    real = os.scandir
+
+    def come_second(path: Path) -> object:
+        folder.drop()
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", come_second)
+    folder.drop_checkpoint()
+    assert not folder.path.exists()
