@@ -134,6 +134,10 @@ def _close_all() -> None:
         engine.dispose()
 
 
+if hasattr(os, "register_at_fork"):  # what is inherited is the parent's to close
+    os.register_at_fork(after_in_child=_OPEN.clear)
+
+
 def _replace_closed(engine: sa.Engine) -> None:
     """Look at a server's connections before they are used, and open those anew that it has closed.
 

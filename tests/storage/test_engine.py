@@ -225,6 +225,29 @@ def test_process_that_ends_leaves_no_log_beside_its_file(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["sweep.db"]
 
 
+FORK = """
+import os, sys, time
+import sqlalchemy as sa
+from sweep.storage.engine import create_engine, parse_url
+engine = create_engine(parse_url(sys.argv[1]))
+
+def find_session():
+    with engine.connect() as connection:
+        return connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+
+before, process = find_session(), os.fork()
+if process:
+    assert os.waitpid(process, 0) == (process, 0)
+    time.sleep(0.1)  # the server would close what it was told to
+    assert find_session() == before
+"""
+
+
+def test_forked_process_leaves_its_parents_connections_open(postgres_url: str) -> None:
+    """At its end it closes what it has opened itself."""
+    subprocess.run([sys.executable, "-c", FORK, postgres_url], check=True)
+
+
 def test_dropped_connection_is_replaced(postgres_url: str, postgres_server: sa.Engine) -> None:
     """A server that drops an idle connection is no fault of the next transaction."""
     engine = create_engine(parse_url(postgres_url))
