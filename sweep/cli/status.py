@@ -26,10 +26,12 @@ def status(
     engine, found = open_sweep(storage, sweep)
     from sweep.cli.live import LiveView, follow_status, show_status  # late: a database is there
     from sweep.cli.output import print_json
+    from sweep.machine.garbage import end_loading
     from sweep.results.changes import describe_changes
     from sweep.results.status import read_status
 
     if watch:
+        end_loading()
         with LiveView(engine, found) as view:
             follow_status(view)
     if json:
