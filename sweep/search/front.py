@@ -53,7 +53,7 @@ def choose_on_front(
                 return NextTrial(paused.slot, rungs[index], _explain(better, rungs[index]))
             if is_full or paused.slot == kept_slot:
                 return NextTrial(paused.slot, rungs[index + 1])
-    return NextTrial(choose_first(waiting, kept_slot), rungs[0]) if waiting else None
+    return choose_first(waiting, rungs, kept_slot) if waiting else None
 
 
 def rate_at_price(epoch: Epoch, price: float) -> float:

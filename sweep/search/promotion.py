@@ -172,12 +172,20 @@ class Halving:
                 return NextTrial(beaten[1], epoch, _explain(rung, beaten, epoch))
         if not self._waiting:
             return None
-        return NextTrial(choose_first(self._waiting, self._kept_slot), self._epochs[0])
+        return choose_first(self._waiting, self._epochs, self._kept_slot)
 
 
-def choose_first(waiting: Collection[int], kept_slot: int | None) -> int:
-    """Choose which trial begins: the one that goes on in any case first, the others in turn."""
-    return kept_slot if kept_slot is not None and kept_slot in waiting else min(waiting)
+def choose_first(
+    waiting: Collection[int], rungs: Sequence[int], kept_slot: int | None
+) -> NextTrial:
+    """Choose which trial begins: first the one that goes on in any case, without a pause.
+
+    What the others are worth is compared with it, and its verdict is the first of the sweep. The
+    others begin in turn.
+    """
+    if kept_slot is not None and kept_slot in waiting:
+        return NextTrial(kept_slot, rungs[-1])
+    return NextTrial(min(waiting), rungs[0])
 
 
 def choose_next_trial(

@@ -72,7 +72,7 @@ def test_a_trial_waits_for_some_to_be_compared_with() -> None:
     assert choose_on_front(alone, RUNGS) == NextTrial(1, 2)
     assert choose_on_front(alone, RUNGS, kept_slot=0) == NextTrial(0, 4)
     unbegun = [Standing(slot, "waiting") for slot in range(3)]
-    assert choose_on_front(unbegun, RUNGS, kept_slot=2) == NextTrial(2, 2)
+    assert choose_on_front(unbegun, RUNGS, kept_slot=2) == NextTrial(2, 8)
     better = [stand(slot, (0.03, -0.9, 0.05), state="complete") for slot in (2, 3, 4)]
     chosen = choose_on_front([*alone, *better], RUNGS, kept_slot=0)
     assert chosen == NextTrial(0, 4)

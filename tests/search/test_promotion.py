@@ -92,14 +92,14 @@ def test_best_of_the_highest_rung_goes_on_first(
     )
 
 
-def test_recommended_point_is_the_first_to_begin_and_to_go_on() -> None:
-    """So the first verdict of a sweep is on it, and others have something to be compared with."""
+def test_recommended_point_is_the_first_to_begin_and_to_end() -> None:
+    """So the first verdict of a sweep is on it; what was paused by an earlier version goes on."""
     unbegun = [waiting(slot) for slot in range(4)]
-    assert choose_next_trial(unbegun, RUNGS, 2, kept_slot=2) == NextTrial(2, 2)
+    assert choose_next_trial(unbegun, RUNGS, 2, kept_slot=2) == NextTrial(2, 8)
+    there = [waiting(0), waiting(1), running(2, 0.3), waiting(3)]
+    assert choose_next_trial(there, RUNGS, 2, kept_slot=2) == NextTrial(0, 2)
     there = [waiting(0), waiting(1), paused(2, 0.3), waiting(3)]
     assert choose_next_trial(there, RUNGS, 2, kept_slot=2) == NextTrial(2, 4)
-    gone = [waiting(0), waiting(1), ended(2, "complete", 0.3, 0.3, 0.3), waiting(3)]
-    assert choose_next_trial(gone, RUNGS, 2, kept_slot=2) == NextTrial(0, 2)
 
 
 def test_account_says_where_it_paused_and_its_rank() -> None:
