@@ -159,6 +159,7 @@ def test_folder_that_another_worker_removes_is_no_fault(
     real = os.scandir
 
     def come_second(path: Path) -> object:
+        monkeypatch.undo()
         folder.drop()
         return real(path)
 
